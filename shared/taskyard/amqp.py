@@ -1,0 +1,156 @@
+"""One AMQP connection in a thread of its own, made anew whenever it is lost."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+import pika
+from pika.exceptions import AMQPError
+
+from taskyard.tls import SYSTEM_CAS, Tls, refusal
+
+logger = logging.getLogger(__name__)
+# pika logs every failed try ten times over; what matters of it is logged here.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+#: Pauses before another try to connect, in seconds: doubled each time, with full jitter.
+RECONNECT_MIN_S = 0.1
+RECONNECT_MAX_S = 5.0
+#: The broker drops a connection that says nothing for twice this long. Seconds.
+HEARTBEAT_S = 30
+#: Longest wait for a connection to be made, and for each step of it. Seconds.
+CONNECT_TIMEOUT_S = 5
+
+
+def parameters(url: str, *, name: str, tls: Tls) -> pika.URLParameters:
+    """Return how to connect, once and within `CONNECT_TIMEOUT_S`.
+
+    Args:
+        url: Where RabbitMQ is.
+        name: What the connection is called in RabbitMQ's own views.
+        tls: The certificates, where `url` begins with `amqps:`.
+
+    Raises:
+        OSError: If a certificate cannot be read.
+    """
+    found = pika.URLParameters(url)
+    found.connection_attempts = 1
+    found.socket_timeout = found.stack_timeout = CONNECT_TIMEOUT_S
+    found.client_properties = {"connection_name": name, "product": "taskyard"}
+    if found.ssl_options is not None:  # whatever the URL says of it: it could turn verification off
+        found.ssl_options = pika.SSLOptions(tls.context(), found.host)
+    return found
+
+
+class ConnectionThread:
+    """Keeps a connection to RabbitMQ open and runs all its callbacks in one thread.
+
+    Args:
+        url: Where RabbitMQ is.
+        name: What the connection is called in RabbitMQ's own views.
+        on_connected: Called in the thread with each new connection.
+        on_lost: Called in the thread with the reason when the connection is gone or cannot be made.
+        tls: The certificates, where `url` begins with `amqps:`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        on_connected: Callable[[pika.SelectConnection], None],
+        on_lost: Callable[[BaseException], None],
+        tls: Tls = SYSTEM_CAS,
+    ) -> None:
+        self._url = url
+        self._name = name
+        self._tls = tls
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._connection: pika.SelectConnection | None = None
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Close the connection and return when the thread has ended; safe to call twice."""
+        self._stopping.set()
+        self.call(self._close)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def call(self, function: Callable[[], None]) -> bool:
+        """Run `function` soon in the connection's thread; without a connection do nothing, return False."""
+        with self._lock:
+            if self._connection is None:
+                return False
+            self._connection.ioloop.add_callback_threadsafe(function)
+            return True
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._connect_and_serve()
+            except Exception as error:
+                self._failures += 1
+                logger.exception("amqp connection failed")
+                self._on_lost(error)
+            ceiling = min(RECONNECT_MAX_S, RECONNECT_MIN_S * 2 ** min(self._failures, 10))
+            self._stopping.wait(random.uniform(0, ceiling) if self._failures > 1 else 0)
+
+    def _connect_and_serve(self) -> None:
+        how = parameters(self._url, name=self._name, tls=self._tls)
+        how.heartbeat = HEARTBEAT_S
+        connection = pika.SelectConnection(
+            how,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._lost,
+            on_close_callback=self._lost,
+        )
+        try:
+            connection.ioloop.start()
+        finally:
+            with self._lock:
+                self._connection = None
+            connection.ioloop.close()
+
+    def _opened(self, connection: pika.SelectConnection) -> None:
+        self._failures = 0
+        with self._lock:
+            self._connection = connection
+        if self._stopping.is_set():
+            self._close()
+        else:
+            self._on_connected(connection)
+
+    def _lost(self, connection: pika.SelectConnection, reason: BaseException | str) -> None:
+        self._failures += 1
+        with self._lock:
+            self._connection = None
+        error = reason if isinstance(reason, BaseException) else AMQPError(reason)
+        if not self._stopping.is_set():
+            logger.warning(
+                "no amqp connection: %s", describe(error), extra={"connection": self._name}
+            )
+        self._on_lost(error)
+        connection.ioloop.stop()
+
+    def _close(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            connection.close()
+
+
+def describe(error: BaseException) -> str:
+    """Return an error of pika in words: it wraps the cause, often in several layers without a text."""
+    inner = [*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args]
+    causes = [cause for cause in inner if isinstance(cause, BaseException)]
+    if causes:
+        return describe(causes[-1])
+    return refusal(error) or str(error) or type(error).__name__

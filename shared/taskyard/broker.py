@@ -1,0 +1,141 @@
+"""RabbitMQ's topology: the names of exchanges and queues, and the arguments of each."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pika.channel import Channel
+
+from taskyard.errors import BrokerUnavailable, QueueMismatch, TaskyardError
+from taskyard.message import MAX_PRIORITY
+
+DEAD_EXCHANGE = "taskyard.dead"
+#: The front door for programs in any language: what they publish here, the intake makes jobs of.
+SUBMIT_EXCHANGE = "taskyard.submit"
+INTAKE_QUEUE = "taskyard.intake"
+#: Exchange and queue of what no queue wanted.
+UNROUTED = "taskyard.unrouted"
+#: The first version whose quorum queues have strict priorities.
+QUORUM_SINCE = (4, 3)
+
+_MISMATCH = re.compile(r"for (queue|exchange) '([^']+)'")
+
+QueueType = Literal["auto", "classic", "quorum"]
+
+
+def dead_queue(queue: str) -> str:
+    """Return the name of the queue that keeps `queue`'s dead letters."""
+    return f"{queue}.dead"
+
+
+def is_reserved(queue: str) -> bool:
+    """Return whether a queue's name says that it is one of taskyard's own, other than a work queue."""
+    return queue.startswith("taskyard.") or queue.endswith(".dead")
+
+
+def server_version(server_properties: dict[str, Any] | None) -> tuple[int, int]:
+    """Return RabbitMQ's major and minor version, from the properties that it greets with."""
+    version = (server_properties or {}).get("version", "")
+    text = version.decode() if isinstance(version, bytes) else str(version)
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def queue_arguments(
+    queue: str, *, version: tuple[int, int], queue_type: QueueType = "auto"
+) -> dict[str, Any]:
+    """Return the arguments of a work queue; every service declares it with these.
+
+    A quorum queue orders by priority from RabbitMQ 4.3 on, and refuses `x-max-priority`; before that only a
+    classic queue has strict priorities. Its delivery limit is lifted: crash loops are counted in the store.
+    """
+    arguments: dict[str, Any] = {
+        "x-dead-letter-exchange": DEAD_EXCHANGE,
+        "x-dead-letter-routing-key": queue,
+    }
+    if _is_quorum(version, queue_type):
+        return arguments | _quorum(version)
+    return arguments | {"x-max-priority": MAX_PRIORITY}
+
+
+def _is_quorum(version: tuple[int, int], queue_type: QueueType) -> bool:
+    return queue_type == "quorum" or (queue_type == "auto" and version >= QUORUM_SINCE)
+
+
+def _quorum(version: tuple[int, int]) -> dict[str, Any]:
+    limit = {"x-delivery-limit": -1} if version >= (4, 0) else {}
+    return {"x-queue-type": "quorum", **limit}
+
+
+def declare(
+    channel: Channel,
+    queue: str,
+    *,
+    version: tuple[int, int],
+    queue_type: QueueType,
+    done: Callable[[], None],
+) -> None:
+    """Declare `queue`, its dead-letter queue and their exchange on `channel`, then call `done`.
+
+    A refusal closes the channel; `declare_error` makes an error of the reason it gives.
+    """
+    dead = dead_queue(queue)
+    dead_arguments = _quorum(version) if _is_quorum(version, queue_type) else {}
+    arguments = queue_arguments(queue, version=version, queue_type=queue_type)
+    channel.exchange_declare(DEAD_EXCHANGE, "direct", durable=True, callback=lambda _: None)
+    channel.queue_declare(dead, durable=True, arguments=dead_arguments, callback=lambda _: None)
+    channel.queue_bind(dead, DEAD_EXCHANGE, routing_key=queue, callback=lambda _: None)
+    channel.queue_declare(queue, durable=True, arguments=arguments, callback=lambda _: done())
+
+
+def declare_front_door(
+    channel: Channel,
+    *,
+    version: tuple[int, int],
+    queue_type: QueueType,
+    done: Callable[[], None],
+) -> None:
+    """Declare on `channel` the exchange for submissions, and the queues behind it, then call `done`.
+
+    What finds no queue goes to `taskyard.unrouted`: the intake's was deleted.
+    """
+    unrouted = _quorum(version) if _is_quorum(version, queue_type) else {}
+    channel.exchange_declare(UNROUTED, "fanout", durable=True, callback=lambda _: None)
+    channel.queue_declare(UNROUTED, durable=True, arguments=unrouted, callback=lambda _: None)
+    channel.queue_bind(UNROUTED, UNROUTED, callback=lambda _: None)
+    channel.exchange_declare(
+        SUBMIT_EXCHANGE,
+        "topic",
+        durable=True,
+        arguments={"alternate-exchange": UNROUTED},
+        callback=lambda _: None,
+    )
+
+    def bind() -> None:
+        channel.queue_bind(
+            INTAKE_QUEUE, SUBMIT_EXCHANGE, routing_key="#", callback=lambda _: done()
+        )
+
+    declare(channel, INTAKE_QUEUE, version=version, queue_type=queue_type, done=bind)
+
+
+def declare_error(queue: str, reason: BaseException) -> TaskyardError:
+    """Return the error that a channel closed by a refused declaration stands for.
+
+    Args:
+        queue: The queue that was declared, with what belongs to it.
+        reason: Why the channel was closed; of a mismatch it names the argument, and what has it.
+    """
+    code, text = getattr(reason, "reply_code", 0), getattr(reason, "reply_text", str(reason))
+    if code != 406:
+        return BrokerUnavailable(f"queue {queue!r} could not be declared: {text}")
+    match = _MISMATCH.search(text)
+    kind, name = (match[1], match[2]) if match else ("queue", queue)
+    what_to_do = (
+        "Delete it: taskyard makes it anew"
+        if kind == "exchange"
+        else "Set QUEUE_TYPE to the type that it has, or move its messages away and delete it"
+    )
+    return QueueMismatch(
+        f"{kind} {name!r} exists with other arguments than taskyard declares: {text}. {what_to_do}."
+    )

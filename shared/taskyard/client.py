@@ -1,0 +1,244 @@
+"""The Python door: a process's one dispatcher, opened when it is first needed, and job handles."""
+
+import atexit
+import os
+import threading
+from typing import Any
+
+import msgspec
+
+from taskyard import config, context
+from taskyard.errors import JobFailed, JobNotFound, TooLate
+from taskyard.job import TERMINAL, Job, State, document
+from taskyard.request import Defaults, JobRequest, new_job
+from taskyard.secrets import redacted
+from taskyard.store.base import JobStore, NewJob
+from taskyard.task import Task, TaskOptions
+from taskyard.tracing import Publishing
+
+
+class JobHandle:
+    """A job that was handed over: ask for its state, wait for its result, cancel it.
+
+    Args:
+        job_id: The job's id.
+        client: Where to ask.
+    """
+
+    def __init__(self, job_id: str, client: "Client") -> None:
+        self.id = job_id
+        self._client = client
+
+    def __repr__(self) -> str:
+        """Return a text with the id."""
+        return f"<job {self.id}>"
+
+    @property
+    def state(self) -> str:
+        """The state right now, one of the words of `taskyard.job.State`."""
+        return self._job().state.value
+
+    def document(self) -> dict[str, Any]:
+        """Return the job document, as REST shows it."""
+        job = self._job()
+        tasks = {task["name"]: task["signature"] for task in self._client.store.tasks()}
+        found = tasks.get(job.message.actor_name)
+        args, kwargs = redacted(found, job.message.args, job.message.kwargs)
+        return {**document(job), "args": args, "kwargs": kwargs}
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return the result, waiting for it at most `timeout` seconds (None: for ever).
+
+        Raises:
+            JobFailed: If it failed, was cancelled or expired.
+            TimeoutError: If it has not ended after `timeout`.
+            JobNotFound: If its record has expired.
+        """
+        job = self._wait(timeout)
+        if job.state is State.COMPLETED:
+            return None if job.result is None else msgspec.json.decode(job.result)
+        error = None if job.error is None else msgspec.to_builtins(job.error)
+        raise JobFailed(self.id, job.state.value, error)
+
+    def cancel(self) -> bool:
+        """Cancel the job; True if it will not run, False if it runs and was asked to stop.
+
+        Raises:
+            TooLate: If it has ended.
+            JobNotFound: If its record has expired.
+        """
+        settings = self._client.settings
+        (answer,) = self._client.store.cancel([self.id], settings.result_ttl * 1000)
+        if answer.verdict == "unknown":
+            raise JobNotFound(self.id)
+        if answer.verdict == "too_late":
+            raise TooLate(self.id, answer.state)
+        return answer.verdict == "cancelled"
+
+    def explain(self) -> dict[str, Any]:
+        """Return why the job is not running, or where its time went, as `docs/explain.md` has it.
+
+        Raises:
+            JobNotFound: If its record has expired.
+        """
+        return self._client.explain(self.id)
+
+    def _job(self) -> Job:
+        (job,) = self._client.store.get([self.id])
+        if job is None:
+            raise JobNotFound(self.id)
+        return job
+
+    def _wait(self, timeout_s: float | None) -> Job:
+        wait_s = 3600.0 if timeout_s is None else timeout_s
+        while True:
+            job = self._client.store.wait(self.id, wait_s)
+            if job is None:
+                raise JobNotFound(self.id)
+            if job.state in TERMINAL:
+                return job
+            if timeout_s is not None:
+                raise TimeoutError(f"job {self.id!r} is still {job.state} after {timeout_s:g} s")
+
+
+class Client:
+    """A dispatcher with its settings, for use from any number of threads.
+
+    Args:
+        settings: Where RabbitMQ and the store are, and the defaults of jobs.
+    """
+
+    def __init__(self, settings: config.Settings) -> None:
+        # Who only imports tasks need not pay for pika and redis.
+        from taskyard.dispatcher import Dispatcher
+        from taskyard.publisher import Publisher
+        from taskyard.store import open_store
+
+        self.settings = settings
+        publisher = Publisher(
+            settings.broker_url,
+            queue_type=settings.queue_type,
+            name=f"client {os.getpid()}",
+            tls=settings.tls,
+        )
+        self.dispatcher = Dispatcher(
+            open_store(settings), publisher, publish_deadline_s=settings.publish_deadline_s
+        )
+
+    @property
+    def store(self) -> JobStore:
+        """The state store."""
+        return self.dispatcher.store
+
+    def prepare(
+        self, options: TaskOptions, request: JobRequest, *, traceparent: str | None = None
+    ) -> NewJob:
+        """Return the job that `request` asks for, without handing it over.
+
+        Raises:
+            InvalidSubmission: If it is too large, or has no JSON form.
+        """
+        return new_job(
+            request,
+            defaults(options, self.settings),
+            origin="python",
+            payload_max_bytes=self.settings.payload_max_bytes,
+            traceparent=traceparent,
+        )
+
+    def submit(self, options: TaskOptions, request: JobRequest) -> JobHandle:
+        """Hand one job over; where the task's jobs are unique, the handle may be that of one like it.
+
+        Raises:
+            NotUnique: If one like it lives, and the task's policy is to reject.
+        """
+        running = context.job_of_line()
+        parent = None if running is None else running.traceparent
+        with Publishing("", request.task, parent=parent) as publishing:
+            job = self.prepare(options, request, traceparent=publishing.traceparent)
+            created = self.dispatcher.submit(job)
+            publishing.made(created.id, job.queue, is_new=created.is_new)
+        return JobHandle(created.id, self)
+
+    def handle(self, job_id: str) -> JobHandle:
+        """Return the handle of a job that was handed over elsewhere."""
+        return JobHandle(job_id, self)
+
+    def explain(self, job_id: str) -> dict[str, Any]:
+        """Return why a job is not running, or where its time went.
+
+        Raises:
+            JobNotFound: If there is no record of it.
+        """
+        from taskyard import broker_look, explain
+
+        url, tls = self.settings.broker_url, self.settings.tls
+        return explain.explain(
+            self.store, self.settings, job_id, ask_broker=lambda: broker_look.look(url, tls=tls)
+        )
+
+    def close(self) -> None:
+        """Close all connections; safe to call twice."""
+        self.dispatcher.close()
+
+
+def defaults(options: TaskOptions, settings: config.Settings) -> Defaults:
+    """Return what a task's jobs get where they do not say."""
+    return Defaults(
+        queue=options.queue,
+        priority=options.priority,
+        max_retries=settings.max_retries if options.max_retries is None else options.max_retries,
+        timeout_s=settings.task_timeout if options.timeout_s is None else options.timeout_s,
+        expires_s=options.expires_s,
+        unique=options.unique,
+    )
+
+
+_client: Client | None = None
+_lock = threading.Lock()
+
+
+def client() -> Client:
+    """Return this process's client, made from the environment when it is first asked for.
+
+    Raises:
+        ConfigurationError: If the environment holds unusable settings.
+    """
+    global _client
+    with _lock:
+        if _client is None:
+            _client = Client(config.load())
+            atexit.register(_client.close)
+        return _client
+
+
+def configure(**settings: Any) -> Client:
+    """Make this process's client anew with `settings` over the environment, and return it.
+
+    Args:
+        settings: By name, such as `broker_url="amqp://…"`.
+    """
+    global _client
+    chosen = Client(config.load(**settings))
+    with _lock:
+        previous, _client = _client, chosen
+    if previous is not None:
+        previous.close()
+    atexit.register(chosen.close)
+    return chosen
+
+
+def _forget() -> None:
+    """Leave the parent's connections to the parent."""
+    global _client, _lock
+    _client, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _submit(options: TaskOptions, request: JobRequest) -> JobHandle:
+    return client().submit(options, request)
+
+
+Task.submitter = staticmethod(_submit)

@@ -1,0 +1,88 @@
+"""What settings have to meet beyond their types and bounds: forms of text, files, and other settings.
+
+A check sees only the fields of `Settings` that are declared above its own.
+"""
+
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import ValidationInfo
+
+from taskyard import per_queue
+from taskyard.tls import check_ca, check_client
+
+
+def is_url(url: str) -> str:
+    """Refuse what would be refused where it is used, in words that quote a part of the password."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        hint = "in a password / is written %2F, and @ %40"
+        raise ValueError(f"must be a URL with a host and a port; {hint}") from None
+    return url
+
+
+def verifies(url: str) -> str:
+    """Refuse what would turn verification off behind the back of the TLS settings."""
+    names = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    if found := sorted(name for name in names if name.startswith("ssl_")):
+        raise ValueError(
+            f"{', '.join(found)} in the URL: set TLS_CA_FILE, TLS_CERT_FILE and TLS_KEY_FILE; "
+            "servers are always verified"
+        )
+    return url
+
+
+def is_used(path: str, info: ValidationInfo) -> str:
+    """Refuse a file of TLS where no URL asks for TLS, or that holds no CAs where it should."""
+    urls = [info.data.get("broker_url", "amqps:"), info.data.get("result_backend", "rediss:")]
+    if path and not any(url.startswith(("amqps:", "rediss:")) for url in urls):
+        raise ValueError("neither BROKER_URL (amqps://) nor RESULT_BACKEND (rediss://) uses TLS")
+    if path and info.field_name == "tls_ca_file":
+        check_ca(path)
+    return path
+
+
+def fits_the_certificate(path: str, info: ValidationInfo) -> str:
+    """Refuse a key that is not that of TLS_CERT_FILE."""
+    cert_file = info.data.get("tls_cert_file")
+    if cert_file:
+        check_client(cert_file, path)
+    elif path and cert_file is not None:
+        raise ValueError("is the key of a certificate: set TLS_CERT_FILE too")
+    return path
+
+
+def split(value: object) -> object:
+    """Return the parts of a text, which are separated by commas; anything else as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def by_queue(value: str, info: ValidationInfo) -> str:
+    """Refuse what is no number for all queues, with some by name."""
+    limits = per_queue.parse(value)
+    if info.field_name == "dead_letter_max" and limits.smallest < 1:
+        raise ValueError("must be 1 or more")
+    return value
+
+
+def lower(value: object) -> object:
+    """Return a text in lower case; anything else as it is."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def not_below_the_shortest(value_s: float, info: ValidationInfo) -> float:
+    """Refuse a longest wait before a retry that is shorter than the shortest."""
+    shortest_s = info.data.get("retry_min_s", 0)
+    if value_s < shortest_s:
+        raise ValueError(f"must not be below RETRY_MIN_S={shortest_s:g}")
+    return value_s
+
+
+def well_within_the_lease(value_s: float, info: ValidationInfo) -> float:
+    """Refuse heartbeats so seldom that a late one or two would cost a lease."""
+    lease_s = info.data.get("lease_s", value_s * 3)
+    if value_s > lease_s / 3:
+        raise ValueError(f"must be at most a third of LEASE_S={lease_s:g}")
+    return value_s

@@ -1,0 +1,162 @@
+"""What a dead letter looks like: the message as it was, byte for byte, with the reason in its headers."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from taskyard.fingerprint import fingerprint
+from taskyard.job import JobError, rfc3339
+from taskyard.message import new_id
+from taskyard.outgoing import Outgoing, property_text
+from taskyard.store.dead_letters import DeadLetter
+
+REASON_HEADER = "taskyard-reason"
+ID_HEADER = "taskyard-dead-letter-id"
+FINGERPRINT_HEADER = "taskyard-fingerprint"
+#: How much of the body of what never was a job is in the index, in bytes.
+PREVIEW_BYTES = 2048
+#: Longest error text in a header, in characters; the whole of it is on the job.
+MAX_TEXT_CHARS = 1000
+
+
+def dead_letter(
+    queue: str,
+    body: bytes,
+    *,
+    id: str | None,  # noqa: A002 - the name of the field it fills
+    task: str | None,
+    reason: str,
+    error: JobError | None,
+    attempts: int,
+    first_failed_at_ms: int | None,
+    worker: str | None,
+    priority: int,
+    failed_at_ms: int | None = None,
+) -> Outgoing:
+    """Return the message for the dead-letter queue of `queue`; what is not known is left out of its headers.
+
+    Args:
+        queue: The work queue that the message was read from.
+        body: The message as it was read; it need not be one of ours, or JSON at all.
+        id: The job's id, if the message has one.
+        task: The task's name, if the message has one.
+        reason: One of the words of `docs/protocol.md`: `retries_exhausted`, `timeout`, `undecodable`, …
+        error: What the last attempt, or the check of the message, said.
+        attempts: Attempts that were started; 0: it never was a job, and gets an id of its own.
+        first_failed_at_ms: When the first of them failed, in milliseconds since 1970; None: just now.
+        worker: Name of the worker that gave up on it.
+        priority: The message's priority, 0 to 9.
+        failed_at_ms: When it died, in milliseconds since 1970; None means now.
+    """
+    died_at_ms = time.time_ns() // 1_000_000 if failed_at_ms is None else failed_at_ms
+    error_type, message = (error.type, error.message) if error else (reason, "")
+    headers = {
+        REASON_HEADER: reason,
+        ID_HEADER: id if id and attempts else new_id(),
+        FINGERPRINT_HEADER: fingerprint(
+            task or "", error_type, message, error.traceback if error else ""
+        ),
+        "taskyard-error-type": _bounded(error.type) if error else None,
+        "taskyard-error-message": _bounded(error.message) if error else None,
+        "taskyard-attempts": attempts,
+        "taskyard-first-failed-at": rfc3339(first_failed_at_ms or died_at_ms),
+        "taskyard-failed-at": rfc3339(died_at_ms),
+        "taskyard-queue": queue,
+        "taskyard-worker": _bounded(worker) if worker else None,
+    }
+    return Outgoing(
+        queue=queue,
+        body=body,
+        id=property_text(id or ""),
+        task=property_text(task or ""),
+        priority=priority,
+        headers={name: value for name, value in headers.items() if value is not None},
+        is_dead=True,
+    )
+
+
+def indexed(letter: Outgoing) -> tuple[DeadLetter, str]:
+    """Return the entry of a dead letter in the store's index, and its body as far as it is text."""
+    return index_entry(
+        letter.queue,
+        letter.body,
+        letter.headers or {},
+        id=letter.id,
+        task=letter.task,
+        priority=letter.priority,
+    )
+
+
+def index_entry(
+    queue: str,
+    body: bytes,
+    headers: Mapping[str, Any],
+    *,
+    id: str,  # noqa: A002 - the name of the property
+    task: str,
+    priority: int,
+) -> tuple[DeadLetter, str]:
+    """Return the same of a message as it was read from a dead-letter queue.
+
+    One that RabbitMQ itself put there, or an operator, has no headers of ours: its id is made of its bytes.
+    """
+
+    def text(name: str) -> str:
+        value = headers.get(name)
+        return value if isinstance(value, str) else ""
+
+    attempts = headers.get("taskyard-attempts")
+    made = attempts if isinstance(attempts, int) else 0
+    is_job = made > 0 and bool(id)
+    died_at_ms = _milliseconds(text("taskyard-failed-at"))
+    reason = text(REASON_HEADER) or "unknown"
+    error_type, message = text("taskyard-error-type"), text("taskyard-error-message")
+    own_id = text(ID_HEADER) or hashlib.sha256(body).hexdigest()[:32]
+    preview, encoding = ("", "text") if is_job else _preview(body)
+    entry = DeadLetter(
+        id=id if is_job else own_id,
+        is_job=is_job,
+        queue=queue,
+        task=task,
+        reason=reason,
+        error_type=error_type,
+        error_message=message,
+        fingerprint=text(FINGERPRINT_HEADER) or fingerprint(task, error_type or reason, message),
+        attempts=made,
+        failed_at_ms=died_at_ms,
+        first_failed_at_ms=_milliseconds(text("taskyard-first-failed-at")) or died_at_ms,
+        worker=text("taskyard-worker"),
+        priority=priority,
+        body_bytes=len(body),
+        preview=preview,
+        preview_encoding=encoding,
+    )
+    return entry, body.decode() if is_job else ""
+
+
+def _preview(body: bytes) -> tuple[str, str]:
+    """Return the beginning of a body and how it is written: as text, if it is text."""
+    start = body[:PREVIEW_BYTES]
+    try:
+        return start.decode(), "text"
+    except UnicodeDecodeError as error:
+        # A character that the cut went through is no reason to show none of the others.
+        if len(body) > PREVIEW_BYTES and error.start > PREVIEW_BYTES - 4:
+            return start[: error.start].decode(), "text"
+        return base64.b64encode(start).decode(), "base64"
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:
+        return 0
+
+
+def _bounded(text: str) -> str:
+    """Cut a long text, and give what is no Unicode (a lone surrogate) a form that can be sent."""
+    cut = text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "…"
+    return cut.encode(errors="backslashreplace").decode()[:MAX_TEXT_CHARS]

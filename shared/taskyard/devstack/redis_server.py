@@ -1,0 +1,59 @@
+"""How a private Redis is run: on loopback, with every write kept in its append-only file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from taskyard.devstack.errors import DevStackError
+from taskyard.devstack.install import REDIS_PACKAGE, explain_missing
+from taskyard.devstack.ports import LOOPBACK, choose_port
+from taskyard.devstack.probes import answers
+from taskyard.devstack.process import Process
+from taskyard.devstack.programs import find_redis
+
+
+class RedisServer(Process):
+    """A Redis with its data in `folder`/redis; the data outlives it, the port does not."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stack: Path | None = None,
+        extra_options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Choose a port and make the folder; nothing runs yet.
+
+        Raises:
+            DevStackError: If Redis is not installed.
+        """
+        program = find_redis()
+        if program is None:
+            raise DevStackError(explain_missing([REDIS_PACKAGE]))
+        self.port = choose_port()
+        data = folder.resolve() / "redis"
+        data.mkdir(parents=True, exist_ok=True)
+        argv = [str(program), *_options(self.port, data, extra_options or {})]
+        super().__init__("redis", argv, stack=stack or folder, cwd=data)
+
+    @property
+    def url(self) -> str:
+        """The address for `RESULT_BACKEND`."""
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def is_ready(self) -> bool:
+        """Return whether it answers PING, which it does not while it loads its data."""
+        return answers(self.port, question=b"PING\r\n", answer=b"+PONG")
+
+
+def _options(port: int, data: Path, extra: Mapping[str, str]) -> list[str]:
+    options = {
+        "bind": LOOPBACK,
+        "port": str(port),
+        "dir": str(data),
+        "appendonly": "yes",
+        "save": "",
+        # A job's state must never be dropped to make room for another's.
+        "maxmemory-policy": "noeviction",
+        **extra,
+    }
+    return [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -1,0 +1,82 @@
+"""What the environment tells the runner."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskyard.devstack.errors import DevStackError
+from taskyard.devstack.ports import LOOPBACK
+
+# The worker first stops taking jobs and lets the running ones finish, then closes its connections.
+WORKER_MARGIN_S = 5.0
+
+NO_CHECKOUT = "{} has no services/: start from the root of the checkout"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The runner's settings; everything else in the environment goes to the services as it is."""
+
+    checkout: Path
+    broker_url: str | None
+    result_backend: str | None
+    api_host: str
+    api_port: int
+    shutdown_grace_s: float
+
+    @property
+    def given_addresses(self) -> dict[str, str]:
+        """The servers that the user has brought, as environment variables."""
+        given = {"BROKER_URL": self.broker_url, "RESULT_BACKEND": self.result_backend}
+        return {name: url for name, url in given.items() if url is not None}
+
+    @property
+    def folder(self) -> Path:
+        """Where the servers keep their data, and the runner its lock."""
+        return self.checkout / ".run"
+
+    @property
+    def worker_grace_s(self) -> float:
+        """How long the worker may take to stop."""
+        return self.shutdown_grace_s + WORKER_MARGIN_S
+
+
+def read_settings(environ: Mapping[str, str], checkout: Path) -> Settings:
+    """Return the settings for the `checkout`.
+
+    Raises:
+        DevStackError: If values make no sense or `checkout` is none; it names every fault.
+    """
+    faults = [] if (checkout / "services").is_dir() else [NO_CHECKOUT.format(checkout)]
+    port = _number(int, environ, "API_PORT", 5000, lowest=1, highest=65_535, faults=faults)
+    grace_s = _number(float, environ, "SHUTDOWN_GRACE", 30, lowest=0, highest=86_400, faults=faults)
+    if faults:
+        raise DevStackError("\n".join(faults))
+    return Settings(
+        checkout=checkout,
+        broker_url=environ.get("BROKER_URL") or None,
+        result_backend=environ.get("RESULT_BACKEND") or None,
+        api_host=environ.get("API_HOST") or LOOPBACK,
+        api_port=int(port),
+        shutdown_grace_s=grace_s,
+    )
+
+
+def _number(
+    parse: Callable[[str], float],
+    environ: Mapping[str, str],
+    name: str,
+    default: int,
+    *,
+    lowest: int,
+    highest: int,
+    faults: list[str],
+) -> float:
+    text = environ.get(name) or str(default)
+    with suppress(ValueError):
+        number = parse(text)
+        if lowest <= number <= highest:
+            return number
+    faults.append(f"{name} is {text!r}: it must be a number from {lowest} to {highest}")
+    return default

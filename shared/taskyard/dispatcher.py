@@ -1,0 +1,190 @@
+"""Dispatching: record first, publish second, so that what was promised is never lost."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Sequence
+
+from taskyard.errors import NotUnique, TaskyardError, Unavailable
+from taskyard.group_commit import GroupCommit
+from taskyard.job import State
+from taskyard.message import decode, for_attempt
+from taskyard.outgoing import Headers, Outgoing
+from taskyard.publisher import Publisher
+from taskyard.store.base import Created, JobStore, NewJob, Ready
+
+logger = logging.getLogger(__name__)
+
+ATTEMPT_HEADER = "taskyard-attempt"
+TRACE_HEADER = "traceparent"
+
+
+class Dispatcher:
+    """Hands jobs over: the one way from a request to a recorded, published job.
+
+    Args:
+        store: Where jobs are recorded.
+        publisher: What publishes the messages of those that are ready.
+        publish_deadline_s: Longest wait for RabbitMQ's confirm, in seconds.
+    """
+
+    def __init__(
+        self, store: JobStore, publisher: Publisher, *, publish_deadline_s: float = 5.0
+    ) -> None:
+        self.store = store
+        self.publisher = publisher
+        self._deadline_s = publish_deadline_s
+        self._record: GroupCommit[NewJob, Created] = GroupCommit(store.create)
+        self._outbox = _OutboxCleaner(store)
+
+    def dispatch(self, jobs: Sequence[NewJob]) -> list[Created]:
+        """Record jobs and publish those that are ready; idempotent by id.
+
+        After an error none of the new jobs is kept, as far as the store can be reached to forget them; except
+        one that another caller asked for too and was promised meanwhile.
+
+        Raises:
+            Unavailable: If the store or RabbitMQ did not answer in time.
+            QueueMismatch: If a queue exists with other arguments.
+        """
+        created = self._record(jobs)
+        ready = [
+            (job, outcome)
+            for job, outcome in zip(jobs, created, strict=True)
+            if outcome.is_new and outcome.state is State.PENDING
+        ]
+        try:
+            self.publisher.publish(
+                [first_message(job) for job, _ in ready], deadline_s=self._deadline_s
+            )
+        except TaskyardError:
+            with contextlib.suppress(Unavailable):
+                self.store.withdraw([outcome.id for outcome in created if outcome.is_new])
+            raise
+        self._outbox.add([(job.id, outcome.recorded_at_ms) for job, outcome in ready])
+        return list(created)
+
+    def submit(self, job: NewJob) -> Created:
+        """Dispatch one job; the answer has the id of another, where one like it lives.
+
+        Raises:
+            NotUnique: If one like it lives, and the task's policy is to reject.
+            Unavailable: If the store or RabbitMQ did not answer in time.
+            QueueMismatch: If the job's queue exists with other arguments.
+        """
+        (created,) = self.dispatch([job])
+        if created.is_rejected:
+            raise NotUnique(job.task, created.id)
+        return created
+
+    def publish(self, ready: Sequence[Ready]) -> None:
+        """Publish jobs that are pending already, and take them out of the outbox.
+
+        Raises:
+            Unavailable: If RabbitMQ or the store did not answer in time; `relay` tries again later.
+            QueueMismatch: If a queue exists with other arguments.
+        """
+        self.publisher.publish([later_message(job) for job in ready], deadline_s=self._deadline_s)
+        self.store.mark_published([(job.id, job.now_ms) for job in ready])
+
+    def close(self) -> None:
+        """Finish what is under way and close both connections; safe to call twice."""
+        self._outbox.close()
+        self.publisher.close()
+        self.store.close()
+
+
+def first_message(job: NewJob) -> Outgoing:
+    """Return the message of a job's first attempt."""
+    return Outgoing(
+        queue=job.queue,
+        body=job.body.encode(),
+        id=job.id,
+        task=job.task,
+        priority=job.priority,
+        headers=None if job.traceparent is None else {TRACE_HEADER: job.traceparent},
+    )
+
+
+def later_message(job: Ready) -> Outgoing:
+    """Return the message of a pending job's next attempt.
+
+    A record that cannot be read is published as it is: the worker makes a dead letter of it, while here it
+    would hold up all other jobs.
+    """
+    try:
+        message = decode(job.body)
+        body = for_attempt(job.body, job.attempt)
+    except ValueError:
+        logger.exception("unreadable record", extra={"job_id": job.id})
+        return Outgoing(queue=job.queue, body=job.body.encode(), id=job.id)
+    return Outgoing(
+        queue=job.queue,
+        body=body.encode(),
+        id=job.id,
+        task=message.actor_name,
+        priority=message.priority,
+        headers=_headers(job.attempt, message.traceparent),
+    )
+
+
+def _headers(attempt: int, traceparent: str | None) -> Headers | None:
+    headers: Headers = {} if traceparent is None else {TRACE_HEADER: traceparent}
+    if attempt > 1:
+        headers[ATTEMPT_HEADER] = attempt
+    return headers or None
+
+
+#: How long confirmed jobs gather before they leave the outbox, in seconds; relay waits far longer.
+OUTBOX_LINGER_S = 0.05
+
+
+class _OutboxCleaner:
+    """Takes confirmed jobs out of the outbox, behind the caller's back and in batches.
+
+    Nobody has to wait for it: a job that stays in the outbox is published again by `relay`, and its second
+    message is acknowledged as a duplicate.
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._jobs: list[tuple[str, int]] = []
+        self._lock = threading.Lock()
+        self._has_jobs = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, jobs: Sequence[tuple[str, int]]) -> None:
+        """Take these out soon."""
+        if not jobs:
+            return
+        with self._lock:
+            self._jobs.extend(jobs)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+                self._thread.start()
+        if not self._has_jobs.is_set():
+            self._has_jobs.set()
+
+    def close(self) -> None:
+        """Take out what is left, and stop."""
+        self._closing.set()
+        self._has_jobs.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._has_jobs.wait()
+            self._closing.wait(OUTBOX_LINGER_S)
+            self._has_jobs.clear()
+            self._clean()
+        self._clean()
+
+    def _clean(self) -> None:
+        with self._lock:
+            jobs, self._jobs = self._jobs, []
+        try:
+            self._store.mark_published(jobs)
+        except Unavailable as error:
+            logger.warning("outbox not cleaned, relay will publish again: %s", error)

@@ -1,0 +1,257 @@
+"""Every error that taskyard raises, each with a stable `code` and a text that says what to do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class TaskyardError(Exception):
+    """The root of taskyard's errors."""
+
+    code = "error"
+
+
+class ConfigurationError(TaskyardError):
+    """The environment holds values that cannot be used; the text names all of them."""
+
+    code = "configuration"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a submission.
+
+    Args:
+        pointer: Where, as a JSON pointer into the submission (RFC 6901), such as `/args/0`.
+        code: What kind of fault, for programs: `missing`, `type`, `range`, `unknown_task`, …
+        detail: What is wrong and what is accepted, for people.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or '/'}: {self.detail}"
+
+
+class InvalidSubmission(TaskyardError):
+    """A submission cannot become a job; `faults` has everything that is wrong with it."""
+
+    code = "invalid"
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults: Sequence[Fault] = tuple(faults)
+        super().__init__("; ".join(str(fault) for fault in self.faults))
+
+
+def discreet(error: Exception) -> str:
+    """Return what logs may tell of an error: of a submission only what kinds of faults, no arguments."""
+    if isinstance(error, InvalidSubmission):
+        return f"{error.code}: {', '.join(sorted({fault.code for fault in error.faults}))}"
+    return str(error)
+
+
+class JobNotFound(TaskyardError):
+    """No job has this id."""
+
+    code = "not_found"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id!r}: it was never submitted, or its record has expired")
+        self.job_id = job_id
+
+
+class NotFound(TaskyardError):
+    """There is no task, queue or other thing of this name."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"no {kind} {name!r}")
+
+
+class DeadLetterNotFound(TaskyardError):
+    """No dead letter has this id."""
+
+    code = "not_found"
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(
+            f"no dead letter {letter_id!r}: it was replayed or purged, or never was one"
+        )
+        self.letter_id = letter_id
+
+
+class ReplayNotFound(TaskyardError):
+    """No replay has this id."""
+
+    code = "not_found"
+
+    def __init__(self, replay_id: str) -> None:
+        super().__init__(f"no replay {replay_id!r}: there was none, or it ended over 30 days ago")
+        self.replay_id = replay_id
+
+
+class TooLate(TaskyardError):
+    """The job is already in a state that this request cannot change."""
+
+    code = "too_late"
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"job {job_id!r} is already {state}")
+        self.job_id = job_id
+        self.state = state
+
+
+class NotUnique(TaskyardError):
+    """The task's jobs are unique, and one like this has not ended yet."""
+
+    code = "not_unique"
+
+    def __init__(self, task: str, holder: str) -> None:
+        super().__init__(f"a job of {task!r} like this one has not ended yet: {holder}")
+        self.holder = holder
+
+
+class KeyReused(TaskyardError):
+    """The key of a request came with another body before."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the Idempotency-Key {key!r} was used with another body; take a new one")
+
+
+class TooEarly(TaskyardError):
+    """The job has not ended, or its message is still on its way: its record cannot be removed."""
+
+    code = "too_early"
+
+    def __init__(self, job_id: str, state: str) -> None:
+        how = "cancel it, or wait until it has ended"
+        if state == "cancelled":
+            how = "but a message of it is still in its queue; try again when a worker has taken it"
+        super().__init__(f"job {job_id!r} is {state}: {how}")
+        self.job_id = job_id
+        self.state = state
+
+
+class ScheduleNotFound(TaskyardError):
+    """No schedule has this name."""
+
+    code = "not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no schedule {name!r}; GET /v1/schedules lists what there is")
+        self.name = name
+
+
+class ScheduleExists(TaskyardError):
+    """A schedule of this name is there already."""
+
+    code = "exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a schedule {name!r} already; PUT replaces it")
+        self.name = name
+
+
+class ScheduleDeclared(TaskyardError):
+    """The schedule is declared in a file, and can be changed only there."""
+
+    code = "declared"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"schedule {name!r} is declared in the schedulers' SCHEDULES_FILE: change it there; "
+            "pause, resume and trigger are possible"
+        )
+        self.name = name
+
+
+class VersionMismatch(TaskyardError):
+    """What was to be changed is not in the version that the caller knows."""
+
+    code = "version_mismatch"
+
+    def __init__(self, name: str, version: int | None) -> None:
+        now = "there is none" if version is None else f"it is in version {version}"
+        super().__init__(f"If-Match does not match schedule {name!r}: {now}; read it again")
+        self.name = name
+
+
+class Unavailable(TaskyardError):
+    """A server that is needed did not answer within its deadline; trying again may help."""
+
+    code = "unavailable"
+    retry_after_s = 5
+
+
+class StoreUnavailable(Unavailable):
+    """The state store is away, or did not answer in time."""
+
+    code = "store_unavailable"
+
+
+class BrokerUnavailable(Unavailable):
+    """RabbitMQ is away, blocked by an alarm, or did not confirm in time."""
+
+    code = "broker_unavailable"
+
+
+class QueueMismatch(TaskyardError):
+    """A queue exists with other arguments than taskyard declares."""
+
+    code = "queue_mismatch"
+
+
+class JobFailed(TaskyardError):
+    """The awaited job ended without a result: it failed, or was cancelled or expired."""
+
+    code = "job_failed"
+
+    def __init__(self, job_id: str, state: str, error: "dict[str, str] | None") -> None:
+        detail = f": {error['type']}: {error['message']}" if error else ""
+        super().__init__(f"job {job_id!r} is {state}{detail}")
+        self.job_id = job_id
+        self.state = state
+        self.error = error
+
+
+class Retry(TaskyardError):
+    """Raised by a task to be run again after `delay_s` seconds; uses up one of its retries.
+
+    Args:
+        message: Why, shown on the job.
+        delay_s: Seconds to wait; None means the task's usual backoff.
+    """
+
+    code = "retry"
+
+    def __init__(
+        self, message: str = "the task asked to be retried", *, delay_s: float | None = None
+    ) -> None:
+        if delay_s is not None and delay_s < 0:
+            raise ValueError(f"delay_s must be 0 or more, got {delay_s}")
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+class JobInterrupt(BaseException):
+    """Raised inside a running task from outside; a `BaseException`, so `except Exception` lets it pass."""
+
+
+class JobCancelled(JobInterrupt):
+    """Someone asked for this job to be cancelled."""
+
+
+class JobTimeout(JobInterrupt):
+    """The task ran longer than its `timeout_s`."""
+
+
+class JobLost(JobInterrupt):
+    """This worker's lease on the job ended: another attempt may run, this one's outcome is void."""
+
+
+class WorkerStopping(JobInterrupt):
+    """The worker stops and its grace is over: the job is handed back and runs again elsewhere."""

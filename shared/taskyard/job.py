@@ -1,0 +1,147 @@
+"""A job as the store knows it, and the one document that shows it to people and programs."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from taskyard.message import Message
+
+
+class State(StrEnum):
+    """The states of a job; `docs/job-lifecycle.md` has the arrows between them."""
+
+    SCHEDULED = "scheduled"
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+WAITING = frozenset({State.SCHEDULED, State.RETRYING})
+TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
+
+
+class JobError(Struct, frozen=True):
+    """Why an attempt did not complete; `reason` is one of the words of `docs/job-lifecycle.md`."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    reason: str = "error"
+
+
+class Attempt(Struct, frozen=True):
+    """One run of a job; times in milliseconds since 1970, by the store's clock."""
+
+    number: int
+    worker: str
+    started_at: int
+    finished_at: int | None
+    outcome: str
+    error: JobError | None = None
+    #: How its worker ended, of a lost attempt: `killed by SIGKILL`, `exit code 3`; None if nobody saw it.
+    exit: str | None = None
+    #: The most memory that the worker's process had, of a lost attempt, in MiB.
+    peak_mib: float | None = None
+
+
+class Progress(Struct, frozen=True):
+    """How far a running task says it is."""
+
+    done: float
+    total: float | None = None
+    note: str = ""
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """What the store knows of a job; times in milliseconds since 1970, by the store's clock."""
+
+    message: Message
+    queue: str
+    state: State
+    attempt: int
+    created_at: int
+    run_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    progress: Progress | None = None
+    #: JSON, as the task's worker wrote it.
+    result: msgspec.Raw | None = None
+    attempts: list[Attempt] = []
+    cancel_requested: bool = False
+    #: Attempts that ended with the loss of their worker.
+    crashes: int = 0
+    #: Why a waiting job waits, where it is not its own time: `unknown_task`.
+    reason: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.message.message_id
+
+    @property
+    def error(self) -> JobError | None:
+        """The error of the last attempt, while it is what the state is about."""
+        if self.attempts and self.state in (State.FAILED, State.RETRYING, State.CANCELLED):
+            return self.attempts[-1].error
+        return None
+
+    @property
+    def expires_at(self) -> int | None:
+        """The time past which the job may not start, or None."""
+        expires_s = self.message.expires_s
+        return None if expires_s is None else self.created_at + round(expires_s * 1000)
+
+
+def document(job: Job) -> dict[str, Any]:
+    """Return the job document of `docs/protocol.md`: plain JSON values, times in RFC 3339."""
+    message = job.message
+    return {
+        "id": job.id,
+        "task": message.actor_name,
+        "queue": job.queue,
+        "state": job.state.value,
+        "priority": message.priority,
+        "origin": message.options.origin,
+        "args": message.args,
+        "kwargs": message.kwargs,
+        "tags": message.options.tags,
+        "trace_id": message.trace_id,
+        "attempt": job.attempt,
+        "crashes": job.crashes,
+        "max_retries": message.options.max_retries,
+        "timeout_s": message.timeout_s,
+        "created_at": rfc3339(job.created_at),
+        "run_at": rfc3339(job.run_at),
+        "expires_at": rfc3339(job.expires_at),
+        "started_at": rfc3339(job.started_at),
+        "finished_at": rfc3339(job.finished_at),
+        "progress": None if job.progress is None else msgspec.to_builtins(job.progress),
+        "cancel_requested": job.cancel_requested,
+        "reason": job.reason,
+        "result": None if job.result is None else msgspec.json.decode(job.result),
+        "error": None if job.error is None else msgspec.to_builtins(job.error),
+        "attempts": [
+            {
+                **msgspec.to_builtins(attempt),
+                "started_at": rfc3339(attempt.started_at),
+                "finished_at": rfc3339(attempt.finished_at),
+            }
+            for attempt in job.attempts
+        ],
+        "links": {"self": f"/v1/jobs/{job.id}"},
+    }
+
+
+def rfc3339(time_ms: int | None) -> str | None:
+    """Return the time in UTC with milliseconds, such as `2026-11-24T10:00:00.123Z`; None for None."""
+    if time_ms is None:
+        return None
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"

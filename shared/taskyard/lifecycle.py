@@ -1,0 +1,143 @@
+"""The skeleton of every background loop: start, stop, and a `run_once` that tests call."""
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from taskyard.errors import Unavailable
+from taskyard.metrics import CHORE_RUNS, CHORE_SECONDS
+
+logger = logging.getLogger(__name__)
+
+#: Longest pause after a failure, in seconds.
+MAX_PAUSE_S = 5.0
+
+
+class Loop:
+    """Calls `run_once` again and again in a thread of its own, and goes on when it fails.
+
+    Args:
+        name: What the loop is called in logs and metrics.
+        run_once: One pass; may return the seconds until the next, at most `interval_s`.
+        interval_s: Pause between passes, in seconds.
+        await_work: Waits so many seconds, or less if there is work before; None: nothing shortens a pause.
+        max_pause_s: Longest pause after a failure, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run_once: Callable[[], float | None],
+        *,
+        interval_s: float,
+        await_work: Callable[[float], None] | None = None,
+        max_pause_s: float = MAX_PAUSE_S,
+    ) -> None:
+        self.name = name
+        self.run_once = run_once
+        self._interval_s = interval_s
+        self._await_work = await_work
+        self._max_pause_s = max_pause_s
+        self._stopping = threading.Event()
+        self._ticked_at = time.monotonic()
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        CHORE_RUNS.labels(self.name, "failed")  # with 0: `increase()` does not see the first value
+        self._ticked_at = time.monotonic()
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Return when the pass under way has ended; safe to call twice, and without `start`."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last pass failed."""
+        return self._failures > 0
+
+    def silent_s(self) -> float:
+        """Return the seconds since the loop last ended a pass: a stuck one shows here."""
+        return time.monotonic() - self._ticked_at
+
+    def _run(self) -> None:
+        pause_s = 0.0
+        while not self._rest(pause_s):
+            pause_s = self._pass()
+            self._ticked_at = time.monotonic()
+
+    def _rest(self, pause_s: float) -> bool:
+        """Pause between two passes; True once the loop is to stop."""
+        if self._await_work is None or self._failures:
+            return self._stopping.wait(pause_s)
+        try:
+            self._await_work(pause_s)
+        except Unavailable:
+            return self._stopping.wait(pause_s)
+        return self._stopping.is_set()
+
+    def _pass(self) -> float:
+        started = time.monotonic()
+        try:
+            wanted_s = self.run_once()
+        except Unavailable as error:
+            logger.warning("%s waits: %s", self.name, error)
+            return self._failed()
+        except Exception:
+            logger.exception("%s failed", self.name)
+            return self._failed()
+        self._failures = 0
+        CHORE_RUNS.labels(self.name, "ok").inc()
+        CHORE_SECONDS.labels(self.name).observe(time.monotonic() - started)
+        return self._interval_s if wanted_s is None else min(wanted_s, self._interval_s)
+
+    def _failed(self) -> float:
+        self._failures += 1
+        CHORE_RUNS.labels(self.name, "failed").inc()
+        pause_s = 0.1 * 2.0 ** min(self._failures, 10)
+        return max(self._interval_s, min(self._max_pause_s, pause_s))
+
+
+class StopRequest:
+    """An event that signal handlers may set.
+
+    A handler runs in the main thread, in the middle of whatever that does. `threading.Event` is no good
+    there: where the main thread is about to wait for it, it holds the very lock that `set` wants, for ever.
+    `SimpleQueue.put` is made for this: https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Ask to stop; once or often, from a thread or a signal handler."""
+        self._is_set = True
+        self._bell.put(None)
+
+    def is_set(self) -> bool:
+        """Return whether somebody has asked."""
+        return self._is_set
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Return once somebody has asked, or after so long; True if somebody has. For one thread."""
+        if not self._is_set:
+            with contextlib.suppress(Empty):
+                self._bell.get(timeout=timeout_s)
+        return self._is_set
+
+
+def stop_signal() -> StopRequest:
+    """Return what SIGTERM and SIGINT set; for the main thread of a service."""
+    stopping = StopRequest()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping

@@ -1,0 +1,72 @@
+"""How the services log: one line an event, JSON for machines or readable on a terminal."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from taskyard import context, tracing
+from taskyard.config import Settings
+
+#: What `logging` puts on every record; all else came in `extra` and is shown.
+_ALSO_SHOWN = structlog.stdlib.ExtraAdder()
+
+
+def _add_job(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Say which job the line is about: a job that logs nothing pays nothing for it."""
+    job = context.job_of_line()
+    if job is not None:
+        event = {**job.log_facts(), **event}
+    span_id = tracing.span_id()
+    if span_id is not None:
+        event.setdefault("span_id", span_id)
+    return event
+
+
+def configure(settings: Settings, service: str) -> None:
+    """Send every logger's lines to standard error in the chosen format, each with the service's name."""
+    as_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+
+    def name_service(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {"service": service, **event}
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        _add_job,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        _ALSO_SHOWN,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        name_service,
+    ]
+    last: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if as_json
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # rich's would print local variables, and with them a job's arguments.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

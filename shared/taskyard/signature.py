@@ -1,0 +1,286 @@
+"""What arguments a task takes: a JSON Schema for the catalogue, and the conversion before a call."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+from pydantic import Field, TypeAdapter, ValidationError, create_model
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+
+from taskyard.errors import Fault
+from taskyard.secrets import HIDDEN, hides, is_secret
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class _Schema(GenerateJsonSchema):
+    """Leaves out a default that has no JSON form: it is never sent."""
+
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as pydantic has it
+        "skipped-choice",
+        "non-serializable-default",
+    }
+
+
+def describe(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the JSON form of a function's signature, as the catalogue keeps it.
+
+    The shape is `{"positional": [names], "keyword": [names], "var_positional": schema or None,
+    "var_keyword": schema or None, "schema": JSON Schema of an object with all parameters by name,
+    "secret": [names of parameters, "*" and "**" for those without one]}`.
+
+    Raises:
+        TypeError: If a type hint has no JSON form.
+    """
+    parameters = _parameters(function)
+    fields: dict[str, Any] = {}
+    for index, parameter in enumerate(parameters.values()):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[f"p{index}"] = (_hint(parameter), Field(default=default, alias=parameter.name))
+    model = create_model(function.__name__, **fields)
+    schema = model.model_json_schema(by_alias=True, schema_generator=_Schema)
+    for part in schema.get("properties", {}).values():
+        part.pop("title", None)
+    schema.pop("title", None)
+    variadic = {
+        "*": _variadic(parameters, inspect.Parameter.VAR_POSITIONAL),
+        "**": _variadic(parameters, inspect.Parameter.VAR_KEYWORD),
+    }
+    return {
+        "positional": [p.name for p in parameters.values() if p.kind in _POSITIONAL],
+        "keyword": [
+            p.name
+            for p in parameters.values()
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ],
+        "var_positional": variadic["*"],
+        "var_keyword": variadic["**"],
+        "schema": schema,
+        "secret": _secret(schema, variadic),
+    }
+
+
+@lru_cache(maxsize=1024)
+def described(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the same as `describe`, made once for each function."""
+    return describe(function)
+
+
+def _secret(schema: dict[str, Any], variadic: Mapping[str, Any]) -> list[str]:
+    """Return which parameters are secret, and take their defaults out of the schema."""
+    definitions = schema.get("$defs", {})
+    properties = schema.get("properties", {})
+    names = [name for name, part in properties.items() if is_secret(part, definitions)]
+    for name in names:
+        properties[name].pop("default", None)
+    return names + [
+        name
+        for name, part in variadic.items()
+        if part is not None and is_secret(part, part.get("$defs", {}))
+    ]
+
+
+def faults(
+    description: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> list[Fault]:
+    """Return all that is wrong with a call of the described function; empty if it fits."""
+    call = _Call(description)
+    call.bind_positional(args)
+    call.bind_keywords(kwargs)
+    call.check_bound()
+    return call.faults
+
+
+def bound(
+    description: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a call's arguments by the names of their parameters, defaults filled in.
+
+    What has no name of its own is under `*` (a list) and among the others (`**`).
+    """
+    names = description["positional"]
+    properties = description["schema"].get("properties", {})
+    values = {
+        name: part["default"]
+        for name, part in properties.items()
+        if "default" in part and name not in kwargs
+    }
+    values |= dict(zip(names, args, strict=False))
+    if len(args) > len(names):
+        values["*"] = list(args[len(names) :])
+    return {**values, **kwargs}
+
+
+class _Call:
+    """Binds arguments to the described parameters and collects what does not fit."""
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self.faults: list[Fault] = []
+        self._description = description
+        self._values: dict[str, Any] = {}
+        self._pointers: dict[str, str] = {}
+
+    def bind_positional(self, args: Sequence[Any]) -> None:
+        names = self._description["positional"]
+        more = self._description["var_positional"]
+        for index, value in enumerate(args):
+            if index < len(names):
+                self._bind(names[index], value, f"/args/{index}")
+            elif more is not None:
+                self._check(more, value, f"/args/{index}", "*")
+        if len(args) > len(names) and more is None:
+            takes = f"{len(names)} positional argument{'s' * (len(names) != 1)}"
+            self._fault("/args", "too_many", f"the task takes {takes}, got {len(args)}")
+
+    def bind_keywords(self, kwargs: Mapping[str, Any]) -> None:
+        names = self._description["keyword"]
+        more = self._description["var_keyword"]
+        for name, value in kwargs.items():
+            pointer = f"/kwargs/{pointer_part(name)}"
+            if name in names and name in self._values:
+                self._fault(pointer, "given_twice", f"{name!r} is given in args too")
+            elif name in names:
+                self._bind(name, value, pointer)
+            elif more is not None:
+                self._check(more, value, pointer, "**")
+            else:
+                known = ", ".join(names) or "none"
+                text = f"the task has no {name!r}; it takes: {known}"
+                self._fault(pointer, "unknown_argument", text)
+
+    def check_bound(self) -> None:
+        schema = self._description["schema"]
+        for name in schema.get("required", []):
+            if name not in self._values:
+                self._fault(f"/kwargs/{pointer_part(name)}", "missing", f"{name!r} is required")
+        for error in _validator(_encode({**schema, "required": []})).iter_errors(self._values):
+            name, *rest = error.instance_path
+            pointer = self._pointers[str(name)]
+            self._misfit(pointer, rest, error, is_hidden=hides(self._description, str(name)))
+
+    def _bind(self, name: str, value: Any, pointer: str) -> None:
+        self._values[name], self._pointers[name] = value, pointer
+        self._refuse_hidden(name, value, pointer)
+
+    def _check(self, schema: Mapping[str, Any], value: Any, pointer: str, name: str) -> None:
+        self._refuse_hidden(name, value, pointer)
+        is_hidden = hides(self._description, name)
+        for error in _validator(_encode(schema)).iter_errors(value):
+            self._misfit(pointer, error.instance_path, error, is_hidden=is_hidden)
+
+    def _refuse_hidden(self, name: str, value: Any, pointer: str) -> None:
+        if value == HIDDEN and hides(self._description, name):
+            text = f"{HIDDEN!r} stands for a value that is not shown; send the value itself"
+            self._fault(pointer, "hidden", text)
+
+    def _misfit(self, pointer: str, path: Sequence[Any], error: Any, *, is_hidden: bool) -> None:
+        if is_hidden:  # the texts tell values, and so may the path
+            self._fault(pointer, error.kind.name, "this value, which is secret, is not accepted")
+        else:
+            where = "/".join([pointer, *map(pointer_part, path)])
+            self._fault(where, error.kind.name, error.message)
+
+    def _fault(self, pointer: str, code: str, detail: str) -> None:
+        self.faults.append(Fault(pointer, code, detail))
+
+
+def converter(
+    function: Callable[..., Any],
+) -> Callable[[Sequence[Any], Mapping[str, Any]], tuple[Sequence[Any], Mapping[str, Any]]]:
+    """Return a function that makes JSON arguments what the type hints say, as `(args, kwargs)` to call with.
+
+    It raises `TypeError` (they do not fit, or a secret has a wrong value) or `pydantic.ValidationError` (a
+    wrong value). Parameters without a hint get the JSON value as it is.
+    """
+    signature = inspect.signature(function)
+    parameters = _parameters(function)
+    secret = set(described(function)["secret"])
+    adapters = {
+        parameter.name: _adapter(parameter, is_secret=_word(parameter) in secret)
+        for parameter in parameters.values()
+        if parameter.annotation is not parameter.empty and parameter.annotation is not Any
+    }
+    plain = [p for p in parameters.values() if p.kind in _POSITIONAL]
+    only_plain = len(plain) == len(parameters)
+    needed = sum(p.default is p.empty for p in plain)
+    in_order = [adapters.get(p.name, _same) for p in plain]
+
+    def convert(
+        args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        if only_plain and not kwargs and needed <= len(args) <= len(plain):
+            # By far the most calls, and binding costs more than a tiny task.
+            return [adapt(value) for adapt, value in zip(in_order, args, strict=False)], kwargs
+        bound = signature.bind(*args, **kwargs)
+        for name, adapt in adapters.items():
+            if name in bound.arguments:
+                bound.arguments[name] = adapt(bound.arguments[name])
+        return bound.args, bound.kwargs
+
+    return convert
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _adapter(parameter: inspect.Parameter, *, is_secret: bool) -> Callable[[Any], Any]:
+    one: Callable[[Any], Any] = TypeAdapter(parameter.annotation).validate_python
+    if is_secret:
+        one = _discreet(parameter.name, one)
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return lambda values: tuple(map(one, values))
+    if parameter.kind is parameter.VAR_KEYWORD:
+        return lambda values: {name: one(value) for name, value in values.items()}
+    return one
+
+
+def _discreet(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the same conversion, whose errors do not tell the value."""
+
+    def one(value: Any) -> Any:
+        try:
+            return convert(value)
+        except ValidationError:
+            raise TypeError(f"the value of {name!r}, which is secret, is not accepted") from None
+
+    return one
+
+
+def _word(parameter: inspect.Parameter) -> str:
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return "*"
+    return "**" if parameter.kind is parameter.VAR_KEYWORD else parameter.name
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function, eval_str=True).parameters
+
+
+def _hint(parameter: inspect.Parameter) -> Any:
+    return Any if parameter.annotation is parameter.empty else parameter.annotation
+
+
+def _variadic(parameters: Mapping[str, inspect.Parameter], kind: Any) -> dict[str, Any] | None:
+    for parameter in parameters.values():
+        if parameter.kind is kind:
+            return TypeAdapter(_hint(parameter)).json_schema()
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _validator(schema: bytes) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(schema.decode(), validate_formats=True)
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def pointer_part(part: object) -> str:
+    """Return a part of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")

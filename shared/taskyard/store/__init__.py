@@ -1,0 +1,20 @@
+"""The state store: one protocol (`base`), one implementation for each scheme of `RESULT_BACKEND`."""
+
+from taskyard.config import Settings
+from taskyard.store.base import JobStore
+
+
+def open_store(settings: Settings) -> JobStore:
+    """Return the store of `settings.result_backend`; it connects when it is first used."""
+    from taskyard.store.redis import RedisStore  # only who opens a store pays for its client
+
+    return RedisStore(
+        settings.result_backend,
+        prefix=settings.key_prefix,
+        timeout_s=settings.store_timeout_s,
+        result_ttl_s=settings.result_ttl,
+        tls=settings.tls,
+    )
+
+
+__all__ = ["JobStore", "open_store"]

@@ -1,0 +1,141 @@
+"""Attempts: how the store lets them start, whose lease holds them, and what it is told of their ends."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+VerdictKind = Literal[
+    "run",
+    "duplicate",
+    "leased",
+    "cancelled",
+    "expired",
+    "parked",
+    "limited",
+    "held",
+    "paused",
+    "unknown",
+]
+
+
+class Claim(Struct, frozen=True, array_like=True):
+    """One message that asks to start its attempt."""
+
+    id: str
+    attempt: int
+    #: The queue that the message was read from.
+    queue: str
+    #: Milliseconds after its submission past which it may not start; 0: never expires.
+    expires_ms: int = 0
+    #: The task is not known here: instead of running, wait this long … 0: it is known.
+    park_delay_ms: int = 0
+    #: … unless the job has waited for a worker that knows it for this long: then run (to fail it).
+    park_ttl_ms: int = 0
+    #: The task, and the value of the argument that its limits go by: with them, limits and pauses hold.
+    task: str = ""
+    limit_key: str = ""
+    priority: int = 5
+
+
+class Verdict(Struct, frozen=True, array_like=True):
+    """The answer to a claim. `run` starts the attempt; on every other, the message is settled."""
+
+    kind: VerdictKind
+    #: Fencing token of the attempt, with `run`.
+    token: int = 0
+    #: Attempts of this job that ended with a lost worker.
+    crashes: int = 0
+    #: When the job became ready, and now: milliseconds since 1970, with `run`.
+    ready_at_ms: int = 0
+    started_at_ms: int = 0
+    #: When an attempt first failed, or 0.
+    first_failed_at_ms: int = 0
+
+
+OutcomeKind = Literal["completed", "failed", "cancelled", "retrying", "released"]
+
+
+class Outcome(Struct, frozen=True, array_like=True):
+    """How one attempt ended. `released` hands it back without using up an attempt."""
+
+    id: str
+    token: int
+    kind: OutcomeKind
+    #: JSON of the result, with `completed`.
+    result: str = ""
+    #: JSON of a `JobError`, or empty.
+    error: str = ""
+    #: Wait before the next attempt, with `retrying`.
+    delay_ms: int = 0
+    #: How long the record is kept, with terminal kinds. A retry that ends because someone wants the job
+    #: cancelled is kept for the store's own `RESULT_TTL`.
+    ttl_ms: int = 0
+    #: The worker was lost: counted as a crash.
+    is_crash: bool = False
+    #: JSON of the last `Progress`, or empty.
+    progress: str = ""
+
+
+class Lost(Struct, frozen=True, array_like=True):
+    """A running job whose lease ran out, handed to the caller under a new token."""
+
+    id: str
+    token: int
+    queue: str
+    body: str
+    attempt: int
+    crashes: int
+    worker: str
+    #: How long it ran, in milliseconds: until `end_lease` or `leave`, or until its worker was last heard of.
+    ran_ms: int
+    #: What `end_lease` said of the worker's end; empty if nobody said anything.
+    exit: str
+
+
+class Beat(Struct, frozen=True, array_like=True):
+    """The answer to a heartbeat: ids of running jobs to cancel, of jobs no longer ours, and paused queues."""
+
+    cancelled: list[str]
+    lost: list[str]
+    paused: list[str] = []
+
+
+class AttemptStore(Protocol):
+    """Claims, leases and outcomes."""
+
+    def claim(self, owner: str, worker: str, claims: Sequence[Claim]) -> list[Verdict]:
+        """Let attempts start, held by `owner`'s lease; repeated by the same owner, it answers the same.
+
+        An owner without a lease gets a short one; it should send a heartbeat before it claims.
+
+        Args:
+            owner: Whose lease holds the attempts; unique for each start of a process.
+            worker: Name of the worker to show on the job.
+            claims: One for each message.
+        """
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        """End attempts; False where the token is stale (fenced off). Wakes whoever waits."""
+
+    def exchange(
+        self, outcomes: Sequence[Outcome], owner: str, worker: str, claims: Sequence[Claim]
+    ) -> tuple[list[bool], list[Verdict]]:
+        """Do `settle` and then `claim` in one round trip."""
+
+    def progress(self, job_id: str, token: int, progress: str) -> bool:
+        """Show how far an attempt is (JSON of a `Progress`); False where the token is stale."""
+
+    def heartbeat(
+        self, owner: str, info: dict[str, Any], lease_ms: int, running: Sequence[tuple[str, int]]
+    ) -> Beat:
+        """Extend `owner`'s lease and show its worker document; `running` has (id, token) pairs."""
+
+    def end_lease(self, owner: str, exit_reason: str) -> None:
+        """End `owner`'s lease now: it is known to be gone, for this reason."""
+
+    def leave(self, owner: str) -> None:
+        """Forget a worker that stopped in good order; what it still holds is lost at once."""
+
+    def lost(self, owner: str, lease_ms: int, limit: int) -> list[Lost]:
+        """Hand running jobs whose lease ran out to `owner`, whose lease on them begins now."""

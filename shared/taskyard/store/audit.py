@@ -1,0 +1,84 @@
+"""What the audit asks of a store: its totals, records that are not where their state says, lost messages."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from taskyard.store.base import Ready
+
+Problem = Literal[
+    "not_waiting", "not_ready", "not_held", "not_ended", "no_record", "unknown_state", "no_message"
+]
+
+
+class Finding(Struct, frozen=True, array_like=True):
+    """A job that is not accounted for."""
+
+    id: str
+    queue: str
+    #: Empty where the record is gone.
+    state: str
+    problem: Problem
+    is_repaired: bool = False
+
+
+class Page(Struct, frozen=True, array_like=True):
+    """The findings of one step through all records."""
+
+    #: Where to go on; "0" once all have been seen.
+    cursor: str
+    checked: int
+    findings: list[Finding]
+
+
+class Published(Struct, frozen=True, array_like=True):
+    """Pending jobs of a queue that the broker has confirmed; `old` of them have been ready for long."""
+
+    jobs: int
+    old: int
+
+
+class Totals(Struct, frozen=True, kw_only=True):
+    """What happened to records since the store was made, and how many there are now by state."""
+
+    accepted: int
+    withdrawn: int
+    pruned: int
+    kept: dict[str, int]
+
+    @property
+    def missing(self) -> int:
+        """How many records are gone without a trace; below 0: more than were ever accepted."""
+        return self.accepted - self.withdrawn - self.pruned - sum(self.kept.values())
+
+
+class AuditStore(Protocol):
+    """Checks of the store in itself; each call is one atomic, bounded look."""
+
+    def totals(self) -> Totals | None:
+        """Return what was recorded, withdrawn, pruned and kept, at one moment; None if none ever was."""
+
+    def audit_records(
+        self, cursor: str, limit: int, *, ids: Sequence[str] = (), is_repair: bool = False
+    ) -> Page:
+        """Check about `limit` records from `cursor` on ("0" is the beginning, "" none), and those of `ids`.
+
+        A record that is there from the first step of a walk to its last is seen. With `is_repair` each
+        finding is put where it belongs, as far as its record still tells.
+        """
+
+    def audit_queues(
+        self, queues: Sequence[str], older_than_ms: int, *, recent_ms: int = 0
+    ) -> list[Published]:
+        """Return for each queue how many of its pending jobs must have a message in the broker.
+
+        Those that became ready within `recent_ms` are left out.
+        """
+
+    def audit_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+        """Return the oldest jobs of a queue that must have a message in the broker."""
+
+    def audit_republish(self, ids: Sequence[str]) -> "list[Ready]":
+        """Put pending jobs back into the outbox, and return them to be published."""

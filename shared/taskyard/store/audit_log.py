@@ -1,0 +1,80 @@
+"""The audit log in the store: what operators did, a bounded number of entries, the newest kept."""
+
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+#: `unknown`: nobody wrote down how it ended, so it may or may not have been done.
+ActionOutcome = Literal["done", "unknown"]
+
+
+class Action(Struct, frozen=True, kw_only=True):
+    """An entry: what an operator did, or set out to do."""
+
+    id: str
+    #: By whom: what the API's key or the command line says.
+    who: str
+    #: The door: `api` or `cli`.
+    origin: str
+    #: What was done, such as `queue.pause`.
+    action: str
+    #: On what: the name of a queue, the id of a job; empty where a filter says it.
+    target: str = ""
+    outcome: ActionOutcome = "unknown"
+    #: What it was, and what it is now, as far as that was changed. Never arguments, never secrets.
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    #: Of the request to the API, as in its log.
+    request_id: str | None = None
+
+
+class ActionFilter(Struct, frozen=True, kw_only=True):
+    """Which entries; what is empty lets all pass."""
+
+    who: str = ""
+    #: Of this action, or with `queue` all that begin with `queue.`.
+    action: str = ""
+    target: str = ""
+    #: Milliseconds since 1970, both included.
+    after_ms: int = 0
+    before_ms: int = 2**53 - 1
+
+    def takes(self, entry: Action) -> bool:
+        """Return whether an entry of a fitting time fits."""
+        return (
+            self.who in ("", entry.who)
+            and self.target in ("", entry.target)
+            and f"{entry.action}.".startswith(f"{self.action}." if self.action else "")
+        )
+
+
+class LoggedAction(Struct, frozen=True):
+    """An entry, and when it was begun by the store's clock, in milliseconds since 1970."""
+
+    at_ms: int
+    action: Action
+
+
+#: Time and id of the last entry that was seen.
+ActionCursor = tuple[int, str]
+
+
+class AuditLogStore(Protocol):
+    """The entries; see `base` for what holds for every method."""
+
+    def begin_action(self, action: Action, *, max_entries: int, ttl_s: int) -> None:
+        """Add an entry before its action is carried out; entries past the bounds go, the oldest first."""
+
+    def end_action(self, action: Action) -> None:
+        """Write an entry anew: now it is known what came of it."""
+
+    def drop_action(self, action_id: str) -> None:
+        """Remove an entry: nothing was done."""
+
+    def find_actions(
+        self, wanted: ActionFilter, limit: int, cursor: ActionCursor | None = None
+    ) -> tuple[list[LoggedAction], ActionCursor | None]:
+        """Return a page, the newest first, and where the next begins; None: that was all.
+
+        Each call looks at a bounded number of entries: a page may be short and yet not be the last.
+        """

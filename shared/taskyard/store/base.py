@@ -1,0 +1,195 @@
+"""`JobStore`: what every state store promises. `tests/contract/` holds each implementation to it.
+
+Every method is atomic, may be called by any number of processes at once, takes and gives lists
+(one job is a list of one), uses the store's own clock, and raises `StoreUnavailable` when the store
+does not answer within its deadline. A call that failed so may have been carried out: all of them may be
+repeated with the same arguments.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from taskyard.job import Job, State
+from taskyard.store.attempts import AttemptStore
+from taskyard.store.audit import AuditStore
+from taskyard.store.audit_log import AuditLogStore
+from taskyard.store.controls import ControlStore
+from taskyard.store.dead_letters import DeadLetterStore
+from taskyard.store.events import EventStore
+from taskyard.store.explaining import ExplainStore
+from taskyard.store.finding import FindingStore
+from taskyard.store.idempotency import IdempotencyStore
+from taskyard.store.keys import KeyStore
+from taskyard.store.outages import OutageStore
+from taskyard.store.removal import RemovalStore
+from taskyard.store.replays import ReplayStore
+from taskyard.store.replies import ReplyStore
+from taskyard.store.schedules import ScheduleStore
+from taskyard.store.vitals import VitalsStore
+from taskyard.store.waiting import WaitingStore
+
+UniquePolicy = Literal["existing", "reject", "replace"]
+
+
+class Unique(Struct, frozen=True, kw_only=True):
+    """A lock that a job has until it ends, or for `lock_ms` if it lives longer; and who yields to whom."""
+
+    lock: str
+    lock_ms: int
+    policy: UniquePolicy
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job to record. It is scheduled if its time is in the future, else pending."""
+
+    id: str
+    task: str
+    queue: str
+    priority: int
+    #: The message for its first attempt (or, for an adopted job, the one that was found).
+    body: str
+    #: Milliseconds from now, or None.
+    delay_ms: int | None = None
+    #: Milliseconds since 1970, or None.
+    run_at_ms: int | None = None
+    #: Attempts made before, where a lost record is rebuilt from a message.
+    attempts_made: int = 0
+    #: When it was submitted, in milliseconds since 1970; None means now.
+    created_at_ms: int | None = None
+    #: What at most one living job has at a time; None: any number may be alike.
+    unique: Unique | None = None
+    #: The trace context that the message has, for its header.
+    traceparent: str | None = None
+
+
+class Created(Struct, frozen=True, array_like=True):
+    """What `create` did with one job."""
+
+    id: str
+    #: False: a job of this id was there before and is left; or `id` is now that of the one with its lock.
+    is_new: bool
+    state: State
+    #: Of a new one: when it was submitted, and when it is to run or 0, in milliseconds since 1970.
+    created_at_ms: int = 0
+    run_at_ms: int = 0
+    #: It was refused: the living job `id` has its lock, and its policy is to reject.
+    is_rejected: bool = False
+    #: When the store was asked, in milliseconds since 1970.
+    recorded_at_ms: int = 0
+
+
+class Ready(Struct, frozen=True, array_like=True):
+    """A pending job whose message has to be published."""
+
+    id: str
+    queue: str
+    body: str
+    #: Number of the attempt that the message starts.
+    attempt: int
+    #: When it was due (`take_due`) or recorded (`unpublished`), and now: milliseconds since 1970.
+    due_at_ms: int
+    now_ms: int
+
+
+class Cancelled(Struct, frozen=True, array_like=True):
+    """What `cancel` did: `cancelled`, `requested` (it runs), `too_late` or `unknown`."""
+
+    id: str
+    verdict: Literal["cancelled", "requested", "too_late", "unknown"]
+    state: str
+
+
+class QueueCounts(Struct, frozen=True, kw_only=True):
+    """Jobs of one queue by state, and the age of its oldest pending job."""
+
+    queue: str
+    states: dict[str, int]
+    oldest_pending_s: float | None
+
+
+class JobStore(
+    AttemptStore,
+    ControlStore,
+    ScheduleStore,
+    DeadLetterStore,
+    ReplayStore,
+    FindingStore,
+    WaitingStore,
+    AuditStore,
+    AuditLogStore,
+    EventStore,
+    IdempotencyStore,
+    KeyStore,
+    RemovalStore,
+    OutageStore,
+    ReplyStore,
+    VitalsStore,
+    ExplainStore,
+    Protocol,
+):
+    """The state store; see the module's text for what holds for every method."""
+
+    def create(self, jobs: Sequence[NewJob]) -> list[Created]:
+        """Record jobs; idempotent by id. A pending one stays in the outbox until it is published."""
+
+    def withdraw(self, ids: Sequence[str]) -> None:
+        """Forget jobs that have not started yet: their submission has failed.
+
+        One that was created again meanwhile stays: another caller was told that it is there.
+        """
+
+    def mark_published(self, jobs: Sequence[tuple[str, int]]) -> None:
+        """Take jobs out of the outbox: the broker has confirmed their messages.
+
+        Args:
+            jobs: Each with the time at which it was recorded, or handed over to be published, in milliseconds
+                since 1970. One that came into the outbox later stays: that is about another message.
+        """
+
+    def take_due(self, limit: int) -> tuple[list[Ready], int | None]:
+        """Move due waiting jobs to pending; also give the milliseconds until the next is due."""
+
+    def unpublished(self, older_than_ms: int, limit: int) -> list[Ready]:
+        """Give pending jobs that are in the outbox for so long, and start their time anew."""
+
+    def get(self, ids: Sequence[str]) -> list[Job | None]:
+        """Return the jobs, None where there is none of this id."""
+
+    def wait(self, job_id: str, timeout_s: float) -> Job | None:
+        """Return the job once it is in a terminal state, or as it is after `timeout_s`."""
+
+    def cancel(self, ids: Sequence[str], ttl_ms: int) -> list[Cancelled]:
+        """Cancel jobs: at once if they do not run, else by asking their worker."""
+
+    def prune(self, limit: int) -> int:
+        """Remove at most `limit` records whose time to be kept is over; return how many."""
+
+    def counts(self) -> list[QueueCounts]:
+        """Return the jobs of every queue by state."""
+
+    def declare(self, tasks: Sequence[dict[str, Any]], queues: Sequence[str]) -> None:
+        """Put a worker's tasks (documents with a `name`) and queues into the catalogue."""
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return the documents of all tasks in the catalogue, by name."""
+
+    def queues(self) -> list[str]:
+        """Return the names of all queues in the catalogue, sorted."""
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Return the worker documents, each with `is_alive`, `last_seen_at` and `running`."""
+
+    def check(self) -> list[str]:
+        """Return what is unsafe about the server's settings, a sentence each; empty if nothing.
+
+        Raises:
+            ConfigurationError: If the server would throw records away.
+        """
+
+    def ping(self) -> None:
+        """Return if the store answers."""
+
+    def close(self) -> None:
+        """Close all connections; safe to call twice."""

@@ -1,0 +1,12 @@
+-- args: {queue, id, priority, since when it is ready, place to begin at, jobs to look at}
+-- Answers {ready jobs that come before it, whether that was the end}: of higher priority, or of the same and older.
+local queue, id, priority, since, from, limit = unpack(args, 1, 6)
+local rows = redis.call('ZRANGE', P .. 'ready:' .. queue, from, from + limit - 1, 'WITHSCORES')
+local count = 0
+for i = 1, #rows, 2 do
+  local other = tonumber(redis.call('HGET', job_key(rows[i]), 'priority') or -1)
+  local at = tonumber(rows[i + 1])
+  local is_older = at < since or (at == since and rows[i] < id)
+  if rows[i] ~= id and (other > priority or (other == priority and is_older)) then count = count + 1 end
+end
+return answer({count, #rows < 2 * limit})

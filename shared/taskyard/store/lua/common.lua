@@ -1,0 +1,212 @@
+-- What every script begins with. KEYS[1] is the key prefix; ARGV[1] the arguments as MessagePack.
+-- Keys: j:<id> a job (hash) | jobs all of them by the time of their submission | ready:<queue> pending jobs by the
+-- time they became so | waiting by run time | outbox recorded, unconfirmed jobs by time | leases owners by the end
+-- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
+-- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
+-- queues, workers | totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the
+-- job that has a lock.
+-- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task | paused "queue|<name>", "task|<name>" | and for each
+-- limit ("<task>|<value of its key>"): limited:<limit> jobs held back, by priority and age | slots:<limit> jobs that
+-- run or were let go | admitted:<limit> those let go that have not started | starts:<limit> times of the latest
+-- starts | limits_due limits with jobs held back, by the time to look again | limits:<task> those of a task.
+-- Dead letters: d:<id> one in the index (hash) | dead all of them by the time of their death | dead:q:<queue>,
+-- dead:f:<fingerprint> those of one | dead:groups fingerprints by their last death | dead:counts "<queue>|<reason>"
+-- | gone:<queue> ids whose messages have to leave the dead-letter queue, by their attempts | gone:queues |
+-- replay:<id>, its :todo and :canary | replays all of them by time | replays:active.
+-- Audit log: audit_log ids of its entries by time | audit_log:entries the entries by id.
+-- Replies: asked {id: JSON of who is to be told of its end} | replies jobs that have ended, by the time to tell it.
+-- Explaining: pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
+-- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
+-- `first_run_at`, when it was to run first: `run_at` is that of its next attempt.
+local P = KEYS[1]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local args = ARGV[1] and cmsgpack.unpack(ARGV[1]) or {}
+local changes = {}
+
+local function job_key(id) return P .. 'j:' .. id end
+
+local function count(queue, state, n)
+  local field = queue .. '|' .. state
+  changes[field] = (changes[field] or 0) + n
+end
+
+-- Counts a job in the state that it comes to, and notes it for those who listen.
+local told = {}
+local function enter(id, queue, state)
+  count(queue, state, 1)
+  told[#told + 1] = id
+  told[#told + 1] = state
+end
+
+-- Tells of all jobs that came to other states: one message a call, and where nobody listens one look at that.
+local function tell()
+  local channel = P .. 'states'
+  if #told == 0 or redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then return end
+  local rows = {}
+  for i = 1, #told, 2 do
+    local r = redis.call('HMGET', job_key(told[i]), 'task', 'queue', 'attempt')
+    rows[#rows + 1] = {told[i], told[i + 1], r[1] or '', r[2] or '', tonumber(r[3] or 0), now}
+  end
+  redis.call('PUBLISH', channel, cmsgpack.pack(rows))
+end
+
+local function write_counts()
+  for field, n in pairs(changes) do
+    if n ~= 0 then redis.call('HINCRBY', P .. 'counts', field, n) end
+  end
+end
+
+local function make_pending(id, queue)
+  redis.call('ZADD', P .. 'ready:' .. queue, now, id)
+  redis.call('ZADD', P .. 'outbox', now, id)
+end
+
+local function leave_pending(id, queue)
+  redis.call('ZREM', P .. 'ready:' .. queue, id)
+  redis.call('ZREM', P .. 'outbox', id)
+end
+
+-- Has a job wait until a time. Who dispatches sleeps until the first job of all is due: a new first one wakes it.
+local function wait_until(id, at)
+  redis.call('ZADD', P .. 'waiting', at, id)
+  if redis.call('ZRANK', P .. 'waiting', id) == 0 then redis.call('PUBLISH', P .. 'due', id) end
+end
+
+-- Looks at a limit again at this time, or earlier.
+local function look_at(limit, at) redis.call('ZADD', P .. 'limits_due', 'LT', at, limit) end
+
+-- Notes a time that has passed, of those that nothing else on the record tells. Only the latest are kept.
+local function note_gap(id, kind, from)
+  local gaps = (redis.call('HGET', job_key(id), 'gaps') or '') .. kind .. ':' .. from .. ':' .. now .. ';'
+  if #gaps > 4000 then gaps = string.match(string.sub(gaps, -3000), ';(.*)$') end
+  redis.call('HSET', job_key(id), 'gaps', gaps)
+end
+
+-- Ends the time that a job was held back for, if it was.
+local function end_hold(id)
+  local r = redis.call('HMGET', job_key(id), 'held_at', 'reason')
+  if not r[1] then return end
+  note_gap(id, r[2] or 'limited', r[1])
+  redis.call('HDEL', job_key(id), 'held_at')
+end
+
+-- Takes a job off the limit that it has a slot of or waits for.
+local function release(id, limit)
+  redis.call('SREM', P .. 'slots:' .. limit, id)
+  redis.call('SREM', P .. 'admitted:' .. limit, id)
+  redis.call('ZREM', P .. 'limited:' .. limit, id)
+  redis.call('HDEL', job_key(id), 'limit', 'held_in')
+  if redis.call('EXISTS', P .. 'limited:' .. limit) == 1 then
+    look_at(limit, now)
+    redis.call('PUBLISH', P .. 'due', limit)
+  end
+end
+
+local specs = {}
+
+-- What a task is limited to, or false.
+local function limits_of(task)
+  if specs[task] == nil then
+    local concurrency, starts, per_ms = string.match(redis.call('HGET', P .. 'limits', task) or '', '^(%d+)|(%d+)|(%d+)$')
+    specs[task] = concurrency and {concurrency = tonumber(concurrency), starts = tonumber(starts), per_ms = tonumber(per_ms)} or false
+  end
+  return specs[task]
+end
+
+local function is_paused(kind, name) return redis.call('HEXISTS', P .. 'paused', kind .. '|' .. name) == 1 end
+
+-- Why no job of this limit may be let go now, and the time to look again (nil: when something changes); or nil.
+-- `holders` of its slots and `coming`, which were let go and have not started, are counted.
+local function obstacle(task, limit, holders, coming)
+  if is_paused('task', task) then return 'paused' end
+  local spec = limits_of(task)
+  if not spec then return nil end
+  if spec.concurrency > 0 and holders >= spec.concurrency then return 'limited' end
+  if spec.starts == 0 then return nil end
+  if coming >= spec.starts then return 'limited' end
+  local nth = tonumber(redis.call('LINDEX', P .. 'starts:' .. limit, coming - spec.starts))
+  if nth and nth > now - spec.per_ms then return 'limited', nth + spec.per_ms end
+end
+
+-- Removes the record of a job that has ended. Its dead letter stays, and has what a replay needs from then on.
+local function drop_record(id, state, body, created_at, priority)
+  if state == 'failed' and redis.call('EXISTS', P .. 'd:' .. id) == 1 then
+    redis.call('HSET', P .. 'd:' .. id, 'body', body, 'created_at', created_at, 'priority', priority)
+  end
+  redis.call('DEL', job_key(id))
+  redis.call('ZREM', P .. 'ended', id)
+  redis.call('ZREM', P .. 'jobs', id)
+end
+
+-- A job that is cancelled while it is pending has a message on its way: its record outlives that, in whatever
+-- backlog or paused queue it waits, or the job would be taken for a new one and run. Until it is claimed, or for 30 days.
+local UNSEEN_MS = 30 * 86400000
+local function keep_cancelled_ms(state, ttl_ms) return state == 'pending' and math.max(ttl_ms, UNSEEN_MS) or ttl_ms end
+
+local is_anybody_told
+
+-- Note that whoever asked for it has to be told of this job's end.
+local function owe_reply(id)
+  if is_anybody_told == nil then is_anybody_told = redis.call('EXISTS', P .. 'asked') == 1 end
+  if not is_anybody_told or redis.call('HEXISTS', P .. 'asked', id) == 0 then return end
+  redis.call('ZADD', P .. 'replies', now, id)
+  redis.call('PUBLISH', P .. 'owed', id)
+end
+
+local function announce(id, state, ttl_ms)
+  owe_reply(id)
+  redis.call('ZADD', P .. 'ended', now + ttl_ms, id)
+  redis.call('PUBLISH', P .. 'done:' .. id, state)
+end
+
+-- Take a dead letter out of the index; answers its queue and attempts, or nothing.
+local function unindex(id)
+  local key = P .. 'd:' .. id
+  local r = redis.call('HMGET', key, 'queue', 'reason', 'fingerprint', 'attempts')
+  if not r[1] then return end
+  local group = P .. 'dead:f:' .. r[3]
+  redis.call('DEL', key)
+  redis.call('ZREM', P .. 'dead', id)
+  redis.call('ZREM', P .. 'dead:q:' .. r[1], id)
+  redis.call('ZREM', group, id)
+  local last = redis.call('ZREVRANGE', group, 0, 0, 'WITHSCORES')
+  if last[2] then redis.call('ZADD', P .. 'dead:groups', last[2], r[3])
+  else redis.call('ZREM', P .. 'dead:groups', r[3]) end
+  redis.call('HINCRBY', P .. 'dead:counts', r[1] .. '|' .. r[2], -1)
+  return r[1], tonumber(r[4])
+end
+
+-- Note that the messages of this id, up to this attempt, have to leave the dead-letter queue.
+local function remove_message(id, queue, attempts)
+  redis.call('ZADD', P .. 'gone:' .. queue, 'GT', attempts, id)
+  redis.call('SADD', P .. 'gone:queues', queue)
+end
+
+local function drop_letter(id)
+  local queue, attempts = unindex(id)
+  if queue then remove_message(id, queue, attempts) end
+  return queue ~= nil
+end
+
+-- Cancels a job that does not run.
+local function cancel_idle(id, state, queue, limit, ttl_ms)
+  if state == 'pending' then leave_pending(id, queue) else redis.call('ZREM', P .. 'waiting', id) end
+  if limit then
+    end_hold(id)
+    release(id, limit)
+  end
+  local parked_at = redis.call('HGET', job_key(id), 'parked_at')
+  if parked_at then note_gap(id, 'parked', parked_at) end
+  redis.call('HSET', job_key(id), 'state', 'cancelled', 'finished_at', now)
+  redis.call('HDEL', job_key(id), 'parked_at', 'reason')
+  count(queue, state, -1)
+  enter(id, queue, 'cancelled')
+  announce(id, 'cancelled', keep_cancelled_ms(state, ttl_ms))
+end
+
+local function answer(value)
+  write_counts()
+  tell()
+  return cmsgpack.pack(value)
+end

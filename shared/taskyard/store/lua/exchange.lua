@@ -1,0 +1,191 @@
+-- args: {outcomes of {id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress},
+--  owner, worker, keep_ms, claims of
+--  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority}}
+local outcomes, owner, worker, keep_ms, claims = unpack(args, 1, 5)
+local held = P .. 'held:' .. owner
+local verdicts = {}
+local accepted = {}
+-- An owner without a lease, such as one that was frozen past its end, gets one until its next heartbeat:
+-- what it claims must not be held for ever if that never comes.
+local FIRST_LEASE_MS = 5000
+
+-- How a lost worker ended, as its supervisor told: `exit`, and its memory if that was known.
+local function ending(text)
+  if not text or text == '' then return ',"exit":null,"peak_mib":null}' end
+  local exit, peak = string.match(text, '^(.*), peak memory (%d+) MiB$')
+  return ',"exit":' .. cjson.encode(exit or text) .. ',"peak_mib":' .. (peak or 'null') .. '}'
+end
+
+-- `times` are for `explain`: of a lost attempt how long it was known to run, and when the next was to begin.
+local function history(attempt, worker, started_at, outcome, error, exit, times)
+  return '{"number":' .. attempt .. ',"worker":' .. cjson.encode(worker) .. ',"started_at":' .. started_at ..
+    ',"finished_at":' .. now .. ',"outcome":"' .. outcome .. '","error":' .. (error ~= '' and error or 'null') .. times .. ending(exit)
+end
+
+local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress)
+  local key = job_key(id)
+  local r = redis.call('HMGET', key, 'token', 'state', 'queue', 'owner', 'attempt', 'worker', 'started_at', 'cancel',
+    'exit', 'limit')
+  if not r[1] or tonumber(r[1]) ~= token then return false end
+  if r[2] ~= 'running' then return true end -- the same outcome, told again
+  local queue, owner, attempt = r[3], r[4], r[5]
+  if r[8] then
+    redis.call('SREM', P .. 'cancels:' .. owner, id)
+    -- Asked to be cancelled while it ran: it does not run again. Such an outcome has no time to be kept.
+    if kind == 'retrying' or kind == 'released' then kind, ttl_ms = 'cancelled', keep_ms end
+  end
+  redis.call('SREM', P .. 'held:' .. owner, id)
+  if r[10] then release(id, r[10]) end
+  local times = ''
+  if r[9] then -- it is about this attempt
+    times = ',"ran_ms":' .. (redis.call('HGET', key, 'ran_ms') or 'null')
+    redis.call('HDEL', key, 'exit', 'ran_ms')
+  end
+  count(queue, 'running', -1)
+  if is_crash then redis.call('HINCRBY', key, 'crashes', 1) end
+  if kind == 'released' then
+    note_gap(id, 'handed_back', r[7])
+    redis.call('HSET', key, 'state', 'pending', 'attempt', attempt - 1, 'ready_at', now)
+    make_pending(id, queue)
+    enter(id, queue, 'pending')
+    return true
+  end
+  local told = is_crash and 'lost' or (kind == 'retrying' and 'failed' or kind)
+  if kind == 'retrying' then times = times .. ',"retry_at":' .. now + delay_ms end
+  local fields = {'state', kind, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
+  local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
+  if progress ~= '' then add('progress', progress) end
+  enter(id, queue, kind)
+  if kind == 'retrying' then
+    add('run_at', now + delay_ms)
+    add('ready_at', now + delay_ms)
+    redis.call('HSETNX', key, 'first_failed_at', now)
+    wait_until(id, now + delay_ms)
+  else
+    add('finished_at', now)
+    if result ~= '' then add('result', result) end
+    announce(id, kind, ttl_ms)
+  end
+  redis.call('HSET', key, unpack(fields))
+  return true
+end
+
+-- Puts a job aside until its limit or its task lets it go: it costs no attempt and holds no slot.
+local function hold_back(id, key, queue, task, limit, reason, at, priority, ready_at)
+  if at then look_at(limit, at) end
+  redis.call('SREM', P .. 'slots:' .. limit, id)
+  redis.call('SADD', P .. 'limits:' .. task, limit)
+  redis.call('ZADD', P .. 'limited:' .. limit, (9 - priority) * 1e13 + ready_at, id)
+  redis.call('HSET', key, 'state', 'scheduled', 'reason', reason, 'limit', limit, 'held_in', 'limited:' .. limit,
+    'held_at', now)
+  leave_pending(id, queue)
+  count(queue, 'pending', -1)
+  enter(id, queue, 'scheduled')
+  return {reason == 'paused' and 'held' or 'limited', 0, 0, 0, 0}
+end
+
+-- Takes a slot and a start of the task's limits, or says why not and when to look again.
+local function take_slot(id, task, limit)
+  local slots, admitted, starts = P .. 'slots:' .. limit, P .. 'admitted:' .. limit, P .. 'starts:' .. limit
+  local was_let_go = redis.call('SREM', admitted, id) == 1
+  local is_holder = redis.call('SISMEMBER', slots, id)
+  local why, at = obstacle(task, limit, redis.call('SCARD', slots) - is_holder, redis.call('SCARD', admitted))
+  if not why and not was_let_go and redis.call('EXISTS', P .. 'limited:' .. limit) == 1 then
+    why, at = 'limited', now -- others wait longer
+  end
+  if why then return why, at end
+  local spec = limits_of(task)
+  if not spec then return end
+  redis.call('SADD', slots, id)
+  if spec.starts > 0 then
+    redis.call('RPUSH', starts, now)
+    redis.call('LTRIM', starts, -spec.starts, -1)
+    redis.call('PEXPIRE', starts, spec.per_ms)
+    if redis.call('EXISTS', P .. 'limited:' .. limit) == 1 then look_at(limit, now) end
+  end
+end
+
+local started = {} -- attempts by queue
+
+local function start(id, key, old_queue, queue, attempt, crashes, ready_at, parked_at, first_failed_at)
+  local token = redis.call('INCR', P .. 'fence')
+  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'token', token, 'owner', owner,
+    'worker', worker, 'started_at', now, 'queue', queue)
+  started[queue] = (started[queue] or 0) + 1
+  if parked_at then
+    note_gap(id, 'parked', parked_at)
+    redis.call('HDEL', key, 'parked_at', 'reason')
+  end
+  redis.call('SADD', held, id)
+  redis.call('ZREM', P .. 'ready:' .. old_queue, id) -- what is left in the outbox, `unpublished` skips
+  count(old_queue, 'pending', -1)
+  enter(id, queue, 'running')
+  return {'run', token, crashes, ready_at, now, first_failed_at}
+end
+
+local function park(id, key, queue, parked_at, delay_ms)
+  redis.call('HSET', key, 'state', 'scheduled', 'reason', 'unknown_task', 'parked_at', parked_at or now,
+    'run_at', now + delay_ms)
+  leave_pending(id, queue)
+  wait_until(id, now + delay_ms)
+  count(queue, 'pending', -1)
+  enter(id, queue, 'scheduled')
+  return {'parked', 0, 0, 0, 0}
+end
+
+local function expire(id, key, queue)
+  redis.call('HSET', key, 'state', 'expired', 'finished_at', now)
+  leave_pending(id, queue)
+  announce(id, 'expired', keep_ms)
+  count(queue, 'pending', -1)
+  enter(id, queue, 'expired')
+  return {'expired', 0, 0, 0, 0}
+end
+
+local has_pauses, has_limits = redis.call('EXISTS', P .. 'paused') == 1, redis.call('EXISTS', P .. 'limits') == 1
+
+local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority)
+  local key = job_key(id)
+  local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
+    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit')
+  local first_failed_at = tonumber(r[11] or 0)
+  local state, made, crashes, ready_at = r[1], tonumber(r[2]), tonumber(r[4] or 0), tonumber(r[6] or now)
+  if not state then return {'unknown', 0, 0, 0, 0} end
+  if state == 'running' and made == attempt then
+    -- The answer to the same claim was lost on its way: give it again.
+    if r[8] == owner then return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at} end
+    return {'leased', 0, 0, 0, 0}
+  end
+  if state == 'cancelled' then
+    redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id)
+    return {'cancelled', 0, 0, 0, 0}
+  end
+  if state ~= 'pending' or made + 1 ~= attempt then return {'duplicate', 0, 0, 0, 0} end
+  if has_pauses and is_paused('queue', queue) then return {'paused', 0, 0, 0, 0} end
+  if expires_ms > 0 and tonumber(r[5]) + expires_ms <= now then
+    if r[12] then release(id, r[12]) end
+    return expire(id, key, r[3])
+  end
+  local parked_at = tonumber(r[7] or nil)
+  if park_delay_ms > 0 and now - (parked_at or now) < park_ttl_ms then
+    if r[12] then release(id, r[12]) end
+    return park(id, key, r[3], parked_at, park_delay_ms)
+  end
+  if (has_pauses or has_limits or r[12]) and park_delay_ms == 0 then
+    local limit = task .. '|' .. limit_key
+    if r[12] and r[12] ~= limit then release(id, r[12]) end
+    local why, at = take_slot(id, task, limit)
+    if why then return hold_back(id, key, r[3], task, limit, why, at, priority, ready_at) end
+    if limits_of(task) then redis.call('HSET', key, 'limit', limit) elseif r[12] then release(id, limit) end
+  end
+  return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at)
+end
+
+for i, outcome in ipairs(outcomes) do accepted[i] = settle(unpack(outcome, 1, 9)) end
+for i, claim in ipairs(claims) do verdicts[i] = judge(unpack(claim, 1, 9)) end
+for queue, n in pairs(started) do -- the pace by which `explain` tells how long others wait
+  local key = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000)
+  if redis.call('INCRBY', key, n) == n then redis.call('EXPIRE', key, 400) end
+end
+if redis.call('EXISTS', held) == 1 then redis.call('ZADD', P .. 'leases', 'NX', now + FIRST_LEASE_MS, owner) end
+return answer({accepted, verdicts})

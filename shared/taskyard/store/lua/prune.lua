@@ -1,0 +1,28 @@
+-- args: {limit}; a lost worker is shown for an hour.
+local removed, pruned = 0, {}
+local has_replies, REPLY_MS = redis.call('EXISTS', P .. 'replies') == 1, 60000
+
+local function prune(id)
+  if has_replies and redis.call('ZSCORE', P .. 'replies', id) then
+    redis.call('ZADD', P .. 'ended', now + REPLY_MS, id) -- the reply is made of it
+    return
+  end
+  local r = redis.call('HMGET', job_key(id), 'queue', 'state', 'body', 'created_at', 'priority')
+  if r[1] then
+    count(r[1], r[2], -1)
+    pruned[r[2]] = (pruned[r[2]] or 0) + 1
+  end
+  drop_record(id, r[2], unpack(r, 3, 5))
+  removed = removed + 1
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'ended', '-inf', now, 'LIMIT', 0, args[1])) do prune(id) end
+local seen = redis.call('HGETALL', P .. 'workers')
+for i = 1, #seen, 2 do
+  if tonumber(string.match(seen[i + 1], '^%d+')) < now - 3600000 then
+    redis.call('HDEL', P .. 'workers', seen[i])
+  end
+end
+if redis.call('HEXISTS', P .. 'totals', 'accepted') == 1 then
+  for state, n in pairs(pruned) do redis.call('HINCRBY', P .. 'totals', 'pruned|' .. state, n) end
+end
+return answer(removed)

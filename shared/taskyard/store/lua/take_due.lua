@@ -1,0 +1,58 @@
+-- args: {limit}
+local waiting = P .. 'waiting'
+local ready = {}
+for i, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1])) do
+  local key = job_key(id)
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at')
+  redis.call('ZREM', waiting, id)
+  if r[4] then
+    redis.call('HSET', key, 'state', 'pending')
+    make_pending(id, r[1])
+    count(r[1], r[4], -1)
+    enter(id, r[1], 'pending')
+    ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, tonumber(r[5]), now}
+  end
+end
+
+-- Lets the first job of those that a limit holds back go to its queue.
+local function let_go(id, limit)
+  redis.call('ZREM', P .. 'limited:' .. limit, id)
+  local key = job_key(id)
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'held_in')
+  if r[4] ~= 'scheduled' or not r[5] then return end
+  end_hold(id)
+  redis.call('HSET', key, 'state', 'pending', 'ready_at', now)
+  redis.call('HDEL', key, 'reason', 'held_in')
+  redis.call('SADD', P .. 'slots:' .. limit, id)
+  redis.call('SADD', P .. 'admitted:' .. limit, id)
+  make_pending(id, r[1])
+  count(r[1], 'scheduled', -1)
+  enter(id, r[1], 'pending')
+  ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, now, now}
+end
+
+local function look(limit)
+  local task = string.match(limit, '^[^|]*')
+  while #ready < args[1] do
+    local id = redis.call('ZRANGE', P .. 'limited:' .. limit, 0, 0)[1]
+    local why, at
+    if id then
+      local holders, coming = redis.call('SCARD', P .. 'slots:' .. limit), redis.call('SCARD', P .. 'admitted:' .. limit)
+      why, at = obstacle(task, limit, holders, coming)
+    end
+    if not id then redis.call('SREM', P .. 'limits:' .. task, limit) end
+    if why and at then redis.call('ZADD', P .. 'limits_due', at, limit) return end
+    if why or not id then redis.call('ZREM', P .. 'limits_due', limit) return end
+    let_go(id, limit)
+  end
+  redis.call('ZADD', P .. 'limits_due', now, limit) -- there may be more, after those of other limits
+end
+
+for _, limit in ipairs(redis.call('ZRANGEBYSCORE', P .. 'limits_due', '-inf', now, 'LIMIT', 0, 100)) do look(limit) end
+
+local function wait_ms(key)
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  return first[2] and math.max(0, math.ceil(tonumber(first[2]) - now)) or math.huge
+end
+local next_ms = math.min(wait_ms(waiting), wait_ms(P .. 'limits_due'))
+return answer({ready, next_ms < math.huge and next_ms or -1})

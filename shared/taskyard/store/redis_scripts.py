@@ -1,0 +1,165 @@
+"""What every part of the Redis store is built on: one connection, the scripts in `lua/`, errors as ours."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from importlib.resources import files
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from taskyard.errors import StoreUnavailable
+from taskyard.metrics import STORE_CALL_SECONDS, STORE_FAILURES, begin
+from taskyard.tls import SYSTEM_CAS, Tls, refusal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="RedisScripts")
+
+#: Scripts that a full server runs all the same: they free memory, hardly need any, or tell of it.
+MAKING_ROOM = frozenset(
+    {
+        "ahead",
+        "counts",
+        "end_action",
+        "end_lease",
+        "explain",
+        "find",
+        "find_actions",
+        "forget_keys",
+        "forgive_outage",
+        "heartbeat",
+        "held",
+        "key_ring",
+        "log_action",
+        "mark_published",
+        "occupants",
+        "prune",
+        "purge_dead",
+        "remove",
+        "replied",
+        "revoke_keys",
+        "take_replies",
+        "use_keys",
+        "vitals",
+        "withdraw",
+    }
+)
+_pack = msgspec.msgpack.Encoder().encode
+_decoder: Any = lru_cache(maxsize=None)(msgspec.msgpack.Decoder)
+#: Looked up with a script's first call: no process uses all scripts, and each has a series a bucket.
+_timer: Any = lru_cache(maxsize=None)(STORE_CALL_SECONDS.labels)
+
+begin(STORE_FAILURES, "no_answer", "refused")
+
+#: What a server answers that is full, read-only, loading or alone: trying again later may help.
+_PASSING = ("OOM", "MISCONF", "LOADING", "READONLY", "NOREPLICAS", "MASTERDOWN")
+#: The same, where redis-py has a type for it and cuts the word off the text.
+_PASSING_ERRORS = (redis.OutOfMemoryError, redis.ReadOnlyError)
+
+
+def guarded(
+    method: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[S, P], R]:
+    """Tell whatever Redis cannot do just now as `StoreUnavailable`."""
+
+    @wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as error:
+            STORE_FAILURES.labels("no_answer").inc()
+            why = refusal(error) or error
+            raise StoreUnavailable(f"the store does not answer: {why}") from error
+        except redis.ResponseError as error:
+            if isinstance(error, _PASSING_ERRORS) or any(word in str(error) for word in _PASSING):
+                STORE_FAILURES.labels("refused").inc()
+                raise StoreUnavailable(f"the store refuses to write: {error}") from error
+            raise
+
+    return call
+
+
+def _shebang(name: str) -> str:
+    """Return the first line of a script, which lets a full server run what makes room in it.
+
+    With it Redis refuses a script on a full server before its first write, so none is done by half.
+    """
+    return "#!lua flags=allow-oom\n" if name in MAKING_ROOM else "#!lua\n"
+
+
+def _tls_options(tls: Tls) -> dict[str, Any]:
+    """Return what redis-py calls the certificates; it verifies certificate and host name."""
+    return {
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+        "ssl_ca_certs": tls.ca_file or None,
+        "ssl_certfile": tls.cert_file or None,
+        "ssl_keyfile": tls.key_file or None,
+    }
+
+
+class RedisScripts:
+    """Runs scripts on one Redis; `RedisStore` is made of classes like this one's children.
+
+    Args:
+        url: Where Redis is.
+        prefix: What every key begins with.
+        timeout_s: Deadline of one answer, in seconds.
+        result_ttl_s: How long an expired job is kept, in seconds.
+        tls: The certificates, where `url` begins with `rediss:`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "taskyard:",
+        timeout_s: float = 2.0,
+        result_ttl_s: int = 86_400,
+        tls: Tls = SYSTEM_CAS,
+    ) -> None:
+        self._prefix = prefix
+        self._keep_ms = result_ttl_s * 1000
+        # redis-py 8 changed its default timeouts and protocol: all are given.
+        self._redis = redis.Redis.from_url(
+            url,
+            protocol=3,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            health_check_interval=30,
+            # One more try where the connection was gone; never after a timeout, which is a deadline.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+            **(_tls_options(tls) if url.startswith("rediss:") else {}),
+        )
+        folder = files(__package__) / "lua"
+        common = (folder / "common.lua").read_text()
+        texts = {
+            path.name.removesuffix(".lua"): path.read_text()
+            for path in folder.iterdir()
+            if path.name.endswith(".lua") and path.name != "common.lua"
+        }
+        texts = {name: _shebang(name) + common + text for name, text in texts.items()}
+        self._scripts = {
+            name: (hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
+            for name, text in texts.items()
+        }
+
+    def run(self, name: str, args: Any, answer: type[R]) -> R:
+        """Run `lua/<name>.lua` with `args` and return its answer, checked to be of type `answer`."""
+        digest, text = self._scripts[name]
+        packed = _pack(args)
+        # Not by redis-py's Script and evalsha: their wrappers cost a tenth of a worker's call.
+        execute: Any = self._redis.execute_command
+        started = time.perf_counter()
+        try:
+            raw = execute("EVALSHA", digest, 1, self._prefix, packed)
+        except redis.exceptions.NoScriptError:
+            raw = execute("EVAL", text, 1, self._prefix, packed)
+        _timer(name).observe(time.perf_counter() - started)
+        decoded: R = _decoder(answer).decode(raw)
+        return decoded

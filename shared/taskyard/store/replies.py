@@ -1,0 +1,46 @@
+"""Outcomes that somebody waits for elsewhere: who is to be told of a job's end, until that has been done."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+#: Places that are told of one job; of more, the latest.
+MAX_PLACES = 10
+
+
+class Asked(Struct, frozen=True, array_like=True):
+    """One wish to be told of a job's end."""
+
+    job_id: str
+    #: The queue that the outcome goes to, and what comes back with it; empty: nothing.
+    reply_to: str
+    correlation_id: str = ""
+
+
+class Owed(Struct, frozen=True, array_like=True):
+    """A job that has ended, and who is still to be told."""
+
+    job_id: str
+    #: Names this taking: `replied` needs it.
+    again_at_ms: int
+    #: How long ago the job ended, in milliseconds; -1: its record is gone.
+    age_ms: int
+    #: Pairs of `reply_to` and `correlation_id`.
+    places: list[tuple[str, str]]
+
+
+class ReplyStore(Protocol):
+    """The outbox of outcomes; see `base` for what holds for every method."""
+
+    def ask_reply(self, asked: Sequence[Asked]) -> None:
+        """Note who is to be told when jobs end; where that has happened, it is owed at once."""
+
+    def take_replies(self, again_ms: int, limit: int) -> tuple[list[Owed], int]:
+        """Give replies that are owed, and hide them for `again_ms`; also how many are owed in all."""
+
+    def replied(self, owed: Sequence[Owed]) -> None:
+        """Forget replies that are confirmed or given up, but for what is owed anew since the taking."""
+
+    def await_replies(self, timeout_s: float) -> None:
+        """Return when a reply is owed, after `timeout_s` at the latest; for one thread."""

@@ -1,0 +1,122 @@
+"""JSON as a stranger may send it: one meaning or none, and where it has none, the place that is wrong."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.message import Undecodable
+from taskyard.nesting import check_depth, too_deep
+from taskyard.signature import pointer_part
+
+#: Longer whole numbers take Python too long to read.
+MAX_DIGITS = 4_000
+
+
+def decode(body: bytes) -> Any:
+    """Return the value in `body`.
+
+    Raises:
+        Undecodable: If it is not JSON.
+        InvalidSubmission: If a name comes twice in an object, which programs understand differently; if a
+            number or a text is none that JSON or Unicode has; or if it is nested too deeply.
+    """
+    try:
+        data = msgspec.json.decode(body)
+    except RecursionError:
+        raise too_deep() from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _explained(body, error) from None
+    check_depth(data, body)
+    # Counting colons clears most bodies: they are at least as many as names, and a dict has each name once.
+    if body.count(b":") != _count_names(data):
+        _refuse_repeated_names(body)
+    return data
+
+
+def unsendable(value: Any, pointer: str = "") -> Fault | None:
+    """Return the first number or text in `value` that JSON has no form for, or None.
+
+    Args:
+        value: Made of lists, dicts, numbers and texts.
+        pointer: Where it is.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return Fault(pointer, "not_finite", "NaN, infinity and what is beyond them are not JSON")
+    if isinstance(value, str) and not _is_unicode(value):
+        return Fault(pointer, "not_unicode", "half a surrogate pair is not a character")
+    for name, part in _parts(value):
+        if isinstance(name, str) and not _is_unicode(name):
+            return Fault(pointer, "not_unicode", "a name in it has half a surrogate pair")
+        found = unsendable(part, f"{pointer}/{pointer_part(name)}")
+        if found is not None:
+            return found
+    return None
+
+
+def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, (list, tuple)):
+        yield from enumerate(value)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _explained(body: bytes, error: Exception) -> Exception:
+    """Return the error of a body that is not JSON: with the place, where Python can read it all the same."""
+    try:
+        data = json.loads(body, parse_int=_integer)
+        fault = unsendable(data)
+    except (ValueError, RecursionError):
+        fault = None
+    return Undecodable(str(error)) if fault is None else InvalidSubmission([fault])
+
+
+def _integer(text: str) -> float:
+    return int(text) if len(text) <= MAX_DIGITS else math.inf
+
+
+def _count_names(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count_names, value.values()))
+    return sum(map(_count_names, value)) if isinstance(value, list) else 0
+
+
+class _Repeated(dict[str, Any]):
+    """An object in which a name comes twice."""
+
+    name = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    names = [name for name, _ in pairs]
+    repeated = _Repeated(made)
+    repeated.name = next(name for name in names if names.count(name) > 1)
+    return repeated
+
+
+def _refuse_repeated_names(body: bytes) -> None:
+    faults = list(_repeated(json.loads(body, object_pairs_hook=_object), ""))
+    if faults:
+        raise InvalidSubmission(faults)
+
+
+def _repeated(value: Any, pointer: str) -> Iterator[Fault]:
+    if isinstance(value, _Repeated):
+        where = f"{pointer}/{pointer_part(value.name)}"
+        yield Fault(where, "duplicate_name", f"{value.name!r} is given more than once")
+    for name, part in _parts(value):
+        yield from _repeated(part, f"{pointer}/{pointer_part(name)}")

@@ -1,0 +1,290 @@
+"""`@task`: a function that can be run in the background, by its name."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache, update_wrapper
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, get_args, overload
+
+import msgspec
+from msgspec.structs import replace
+
+from taskyard import signature
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.limits import limits
+from taskyard.message import MAX_SECONDS
+from taskyard.request import JobRequest, UniqueRule, parse
+from taskyard.store.base import UniquePolicy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What `@task` was told; None leaves it to the settings."""
+
+    queue: str = "default"
+    priority: int = 5
+    max_retries: int | None = None
+    timeout_s: float | None = None
+    expires_s: float | None = None
+    retry_min_s: float | None = None
+    retry_max_s: float | None = None
+    #: Errors that are final: no retry, dead letter at once.
+    final_errors: tuple[type[BaseException], ...] = ()
+    #: Jobs that run at a time over all workers, and jobs that start within a time (`100/m`) …
+    concurrency: int | None = None
+    rate: str | None = None
+    #: … for each value of this parameter, if it is given.
+    key: str | None = None
+    #: Seconds for which, and parameters by which, a living job keeps out others that are alike.
+    unique_for: float | None = None
+    unique_key: tuple[str, ...] = ()
+    unique_policy: UniquePolicy = "existing"
+    #: The same as a rule; made of the three above.
+    unique: UniqueRule | None = None
+
+
+class Submitter(Protocol):
+    """Where `.delay()` hands a job over; `taskyard.client` binds itself here."""
+
+    def __call__(self, options: TaskOptions, request: JobRequest) -> Any:
+        """Dispatch the job and return its handle."""
+
+
+class Task(Generic[P, R]):
+    """A function that can be run in the background. Calling it runs it here and now.
+
+    Args:
+        function: The user's function, plain or `async`.
+        name: What jobs call it; unique among all tasks of a worker.
+        options: What `@task` was told.
+    """
+
+    submitter: Submitter
+
+    def __init__(self, function: Callable[P, R], name: str, options: TaskOptions) -> None:
+        self.function = function
+        self.name = name
+        self.options = options
+        self._signature = inspect.signature(function)
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function, without a job."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Return a text with the name and queue."""
+        return f"<task {self.name} on queue {self.options.queue}>"
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Hand a job over to be run as soon as possible, and return its `JobHandle`.
+
+        Raises:
+            InvalidSubmission: If the arguments do not fit the function, or have no JSON form.
+            Unavailable: If RabbitMQ or the store does not answer in time; the job does not run then.
+        """
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        expires: float | datetime | timedelta | None = None,
+        max_retries: int | None = None,
+        timeout_s: float | None = None,
+        tags: Sequence[str] = (),
+        job_id: str | None = None,
+    ) -> Any:
+        """Hand a job over with more to say than `delay`, and return its `JobHandle`.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            countdown: Run after this many seconds; not together with `eta`.
+            eta: Run at this time. One without a time zone is in UTC.
+            priority: 0 to 9, higher first.
+            queue: Another queue than the task's own.
+            expires: Never start later than this: seconds from now, a timedelta, or a time.
+            max_retries: Retries if it fails.
+            timeout_s: Time limit of each attempt, in seconds.
+            tags: Words to find the job by.
+            job_id: An id of the caller's choice: the same id twice is one job.
+
+        Raises:
+            InvalidSubmission: If anything is wrong; `faults` names all of it.
+            Unavailable: If RabbitMQ or the store does not answer in time; the job does not run then.
+        """
+        kwargs = kwargs or {}
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidSubmission(
+                [Fault("/args", "arguments", f"{self.name}: {error}")]
+            ) from None
+        asked = {
+            "task": self.name,
+            "args": list(args),
+            "kwargs": kwargs,
+            "id": job_id,
+            "queue": queue,
+            "priority": priority,
+            "delay_s": countdown,
+            "run_at": _in_utc(eta),
+            "expires_s": _seconds_from_now(expires),
+            "max_retries": max_retries,
+            "timeout_s": timeout_s,
+            "tags": list(tags),
+        }
+        return Task.submitter(self.options, parse(asked))
+
+
+#: All tasks of the modules that were imported, by name.
+registry: dict[str, Task[..., Any]] = {}
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(
+    *,
+    name: str | None = None,
+    queue: str = "default",
+    priority: int = 5,
+    max_retries: int | None = None,
+    timeout_s: float | None = None,
+    expires_s: float | None = None,
+    retry_min_s: float | None = None,
+    retry_max_s: float | None = None,
+    final_errors: Sequence[type[BaseException]] = (),
+    concurrency: int | None = None,
+    rate: str | None = None,
+    key: str | None = None,
+    unique_for: float | None = None,
+    unique_key: str | Sequence[str] = (),
+    unique_policy: UniquePolicy = "existing",
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def task(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Make a function a task: `@task`, or `@task(queue=…, max_retries=…, timeout_s=…, …)`.
+
+    Args:
+        function: The function, plain or `async`.
+        name: What jobs call it; the function's own name by default.
+        options: The fields of `TaskOptions`.
+
+    Raises:
+        ValueError: If the name or an option is not allowed, or another function has this name already.
+        TypeError: If an option is not known.
+    """
+    chosen = _options(**options)
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        rule = _unique_rule(chosen, function)
+        made = Task(function, name or function.__name__, replace(chosen, unique=rule))
+        _check(chosen, made.name, function)
+        other = registry.get(made.name)
+        if other is not None and _place(other.function) != _place(function):
+            raise ValueError(
+                f"two tasks are called {made.name!r}: {_place(other.function)} and {_place(function)}; "
+                "give one of them another name with @task(name=…)"
+            )
+        registry[made.name] = made
+        return made
+
+    return decorate if function is None else decorate(function)
+
+
+def _options(
+    *,
+    final_errors: Sequence[type[BaseException]] = (),
+    unique_key: str | Sequence[str] = (),
+    **options: Any,
+) -> TaskOptions:
+    names = (unique_key,) if isinstance(unique_key, str) else tuple(unique_key)
+    return TaskOptions(**options, final_errors=tuple(final_errors), unique_key=names)
+
+
+def _unique_rule(options: TaskOptions, function: Callable[..., Any]) -> UniqueRule | None:
+    if options.unique_for is None:
+        return None
+    return UniqueRule(
+        for_s=options.unique_for,
+        key=options.unique_key,
+        policy=options.unique_policy,
+        # Not before it is needed: hints may name what the module defines further down.
+        signature=cache(lambda: signature.describe(function)),
+    )
+
+
+def _check(options: TaskOptions, name: str, function: Callable[..., Any]) -> None:
+    fields = ("queue", "priority", "max_retries", "timeout_s", "expires_s")
+    faults = []
+    try:
+        parse({"task": name, **{field: getattr(options, field) for field in fields}})
+    except InvalidSubmission as error:
+        faults = [f"{_option(fault)}: {fault.detail}" for fault in error.faults]
+    low, high = options.retry_min_s or 0.0, options.retry_max_s
+    if low < 0 or (high is not None and high < low):
+        faults.append(f"retry_min_s={low}, retry_max_s={high}: must be 0 or more, in this order")
+    faults += _limit_faults(options, function)
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
+def _limit_faults(options: TaskOptions, function: Callable[..., Any]) -> list[str]:
+    faults = []
+    try:
+        found = limits(options.concurrency, options.rate)
+        if options.key is not None and not found:
+            faults.append(f"key={options.key!r}: needs concurrency or rate")
+    except ValueError as error:
+        faults.append(str(error))
+    for_s = options.unique_for
+    if for_s is not None and not 0 < for_s <= MAX_SECONDS:
+        faults.append(f"unique_for={for_s}: must be a number of seconds above 0")
+    if for_s is None and (options.unique_key or options.unique_policy != "existing"):
+        faults.append("unique_key and unique_policy: need unique_for")
+    if options.unique_policy not in get_args(UniquePolicy):
+        text = " or ".join(map(repr, get_args(UniquePolicy)))
+        faults.append(f"unique_policy={options.unique_policy!r}: must be {text}")
+    names = inspect.signature(function).parameters
+    named = [*options.unique_key, *([] if options.key is None else [options.key])]
+    faults += [
+        f"key {key!r}: {function.__name__} has no such parameter"
+        for key in named
+        if key not in names
+    ]
+    return faults
+
+
+def _option(fault: Fault) -> str:
+    return "name" if fault.pointer == "/task" else fault.pointer[1:]
+
+
+def _place(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment
+
+
+def _seconds_from_now(limit: float | datetime | timedelta | None) -> float | None:
+    if isinstance(limit, timedelta):
+        return limit.total_seconds()
+    moment = _in_utc(limit) if isinstance(limit, datetime) else None
+    if moment is not None:
+        return (moment - datetime.now(UTC)).total_seconds()
+    return limit  # type: ignore[return-value]  # a number or None by now
