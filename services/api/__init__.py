@@ -1,0 +1,1 @@
+"""The REST API: translates HTTP to calls of the library, and decides nothing itself."""

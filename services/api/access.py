@@ -1,0 +1,83 @@
+"""Lets requests in: with a key that may make them, or without one as long as there is none.
+
+It also tells every caller with a limit how far that is used up (draft-ietf-httpapi-ratelimit-headers).
+"""
+
+from flask import Flask, Response, g, request
+
+from services.api import locality, scopes
+from services.api.keyring import exceeded, reset_s
+from services.api.parts import parts
+from services.api.principal import Principal
+from services.api.refusals import KeyRefused, KeyRequired, ScopeMissing
+from taskyard.keys import is_token
+
+#: The other way to send a key, for clients that cannot set `Authorization`.
+KEY_HEADER = "X-API-Key"
+
+
+def install(app: Flask) -> None:
+    """Have all requests of `app` asked for what they need."""
+    app.before_request(_admit)
+    app.after_request(_tell_limit)
+
+
+def _admit() -> None:
+    """Find out who asks, and whether they may.
+
+    Raises:
+        Refusal: If not.
+        StoreUnavailable: If it cannot be known.
+    """
+    rule = scopes.of(request)
+    if rule is None:
+        return
+    principal = g.principal = _principal()
+    if principal.key is None:
+        return
+    metered = parts().keyring.meter(principal.key)
+    if metered is not None:
+        g.metered = metered
+        if refusal := exceeded(principal.key, metered):
+            raise refusal
+    for scope in rule.scopes:
+        if not principal.may(scope):
+            raise ScopeMissing(principal.key.name, scope)
+    if principal.is_bound:
+        rule.guard(principal, request.view_args or {})
+
+
+def _principal() -> Principal:
+    token = _token()
+    if token is not None:
+        return parts().keyring.principal(token)
+    if parts().keyring.is_needed():
+        raise KeyRequired
+    locality.check(request, parts().local_hosts)
+    return parts().keyring.anonymous()
+
+
+def _token() -> str | None:
+    """Return the key that came with the request; None if there is none.
+
+    Raises:
+        KeyRefused: If there are two, or it cannot be one.
+    """
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    bearer = credentials.strip(" ") if scheme.lower() == "bearer" else None
+    given = request.headers.get(KEY_HEADER)
+    if bearer is not None and given is not None and bearer != given:
+        raise KeyRefused(f"Authorization and {KEY_HEADER} have different keys; send one")
+    token = given if bearer is None else bearer
+    if token is not None and not is_token(token):
+        raise KeyRefused("this is no API key: it has another form")
+    return token
+
+
+def _tell_limit(response: Response) -> Response:
+    if "metered" in g:
+        key, metered = g.principal.key, g.metered
+        left = max(0, key.requests - metered.used)
+        response.headers["RateLimit-Policy"] = f'"key";q={key.requests};w={key.per_ms // 1000}'
+        response.headers["RateLimit"] = f'"key";r={left};t={reset_s(metered)}'
+    return response

@@ -1,0 +1,193 @@
+"""The route by which many jobs are submitted at once: all of them, or none."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api import idempotency, inputs, openapi, reach, submitted
+from services.api.parts import parts
+from services.api.replies import reply
+from services.api.schemas import STATE, TEXT, ref
+from taskyard import metrics
+from taskyard.errors import Fault, InvalidSubmission, TaskyardError
+from taskyard.request import Defaults, JobRequest, new_job
+from taskyard.signature import pointer_part
+from taskyard.store.base import Created, NewJob
+from taskyard.tracing import Publishing
+
+blueprint = APIBlueprint("batch", __name__)
+
+MAX_JOBS = 1000
+#: More faults than anyone reads are not listed.
+MAX_FAULTS = 100
+
+SCHEMAS: dict[str, Any] = {
+    "BatchRequest": {
+        "type": "object",
+        "properties": {
+            "jobs": {
+                "type": "array",
+                "items": ref("JobRequest"),
+                "minItems": 1,
+                "maxItems": MAX_JOBS,
+            }
+        },
+        "required": ["jobs"],
+        "additionalProperties": False,
+    },
+    "Batch": {
+        "type": "object",
+        "properties": {"items": {"type": "array", "items": ref("BatchItem")}},
+        "required": ["items"],
+    },
+    "BatchItem": {
+        "type": "object",
+        "description": "What became of the job at this place of the request.",
+        "properties": {
+            "id": {**TEXT, "description": "The job; of one that was there, or one like it."},
+            "state": STATE,
+            "is_new": {"type": "boolean", "description": "False: it was there before."},
+            "is_rejected": {
+                "type": "boolean",
+                "description": "Refused: `id` is like it and lives, and the task rejects such jobs.",
+            },
+            "links": {"type": "object", "properties": {"self": TEXT}, "required": ["self"]},
+        },
+        "required": ["id", "state", "is_new", "is_rejected", "links"],
+    },
+}
+_TRACEPARENT = openapi.parameter(
+    "traceparent",
+    TEXT,
+    "The caller's trace context (W3C), handed on to the workers.",
+    place="header",
+)
+INPUTS = {
+    ("post", "/v1/jobs/batch"): openapi.Input(
+        "BatchRequest", (_TRACEPARENT, idempotency.PARAMETER)
+    ),
+}
+
+
+@blueprint.post("/v1/jobs/batch")
+@blueprint.doc(
+    tags=["Jobs"],
+    responses={
+        202: openapi.answer("All jobs are recorded.", "Batch", idempotency.REPLAYED),
+        **openapi.problems(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+def submit_batch() -> Response:
+    """Submit 1 to 1,000 jobs: all of them, or none if anything is wrong with one.
+
+    The answer is the promise of `POST /v1/jobs`, for each job and in the order of the request. A fault's
+    pointer leads to its job, such as `/jobs/3/args/0`.
+    """
+    try:
+        data = inputs.json_object(parts().settings.batch_max_bytes, setting="BATCH_MAX_BYTES")
+        asked = _checked(_listed(data))
+        keyed = idempotency.Keyed("batch", data)
+        if keyed.answer is not None:
+            return idempotency.mark(reply(keyed.answer, 202), is_replayed=True)
+        facts = {"messaging.batch.message_count": len(asked)}
+        with Publishing("", "", parent=inputs.traceparent(), **facts) as publishing:
+            jobs = _jobs(asked, keyed.base_id, publishing.traceparent)
+            created = parts().waits.dispatch_all(jobs)
+    except TaskyardError as error:
+        metrics.SUBMISSIONS_REFUSED.labels(error.code).inc()
+        raise
+    _count(jobs, created)
+    submitted.tell_all(created)
+    answer = {"items": [_item(each) for each in created]}
+    keyed.conclude(answer)
+    is_replayed = keyed.is_repeated and not any(each.is_new for each in created)
+    return idempotency.mark(reply(answer, 202), is_replayed=is_replayed)
+
+
+def _listed(data: dict[str, Any]) -> list[Any]:
+    faults = [
+        Fault(f"/{pointer_part(field)}", "extra_forbidden", "there is no such field")
+        for field in data
+        if field != "jobs"
+    ]
+    jobs = data.get("jobs")
+    if not isinstance(jobs, list) or not 1 <= len(jobs) <= MAX_JOBS:
+        kind = "missing" if "jobs" not in data else "range" if isinstance(jobs, list) else "type"
+        faults.append(Fault("/jobs", kind, f"must be a list of 1 to {MAX_JOBS} jobs"))
+    if faults or not isinstance(jobs, list):
+        raise InvalidSubmission(faults)
+    return jobs
+
+
+def _checked(jobs: Sequence[Any]) -> list[tuple[JobRequest, Defaults]]:
+    asked: list[tuple[JobRequest, Defaults]] = []
+    faults: list[Fault] = []
+    for index, job in enumerate(jobs):
+        try:
+            if not isinstance(job, dict):
+                raise InvalidSubmission([Fault("", "type", "must be a JSON object")])
+            reach.check_asked(job, pointer=f"/jobs/{index}")
+            asked.append(parts().catalogue.check(job))
+        except InvalidSubmission as error:
+            faults += _at(index, error)
+        if len(faults) >= MAX_FAULTS:
+            break
+    if faults:
+        raise InvalidSubmission(faults)
+    return asked
+
+
+def _jobs(
+    asked: Sequence[tuple[JobRequest, Defaults]], base_id: str, traceparent: str | None
+) -> list[NewJob]:
+    jobs: list[NewJob] = []
+    faults: list[Fault] = []
+    settings = parts().settings
+    for index, (request, defaults) in enumerate(asked):
+        named = request.model_copy(update={"id": request.id or f"{base_id}-{index}"})
+        try:
+            job = new_job(
+                named,
+                defaults,
+                origin="api",
+                payload_max_bytes=settings.payload_max_bytes,
+                traceparent=traceparent,
+            )
+        except InvalidSubmission as error:
+            faults += _at(index, error)
+            continue
+        jobs.append(job)
+    if faults:
+        raise InvalidSubmission(faults[:MAX_FAULTS])
+    return jobs
+
+
+def _at(index: int, error: InvalidSubmission) -> list[Fault]:
+    return [
+        Fault(f"/jobs/{index}{fault.pointer}", fault.code, fault.detail) for fault in error.faults
+    ]
+
+
+def _count(jobs: Sequence[NewJob], created: Sequence[Created]) -> None:
+    for job, outcome in zip(jobs, created, strict=True):
+        if outcome.is_new:
+            metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
+
+
+def _item(created: Created) -> dict[str, Any]:
+    return {
+        "id": created.id,
+        "state": created.state.value,
+        "is_new": created.is_new,
+        "is_rejected": created.is_rejected,
+        "links": {"self": f"/v1/jobs/{created.id}"},
+    }

@@ -1,0 +1,177 @@
+"""What is asked for many jobs at once, by a filter and in bounded steps; and the route that cancels them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.api import inputs, openapi
+from services.api.filters import JobFilter
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from services.api.schemas import TEXT, WHOLE
+from taskyard.bulk import cancel_found, count_living
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.request import Integer, field_faults
+from taskyard.store.finding import InvalidCursor
+
+blueprint = APIBlueprint("bulk", __name__)
+
+
+class BulkRequest(BaseModel):
+    """Which jobs are meant, and how much to do about them at once."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    filter: JobFilter = Field(
+        description="Which jobs; at least one field. Those in other states than can be changed stay."
+    )
+    dry_run: bool = Field(default=False, description="Only say how many there are.")
+    limit: Annotated[Integer, Field(ge=1, le=10_000)] = Field(
+        default=1000, description="How many at most with this request."
+    )
+    cursor: str | None = Field(
+        default=None, description="Where to go on: the `cursor` of the answer before."
+    )
+
+
+class CancelRequest(BulkRequest):
+    """Which jobs to cancel."""
+
+
+Asked = TypeVar("Asked", bound=BulkRequest)
+_BOOLEAN = {"type": "boolean"}
+_COMPLETE = "False: there may be more; go on with `cursor`, if it is there."
+
+
+def outcome(matching: str, **counts: str) -> dict[str, Any]:
+    """Return the schema of an answer; `matching` and `counts` describe its numbers."""
+    numbers = {name: {**WHOLE, "description": text} for name, text in counts.items()}
+    cursor = {
+        "anyOf": [TEXT, {"type": "null"}],
+        "description": "Goes on from here; null: that was all.",
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "dry_run": _BOOLEAN,
+            "matching": {**WHOLE, "description": matching},
+            **numbers,
+            "is_complete": {**_BOOLEAN, "description": _COMPLETE},
+            "cursor": cursor,
+        },
+        "required": ["dry_run", *numbers, "is_complete", "cursor"],
+    }
+
+
+def request_schema(model: type[BulkRequest]) -> dict[str, Any]:
+    """Return a model's schema; the filter in it is that of the document."""
+    schema = {k: v for k, v in model.model_json_schema().items() if k != "$defs"}
+    text = msgspec.json.encode(schema).decode()
+    moved: dict[str, Any] = msgspec.json.decode(text.replace("#/$defs/", "#/components/schemas/"))
+    return moved
+
+
+def answers(description: str, schema: str) -> openapi.Responses:
+    """Return the descriptions of a bulk route's answers."""
+    return {
+        200: openapi.answer(description, schema),
+        **openapi.problems(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    }
+
+
+SCHEMAS = {
+    "CancelRequest": request_schema(CancelRequest),
+    "Cancellation": outcome(
+        "With dry_run: jobs that would be cancelled.",
+        cancelled="Jobs that will not run.",
+        requested="Jobs that run, and were asked to stop.",
+        too_late="Jobs that ended meanwhile.",
+    ),
+}
+INPUTS = {("post", "/v1/jobs/cancel"): openapi.Input("CancelRequest")}
+
+
+@blueprint.post("/v1/jobs/cancel")
+@blueprint.doc(tags=["Jobs"], responses=answers("What was done.", "Cancellation"))
+def cancel_many() -> Response:
+    """Cancel all jobs that fit a filter, or with `dry_run` count them.
+
+    Each request does a bounded amount of work. Send it again, with the `cursor` that it answered,
+    until `is_complete`. Sent again without one it begins anew, which does no harm.
+    """
+    request = asked(CancelRequest)
+    wanted = request.filter.wanted()
+    if request.dry_run:
+        found = count_living(parts().store, wanted)
+        numbers = {"matching": found.count, "cancelled": 0, "requested": 0, "too_late": 0}
+        return told(numbers, None, is_complete=found.is_complete)
+    with recording("jobs.cancel", before=meant(request)) as entry, cursor_faults():
+        done = cancel_found(
+            parts().store,
+            wanted,
+            cursor=request.cursor,
+            limit=request.limit,
+            ttl_ms=parts().settings.result_ttl * 1000,
+        )
+        entry.after = {"cancelled": done.cancelled, "requested": done.requested}
+        if not done.cancelled + done.requested:
+            entry.void()
+    numbers = {name: getattr(done, name) for name in ("cancelled", "requested", "too_late")}
+    return told(numbers, done.cursor, is_complete=done.cursor is None)
+
+
+def asked(model: type[Asked]) -> Asked:
+    """Return the request in the body.
+
+    Raises:
+        InvalidSubmission: With every field that is wrong, or if it would mean all jobs.
+    """
+    try:
+        data = inputs.json_object(parts().settings.payload_max_bytes)
+        request = model.model_validate(data)
+    except ValidationError as error:
+        raise InvalidSubmission(field_faults(error)) from None
+    if request.filter.is_empty:
+        text = "say which jobs: an empty filter would mean all of them"
+        raise InvalidSubmission([Fault("/filter", "empty", text)])
+    return request
+
+
+def meant(request: BulkRequest) -> dict[str, Any]:
+    """Return which jobs a request means, as the audit log tells it."""
+    return {"filter": request.filter.model_dump(mode="json", exclude_defaults=True)}
+
+
+@contextmanager
+def cursor_faults() -> Iterator[None]:
+    """Tell a cursor that is no good as a fault of the body."""
+    try:
+        yield
+    except InvalidCursor as error:
+        detail = str(error).removeprefix("cursor: ")
+        raise InvalidSubmission([Fault("/cursor", "invalid", detail)]) from None
+
+
+def told(numbers: dict[str, int], cursor: str | None, *, is_complete: bool) -> Response:
+    """Return the answer; that of a dry run has `matching` among its numbers."""
+    return reply(
+        {
+            "dry_run": "matching" in numbers,
+            **numbers,
+            "is_complete": is_complete,
+            "cursor": cursor,
+        }
+    )

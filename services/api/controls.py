@@ -1,0 +1,229 @@
+"""The routes by which an operator pauses tasks and queues, and sets the limits of tasks."""
+
+import time
+from http import HTTPStatus
+from typing import Any, Literal
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.api import inputs, openapi, principal
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from services.api.schemas import TEXT, TIME
+from taskyard import limits
+from taskyard.audit_log import ActionName
+from taskyard.errors import Fault, InvalidSubmission, NotFound
+from taskyard.job import rfc3339
+from taskyard.request import Integer, field_faults
+from taskyard.store.controls import Limits
+
+blueprint = APIBlueprint("controls", __name__)
+
+Kind = Literal["task", "queue"]
+
+
+class PauseRequest(BaseModel):
+    """What may be said of a pause."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(default="", max_length=500, description="Why, for whoever finds it paused.")
+
+
+class LimitsRequest(BaseModel):
+    """The limits of a task; null is no limit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    concurrency: Integer | None = Field(description="Jobs that run at a time, over all workers.")
+    rate: str | None = Field(
+        description="Jobs that start within a time: `100/m`, `5/10s`, `1000/h`.", examples=["100/m"]
+    )
+
+
+SCHEMAS = {
+    "PauseRequest": PauseRequest.model_json_schema(),
+    "LimitsRequest": LimitsRequest.model_json_schema(),
+    "Pause": {
+        "type": "object",
+        "description": "Since when it is paused, by whom, and why.",
+        "properties": {"at": TIME, "by": TEXT, "reason": TEXT},
+        "required": ["at", "reason"],
+    },
+    "Limits": {
+        "type": "object",
+        "properties": {
+            "task": TEXT,
+            "concurrency": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "rate": {"anyOf": [TEXT, {"type": "null"}]},
+        },
+        "required": ["task", "concurrency", "rate"],
+    },
+    "Paused": {
+        "type": "object",
+        "properties": {
+            "name": TEXT,
+            "paused": {"anyOf": [{"$ref": "#/components/schemas/Pause"}, {"type": "null"}]},
+        },
+        "required": ["name", "paused"],
+    },
+}
+INPUTS = {
+    ("post", "/v1/tasks/{name}/pause"): openapi.Input("PauseRequest", is_body_optional=True),
+    ("post", "/v1/queues/{name}/pause"): openapi.Input("PauseRequest", is_body_optional=True),
+    ("put", "/v1/tasks/{name}/limits"): openapi.Input("LimitsRequest"),
+}
+_FAILED = (
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_REFUSED = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+_PAUSED = {
+    200: openapi.answer("It is paused.", "Paused"),
+    **openapi.problems(*_FAILED, *_REFUSED),
+}
+_RESUMED = {200: openapi.answer("It is not paused.", "Paused"), **openapi.problems(*_FAILED)}
+_LIMITED = {
+    200: openapi.answer("The limits that hold now.", "Limits"),
+    **openapi.problems(*_FAILED),
+}
+_SET = {**_LIMITED, **openapi.problems(*_FAILED, *_REFUSED)}
+
+
+@blueprint.post("/v1/tasks/<name>/pause")
+@blueprint.doc(tags=["Controls"], responses=_PAUSED)
+def pause_task(name: str) -> Response:
+    """Let no job of a task start until it is resumed.
+
+    What runs goes on. Jobs of the task wait aside, so that others in their queue are not held up.
+    """
+    return _pause("task", name)
+
+
+@blueprint.post("/v1/tasks/<name>/resume")
+@blueprint.doc(tags=["Controls"], responses=_RESUMED)
+def resume_task(name: str) -> Response:
+    """Let jobs of a task start again."""
+    return _resume("task", name)
+
+
+@blueprint.post("/v1/queues/<name>/pause")
+@blueprint.doc(tags=["Controls"], responses=_PAUSED)
+def pause_queue(name: str) -> Response:
+    """Let no job of a queue start until it is resumed; what runs goes on."""
+    return _pause("queue", name)
+
+
+@blueprint.post("/v1/queues/<name>/resume")
+@blueprint.doc(tags=["Controls"], responses=_RESUMED)
+def resume_queue(name: str) -> Response:
+    """Let jobs of a queue start again; workers take them up within a second."""
+    return _resume("queue", name)
+
+
+@blueprint.get("/v1/tasks/<name>/limits")
+@blueprint.doc(tags=["Controls"], responses=_LIMITED)
+def get_limits(name: str) -> Response:
+    """Return the limits of a task that hold now."""
+    _check_known("task", name)
+    return _limits(name)
+
+
+@blueprint.put("/v1/tasks/<name>/limits")
+@blueprint.doc(tags=["Controls"], responses=_SET)
+def put_limits(name: str) -> Response:
+    """Set the limits of a task, for all workers and from now on; null lifts one.
+
+    They win over what the task declares, until they are deleted.
+    """
+    _check_known("task", name)
+    asked = _parsed(LimitsRequest, inputs.json_object(parts().settings.payload_max_bytes))
+    wanted = _checked(asked)
+    with recording("task.limit", name, before=_limits_now(name)) as entry:
+        parts().store.set_limits(name, wanted)
+        entry.after = limits.describe(wanted)
+    return _limits(name)
+
+
+@blueprint.delete("/v1/tasks/<name>/limits")
+@blueprint.doc(tags=["Controls"], responses=_LIMITED)
+def delete_limits(name: str) -> Response:
+    """Take back the limits that were set, so that what the task declares holds again."""
+    _check_known("task", name)
+    with recording("task.unlimit", name, before=_limits_now(name)) as entry:
+        parts().store.set_limits(name, None)
+        entry.after = _limits_now(name)
+    return _limits(name)
+
+
+def _pause(kind: Kind, name: str) -> Response:
+    _check_known(kind, name)
+    asked = _parsed(PauseRequest, _optional_body())
+    at = rfc3339(time.time_ns() // 1_000_000)
+    pause = {"at": at, "by": principal.who(), "reason": asked.reason}
+    with recording("task.pause" if kind == "task" else "queue.pause", name) as entry:
+        if parts().store.pause(kind, name, pause):
+            entry.before, entry.after = {"paused": None}, {"paused": pause}
+        else:
+            entry.void()
+    return reply({"name": name, "paused": parts().store.pauses(kind).get(name)})
+
+
+def _resume(kind: Kind, name: str) -> Response:
+    _check_known(kind, name)
+    before = {"paused": parts().store.pauses(kind).get(name)}
+    action: ActionName = "task.resume" if kind == "task" else "queue.resume"
+    with recording(action, name, before=before) as entry:
+        entry.after = {"paused": None}
+        if not parts().store.resume(kind, name):
+            entry.void()
+    return reply({"name": name, "paused": None})
+
+
+def _limits(task: str) -> Response:
+    return reply({"task": task, **_limits_now(task)})
+
+
+def _limits_now(task: str) -> dict[str, Any]:
+    return limits.describe(parts().store.limits().get(task, Limits()))
+
+
+def _optional_body() -> dict[str, Any]:
+    if not request.content_length and not request.mimetype:
+        return {}
+    return inputs.json_object(parts().settings.payload_max_bytes)
+
+
+def _parsed(model: type[Any], data: dict[str, Any]) -> Any:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InvalidSubmission(field_faults(error)) from None
+
+
+def _checked(asked: LimitsRequest) -> Limits:
+    faults = []
+    for field, args in (("concurrency", (asked.concurrency, None)), ("rate", (None, asked.rate))):
+        try:
+            limits.limits(*args)
+        except ValueError as error:
+            faults.append(Fault(f"/{field}", "range", str(error)))
+    if faults:
+        raise InvalidSubmission(faults)
+    return limits.limits(asked.concurrency, asked.rate)
+
+
+def _check_known(kind: Kind, name: str) -> None:
+    """Take names of the catalogue, and of what is paused: it may be gone from the catalogue since."""
+    store = parts().store
+    known = {task["name"] for task in store.tasks()} if kind == "task" else set(store.queues())
+    if name not in known and name not in store.pauses(kind):
+        raise NotFound(kind, name)

@@ -1,0 +1,155 @@
+"""The routes of dead letters: list, group and purge them, and submit what never was a job, corrected."""
+
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api import chosen_letters, inputs, openapi, paging, reach, submitted
+from services.api.dead_letter_inputs import (
+    PARAMETERS,
+    PurgeRequest,
+    parsed,
+    query_filter,
+)
+from services.api.dead_letter_schemas import SCHEMAS as SCHEMAS
+from services.api.dead_letter_schemas import group_document, letter_document
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from taskyard.errors import Fault, InvalidSubmission, JobNotFound
+from taskyard.request import new_job
+from taskyard.tracing import Publishing
+
+blueprint = APIBlueprint("dead_letters", __name__)
+
+_BAD = openapi.problems(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_READ = openapi.problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+_ONE = openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
+INPUTS = {
+    ("get", "/v1/dead-letters"): openapi.Input(parameters=PARAMETERS),
+    ("get", "/v1/dead-letters/groups"): openapi.Input(parameters=(paging.LIMIT, paging.CURSOR)),
+    ("post", "/v1/dead-letters/purge"): openapi.Input("PurgeRequest"),
+    ("post", "/v1/dead-letters/{letter_id}/resubmit"): openapi.Input("JobRequest"),
+}
+
+
+_TAGS = ["Dead letters"]
+
+
+@blueprint.get("/v1/dead-letters", endpoint="dead_letters")
+@blueprint.doc(
+    tags=_TAGS, responses={200: openapi.answer("The dead letters.", "DeadLetterPage"), **_READ}
+)
+def list_letters() -> Response:
+    """List dead letters, the newest first.
+
+    A page may be short and yet not be the last: go on with `next` until there is none.
+    """
+    found, cursor = chosen_letters.page(query_filter(), paging.limit(), paging.cursor())
+    letters = parts().store.dead_letters([each for each, _ in found])
+    items = [
+        letter_document(letter, parts().catalogue)
+        for letter in letters
+        if letter and chosen_letters.is_reached(letter)
+    ]
+    return reply({"items": items, "next": paging.written(cursor)})
+
+
+@blueprint.get("/v1/dead-letters/groups", endpoint="dead_letter_groups")
+@blueprint.doc(
+    tags=_TAGS, responses={200: openapi.answer("The groups.", "DeadLetterGroupPage"), **_READ}
+)
+def list_groups() -> Response:
+    """List groups of dead letters that died of the same, the latest first."""
+    groups, cursor = parts().store.dead_groups(paging.limit(), paging.cursor())
+    items = [
+        group_document(group, parts().catalogue)
+        for group in groups
+        if chosen_letters.is_reached(group.example)
+    ]
+    return reply({"items": items, "next": paging.written(cursor)})
+
+
+@blueprint.get("/v1/dead-letters/<letter_id>", endpoint="dead_letter")
+@blueprint.doc(
+    tags=_TAGS, responses={200: openapi.answer("The dead letter.", "DeadLetter"), **_ONE}
+)
+def show(letter_id: str) -> Response:
+    """Return a dead letter."""
+    return reply(letter_document(chosen_letters.letter(letter_id), parts().catalogue))
+
+
+@blueprint.post("/v1/dead-letters/purge", endpoint="purge_dead_letters")
+@blueprint.doc(tags=_TAGS, responses={200: openapi.answer("How many.", "DeadLetterCount"), **_BAD})
+def purge() -> Response:
+    """Remove dead letters for good, and the records of their jobs.
+
+    With `dry_run` they are only counted.
+    """
+    asked = parsed(PurgeRequest, inputs.json_object(parts().settings.payload_max_bytes))
+    steps = chosen_letters.chosen(asked, jobs_only=False)
+    if asked.dry_run:
+        return reply({"matched": sum(map(len, steps)), "done": 0})
+    matched = done = 0
+    with recording("dead_letters.purge", before=chosen_letters.told(asked)) as entry:
+        for step in steps:
+            matched += len(step)
+            done += len(parts().store.purge_dead([each for each, _ in step]))
+        entry.after = {"removed": done}
+        if not done:
+            entry.void()
+    return reply({"matched": matched, "done": done})
+
+
+@blueprint.post("/v1/dead-letters/<letter_id>/resubmit", endpoint="resubmit_dead_letter")
+@blueprint.doc(
+    tags=_TAGS,
+    responses={
+        202: openapi.answer("The job is recorded.", "Job", "Location"),
+        200: openapi.answer("It was there before; this is it.", "Job", "Location"),
+        **_BAD,
+        **_ONE,
+    },
+)
+def resubmit(letter_id: str) -> Response:
+    """Submit a corrected job in place of a message that never was one.
+
+    The body is that of a submission. Its `id` is by default the dead letter's, so a repeated request is the
+    same job. The dead letter goes once the job is recorded.
+    """
+    letter = chosen_letters.letter(letter_id)
+    if letter.is_job:
+        text = "this dead letter is a job: replay it, with new args if need be"
+        raise InvalidSubmission([Fault("", "is_a_job", text)])
+    max_bytes = parts().settings.payload_max_bytes
+    data = inputs.json_object(max_bytes)
+    reach.check_asked(data)
+    request, defaults = parts().catalogue.check({"id": letter.id, **data})
+    with Publishing("", request.task, parent=inputs.traceparent()) as publishing:
+        job = new_job(
+            request,
+            defaults,
+            origin="api",
+            payload_max_bytes=max_bytes,
+            traceparent=publishing.traceparent,
+        )
+        before = {"reason": letter.reason}
+        with recording("dead_letter.resubmit", letter.id, before=before) as entry:
+            created = parts().waits.dispatch(job)
+            parts().store.purge_dead([letter.id])
+            entry.after = {"job": job.id, "task": job.task, "queue": job.queue}
+        publishing.made(created.id, job.queue, is_new=created.is_new)
+    submitted.tell(job, created, publishing.traceparent)
+    (recorded,) = parts().read([job.id])
+    if recorded is None:
+        raise JobNotFound(job.id)
+    headers = {"Location": f"/v1/jobs/{job.id}"}
+    shown = parts().catalogue.document(recorded)
+    return reply(shown, 202 if created.is_new else 200, headers=headers)

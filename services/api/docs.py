@@ -1,0 +1,78 @@
+"""The route of the reference page: the OpenAPI document for people, with nothing from elsewhere."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIBlueprint, APIFlask
+from flask import Response, current_app, render_template_string
+from markupsafe import Markup, escape
+
+from services.api import openapi
+from services.api.schemas import TEXT
+
+blueprint = APIBlueprint("docs", __name__)
+
+_TEMPLATE = (Path(__file__).parent / "docs.html").read_text()
+#: The page needs nothing but itself, and no script at all.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+@blueprint.get("/docs")
+@blueprint.doc(
+    tags=["Operation"],
+    responses={200: openapi.other("The page.", "text/html", TEXT), **openapi.problems()},
+)
+def reference() -> Response:
+    """Return this API's reference as a page, which also works without the internet.
+
+    It has the same as the document, without any script.
+    """
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy has it
+    headers = {"Content-Security-Policy": _POLICY}
+    return Response(_page(app), headers=headers, content_type="text/html; charset=utf-8")
+
+
+@lru_cache(maxsize=8)
+def _page(app: APIFlask) -> str:
+    spec: dict[str, Any] = app.spec  # type: ignore[assignment]  # JSON, as it is told to be
+    return render_template_string(
+        _TEMPLATE, spec=spec, tags=_by_tag(spec), told=_told, marked=_marked
+    )
+
+
+def _by_tag(spec: dict[str, Any]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    operations = [
+        {**operation, "method": method.upper(), "path": path}
+        for path, methods in spec["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return [
+        (tag, [each for each in operations if tag["name"] in each["tags"]]) for tag in spec["tags"]
+    ]
+
+
+def _marked(text: str | None) -> Markup:
+    """Return a text as HTML, what is in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text or ""))))
+
+
+def _told(schema: Any) -> str:
+    """Return a schema in a few words: its type, or the name of what it refers to."""
+    if not isinstance(schema, dict):
+        return "any"
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(_told(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"list of {_told(schema.get('items', True))}"
+    limits = [
+        f"{word} {schema[key]}"
+        for key, word in (("minimum", "from"), ("maximum", "to"), ("maxLength", "up to"))
+        if key in schema
+    ]
+    return " ".join([str(schema.get("format") or schema.get("type", "any")), *limits])

@@ -1,0 +1,203 @@
+"""The routes of jobs: submit one, look at it, wait for it, cancel it."""
+
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api import idempotency, inputs, openapi, preferences, reach, submitted
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from services.api.schemas import SECONDS, TEXT
+from taskyard import metrics
+from taskyard.audit_log import job_facts
+from taskyard.errors import JobNotFound, TaskyardError, TooLate
+from taskyard.job import Job
+from taskyard.message import decode
+from taskyard.request import Defaults, JobRequest, new_job
+from taskyard.store.base import Created, NewJob
+from taskyard.tracing import Publishing
+
+blueprint = APIBlueprint("jobs", __name__)
+
+_SUBMITTED = {
+    202: openapi.answer(
+        "The job is recorded.", "Job", "Location", idempotency.REPLAYED, "Preference-Applied"
+    ),
+    200: openapi.answer(
+        "A job of this id, or a unique one like it, was there; or it has ended within the wait.",
+        "Job",
+        "Location",
+        idempotency.REPLAYED,
+        "Preference-Applied",
+    ),
+    **openapi.problems(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+}
+_SHOWN = {
+    200: openapi.answer("The job.", "Job", "Preference-Applied"),
+    **openapi.problems(
+        HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+}
+_CANCELLED = {
+    200: openapi.answer("The job is cancelled.", "Job"),
+    202: openapi.answer("The job runs, and was asked to stop.", "Job"),
+    **openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+}
+
+_TRACEPARENT = openapi.parameter(
+    "traceparent",
+    TEXT,
+    "The caller's trace context (W3C), handed on to the worker.",
+    place="header",
+)
+_WAIT = openapi.parameter(
+    "wait_s",
+    {**SECONDS, "default": 0},
+    "Answer when the job has ended, but after so many seconds at the latest.",
+)
+_SUBMIT = (_TRACEPARENT, idempotency.PARAMETER, preferences.PARAMETER)
+INPUTS = {
+    ("post", "/v1/jobs"): openapi.Input("JobRequest", _SUBMIT),
+    ("post", "/add-task"): openapi.Input("JobRequest", _SUBMIT),
+    ("get", "/v1/jobs/{job_id}"): openapi.Input(parameters=(_WAIT, preferences.PARAMETER)),
+    ("get", "/task-status/{job_id}"): openapi.Input(parameters=(_WAIT, preferences.PARAMETER)),
+}
+
+
+@blueprint.post("/v1/jobs", endpoint="submit")
+@blueprint.post("/add-task", endpoint="add_task")
+@blueprint.doc(tags=["Jobs"], responses=_SUBMITTED)
+def submit() -> Response:
+    """Submit a job.
+
+    The answer is a promise: the job is recorded and, if it is ready to run, RabbitMQ has confirmed
+    its message. Send an `id` to be able to repeat a request whose answer was lost: the same id is
+    the same job.
+    """
+    try:
+        data = inputs.json_object(parts().settings.payload_max_bytes)
+        reach.check_asked(data)
+        request, defaults = parts().catalogue.check(data)
+        keyed = idempotency.Keyed("job", data)
+        if keyed.answer is not None:
+            return _replayed(keyed.answer)
+        with Publishing("", request.task, parent=inputs.traceparent()) as publishing:
+            asked = request.model_copy(update={"id": request.id or keyed.base_id})
+            job = _job(asked, defaults, publishing.traceparent)
+            created = parts().waits.dispatch(job)
+            publishing.made(created.id, job.queue, is_new=created.is_new)
+    except TaskyardError as error:
+        metrics.SUBMISSIONS_REFUSED.labels(error.code).inc()
+        raise
+    if created.is_new:
+        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
+    submitted.tell(job, created, publishing.traceparent)
+    # A request that was repeated before its answer was written down made the same job.
+    is_replayed = keyed.is_repeated and not created.is_new
+    # Or, where both came at once, before the one that had reserved the key.
+    is_ours = created.is_new or created.id == keyed.base_id
+    answer = {"id": created.id, "status": 202 if is_ours else 200}
+    keyed.conclude(answer)
+    waited = preferences.Waited(created.id)
+    found = waited.job or _recorded(job, created)
+    return _answer(found, answer, waited, is_replayed=is_replayed, asked=job)
+
+
+@blueprint.get("/v1/jobs/<job_id>", endpoint="show")
+@blueprint.get("/task-status/<job_id>", endpoint="task_status")
+@blueprint.doc(tags=["Jobs"], responses=_SHOWN)
+def show(job_id: str) -> Response:
+    """Return a job.
+
+    With `wait_s` the answer comes when the job has ended, or after so many seconds with the job as
+    it is then. Where too many requests wait already, it comes at once.
+    """
+    wait_s = inputs.wait_s(parts().settings.wait_max_s)
+    if not wait_s and preferences.wait_s():
+        waited = preferences.Waited(job_id)
+        return waited.mark(reply(parts().catalogue.document(_found(waited.job, job_id))))
+    return reply(parts().catalogue.document(_found(parts().waits.job(job_id, wait_s), job_id)))
+
+
+@blueprint.post("/v1/jobs/<job_id>/cancel")
+@blueprint.doc(tags=["Jobs"], responses=_CANCELLED)
+def cancel(job_id: str) -> Response:
+    """Cancel a job.
+
+    A job that does not run yet is cancelled at once. One that runs is asked to stop, which may take
+    a moment.
+    """
+    ttl_ms = parts().settings.result_ttl * 1000
+    (before,) = parts().read([job_id])
+    with recording("job.cancel", job_id, before=job_facts(before)) as entry:
+        (answer,) = parts().store.cancel([job_id], ttl_ms)
+        if answer.verdict == "unknown":
+            raise JobNotFound(job_id)
+        if answer.verdict == "too_late":
+            raise TooLate(job_id, answer.state)
+        entry.after = {"verdict": answer.verdict}
+    (job,) = parts().read([job_id])
+    shown = parts().catalogue.document(_found(job, job_id))
+    return reply(shown, 202 if answer.verdict == "requested" else 200)
+
+
+def _job(request: JobRequest, defaults: Defaults, traceparent: str | None) -> NewJob:
+    return new_job(
+        request,
+        defaults,
+        origin="api",
+        payload_max_bytes=parts().settings.payload_max_bytes,
+        traceparent=traceparent,
+    )
+
+
+def _replayed(answer: dict[str, Any]) -> Response:
+    """Answer as before, with the job as it is now."""
+    waited = preferences.Waited(answer["id"])
+    job = waited.job or _found(parts().read([answer["id"]])[0], answer["id"])
+    return _answer(job, answer, waited, is_replayed=True)
+
+
+def _answer(
+    job: Job,
+    answer: dict[str, Any],
+    waited: preferences.Waited,
+    *,
+    is_replayed: bool,
+    asked: NewJob | None = None,
+) -> Response:
+    headers = {"Location": f"/v1/jobs/{job.id}"}
+    shown = reach.shown(parts().catalogue.document(job), job, asked)
+    response = waited.mark(reply(shown, answer["status"], headers=headers))
+    return idempotency.mark(response, is_replayed=is_replayed)
+
+
+def _found(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise JobNotFound(job_id)
+    return job
+
+
+def _recorded(job: NewJob, created: Created) -> Job:
+    """Return the job as it was recorded; only one that was there before has to be read."""
+    if not created.is_new:
+        (recorded,) = parts().read([created.id])
+        return _found(recorded, created.id)
+    return Job(
+        message=decode(job.body),
+        queue=job.queue,
+        state=created.state,
+        attempt=0,
+        created_at=created.created_at_ms,
+        run_at=created.run_at_ms or None,
+    )

@@ -1,0 +1,61 @@
+"""Who makes the request that is being handled, and what they may reach."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import g, has_request_context
+
+from taskyard.store.keys import ApiKey
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A key, or nobody in particular; without a key all is allowed, for then there is none."""
+
+    key: ApiKey | None = None
+    #: Whether it may go on, asked by what lasts longer than a request.
+    holds: Callable[[], bool] = lambda: True
+
+    @property
+    def name(self) -> str:
+        """What to call it in logs: `anonymous`, or `key:` and the key's name."""
+        return "anonymous" if self.key is None else f"key:{self.key.name}"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it may reach only some tasks or queues."""
+        return self.key is not None and bool(self.key.tasks or self.key.queues)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it is bound to; empty: all."""
+        return () if self.key is None else self.key.tasks
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues that it is bound to; empty: all."""
+        return () if self.key is None else self.key.queues
+
+    def may(self, scope: str) -> bool:
+        """Return whether it has this scope; admin has all of them."""
+        return self.key is None or scope in self.key.scopes or "admin" in self.key.scopes
+
+    def reaches(self, task: str, queue: str) -> bool:
+        """Return whether it may have to do with jobs of this task in this queue."""
+        return (not self.tasks or task in self.tasks) and (not self.queues or queue in self.queues)
+
+
+ANONYMOUS = Principal()
+
+
+def current() -> Principal:
+    """Return who makes this request; outside of requests, and where no key is looked at, nobody."""
+    if not has_request_context():
+        return ANONYMOUS
+    found: Principal = g.get("principal", ANONYMOUS)
+    return found
+
+
+def who() -> str:
+    """Return the name of who makes this request: `anonymous`, or `key:` and the key's name."""
+    return current().name

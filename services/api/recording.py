@@ -1,0 +1,43 @@
+"""What routes call to have an operator's action in the audit log."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from services.api.parts import parts
+from services.api.principal import who
+from services.api.request_log import request_id
+from taskyard.audit_log import ActionName, Entry
+
+
+def recording(
+    action: ActionName, target: str = "", *, before: Mapping[str, Any] | None = None
+) -> AbstractContextManager[Entry]:
+    """Have what is done within written down, by whom and in which request.
+
+    Args:
+        action: What is done.
+        target: On what.
+        before: What it was, without arguments and secrets.
+
+    Raises:
+        StoreUnavailable: If the entry could not be written; nothing is done then.
+    """
+    return parts().audit_log.recording(
+        action, target, who=who(), request_id=request_id(), before=before
+    )
+
+
+def record(
+    action: ActionName,
+    target: str = "",
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Write down an action that has been carried out; where it can be, rather use `recording`.
+
+    Raises:
+        StoreUnavailable: If the entry could not be written.
+    """
+    with recording(action, target, before=before) as entry:
+        entry.after = after

@@ -1,0 +1,136 @@
+"""The routes that take jobs away: the record of one that has ended, and all that wait in a queue."""
+
+import time
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.api import inputs, openapi
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from services.api.schemas import TEXT, WHOLE
+from taskyard.audit_log import job_facts
+from taskyard.errors import InvalidSubmission, JobNotFound, NotFound, TooEarly
+from taskyard.request import field_faults
+
+blueprint = APIBlueprint("removal", __name__)
+
+#: Jobs of one call of the store, which nothing else of it can interrupt.
+BATCH_JOBS = 500
+#: A request goes on purging for so long; then it says how many are left. Seconds.
+PURGE_MAX_S = 15.0
+
+
+class PurgeRequest(BaseModel):
+    """How to purge."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dry_run: bool = Field(default=False, description="Only count the jobs.")
+
+
+SCHEMAS: dict[str, Any] = {
+    "PurgeRequest": PurgeRequest.model_json_schema(),
+    "Purge": {
+        "type": "object",
+        "properties": {
+            "queue": TEXT,
+            "dry_run": {"type": "boolean"},
+            "cancelled": {**WHOLE, "description": "Jobs that were cancelled."},
+            "left": {**WHOLE, "description": "Jobs that were pending and still are."},
+        },
+        "required": ["queue", "dry_run", "cancelled", "left"],
+    },
+}
+INPUTS = {
+    ("post", "/v1/queues/{name}/purge"): openapi.Input("PurgeRequest", is_body_optional=True),
+}
+
+
+@blueprint.delete("/v1/jobs/<job_id>")
+@blueprint.doc(
+    tags=["Jobs"],
+    responses={
+        204: openapi.nothing("The record is gone."),
+        **openapi.problems(
+            HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
+    },
+)
+def remove(job_id: str) -> Response:
+    """Remove the record of a job that has ended.
+
+    The dead letter of a failed job stays where it is.
+    """
+    (job,) = parts().read([job_id])
+    with recording("job.delete", job_id, before=job_facts(job)):
+        (answer,) = parts().store.remove([job_id])
+        if answer.verdict == "unknown":
+            raise JobNotFound(job_id)
+        if answer.verdict == "too_early":
+            raise TooEarly(job_id, answer.state)
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@blueprint.post("/v1/queues/<name>/purge")
+@blueprint.doc(
+    tags=["Controls"],
+    responses={
+        200: openapi.answer("What was done.", "Purge"),
+        **openapi.problems(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+def purge(name: str) -> Response:
+    """Cancel all jobs that are pending in a queue now.
+
+    What runs goes on, and what waits for its time is left. Where there is more than can be done in some
+    seconds, `left` is not 0: send the request again.
+    """
+    store = parts().store
+    if name not in store.queues() and not any(counts.queue == name for counts in store.counts()):
+        raise NotFound("queue", name)
+    dry_run = _asked().dry_run
+    cancelled, left = (0, store.purge(name, limit=0, ttl_ms=1).left) if dry_run else _purged(name)
+    return reply({"queue": name, "dry_run": dry_run, "cancelled": cancelled, "left": left})
+
+
+def _purged(queue: str) -> tuple[int, int]:
+    with recording("queue.purge", queue) as entry:
+        cancelled, left = _purge(queue)
+        entry.after = {"cancelled": cancelled, "left": left}
+    return cancelled, left
+
+
+def _purge(queue: str) -> tuple[int, int]:
+    """Cancel what is pending now; what comes meanwhile is not asked for."""
+    before_ms: int | None = None
+    deadline = time.monotonic() + PURGE_MAX_S
+    ttl_ms = parts().settings.result_ttl * 1000
+    total = 0
+    while True:
+        step = parts().store.purge(queue, limit=BATCH_JOBS, ttl_ms=ttl_ms, before_ms=before_ms)
+        before_ms = step.before_ms
+        total += step.cancelled
+        if not step.left or time.monotonic() > deadline:
+            return total, step.left
+
+
+def _asked() -> PurgeRequest:
+    if not request.content_length and not request.mimetype:
+        return PurgeRequest()
+    try:
+        data = inputs.json_object(parts().settings.payload_max_bytes)
+        return PurgeRequest.model_validate(data)
+    except ValidationError as error:
+        raise InvalidSubmission(field_faults(error)) from None

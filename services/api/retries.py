@@ -1,0 +1,85 @@
+"""The routes that run ended jobs again: one, or all that fit a filter."""
+
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api import bulk, openapi
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from taskyard.audit_log import job_facts
+from taskyard.bulk import count_retryable, retry_found
+from taskyard.errors import JobNotFound, TooLate
+from taskyard.revival import revive
+
+blueprint = APIBlueprint("retries", __name__)
+
+
+class RetryRequest(bulk.BulkRequest):
+    """Which jobs to run again."""
+
+
+SCHEMAS = {
+    "RetryRequest": bulk.request_schema(RetryRequest),
+    "Retrial": bulk.outcome(
+        "With dry_run: jobs that would be retried.",
+        retried="Jobs that are pending again.",
+        skipped="Jobs that were retried by another request, or removed, meanwhile.",
+    ),
+}
+INPUTS = {("post", "/v1/jobs/retry"): openapi.Input("RetryRequest")}
+
+
+@blueprint.post("/v1/jobs/<job_id>/retry", endpoint="retry_job")
+@blueprint.doc(
+    tags=["Jobs"],
+    responses={
+        202: openapi.answer("The job is pending again.", "Job"),
+        **openapi.problems(
+            HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
+    },
+)
+def retry(job_id: str) -> Response:
+    """Run a failed, cancelled or expired job again.
+
+    It goes on with its attempt numbers, gets all its retries once more, and does not expire.
+    """
+    (before,) = parts().read([job_id])
+    with recording("job.retry", job_id, before=job_facts(before)) as entry:
+        (answer,) = revive(parts().dispatcher, [job_id])
+        if answer.verdict == "unknown":
+            raise JobNotFound(job_id)
+        if answer.verdict != "retried":
+            raise TooLate(job_id, answer.state or "pending")
+        entry.after = {"state": "pending"}
+    (job,) = parts().read([job_id])
+    if job is None:
+        raise JobNotFound(job_id)
+    return reply(parts().catalogue.document(job), 202)
+
+
+@blueprint.post("/v1/jobs/retry")
+@blueprint.doc(tags=["Jobs"], responses=bulk.answers("What was done.", "Retrial"))
+def retry_many() -> Response:
+    """Run all failed, cancelled and expired jobs that fit a filter again, or with `dry_run` count them.
+
+    Each request does a bounded amount of work. Send it again, with the `cursor` that it answered,
+    until `is_complete`. Sent again without one it begins anew: what has ended once more by then is
+    retried once more.
+    """
+    request = bulk.asked(RetryRequest)
+    wanted = request.filter.wanted()
+    if request.dry_run:
+        found = count_retryable(parts().store, wanted)
+        numbers = {"matching": found.count, "retried": 0, "skipped": 0}
+        return bulk.told(numbers, None, is_complete=found.is_complete)
+    with recording("jobs.retry", before=bulk.meant(request)) as entry, bulk.cursor_faults():
+        done = retry_found(parts().dispatcher, wanted, cursor=request.cursor, limit=request.limit)
+        entry.after = {"retried": done.retried}
+        if not done.retried:
+            entry.void()
+    numbers = {"retried": done.retried, "skipped": done.skipped}
+    return bulk.told(numbers, done.cursor, is_complete=done.cursor is None)

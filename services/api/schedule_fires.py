@@ -1,0 +1,136 @@
+"""The routes of what schedules fire: what comes, what was, and one more job now."""
+
+import contextlib
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api import inputs, openapi, reach, submitted
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from taskyard import metrics
+from taskyard import schedule as rules
+from taskyard.errors import JobNotFound, ScheduleNotFound, Unavailable
+from taskyard.job import rfc3339
+from taskyard.known_schedule import event_document
+from taskyard.schedule import Schedule
+from taskyard.schedule_plan import FireEvent
+from taskyard.tracing import Publishing
+
+blueprint = APIBlueprint("schedule_fires", __name__)
+MAX_COUNT = 100
+
+_PREVIEW = {
+    200: openapi.answer("The next fire times.", "FireTimes"),
+    **openapi.problems(
+        HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+}
+_COUNT = openapi.parameter(
+    "count",
+    {"type": "integer", "minimum": 1, "maximum": MAX_COUNT, "default": 10},
+    "How many at most.",
+)
+INPUTS = {
+    ("post", "/v1/schedules/preview"): openapi.Input("ScheduleRequest", (_COUNT,)),
+    ("get", "/v1/schedules/{name}/preview"): openapi.Input(parameters=(_COUNT,)),
+    ("get", "/v1/schedules/{name}/history"): openapi.Input(parameters=(_COUNT,)),
+}
+
+
+@blueprint.post("/v1/schedules/preview", endpoint="preview_new_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses={
+        200: openapi.answer("The next fire times.", "FireTimes"),
+        **openapi.problems(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+def preview_new() -> Response:
+    """Return the next fire times of a schedule without adding it."""
+    data = inputs.json_object(parts().settings.payload_max_bytes)
+    reach.check_asked(data)
+    schedule = rules.parse(data)
+    now_ms = parts().store.now_ms()
+    return _times(schedule, now_ms, anchor_ms=now_ms)
+
+
+@blueprint.post("/v1/schedules/<name>/trigger", endpoint="trigger_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses={
+        202: openapi.answer("The job is recorded.", "Job", "Location"),
+        **openapi.problems(
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+def trigger(name: str) -> Response:
+    """Run a schedule's task now, also while it is paused; its fire times stay as they are."""
+    row = parts().schedules.get(name)
+    with Publishing("", row.schedule.task, parent=inputs.traceparent()) as publishing:
+        job = parts().schedules.job(
+            row.schedule,
+            parts().settings.payload_max_bytes,
+            job_id=None,
+            traceparent=publishing.traceparent,
+        )
+        with recording("schedule.trigger", name) as entry:
+            created = parts().waits.dispatch(job)
+            entry.after = {"job": created.id}
+        publishing.made(created.id, job.queue, is_new=created.is_new)
+    submitted.tell(job, created, publishing.traceparent)
+    job_id = created.id
+    at = parts().store.now_ms()
+    event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id)
+    # The job is made: that nobody could write it down is no reason to have it asked for again.
+    with contextlib.suppress(Unavailable, ScheduleNotFound):
+        parts().schedules.tell(name, event)
+    metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
+    metrics.SCHEDULE_FIRES.labels(event.outcome).inc()
+    (made,) = parts().read([job_id])
+    if made is None:
+        raise JobNotFound(job_id)
+    return reply(parts().catalogue.document(made), 202, headers={"Location": f"/v1/jobs/{job_id}"})
+
+
+@blueprint.get("/v1/schedules/<name>/preview", endpoint="preview_schedule")
+@blueprint.doc(tags=["Schedules"], responses=_PREVIEW)
+def preview(name: str) -> Response:
+    """Return the next fire times of a schedule, as if it were not paused and without jitter."""
+    row = parts().schedules.get(name)
+    return _times(row.schedule, parts().store.now_ms(), anchor_ms=row.state.created_at)
+
+
+@blueprint.get("/v1/schedules/<name>/history", endpoint="schedule_history")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses={
+        200: openapi.answer("What became of its last fire times.", "FireEventList"),
+        **openapi.problems(
+            HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
+    },
+)
+def history(name: str) -> Response:
+    """Return what became of the last fire times, newest first; the last hundred are kept."""
+    events = parts().schedules.history(name, inputs.count(10, MAX_COUNT))
+    return reply({"items": [event_document(event) for event in events]})
+
+
+def _times(schedule: Schedule, after_ms: int, *, anchor_ms: int) -> Response:
+    count = inputs.count(10, MAX_COUNT)
+    found = rules.preview(schedule, after_ms, anchor_ms=anchor_ms, count=count)
+    return reply({"items": [rfc3339(each) for each in found]})

@@ -1,0 +1,199 @@
+"""The routes of schedules: look at them, add, change, pause and remove them."""
+
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api import inputs, openapi, reach
+from services.api.parts import parts
+from services.api.recording import recording
+from services.api.replies import reply
+from services.api.schedule_schemas import SCHEMAS as SCHEMAS
+from services.api.schedule_schemas import SHOWN_FIELDS
+from services.api.schemas import TEXT
+from taskyard.audit_log import ActionName, changed_arguments, difference, schedule_facts
+from taskyard.errors import Fault, InvalidSubmission, ScheduleNotFound
+from taskyard.known_schedule import KnownSchedule, document
+from taskyard.schedule import Schedule
+
+blueprint = APIBlueprint("schedules", __name__)
+
+_BODY = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+_NOT_FOUND = openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
+_SHOWN = {200: openapi.answer("The schedule.", "Schedule", "ETag"), **_NOT_FOUND}
+_CREATED = openapi.answer("The schedule is added.", "Schedule", "ETag", "Location")
+_GONE: openapi.Described = {"description": "The schedule is gone."}
+_IF_MATCH = openapi.parameter(
+    "If-Match", TEXT, "Only if this is the ETag of what is there.", place="header"
+)
+INPUTS = {
+    ("post", "/v1/schedules"): openapi.Input("ScheduleRequest"),
+    ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH,)),
+    ("delete", "/v1/schedules/{name}"): openapi.Input(parameters=(_IF_MATCH,)),
+}
+
+
+@blueprint.get("/v1/schedules", endpoint="list_schedules")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses={
+        200: openapi.answer("The schedules.", "ScheduleList"),
+        **openapi.problems(HTTPStatus.SERVICE_UNAVAILABLE),
+    },
+)
+def list_all() -> Response:
+    """List the schedules, by name."""
+    rows = [row for row in parts().schedules.all() if reach.reaches(*_place(row.schedule))]
+    return reply({"items": [parts().catalogue.shown(document(row)) for row in rows]})
+
+
+@blueprint.post("/v1/schedules", endpoint="create_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses={
+        201: _CREATED,
+        **openapi.problems(*_BODY, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+    },
+)
+def create() -> Response:
+    """Add a schedule; its arguments are checked like those of a job."""
+    schedule = _checked(_body())
+    with recording("schedule.create", schedule.name) as entry:
+        row = parts().schedules.create(schedule)
+        entry.after = schedule_facts(row)
+    return _shown(row, HTTPStatus.CREATED)
+
+
+@blueprint.get("/v1/schedules/<name>", endpoint="show_schedule")
+@blueprint.doc(tags=["Schedules"], responses=_SHOWN)
+def show(name: str) -> Response:
+    """Return a schedule."""
+    return _shown(parts().schedules.get(name))
+
+
+@blueprint.put("/v1/schedules/<name>", endpoint="put_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses={
+        200: openapi.answer("The schedule is replaced.", "Schedule", "ETag"),
+        201: _CREATED,
+        **openapi.problems(
+            *_BODY,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.PRECONDITION_FAILED,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+def put(name: str) -> Response:
+    """Replace a schedule as a whole, or add it.
+
+    Fields that are not given get their defaults; those that are only shown are ignored, so what GET
+    gives can be changed and sent back; secret arguments that are `***` stay as they are. With other
+    fire times it starts anew from now.
+    """
+    data = {key: value for key, value in _body().items() if key not in SHOWN_FIELDS}
+    if data.setdefault("name", name) != name:
+        raise InvalidSubmission([Fault("/name", "conflict", f"must be {name!r}, as in the path")])
+    old = _known(name)
+    schedule = _checked(_with_secrets(old, data))
+    with recording("schedule.change" if old else "schedule.create", name) as entry:
+        row = parts().schedules.put(schedule, accepts=inputs.accepted_version())
+        before, after = difference(schedule_facts(old) or {}, schedule_facts(row) or {})
+        arguments = changed_arguments(old, row)
+        entry.before = before if old else None
+        entry.after = {**after, "changed": arguments} if arguments else after
+    return _shown(row, HTTPStatus.CREATED if row.version == 1 else HTTPStatus.OK)
+
+
+@blueprint.delete("/v1/schedules/<name>", endpoint="delete_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses={
+        204: _GONE,
+        **openapi.problems(
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.PRECONDITION_FAILED,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+def delete(name: str) -> Response:
+    """Remove a schedule and its history; jobs that it made stay."""
+    with recording("schedule.delete", name, before=schedule_facts(_known(name))):
+        parts().schedules.remove(name, accepts=inputs.accepted_version())
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@blueprint.post("/v1/schedules/<name>/pause", endpoint="pause_schedule")
+@blueprint.doc(tags=["Schedules"], responses=_SHOWN)
+def pause(name: str) -> Response:
+    """Pause a schedule; what it fired already goes on."""
+    return _set_paused("schedule.pause", name, True)
+
+
+@blueprint.post("/v1/schedules/<name>/resume", endpoint="resume_schedule")
+@blueprint.doc(tags=["Schedules"], responses=_SHOWN)
+def resume(name: str) -> Response:
+    """Resume a schedule; fire times that passed meanwhile are left out."""
+    return _set_paused("schedule.resume", name, False)
+
+
+def _checked(data: dict[str, Any]) -> Schedule:
+    reach.check_asked(data)
+    schedule = parts().schedules.check(data)
+    reach.check(*_place(schedule))
+    return schedule
+
+
+def _place(schedule: Schedule) -> tuple[str, str]:
+    """Return the task and queue of a schedule's jobs."""
+    return schedule.task, schedule.queue or parts().catalogue.queue_of(schedule.task)
+
+
+def _body() -> dict[str, Any]:
+    return inputs.json_object(parts().settings.payload_max_bytes)
+
+
+def _with_secrets(old: KnownSchedule | None, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data with the values of secrets that were sent back as they were shown."""
+    args, kwargs = data.get("args", []), data.get("kwargs", {})
+    is_plain = isinstance(args, list) and isinstance(kwargs, dict)
+    if old is None or data.get("task") != old.schedule.task or not is_plain:
+        return data
+    kept = (old.schedule.args, old.schedule.kwargs)
+    args, kwargs = parts().catalogue.restored(old.schedule.task, (args, kwargs), kept)
+    return {**data, "args": args, "kwargs": kwargs}
+
+
+def _known(name: str) -> KnownSchedule | None:
+    try:
+        return parts().schedules.get(name)
+    except ScheduleNotFound:
+        return None
+
+
+def _set_paused(action: ActionName, name: str, is_paused: bool) -> Response:
+    old = parts().schedules.get(name)
+    with recording(action, name, before={"is_paused": old.state.is_paused}) as entry:
+        row = parts().schedules.set_paused(name, is_paused)
+        entry.after = {"is_paused": is_paused}
+        if row.version == old.version:
+            entry.void()
+    return _shown(row)
+
+
+def _shown(row: KnownSchedule, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    headers = {"ETag": f'"{row.version}"'}
+    if status is HTTPStatus.CREATED:
+        headers["Location"] = f"/v1/schedules/{row.name}"
+    shown = parts().catalogue.shown(document(row))
+    return reply(shown, status.value, headers=headers)

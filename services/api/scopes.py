@@ -1,0 +1,114 @@
+"""What each route asks of a key: the one table of who may do what.
+
+A route that is in no table asks for an admin key, so that a forgotten one is closed.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flask import Request
+
+from services.api import guards
+from services.api.guards import Guard
+from taskyard.keys import Scope
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+class Rule(NamedTuple):
+    """What a route asks for."""
+
+    #: All of these.
+    scopes: tuple[Scope, ...]
+    #: How a bound key is kept within its reach.
+    guard: Guard
+
+
+READ: Scope = "jobs:read"
+SUBMIT: Scope = "jobs:submit"
+OPERATE: Scope = "jobs:operate"
+
+#: These ask for nothing: they say no more than the source does, or are for probes and Prometheus.
+OPEN = frozenset(
+    {"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"}
+)
+
+RULES: Mapping[str, Rule] = {
+    # Jobs
+    "POST /v1/jobs": Rule((SUBMIT,), guards.by_route),
+    "POST /add-task": Rule((SUBMIT,), guards.by_route),
+    "POST /v1/jobs/batch": Rule((SUBMIT,), guards.by_route),
+    "GET /v1/jobs": Rule((READ,), guards.by_route),
+    "GET /v1/jobs/count": Rule((READ,), guards.by_route),
+    "POST /v1/jobs/cancel": Rule((OPERATE,), guards.by_route),
+    "POST /v1/jobs/retry": Rule((OPERATE,), guards.by_route),
+    "GET /v1/jobs/<job_id>": Rule((READ,), guards.job),
+    "GET /task-status/<job_id>": Rule((READ,), guards.job),
+    "GET /v1/jobs/<job_id>/events": Rule((READ,), guards.job),
+    "GET /v1/jobs/<job_id>/explain": Rule((READ,), guards.job),
+    "PATCH /v1/jobs/<job_id>": Rule((OPERATE,), guards.job),
+    "DELETE /v1/jobs/<job_id>": Rule((OPERATE,), guards.job),
+    "POST /v1/jobs/<job_id>/cancel": Rule((OPERATE,), guards.job),
+    "POST /v1/jobs/<job_id>/run-now": Rule((OPERATE,), guards.job),
+    "POST /v1/jobs/<job_id>/retry": Rule((OPERATE,), guards.job),
+    "GET /v1/events": Rule((READ,), guards.by_route),
+    # What there is
+    "GET /v1/tasks": Rule((READ,), guards.by_route),
+    "GET /v1/queues": Rule((READ,), guards.queues_of_all_tasks),
+    "GET /v1/workers": Rule((READ,), guards.unbound_only),
+    "GET /v1/stats": Rule((READ,), guards.unbound_only),
+    # What was done
+    "GET /v1/audit-log": Rule(("admin",), guards.unbound_only),
+    # Tasks and queues
+    "POST /v1/tasks/<name>/pause": Rule((OPERATE,), guards.whole_task),
+    "POST /v1/tasks/<name>/resume": Rule((OPERATE,), guards.whole_task),
+    "GET /v1/tasks/<name>/limits": Rule((READ,), guards.task),
+    "PUT /v1/tasks/<name>/limits": Rule((OPERATE,), guards.whole_task),
+    "DELETE /v1/tasks/<name>/limits": Rule((OPERATE,), guards.whole_task),
+    "POST /v1/queues/<name>/pause": Rule((OPERATE,), guards.whole_queue),
+    "POST /v1/queues/<name>/resume": Rule((OPERATE,), guards.whole_queue),
+    "POST /v1/queues/<name>/purge": Rule((OPERATE,), guards.whole_queue),
+    # Schedules: who adds one submits its jobs
+    "GET /v1/schedules": Rule((READ,), guards.by_route),
+    "POST /v1/schedules": Rule((OPERATE, SUBMIT), guards.by_route),
+    "POST /v1/schedules/preview": Rule((READ,), guards.by_route),
+    "GET /v1/schedules/<name>": Rule((READ,), guards.schedule),
+    "PUT /v1/schedules/<name>": Rule((OPERATE, SUBMIT), guards.schedule),
+    "DELETE /v1/schedules/<name>": Rule((OPERATE,), guards.schedule),
+    "POST /v1/schedules/<name>/pause": Rule((OPERATE,), guards.schedule),
+    "POST /v1/schedules/<name>/resume": Rule((OPERATE,), guards.schedule),
+    "POST /v1/schedules/<name>/trigger": Rule((OPERATE, SUBMIT), guards.schedule),
+    "GET /v1/schedules/<name>/preview": Rule((READ,), guards.schedule),
+    "GET /v1/schedules/<name>/history": Rule((READ,), guards.schedule),
+    # Dead letters
+    "GET /v1/dead-letters": Rule((READ,), guards.by_route),
+    "GET /v1/dead-letters/groups": Rule((READ,), guards.tasks_of_all_queues),
+    "GET /v1/dead-letters/<letter_id>": Rule((READ,), guards.by_route),
+    "POST /v1/dead-letters/purge": Rule((OPERATE,), guards.by_route),
+    "POST /v1/dead-letters/replay": Rule((OPERATE,), guards.by_route),
+    "GET /v1/dead-letters/replays": Rule((READ,), guards.by_route),
+    "GET /v1/dead-letters/replays/<replay_id>": Rule((READ,), guards.by_route),
+    "POST /v1/dead-letters/replays/<replay_id>/stop": Rule((OPERATE,), guards.by_route),
+    "POST /v1/dead-letters/<letter_id>/resubmit": Rule((OPERATE, SUBMIT), guards.by_route),
+}
+UNDECLARED = Rule(("admin",), guards.unbound_only)
+
+
+def of(request: Request) -> Rule | None:
+    """Return what a request has to have; None: nothing."""
+    # Where nothing is found there is nothing to guard, and OPTIONS says only which methods there are.
+    if request.url_rule is None or request.method == "OPTIONS" or request.url_rule.rule in OPEN:
+        return None
+    return rule(request.method, request.url_rule.rule)
+
+
+def of_path(method: str, path: str) -> Rule | None:
+    """Return the same for a route as OpenAPI writes it."""
+    plain = _PARAMETER.sub(r"<\1>", path)
+    return None if plain in OPEN else rule(method, plain)
+
+
+def rule(method: str, path: str) -> Rule:
+    """Return the rule of a route that is not open; HEAD is as GET."""
+    return RULES.get(f"{'GET' if method == 'HEAD' else method} {path}", UNDECLARED)

@@ -1,0 +1,108 @@
+"""The API under gunicorn: one process with threads, which opens its connections after the fork."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIFlask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # has no types
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # has no types
+
+from services.api.app import create_app
+from taskyard import __version__, tracing
+from taskyard.config import Settings
+from taskyard.dispatcher import Dispatcher
+from taskyard.publisher import Publisher
+from taskyard.store import open_store
+
+#: How long a stopping server lets requests finish. Seconds.
+GRACE_S = 10
+#: How long a client's idle connection is kept: longer than most clients keep theirs. Seconds.
+KEEPALIVE_S = 30
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+class Log(Logger):  # type: ignore[misc]  # has no types
+    """gunicorn's own lines, sent the way of all others; its access log is ours (`request_log`)."""
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Log an error with its traceback; that a client stalled is none."""
+        if isinstance(sys.exc_info()[1], BlockingIOError):
+            self.error_log.info("a client stalled and was cut off")
+        else:
+            super().exception(msg, *args, **kwargs)
+
+    def setup(self, cfg: Any) -> None:
+        """Leave handlers and levels to `taskyard.logs`."""
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.propagate = True
+        # Its debug lines tell each request's path, whatever somebody put there.
+        self.error_log.setLevel(max(logging.INFO, logging.getLogger().level))
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # has no types
+    """Serves until SIGTERM or SIGINT.
+
+    Args:
+        settings: Where to listen, where RabbitMQ and the store are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._dispatcher: Dispatcher | None = None
+        self._worker: Any = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Give gunicorn its settings; it reads neither files nor arguments."""
+        for name, value in self._options().items():
+            self.cfg.set(name, value)
+
+    def _options(self) -> dict[str, Any]:
+        host = self._settings.api_host
+        return {
+            "bind": f"{f'[{host}]' if ':' in host else host}:{self._settings.api_port}",
+            "proc_name": "taskyard-api",
+            "worker_class": "services.api.http_worker.HttpWorker",
+            "workers": 1,
+            "threads": self._settings.api_threads,
+            "keepalive": KEEPALIVE_S,
+            "graceful_timeout": GRACE_S,
+            "control_socket_disable": True,
+            # A worker's sign of life is a file: on a disk it could hang the worker.
+            "worker_tmp_dir": str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None,
+            "logger_class": Log,
+            "post_worker_init": self._started,
+            "worker_exit": self._exited,
+        }
+
+    def load(self) -> APIFlask:
+        """Return the application; called in the worker process."""
+        tracing.start("api", __version__)
+        publisher = Publisher(
+            self._settings.broker_url,
+            queue_type=self._settings.queue_type,
+            name="api",
+            tls=self._settings.tls,
+        )
+        self._dispatcher = Dispatcher(
+            open_store(self._settings),
+            publisher,
+            publish_deadline_s=self._settings.publish_deadline_s,
+        )
+        return create_app(self._settings, self._dispatcher, is_stopping=self._is_stopping)
+
+    def _started(self, worker: Any) -> None:
+        self._worker = worker
+        if self._dispatcher is not None:
+            self._dispatcher.publisher.start()
+
+    def _is_stopping(self) -> bool:
+        return self._worker is not None and not self._worker.alive
+
+    def _exited(self, _server: Any, _worker: Any) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+        tracing.stop()

@@ -1,0 +1,1 @@
+"""The scheduler: chores that bring waiting, unconfirmed and lost jobs to the queues."""

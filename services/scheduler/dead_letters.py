@@ -1,0 +1,183 @@
+"""The chore that keeps RabbitMQ's dead-letter queues and the store's index of them the same."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from services.scheduler.measure import set_all
+from taskyard import per_queue
+from taskyard.broker import INTAKE_QUEUE, dead_queue
+from taskyard.config import Settings
+from taskyard.dead_letters import index_entry
+from taskyard.dead_queue import Found, walk
+from taskyard.metrics import (
+    DEAD_LETTER_REASONS,
+    DEAD_LETTERS_FILL,
+    DEAD_LETTERS_KEPT,
+    DEAD_LETTERS_REMOVED,
+)
+from taskyard.queue_depths import QueueDepths
+from taskyard.store import JobStore
+from taskyard.store.dead_letters import DeadLetter, Removal
+
+logger = logging.getLogger(__name__)
+
+#: Removals, and dead letters past their time, of one pass.
+LIMIT = 10_000
+PURGE_LIMIT = 500
+#: Messages that are looked up in the index at a time.
+INDEX_BATCH = 200
+#: So many passes a queue must have had more messages than the index: fewer are letters on their way there.
+ODD_PASSES = 5
+#: A queue is walked again only after this many times as long as its last walk took.
+REST_FACTOR = 10
+
+
+class KeepDeadLetters:
+    """Removes the messages of dead letters that were replayed or purged, and indexes those that nobody has.
+
+    Only this walks dead-letter queues. A queue is walked if something has to leave it, or if it has more
+    messages than the index knows of.
+
+    Args:
+        store: Where the index is.
+        depths: What counts the messages.
+        settings: Where RabbitMQ is, and what is kept.
+    """
+
+    def __init__(self, store: JobStore, depths: QueueDepths, settings: Settings) -> None:
+        self._store = store
+        self._depths = depths
+        self._settings = settings
+        self._ttl_s = per_queue.parse(settings.dead_letter_ttl)
+        self._max = per_queue.parse(settings.dead_letter_max)
+        #: When a queue may be walked again, and the counts that its last walk could not bring together.
+        self._next_walk: dict[str, float] = {}
+        self._odd: dict[str, tuple[int, int]] = {}
+        self._odd_passes: dict[str, int] = {}
+
+    def run_once(self) -> float | None:
+        """Do what there is to do; return 0 if there may be more to purge.
+
+        Raises:
+            Unavailable: If store or RabbitMQ does not answer; what was not done is done by the next pass.
+        """
+        kept, gone = self._store.dead_counts()
+        by_queue: dict[str, int] = dict.fromkeys(gone, 0)
+        for (queue, _), count in kept.items():
+            by_queue[queue] = by_queue.get(queue, 0) + count
+        self._measure(kept, by_queue)
+        has_more = [self._expire(queue) for queue in by_queue]
+        removals = self._store.removals(LIMIT)
+        walked = {removal.queue for removal in removals}
+        walked |= self._odd_queues(by_queue, gone)
+        for queue in sorted(walked):
+            self._walk(queue, [each for each in removals if each.queue == queue])
+        return 0 if any(has_more) else None
+
+    def _measure(self, kept: dict[tuple[str, str], int], by_queue: dict[str, int]) -> None:
+        by_reason: Counter[tuple[str, ...]] = Counter()
+        for (queue, reason), count in kept.items():
+            known = reason if reason in DEAD_LETTER_REASONS else "other"
+            by_reason[queue, known] += count
+        set_all(DEAD_LETTERS_KEPT, {key: float(n) for key, n in by_reason.items() if n})
+        for queue in by_queue:
+            DEAD_LETTERS_REMOVED.labels(queue)  # with 0: `increase()` does not see the first value
+        fill: dict[tuple[str, ...], float] = {
+            (queue,): n / self._max.of(queue) for queue, n in by_queue.items()
+        }
+        set_all(DEAD_LETTERS_FILL, fill)
+
+    def _expire(self, queue: str) -> bool:
+        """Purge what is past its time or above the bound; return whether there may be more."""
+        ids = self._store.overdue_dead(
+            queue,
+            ttl_ms=self._ttl_s.of(queue) * 1000,
+            max_count=self._max.of(queue) or 1,
+            limit=PURGE_LIMIT,
+        )
+        if ids:
+            purged = self._store.purge_dead(ids, keep_records=True)
+            DEAD_LETTERS_REMOVED.labels(queue).inc(len(purged))
+            facts = {"queue": queue, "dead_letters": len(purged)}
+            logger.warning("dead letters removed by their limits", extra=facts)
+        return len(ids) == PURGE_LIMIT
+
+    def _odd_queues(self, by_queue: dict[str, int], gone: dict[str, int]) -> set[str]:
+        """Return queues with more messages than the index knows, unless a walk could not change that."""
+        queues = sorted({*by_queue, *self._store.queues(), INTAKE_QUEUE})
+        names = [dead_queue(queue) for queue in queues]
+        depths = self._depths.read(names, deadline_s=self._settings.publish_deadline_s)
+        odd = set()
+        for queue, name in zip(queues, names, strict=True):
+            known = by_queue.get(queue, 0) + gone.get(queue, 0)
+            found = depths[name].messages if name in depths else 0
+            is_odd = found > known and self._odd.get(queue) != (found, known)
+            self._odd_passes[queue] = self._odd_passes.get(queue, 0) + 1 if is_odd else 0
+            if self._odd_passes[queue] >= ODD_PASSES and self._is_due(queue):
+                odd.add(queue)
+                self._odd[queue] = found, known
+        return odd
+
+    def _is_due(self, queue: str) -> bool:
+        return time.monotonic() >= self._next_walk.get(queue, 0.0)
+
+    def _walk(self, queue: str, removals: Iterable[Removal]) -> None:
+        if not self._is_due(queue):
+            return
+        started = time.monotonic()
+        visit = _Visit(self._store, queue, removals)
+        settings = self._settings
+        if walk(settings.broker_url, queue, visit, tls=settings.tls) is not None:
+            visit.finish()
+        took_s = time.monotonic() - started
+        self._next_walk[queue] = time.monotonic() + took_s * REST_FACTOR
+        logger.debug("dead letters walked", extra={"queue": queue, "duration_s": round(took_s, 3)})
+
+
+class _Visit:
+    """One walk: says which messages go, and indexes those that are not known.
+
+    Args:
+        store: Where the index is.
+        queue: The work queue.
+        removals: What has to leave it.
+    """
+
+    def __init__(self, store: JobStore, queue: str, removals: Iterable[Removal]) -> None:
+        self._store = store
+        self._queue = queue
+        self._removals = {removal.id: removal for removal in removals}
+        self._batch: list[tuple[DeadLetter, str]] = []
+
+    def __call__(self, found: Found) -> bool:
+        """Return whether the message goes."""
+        entry = index_entry(
+            self._queue,
+            found.body,
+            found.headers,
+            id=found.id,
+            task=found.task,
+            priority=found.priority,
+        )
+        removal = self._removals.get(entry[0].id)
+        if removal is not None and entry[0].attempts <= removal.attempts:
+            return True
+        self._batch.append(entry)
+        if len(self._batch) == INDEX_BATCH:
+            self._index()
+        return False
+
+    def finish(self) -> None:
+        """Conclude a walk that has seen every message: what had to go is gone."""
+        self._index()
+        self._store.removed(list(self._removals.values()))
+
+    def _index(self) -> None:
+        batch, self._batch = self._batch, []
+        unknown = set(self._store.unindexed([(entry.id, entry.attempts) for entry, _ in batch]))
+        self._store.bury([(entry, body) for entry, body in batch if entry.id in unknown])
+        if unknown:
+            facts = {"queue": self._queue, "dead_letters": len(unknown)}
+            logger.info("dead letters indexed", extra=facts)

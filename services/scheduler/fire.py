@@ -1,0 +1,176 @@
+"""The chore that makes jobs of schedules: each fire time one job, whatever number of schedulers runs."""
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from taskyard.catalogue import Catalogue
+from taskyard.config import Settings
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import InvalidSubmission, NotUnique, TaskyardError, Unavailable, discreet
+from taskyard.job import TERMINAL
+from taskyard.known_schedule import KnownSchedule, known
+from taskyard.metrics import JOBS_SUBMITTED, SCHEDULE_FIRES, SCHEDULE_LATENESS_SECONDS
+from taskyard.schedule import Schedule, jitter_ms, job_id
+from taskyard.schedule_plan import FireEvent, Step, decide, event_of_fire, fired
+from taskyard.schedules import Schedules
+from taskyard.store.schedules import ScheduleWrite, StoredSchedule
+from taskyard.tracing import Publishing
+
+logger = logging.getLogger(__name__)
+
+#: Schedules of one pass; a pass that found any is followed by the next at once.
+LIMIT = 100
+#: How long a schedule that cannot be read is left alone. Milliseconds.
+UNREADABLE_MS = 60_000
+#: Who decided on a fire so long ago leaves it to others: its job may have been made, and forgotten. Seconds.
+STALE_S = 10.0
+#: Faults that a worker may cure by coming up.
+_PASSING = frozenset({"unknown_task", "unknown_queue"})
+
+
+class Fire:
+    """Fires schedules that are due.
+
+    Args:
+        dispatcher: Where schedules and jobs are, and how jobs are published.
+        settings: Limits of jobs.
+        declared: The schedules that a file declares; None: there is no file.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, settings: Settings, declared: Sequence[Schedule] | None
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._store = dispatcher.store
+        self._settings = settings
+        self._schedules = Schedules(dispatcher.store, Catalogue(dispatcher.store))
+        self._undeclared = declared
+
+    def run_once(self) -> float | None:
+        """Fire what is due; return the seconds until something is, or None if nothing will be.
+
+        Nothing is decided while RabbitMQ is away: what passes meanwhile is late, or missed.
+        """
+        self._synchronise()
+        if not self._dispatcher.publisher.is_ready:
+            return None
+        due = self._store.due_schedules(LIMIT)
+        read_at = time.monotonic()
+        # Each scheduler in an order of its own, so that they seldom want the same one at a time.
+        for row in random.sample(due.schedules, len(due.schedules)):
+            now_ms = due.now_ms + round((time.monotonic() - read_at) * 1000)
+            self._look_after(row, now_ms)
+        if due.schedules:
+            return 0
+        return None if due.next_due_ms < 0 else due.next_due_ms / 1000
+
+    def _synchronise(self) -> None:
+        if self._undeclared is not None:
+            self._schedules.synchronise(self._undeclared)
+            logger.info("schedules declared", extra={"schedules": len(self._undeclared)})
+            self._undeclared = None
+
+    def _look_after(self, row: StoredSchedule, now_ms: int) -> None:
+        """Take one schedule a step further; one that is out of order does not hold up the others."""
+        try:
+            found = known(row)
+        except ValueError:
+            logger.exception("unreadable schedule", extra={"schedule": row.name})
+            self._leave_alone(row, now_ms)
+            return
+        try:
+            self._step(found, now_ms)
+        except Unavailable:
+            raise
+        except TaskyardError as error:
+            logger.error("schedule did not fire: %s", discreet(error), extra={"schedule": row.name})
+
+    def _leave_alone(self, row: StoredSchedule, now_ms: int) -> None:
+        self._store.write_schedule(
+            ScheduleWrite(
+                name=row.name,
+                revision=row.revision,
+                spec=row.spec,
+                state=row.state,
+                version=row.version,
+                due_at_ms=now_ms + UNREADABLE_MS,
+            )
+        )
+
+    def _step(self, row: KnownSchedule, now_ms: int) -> None:
+        # Written even if nothing changes: so is when to look again, and who looks after it.
+        began_at = time.monotonic()
+        step = self._decide(row, now_ms) or Step(row.state)
+        decided = self._write(row, step, now_ms)
+        if decided is None or decided.state.firing is None:
+            return
+        if time.monotonic() - began_at > STALE_S:
+            return
+        made = self._make(decided, decided.state.firing, now_ms)
+        if made is not None:
+            self._write(decided, fired(decided.state, made), now_ms)
+
+    def _decide(self, row: KnownSchedule, now_ms: int) -> Step | None:
+        asks = row.schedule.overlap != "allow" or row.state.queued is not None
+        is_active = asks and self._is_active(row.state.last_job)
+        return decide(row.schedule, row.state, now_ms, is_last_active=is_active)
+
+    def _is_active(self, last_job: str | None) -> bool:
+        if last_job is None:
+            return False
+        (job,) = self._store.get([last_job])
+        return job is not None and job.state not in TERMINAL
+
+    def _write(self, row: KnownSchedule, step: Step, now_ms: int) -> KnownSchedule | None:
+        written = self._schedules.write(replace(row, state=step.state), now_ms, step.events)
+        if written is not None:
+            for event in step.events:
+                _tell(row.schedule, event)
+        return written
+
+    def _make(self, row: KnownSchedule, fire_at: int, now_ms: int) -> FireEvent | None:
+        """Make the job of a fire time; None: its task may still come up."""
+        schedule = row.schedule
+        if row.state.cancels is not None:
+            self._store.cancel([row.state.cancels], self._settings.result_ttl * 1000)
+        try:
+            return self._submitted(schedule, fire_at, now_ms)
+        except InvalidSubmission as error:
+            waits_ms = self._settings.unknown_task_ttl * 1000
+            if {fault.code for fault in error.faults} <= _PASSING and now_ms - fire_at < waits_ms:
+                logger.warning("schedule waits: %s", error, extra={"schedule": row.name})
+                return None
+            return event_of_fire(fire_at, now_ms, refused=str(error)[:1000])
+        except NotUnique as error:
+            return event_of_fire(fire_at, now_ms, refused=str(error))
+
+    def _submitted(self, schedule: Schedule, fire_at: int, now_ms: int) -> FireEvent:
+        facts = {"taskyard.schedule": schedule.name}
+        with Publishing("", schedule.task, **facts) as publishing:
+            job = self._schedules.job(
+                schedule,
+                self._settings.payload_max_bytes,
+                job_id=job_id(schedule.name, fire_at),
+                traceparent=publishing.traceparent,
+            )
+            created = self._dispatcher.submit(job)
+            publishing.made(created.id, job.queue, is_new=created.is_new)
+        if created.is_new:
+            JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
+        return event_of_fire(fire_at, now_ms, job_id=created.id)
+
+
+def _tell(schedule: Schedule, event: FireEvent) -> None:
+    """Count an event that was written, and log it where somebody may want to know."""
+    SCHEDULE_FIRES.labels(event.outcome).inc()
+    if event.outcome == "fired":
+        late_ms = event.at - event.fire_at - jitter_ms(schedule, event.fire_at)
+        SCHEDULE_LATENESS_SECONDS.observe(max(0, late_ms) / 1000)
+    elif event.outcome != "queued":
+        # Why it was refused may tell its arguments: that is for the history, not for logs.
+        why = "see its history" if event.outcome == "refused" else event.reason
+        logger.warning("schedule %s: %s", event.outcome, why, extra={"schedule": schedule.name})

@@ -1,0 +1,226 @@
+"""The intake's connection: what it reads of `taskyard.intake`, replies to, and acknowledges."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import pika
+from msgspec import Struct
+from pika.channel import Channel
+from pika.spec import Basic, BasicProperties
+
+from taskyard import broker
+from taskyard.amqp import ConnectionThread, describe
+from taskyard.broker import QueueType
+from taskyard.errors import QueueMismatch
+from taskyard.message import new_id
+from taskyard.outgoing import property_text
+from taskyard.tls import SYSTEM_CAS, Tls
+
+logger = logging.getLogger(__name__)
+
+#: Submissions that one intake may have unacknowledged; more wait in RabbitMQ, for this one or another.
+PREFETCH = 500
+#: Pauses before the queue is consumed again after its channel was closed: doubled while it is closed again,
+#: and the longest at once where a queue is in the way that only an operator can mend. Seconds.
+REOPEN_MIN_S = 1.0
+REOPEN_MAX_S = 30.0
+
+
+class Submission(Struct, eq=False):
+    """One message from the queue."""
+
+    tag: int
+    channel: Channel
+    body: bytes
+    #: Of the producer's choice, else ours: kept while the message is tried again.
+    id: str
+    priority: int | None = None
+    routing_key: str = ""
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    content_type: str = "application/json"
+    headers: dict[str, Any] = {}
+    #: The trace context that its jobs get, and what tells of it; see `traces`.
+    traceparent: str | None = None
+    span: Any = None
+
+    def log_facts(self) -> dict[str, str]:
+        """Return what every log line about it has."""
+        facts = {"message_id": self.id}
+        if self.traceparent is not None:
+            facts["trace_id"] = self.traceparent[3:35]
+        return facts
+
+
+class Answer(Struct):
+    """A submission that is dealt with, and what its producer is told if it set reply_to; empty: nothing."""
+
+    submission: Submission
+    reply: bytes
+
+
+class IntakeConsumer:
+    """Consumes `taskyard.intake`, which it declares with all that leads there.
+
+    Args:
+        url: Where RabbitMQ is.
+        queue_type: The type that queues are declared with.
+        tls: The certificates, where `url` begins with `amqps:`.
+    """
+
+    def __init__(self, url: str, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS) -> None:
+        #: What keeps the queue from being consumed; empty if it is.
+        self.problem = "not connected yet"
+        self._queue_type = queue_type
+        self._connection: pika.SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._waiting: deque[Submission] = deque()
+        self._changed = threading.Condition()
+        self._thread = ConnectionThread(
+            url,
+            name="taskyard intake",
+            on_connected=self._connected,
+            on_lost=self._lost,
+            tls=tls,
+        )
+        self._is_started = False
+        self._reopen_s = REOPEN_MIN_S
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._is_started = True
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close the connection: what is unacknowledged goes back to the queue; safe to call twice."""
+        if self._is_started:
+            self._thread.stop()
+
+    def await_work(self, timeout_s: float) -> None:
+        """Return when there is a submission, after `timeout_s` at the latest."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting, timeout_s)
+
+    def take(self, limit: int) -> list[Submission]:
+        """Return submissions in the order of their coming, at most `limit`."""
+        with self._changed:
+            return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+
+    def put_back(self, submissions: Sequence[Submission]) -> None:
+        """Have `take` return these again, unless RabbitMQ has taken them back meanwhile."""
+        with self._changed:
+            ours = [each for each in submissions if each.channel is self._channel]
+            self._waiting.extendleft(reversed(ours))
+
+    def finish(self, answers: Sequence[Answer]) -> None:
+        """Reply to whoever asked for it, then acknowledge; without a connection they come again."""
+        self._thread.call(lambda: self._finish(answers))
+
+    # From here on everything runs in the connection's thread.
+
+    def _finish(self, answers: Sequence[Answer]) -> None:
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            return
+        for answer in answers:
+            if answer.submission.channel is channel:
+                _reply(channel, answer)
+                channel.basic_ack(answer.submission.tag)
+
+    def _connected(self, connection: pika.SelectConnection) -> None:
+        self._connection = connection
+        connection.channel(on_open_callback=self._opened)
+
+    def _opened(self, channel: Channel) -> None:
+        assert self._connection is not None
+        channel.add_on_close_callback(self._closed)
+        channel.add_on_cancel_callback(lambda _: channel.close())  # the queue was deleted
+        broker.declare_front_door(
+            channel,
+            version=broker.server_version(self._connection.server_properties),
+            queue_type=self._queue_type,
+            done=lambda: self._declared(channel),
+        )
+
+    def _declared(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.basic_consume(broker.INTAKE_QUEUE, self._delivered, callback=self._consuming)
+
+    def _consuming(self, _frame: object) -> None:
+        self.problem = ""
+        self._reopen_s = REOPEN_MIN_S
+
+    def _delivered(
+        self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
+    ) -> None:
+        submission = _submission(channel, method, properties, body)
+        with self._changed:
+            self._waiting.append(submission)
+            self._changed.notify()
+
+    def _closed(self, _channel: Channel, reason: BaseException) -> None:
+        was_declared = self._channel is not None
+        error = reason if was_declared else broker.declare_error(broker.INTAKE_QUEUE, reason)
+        self._forget(f"intake: {describe(error)}")
+        if self._connection is not None and self._connection.is_open:
+            logger.error("intake is not consumed: %s", self.problem)
+            pause_s = REOPEN_MAX_S if isinstance(error, QueueMismatch) else self._reopen_s
+            self._reopen_s = min(REOPEN_MAX_S, 2 * self._reopen_s)
+            self._connection.ioloop.call_later(pause_s, self._reopen)
+
+    def _reopen(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=self._opened)
+
+    def _lost(self, reason: BaseException) -> None:
+        self._connection = None
+        self._forget(f"RabbitMQ: {describe(reason)}")
+
+    def _forget(self, problem: str) -> None:
+        """RabbitMQ has put everything unacknowledged back into the queue."""
+        self.problem = problem
+        with self._changed:
+            self._channel = None
+            self._waiting.clear()
+
+
+def _reply(channel: Channel, answer: Answer) -> None:
+    asked = answer.submission
+    if not asked.reply_to or not answer.reply:
+        return
+    properties = BasicProperties(
+        content_type="application/json",
+        correlation_id=asked.correlation_id,
+        app_id="taskyard",
+        delivery_mode=2,
+    )
+    # Neither mandatory nor confirmed: a producer that is gone must not hold up the others.
+    channel.basic_publish("", asked.reply_to, answer.reply, properties)
+
+
+def _submission(
+    channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
+) -> Submission:
+    is_front_door = method.exchange == broker.SUBMIT_EXCHANGE
+    return Submission(
+        tag=method.delivery_tag or 0,
+        channel=channel,
+        body=body,
+        id=_text(properties.message_id) or new_id(),
+        priority=properties.priority,
+        routing_key=_text(method.routing_key) or "" if is_front_door else "",
+        reply_to=property_text(_text(properties.reply_to) or "") or None,
+        # Cut where AMQP could not take it back: an error here would end the connection.
+        correlation_id=property_text(_text(properties.correlation_id) or "") or None,
+        content_type=_text(properties.content_type) or "application/json",
+        headers=dict(properties.headers or {}),
+    )
+
+
+def _text(value: str | bytes | None) -> str | None:
+    """Return a property as text: pika gives what is not UTF-8 as bytes."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value

@@ -1,0 +1,135 @@
+"""The chore that takes running jobs from workers that are gone, and retries or buries them."""
+
+import logging
+import os
+import random
+import socket
+from collections.abc import Sequence
+
+from services.scheduler import traces
+from services.scheduler.publishing import publish_apart
+from services.scheduler.rulings import Ruling, rule
+from taskyard.config import Settings
+from taskyard.dead_letters import dead_letter, indexed
+from taskyard.job import Job
+from taskyard.message import for_attempt, new_id
+from taskyard.metrics import DEAD_LETTERS, JOBS_RECLAIMED
+from taskyard.outgoing import Outgoing
+from taskyard.publisher import Publisher
+from taskyard.store import JobStore
+from taskyard.store.attempts import Lost
+
+logger = logging.getLogger(__name__)
+
+#: Jobs of one pass; a full pass is followed by the next at once.
+LIMIT = 100
+#: After so many seconds in which no reclaimer reached the store, or half a lease if that is longer, workers
+#: may not have reached it either: they get a lease's time to say that they live.
+OUTAGE_S = 1.5
+
+
+class Reclaim:
+    """Reclaims lost jobs; each is held by this process's own lease until it is settled.
+
+    Args:
+        store: Where the jobs are.
+        publisher: What publishes dead letters.
+        settings: Limits of jobs, and deadlines.
+        rng: Where the jitter of retries comes from.
+    """
+
+    def __init__(
+        self, store: JobStore, publisher: Publisher, settings: Settings, rng: random.Random
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._settings = settings
+        self._rng = rng
+        # Unique for each start: nobody may take over the lease of one that died.
+        self._owner = f"reclaim:{socket.gethostname()}:{os.getpid()}:{new_id()}"
+        # Long enough to wait for a confirm and to settle after it.
+        self._lease_s = max(settings.lease_s, 2 * settings.publish_deadline_s)
+
+    def run_once(self) -> float | None:
+        """Settle what was lost; return 0 if there may be more.
+
+        Raises:
+            Unavailable: If dead letters could not be published; their jobs are lost again, for anyone.
+        """
+        lease_s = self._settings.lease_s
+        if self._store.forgive_outage(
+            round(max(OUTAGE_S, lease_s / 2) * 1000), round(lease_s * 1000)
+        ):
+            logger.warning("leases are extended: nobody could reach the store for some time")
+        lost = self._store.lost(self._owner, round(self._lease_s * 1000), LIMIT)
+        rulings = [(each, rule(each, self._settings, self._rng)) for each in lost]
+        self._settle([entry for entry in rulings if not entry[1].is_final])
+        self._bury([entry for entry in rulings if entry[1].is_final])
+        return 0 if len(lost) == LIMIT else None
+
+    def _bury(self, entries: Sequence[tuple[Lost, Ruling]]) -> None:
+        """Publish dead letters, and settle the jobs of those that were confirmed."""
+        if not entries:
+            return
+        jobs = self._store.get([lost.id for lost, _ in entries])
+        letters = [
+            _letter(lost, ruling, job) for (lost, ruling), job in zip(entries, jobs, strict=True)
+        ]
+        confirmed: list[Outgoing] = []
+        try:
+            confirmed = publish_apart(letters, self._publish, self._publisher)
+        finally:
+            ids = {letter.id for letter in confirmed}
+            self._store.bury([indexed(letter) for letter in confirmed])
+            self._settle([entry for entry in entries if entry[0].id in ids])
+            if len(ids) < len(entries):
+                self._store.leave(self._owner)
+        for letter in confirmed:
+            DEAD_LETTERS.labels(letter.queue, (letter.headers or {})["taskyard-reason"]).inc()
+
+    def _publish(self, letters: Sequence[Outgoing]) -> None:
+        self._publisher.publish(letters, deadline_s=self._settings.publish_deadline_s)
+
+    def _settle(self, entries: Sequence[tuple[Lost, Ruling]]) -> None:
+        if not entries:
+            return
+        accepted = self._store.settle([ruling.outcome for _, ruling in entries])
+        for (lost, ruling), is_accepted in zip(entries, accepted, strict=True):
+            if is_accepted:
+                JOBS_RECLAIMED.labels(ruling.error.reason).inc()
+                _log(lost, ruling)
+                traces.reclaimed(lost, ruling)
+
+
+def _letter(lost: Lost, ruling: Ruling, job: Job | None) -> Outgoing:
+    failures = [
+        attempt.finished_at for attempt in (job.attempts if job else []) if attempt.finished_at
+    ]
+    return dead_letter(
+        lost.queue,
+        for_attempt(lost.body, lost.attempt).encode(),  # as its last message was
+        id=lost.id,
+        task=ruling.message.actor_name,
+        reason=ruling.error.reason,
+        error=ruling.error,
+        attempts=lost.attempt,
+        first_failed_at_ms=failures[0] if failures else None,
+        worker=lost.worker,
+        priority=ruling.message.priority,
+    )
+
+
+def _log(lost: Lost, ruling: Ruling) -> None:
+    logger.warning(
+        "job reclaimed from a lost worker",
+        extra={
+            "job_id": lost.id,
+            "task": ruling.message.actor_name,
+            "attempt": lost.attempt,
+            "trace_id": ruling.message.trace_id,
+            "worker": lost.worker,
+            "exit": lost.exit,
+            "reason": ruling.error.reason,
+            "outcome": ruling.outcome.kind,
+        },
+    )

@@ -1,0 +1,64 @@
+"""What becomes of refused submissions: dead letters of the intake's queue, listed like all others."""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from services.scheduler import traces
+from services.scheduler.intake_consumer import Submission
+from taskyard.broker import INTAKE_QUEUE
+from taskyard.dead_letters import dead_letter, indexed
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import InvalidSubmission, TaskyardError, Unavailable
+from taskyard.job import JobError
+from taskyard.message import MAX_PRIORITY
+from taskyard.metrics import SUBMISSIONS_REFUSED
+from taskyard.outgoing import Outgoing
+
+logger = logging.getLogger(__name__)
+
+Refused = tuple[Submission, TaskyardError]
+
+
+def bury(refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float) -> None:
+    """Keep what is refused, with the reason, confirmed by RabbitMQ.
+
+    Raises:
+        Unavailable: If RabbitMQ did not confirm in time.
+    """
+    if not refused:
+        return
+    letters = [_letter(submission, error) for submission, error in refused]
+    dispatcher.publisher.publish(letters, deadline_s=deadline_s)
+    try:
+        dispatcher.store.bury([indexed(letter) for letter in letters])
+    except Unavailable as absence:
+        # They are safe, and the chore that compares queue and index finds them.
+        logger.warning("refused submissions are not listed yet: %s", absence)
+    for submission, error in refused:
+        SUBMISSIONS_REFUSED.labels(error.code).inc()
+        traces.refused(submission, error.code)
+        facts = {**submission.log_facts(), "code": error.code}
+        logger.warning("submission refused", extra=facts)
+
+
+def _letter(submission: Submission, error: TaskyardError) -> Outgoing:
+    is_large = isinstance(error, InvalidSubmission) and any(
+        fault.code == "too_large" for fault in error.faults
+    )
+    letter = dead_letter(
+        INTAKE_QUEUE,
+        submission.body,
+        id=submission.id,
+        task=None,
+        reason="too_large" if is_large else "invalid",
+        error=JobError(type(error).__name__, str(error)),
+        attempts=0,
+        first_failed_at_ms=None,
+        worker=None,
+        priority=min(submission.priority or 0, MAX_PRIORITY),
+    )
+    return msgspec.structs.replace(
+        letter, correlation_id=submission.correlation_id, content_type=submission.content_type
+    )

@@ -1,0 +1,163 @@
+"""How the scheduler's parts are put together, started and stopped."""
+
+import logging
+import random
+import time
+from typing import get_args
+
+from services.scheduler import declared
+from services.scheduler.chores import DispatchDue, Prune, Relay
+from services.scheduler.dead_letters import KeepDeadLetters
+from services.scheduler.fire import Fire
+from services.scheduler.intake import Intake
+from services.scheduler.intake_consumer import IntakeConsumer
+from services.scheduler.measure import Measure
+from services.scheduler.outcomes import TellOutcomes
+from services.scheduler.reclaim import Reclaim
+from services.scheduler.replay import RunReplays
+from services.scheduler.rulings import Reason
+from taskyard.audit import settle_s
+from taskyard.config import Settings
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import TaskyardError
+from taskyard.lifecycle import Loop
+from taskyard.metrics import INTAKE_MESSAGES, JOBS_RECLAIMED, REPLIES, SCHEDULE_FIRES, begin
+from taskyard.publisher import Publisher
+from taskyard.queue_depths import QueueDepths
+from taskyard.schedule_plan import Outcome as FireOutcome
+from taskyard.store import open_store
+
+logger = logging.getLogger(__name__)
+
+#: Pauses between passes, in seconds.
+FIRE_S = 0.5
+RECLAIM_S = 0.5
+PRUNE_S = 5.0
+MEASURE_S = 5.0
+REPLAY_S = 0.5
+DEAD_LETTERS_S = 1.0
+INTAKE_S = 0.5
+OUTCOMES_S = 1.0
+#: A loop that ends no pass for so long is stuck. Seconds.
+STUCK_S = 60.0
+#: How long passes under way may take when the scheduler stops. Seconds.
+STOP_S = 3.0
+
+
+class Scheduler:
+    """All chores on one dispatcher, each in a loop of its own.
+
+    Args:
+        settings: Where the servers are, and how often to do what.
+
+    Raises:
+        ConfigurationError: If the file of declared schedules cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        schedules = declared.read(settings)
+        self.store = open_store(settings)
+        self._publisher = Publisher(
+            settings.broker_url,
+            queue_type=settings.queue_type,
+            name="scheduler",
+            tls=settings.tls,
+        )
+        self._dispatcher = Dispatcher(
+            self.store, self._publisher, publish_deadline_s=settings.publish_deadline_s
+        )
+        self._depths = QueueDepths(settings.broker_url, name="scheduler measure", tls=settings.tls)
+        self._intake = IntakeConsumer(
+            settings.broker_url, queue_type=settings.queue_type, tls=settings.tls
+        )
+        self._fire = Fire(self._dispatcher, settings, schedules)
+        self._loops = self._make_loops(settings)
+
+    def _make_loops(self, settings: Settings) -> list[Loop]:
+        relay = Relay(self._dispatcher, older_than_s=settings.relay_after_s)
+        reclaim = Reclaim(self.store, self._publisher, settings, random.Random())
+        measure = Measure(
+            self.store,
+            self._depths,
+            deadline_s=settings.publish_deadline_s,
+            audit_after_s=settle_s(settings.heartbeat_s),
+        )
+        return [
+            Loop(
+                "intake",
+                Intake(self._dispatcher, self._intake, settings).run_once,
+                interval_s=INTAKE_S,
+                await_work=self._intake.await_work,
+            ),
+            Loop(
+                "outcomes",
+                TellOutcomes(self._dispatcher, settings).run_once,
+                interval_s=OUTCOMES_S,
+                await_work=self.store.await_replies,
+            ),
+            Loop(
+                "dispatch_due",
+                DispatchDue(self._dispatcher).run_once,
+                interval_s=settings.dispatch_interval_s,
+                await_work=self.store.await_due,
+            ),
+            Loop("fire", self._fire.run_once, interval_s=FIRE_S),
+            Loop("relay", relay.run_once, interval_s=max(0.2, settings.relay_after_s / 5)),
+            Loop("reclaim", reclaim.run_once, interval_s=RECLAIM_S),
+            Loop("prune", Prune(self.store).run_once, interval_s=PRUNE_S),
+            Loop("measure", measure.run_once, interval_s=MEASURE_S),
+            Loop("replay", RunReplays(self._dispatcher).run_once, interval_s=REPLAY_S),
+            Loop(
+                "dead_letters",
+                KeepDeadLetters(self.store, self._depths, settings).run_once,
+                interval_s=DEAD_LETTERS_S,
+            ),
+        ]
+
+    def start(self) -> None:
+        """Begin to connect, and start every loop."""
+        begin(INTAKE_MESSAGES, "accepted", "refused")
+        begin(REPLIES, "sent", "no_queue", "too_old", "no_record")
+        begin(SCHEDULE_FIRES, *get_args(FireOutcome))
+        begin(JOBS_RECLAIMED, *get_args(Reason))
+        self._publisher.start()
+        self._depths.start()
+        self._intake.start()
+        for loop in self._loops:
+            loop.start()
+        logger.info("scheduler started", extra={"loops": [loop.name for loop in self._loops]})
+
+    def stop(self) -> None:
+        """Return when every loop has stopped, or after `STOP_S`; safe to call twice.
+
+        What a pass leaves half done is found again, by another scheduler or by the next start.
+        """
+        for loop in self._loops:
+            loop.stop(0)
+        deadline = time.monotonic() + STOP_S
+        for loop in self._loops:
+            loop.stop(max(0, deadline - time.monotonic()))
+        self._intake.close()
+        self._depths.close()
+        self._dispatcher.close()
+
+    def sick(self) -> list[str]:
+        """Return what is wrong with this process; empty if it works."""
+        return [
+            f"{loop.name} has been stuck for {loop.silent_s():.0f} s"
+            for loop in self._loops
+            if loop.silent_s() > STUCK_S
+        ]
+
+    def unready(self) -> list[str]:
+        """Return what keeps the scheduler from its work; empty if nothing does."""
+        problems = self.sick()
+        if self._publisher.is_ready and self._intake.problem:
+            problems.append(self._intake.problem)
+        if not self._publisher.is_ready:
+            problems.append(f"RabbitMQ: {self._publisher.state}")
+        try:
+            self.store.ping()
+        except TaskyardError as error:
+            problems.append(f"store: {error}")
+        return problems

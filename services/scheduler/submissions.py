@@ -1,0 +1,117 @@
+"""What a submission over AMQP asks for: its jobs, or all that is wrong with it."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from services.scheduler.intake_consumer import Submission
+from taskyard import strict_json
+from taskyard.broker import is_reserved
+from taskyard.catalogue import Catalogue
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.message import Undecodable
+from taskyard.request import new_job
+from taskyard.store.base import NewJob
+from taskyard.submission import MAX_BATCH_JOBS, Reply, reply_wanted
+
+#: How often PAYLOAD_MAX_BYTES a body may be long that is an array.
+MAX_BATCH_PAYLOADS = 16
+
+
+class Wish(Struct, frozen=True):
+    """One job that is asked for."""
+
+    job: NewJob
+    reply: Reply
+    #: As it was submitted.
+    data: dict[str, Any]
+
+
+def wishes(submission: Submission, catalogue: Catalogue, *, payload_max_bytes: int) -> list[Wish]:
+    """Return what a submission asks for, with the checks of REST; all or none.
+
+    Raises:
+        InvalidSubmission: With everything that is wrong, in an array with the index first.
+        StoreUnavailable: If the catalogue could not be read.
+    """
+    if not may_reply(submission, catalogue):
+        text = f"the property reply_to names {submission.reply_to!r}, where taskyard's messages are"
+        raise InvalidSubmission([Fault("", "reserved", text)])
+    data = _decode(submission.body, payload_max_bytes)
+    if isinstance(data, dict):
+        return [_wish(data, submission, submission.id, catalogue, payload_max_bytes)]
+    found: list[Wish] = []
+    faults: list[Fault] = []
+    for index, each in enumerate(data):
+        try:
+            job_id = f"{submission.id}:{index}"
+            found.append(_wish(each, submission, job_id, catalogue, payload_max_bytes))
+        except InvalidSubmission as error:
+            faults += [Fault(f"/{index}{f.pointer}", f.code, f.detail) for f in error.faults]
+    if faults:
+        raise InvalidSubmission(faults)
+    return found
+
+
+def may_reply(submission: Submission, catalogue: Catalogue) -> bool:
+    """Return whether `reply_to` is free of taskyard's own queues: a reply there would be read as a message.
+
+    Raises:
+        StoreUnavailable: If the catalogue could not be read.
+    """
+    name = submission.reply_to
+    return not name or not (is_reserved(name) or catalogue.has_queue(name))
+
+
+def is_batch(body: bytes) -> bool:
+    """Return whether a body is meant as an array."""
+    return body.lstrip()[:1] == b"["
+
+
+def _decode(body: bytes, payload_max_bytes: int) -> dict[str, Any] | list[Any]:
+    max_bytes = payload_max_bytes * (MAX_BATCH_PAYLOADS if is_batch(body) else 1)
+    if len(body) > max_bytes:
+        what = f"{MAX_BATCH_PAYLOADS} times PAYLOAD_MAX_BYTES" if is_batch(body) else ""
+        text = f"the body is larger than the {max_bytes} bytes of {what or 'PAYLOAD_MAX_BYTES'}"
+        raise InvalidSubmission([Fault("", "too_large", text)])
+    try:
+        data = strict_json.decode(body)
+    except Undecodable as error:
+        text = f"the body is not JSON: {error}"
+        raise InvalidSubmission([Fault("", "bad_request", text)]) from None
+    if isinstance(data, dict):
+        return data
+    if not isinstance(data, list) or not 1 <= len(data) <= MAX_BATCH_JOBS:
+        text = f"the body must be a JSON object, or an array of 1 to {MAX_BATCH_JOBS}"
+        raise InvalidSubmission([Fault("", "type", text)])
+    return data
+
+
+def _wish(
+    data: Any, submission: Submission, job_id: str, catalogue: Catalogue, payload_max_bytes: int
+) -> Wish:
+    if not isinstance(data, dict):
+        raise InvalidSubmission([Fault("", "type", "a submission must be a JSON object")])
+    stated = {"id": job_id, "priority": submission.priority, "queue": submission.routing_key}
+    implied = {k: v for k, v in stated.items() if v not in (None, "") and data.get(k) is None}
+    faults: list[Fault] = []
+    reply: Reply = "accepted"
+    try:
+        reply = reply_wanted(data, submission.reply_to)
+    except InvalidSubmission as error:
+        faults += error.faults
+    try:
+        asked = {name: value for name, value in data.items() if name != "reply"}
+        request, defaults = catalogue.check({**asked, **implied})
+    except InvalidSubmission as error:
+        raise InvalidSubmission([*error.faults, *faults]) from None
+    if faults:
+        raise InvalidSubmission(faults)
+    job = new_job(
+        request,
+        defaults,
+        origin="amqp",
+        payload_max_bytes=payload_max_bytes,
+        traceparent=submission.traceparent,
+    )
+    return Wish(job, reply, data)

@@ -1,0 +1,94 @@
+"""The spans of the scheduler's work for jobs, each in the trace of its job."""
+
+from collections.abc import Sequence
+
+from services.scheduler.intake_consumer import Submission
+from services.scheduler.rulings import Ruling
+from taskyard import trace_context, tracing
+from taskyard.broker import INTAKE_QUEUE
+from taskyard.message import decode
+from taskyard.store.attempts import Lost
+from taskyard.store.base import Ready
+
+
+def dispatched(jobs: Sequence[Ready], operation: str, started_ns: int) -> None:
+    """Tell of pending jobs whose messages were published between `started_ns` and now."""
+    recorder = tracing.active()
+    if recorder is None:
+        return
+    for job in jobs:
+        try:
+            message = decode(job.body)
+        except ValueError:
+            continue
+        recorder.of_job(
+            f"{operation} {job.queue}",
+            "producer",
+            parent=message.traceparent,
+            trace_id=message.trace_id,
+            facts={
+                **recorder.message(job.queue, message.actor_name, operation, "send"),
+                "messaging.message.id": job.id,
+                "taskyard.attempt": job.attempt,
+                "taskyard.late_ms": max(0, job.now_ms - job.due_at_ms),
+            },
+            start_ns=started_ns,
+        ).end()
+
+
+def reclaimed(lost: Lost, ruling: Ruling) -> None:
+    """Tell of an attempt that its worker can tell nothing of any more."""
+    recorder = tracing.active()
+    if recorder is None:
+        return
+    task = ruling.message.actor_name
+    span = recorder.of_job(
+        f"reclaim {lost.queue}",
+        "client",
+        parent=ruling.message.traceparent,
+        trace_id=ruling.message.trace_id,
+        facts={
+            **recorder.message(lost.queue, task, "reclaim", "settle"),
+            "messaging.message.id": lost.id,
+            "taskyard.attempt": lost.attempt,
+            "taskyard.worker": lost.worker,
+            "taskyard.ran_ms": lost.ran_ms,
+            "taskyard.outcome": ruling.outcome.kind,
+            "taskyard.reason": ruling.error.reason,
+        },
+    )
+    span.fail(ruling.error.type)
+    span.end()
+
+
+def begin(submission: Submission) -> None:
+    """Begin the span of a submission over AMQP, for its jobs to be below."""
+    caller = trace_context.valid(submission.headers.get("traceparent"))
+    submission.traceparent = caller
+    recorder = tracing.active()
+    if recorder is None:
+        return
+    facts = recorder.message(INTAKE_QUEUE, "", "process", "process")
+    submission.span = recorder.of_job(
+        f"process {INTAKE_QUEUE}",
+        "consumer",
+        parent=caller,
+        trace_id=trace_context.trace_id(caller, submission.id),
+        facts={**facts, "messaging.message.id": submission.id},
+    )
+    submission.traceparent = submission.span.traceparent or caller
+
+
+def accepted(submission: Submission, job_ids: Sequence[str]) -> None:
+    """End it, with its jobs."""
+    if submission.span is not None:
+        facts = {"messaging.batch.message_count": len(job_ids), "taskyard.job.id": job_ids[0]}
+        submission.span.set(facts)
+        submission.span.end()
+
+
+def refused(submission: Submission, code: str) -> None:
+    """End it, with an error."""
+    if submission.span is not None:
+        submission.span.fail(code)
+        submission.span.end()

@@ -1,0 +1,210 @@
+"""taskyard's tasks as Dramatiq's actors: the broker that holds them, and what runs in a slot."""
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import dramatiq
+import msgspec
+import pydantic
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.middleware import AsyncIO, Middleware
+
+from services.worker.attempt import Attempt
+from services.worker.outcome import InvalidArguments, ResultNotJson, ResultTooLarge
+from services.worker.traces import TracedAttempt
+from taskyard import context, tracing
+from taskyard.errors import JobInterrupt
+from taskyard.job import Progress
+from taskyard.signature import converter
+from taskyard.task import Task
+
+Report = Callable[[Attempt, Progress], None]
+
+#: How often a slot that waits for its coroutine looks whether it is interrupted. Seconds.
+INTERRUPT_CHECK_S = 0.05
+
+
+#: For actors' own lines, which have the job's arguments at level debug.
+_SILENT = logging.getLogger("dramatiq.taskyard")
+_SILENT.disabled = True
+
+
+class ActorBroker(dramatiq.Broker):
+    """Holds the actors for Dramatiq's worker threads; messages come and go by taskyard's own engine.
+
+    So there are no delay queues, no retry middleware and no expiring dead-letter queues.
+    """
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Remember the queue; the consumer declares it at RabbitMQ."""
+        self.queues.setdefault(queue_name, None)
+
+    def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> Any:
+        """Refuse: an actor's `send` would go round the store."""
+        raise RuntimeError(f"call .delay() or .apply_async() of the task {message.actor_name!r}")
+
+
+class CurrentAttempt(Middleware):
+    """Ties the attempt to the slot's thread while Dramatiq calls its actor, and keeps how it ended."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
+        """Make the job the current one."""
+        attempt: Attempt = message
+        context.set_current_job(attempt.current_job(lambda p: self._report(attempt, p)))
+        _attempt_of_thread.set(attempt)
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: Any,
+        *,
+        result: object = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        """Keep the error, if there is one."""
+        message.error = exception
+        context.set_current_job(None)
+
+
+_attempt_of_thread: ContextVar[Attempt] = ContextVar("attempt")
+
+
+def make_broker(
+    tasks: Mapping[str, Task[..., Any]], *, report: Report, result_max_bytes: int
+) -> ActorBroker:
+    """Return a broker with an actor for each task.
+
+    Args:
+        tasks: The tasks by name.
+        report: Called with an attempt and its progress.
+        result_max_bytes: Largest result as JSON.
+    """
+    middleware: list[Middleware] = [CurrentAttempt(report)]
+    if tracing.active() is not None:
+        middleware.append(TracedAttempt())
+    if any(inspect.iscoroutinefunction(task.function) for task in tasks.values()):
+        middleware.insert(0, AsyncIO())
+    broker = ActorBroker(middleware=middleware)
+    for task in tasks.values():
+        actor: dramatiq.Actor[..., None] = dramatiq.Actor(
+            _runner(task, result_max_bytes),
+            broker=broker,
+            actor_name=task.name,
+            queue_name=task.options.queue,
+            priority=0,
+            options={},
+        )
+        actor.logger = _SILENT
+    return broker
+
+
+def _runner(task: Task[..., Any], result_max_bytes: int) -> Callable[..., None]:
+    """Return the function that a slot calls: arguments in, result as JSON kept on the attempt."""
+    convert = converter(task.function)
+    function = task.function
+    call = _in_event_loop(function) if inspect.iscoroutinefunction(function) else function
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        attempt = _attempt_of_thread.get()
+        try:
+            args, kwargs = convert(args, kwargs)  # type: ignore[assignment]  # sequences of any kind
+        except TypeError as error:
+            raise InvalidArguments(f"{task.name}: {error}") from None
+        except pydantic.ValidationError as error:
+            raise InvalidArguments(f"{task.name}: {_explain(error)}") from None
+        try:
+            attempt.enter()
+            result = call(*args, **kwargs)
+        finally:
+            attempt.leave()
+        attempt.result = _encode(result, result_max_bytes)
+
+    run.__module__, run.__name__ = function.__module__, function.__name__
+    return run
+
+
+class _Run:
+    """One run of a coroutine in the event loop, and what came of it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[Any] | None = None
+        self.ended = threading.Event()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.ensure_future(self._run())
+        self._task.add_done_callback(self._done)
+
+    def cancel(self) -> None:
+        if self._task is None:
+            self._done()
+        else:
+            self._task.cancel()
+
+    def wait(self) -> None:
+        while not self.ended.wait(INTERRUPT_CHECK_S):
+            pass
+
+    async def _run(self) -> None:
+        try:
+            self.result = await self._coroutine
+        except BaseException as error:  # noqa: BLE001 - `SystemExit` would end the loop of all async tasks
+            self.error = error
+
+    def _done(self, task: "asyncio.Task[Any] | None" = None) -> None:
+        if task is None or task.cancelled():  # before its first step
+            self._coroutine.close()
+            self.error = asyncio.CancelledError()
+        self.ended.set()
+
+
+def _in_event_loop(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
+    """Return a plain function that runs an async one in the event loop's thread and waits for its end.
+
+    An interrupt cancels the coroutine. Unlike Dramatiq's own wrapper it goes on waiting for one that does
+    not end: as with plain tasks, the slot is not free before, and the hard limit replaces the process.
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        thread = get_event_loop_thread()
+        assert thread is not None
+        run = _Run(function(*args, **kwargs))
+        try:
+            thread.loop.call_soon_threadsafe(run.start)
+            run.wait()
+        except JobInterrupt:
+            thread.loop.call_soon_threadsafe(run.cancel)
+            run.wait()
+            if isinstance(run.error, asyncio.CancelledError):
+                raise
+        if run.error is not None:
+            raise run.error
+        return run.result
+
+    return call
+
+
+def _encode(result: object, limit_bytes: int) -> str:
+    try:
+        encoded = msgspec.json.encode(result)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ResultNotJson(f"the result has no JSON form: {error}") from None
+    if len(encoded) > limit_bytes:
+        raise ResultTooLarge(
+            f"the result takes {len(encoded)} bytes, more than the {limit_bytes} of RESULT_MAX_BYTES"
+        )
+    return encoded.decode()
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    return "; ".join(finding["msg"] for finding in error.errors(include_url=False))

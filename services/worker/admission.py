@@ -1,0 +1,192 @@
+"""What a delivery has to pass before it asks for its attempt: it decodes, fits its task, and has a record."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.worker import measures
+from services.worker.adoption import Adoption
+from services.worker.attempt import Attempt
+from services.worker.burial import Burial
+from services.worker.consumer import Consumer
+from services.worker.inbox import Delivery
+from taskyard import signature
+from taskyard.config import Settings
+from taskyard.dead_letters import dead_letter
+from taskyard.errors import InvalidSubmission, discreet
+from taskyard.job import JobError
+from taskyard.limits import key_text, key_value
+from taskyard.message import Invalid, Message, Undecodable, decode
+from taskyard.request import Defaults
+from taskyard.store.attempts import Claim, Verdict
+from taskyard.store.base import JobStore
+from taskyard.task import Task
+
+logger = logging.getLogger(__name__)
+
+#: How often a job is put off while no worker here knows its task. Milliseconds.
+PARK_DELAY_MS = 2_000
+#: A message grows by this much at most on its way through the store. Bytes.
+MESSAGE_SLACK_BYTES = 1_024
+
+#: Deliveries that ask for their attempts, with their messages, by job id.
+Asking = dict[str, tuple[Delivery, Message]]
+
+
+class Admission:
+    """Makes claims of deliveries, and dead letters of those that can never be one.
+
+    Args:
+        store: Where jobs are recorded.
+        consumer: Where refused messages are acknowledged.
+        burial: What writes dead letters.
+        tasks: The tasks that this worker knows, by name.
+        settings: Limits and defaults.
+        owner: Name of this worker in dead letters.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        consumer: Consumer,
+        burial: Burial,
+        tasks: Mapping[str, Task[..., Any]],
+        settings: Settings,
+        owner: str,
+    ) -> None:
+        self._store = store
+        self._consumer = consumer
+        self._burial = burial
+        self._tasks = tasks
+        self._settings = settings
+        self._owner = owner
+        self._adoption = Adoption(tasks, settings)
+        #: Of tasks with a key: its name, the positional parameters, and its default.
+        self._keys = {
+            name: _key(task, task.options.key) for name, task in tasks.items() if task.options.key
+        }
+
+    def defaults(self, task: str) -> Defaults:
+        """Return what jobs of `task` get where they do not say."""
+        return self._adoption.defaults(task)
+
+    def asking(self, deliveries: Sequence[Delivery], running: Mapping[str, Attempt]) -> Asking:
+        """Return the deliveries that may ask for a claim; settle those that may not."""
+        asking: Asking = {}
+        duplicates = []
+        for delivery in deliveries:
+            message = self.decoded(delivery)
+            if message is None:
+                continue
+            attempt = running.get(message.message_id)
+            asked = asking.get(message.message_id)
+            if attempt is not None and attempt.number >= message.options.attempt:
+                # The store would take it for a repeated claim of ours, and let it run twice.
+                duplicates.append(delivery)
+            elif asked is None:
+                asking[message.message_id] = delivery, message
+            elif asked[1].options.attempt == message.options.attempt:
+                duplicates.append(delivery)
+            else:
+                self._consumer.inbox.put(delivery)  # another attempt: after this one
+        for delivery in duplicates:
+            measures.MESSAGES_SKIPPED.labels(delivery.queue, "leased").inc()
+        self._consumer.ack(duplicates)
+        return asking
+
+    def decoded(self, delivery: Delivery) -> Message | None:
+        """Return the message in `delivery`, or None if it was refused and buried."""
+        limit = self._settings.payload_max_bytes + MESSAGE_SLACK_BYTES
+        if len(delivery.body) > limit:
+            self.bury(delivery, "too_large", f"{len(delivery.body)} bytes, above {limit}")
+            return None
+        try:
+            message = decode(delivery.body)
+            if message.options.traceparent is None and delivery.properties.headers:
+                # Producers with OpenTelemetry's own instrumentation put it there.
+                message.options.traceparent = delivery.properties.headers.get("traceparent")
+            return message
+        except Undecodable as error:
+            self.bury(delivery, "undecodable", str(error))
+        except Invalid as error:
+            self.bury(delivery, "invalid", str(error))
+        return None
+
+    def adopt_unknown(
+        self,
+        entries: Sequence[tuple[Delivery, Message]],
+        claims: Sequence[Claim],
+        verdicts: list[Verdict],
+    ) -> None:
+        """Record jobs that the store does not know, and put what it says then into `verdicts`."""
+        unknown = [i for i, verdict in enumerate(verdicts) if verdict.kind == "unknown"]
+        if not unknown:
+            return
+        faults = {index: self._adoption.faults(entries[index][1]) for index in unknown}
+        adopted = [index for index in unknown if not faults[index]]
+        if adopted:
+            self._store.create([self._adoption.job(*entries[index]) for index in adopted])
+            again = self._store.claim(self._owner, self._owner, [claims[i] for i in adopted])
+            for index, verdict in zip(adopted, again, strict=True):
+                verdicts[index] = verdict
+        for index in unknown:
+            if faults[index]:
+                self._bury_invalid(entries[index][0], InvalidSubmission(faults[index]))
+
+    def claim(self, delivery: Delivery, message: Message) -> Claim:
+        """Return what asks the store for the attempt in `message`."""
+        is_known = message.actor_name in self._tasks
+        expires_s = message.expires_s
+        return Claim(
+            message.message_id,
+            message.options.attempt,
+            delivery.queue,
+            0 if expires_s is None else max(1, round(expires_s * 1000)),
+            0 if is_known else PARK_DELAY_MS,
+            0 if is_known else self._settings.unknown_task_ttl * 1000,
+            message.actor_name,
+            self._limit_key(message),
+            delivery.priority,
+        )
+
+    def _limit_key(self, message: Message) -> str:
+        key = self._keys.get(message.actor_name)
+        if key is None:
+            return ""
+        name, names, default, is_secret = key
+        value = key_value(name, names, message.args, message.kwargs)
+        return key_text(default if value is None else value, is_secret=is_secret)
+
+    def _bury_invalid(self, delivery: Delivery, error: InvalidSubmission) -> None:
+        """Bury a message whose faults tell its arguments: these are for the dead letter, not for logs."""
+        self.bury(delivery, "invalid", str(error), logged=discreet(error))
+
+    def bury(self, delivery: Delivery, reason: str, why: str, *, logged: str = "") -> None:
+        """Write the dead letter of a message that can't become a job, then acknowledge it."""
+        facts = {"queue": delivery.queue, "reason": reason}
+        logger.error("message refused: %s", logged or why, extra=facts)
+        letter = dead_letter(
+            delivery.queue,
+            delivery.body,
+            id=_text(delivery.properties.message_id),
+            task=_text(delivery.properties.type),
+            reason=reason,
+            error=JobError(type="InvalidMessage", message=why, reason=reason),
+            attempts=0,
+            first_failed_at_ms=round(time.time() * 1000),
+            worker=self._owner,
+            priority=delivery.priority,
+        )
+        self._burial.bury(letter, reason, lambda: self._consumer.ack([delivery]))
+
+
+def _text(name: str | bytes | None) -> str | None:
+    """Return a property as text: pika gives what is not UTF-8 as bytes."""
+    return name.decode(errors="backslashreplace") if isinstance(name, bytes) else name
+
+
+def _key(task: Task[..., Any], key: str) -> tuple[str, Sequence[str], Any, bool]:
+    described = signature.describe(task.function)
+    default = described["schema"]["properties"].get(key, {}).get("default")
+    return key, described["positional"], default, key in described["secret"]

@@ -1,0 +1,62 @@
+"""Messages that were published straight to a work queue, and the records that they get."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.worker.inbox import Delivery
+from taskyard import signature
+from taskyard.client import defaults as task_defaults
+from taskyard.config import Settings
+from taskyard.errors import Fault
+from taskyard.message import Message, complete
+from taskyard.request import Defaults
+from taskyard.store.base import NewJob
+from taskyard.task import Task, TaskOptions
+
+
+class Adoption:
+    """Makes a record for a message that the store does not know; also after the store was emptied.
+
+    Args:
+        tasks: The tasks that this worker knows.
+        settings: What a job gets where neither it nor its task say.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings) -> None:
+        self._defaults = {name: task_defaults(t.options, settings) for name, t in tasks.items()}
+        self._other = task_defaults(TaskOptions(), settings)
+        self._signatures = {name: signature.describe(t.function) for name, t in tasks.items()}
+
+    def defaults(self, task: str) -> Defaults:
+        """Return what jobs of `task` get where they do not say."""
+        return self._defaults.get(task, self._other)
+
+    def faults(self, message: Message) -> Sequence[Fault]:
+        """Return what is wrong with the arguments; empty for a task that is not known here."""
+        described = self._signatures.get(message.actor_name)
+        if described is None:
+            return ()
+        return signature.faults(described, message.args, message.kwargs)
+
+    def job(self, delivery: Delivery, message: Message) -> NewJob:
+        """Return the job in `message`, ready for the attempt that it carries."""
+        defaults = self.defaults(message.actor_name)
+        body = complete(
+            delivery.body,
+            {
+                "priority": delivery.priority,
+                "max_retries": defaults.max_retries,
+                "timeout_s": message.timeout_s or defaults.timeout_s,
+                "expires_s": message.expires_s or defaults.expires_s,
+                "traceparent": message.traceparent,
+            },
+        )
+        return NewJob(
+            id=message.message_id,
+            task=message.actor_name,
+            queue=delivery.queue,
+            priority=delivery.priority,
+            body=body,
+            attempts_made=message.options.attempt - 1,
+            created_at_ms=message.message_timestamp,
+        )

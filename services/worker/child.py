@@ -1,0 +1,285 @@
+"""One child of the worker: everything that runs jobs, in a process of its own."""
+
+import logging
+import os
+import resource
+import signal
+import socket
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from services.worker import measures, prefetch
+from services.worker.burial import Burial
+from services.worker.consumer import Consumer
+from services.worker.engine import SOON_PART, Engine
+from services.worker.exits import EXIT_CONFIGURATION
+from services.worker.modules import load_tasks
+from services.worker.settler import Settler
+from services.worker.slots import Slots
+from services.worker.watch import WATCH_S, Watch
+from taskyard import __version__, catalogue, tracing
+from taskyard.client import defaults
+from taskyard.config import Settings
+from taskyard.errors import ConfigurationError, Unavailable, WorkerStopping
+from taskyard.lifecycle import Loop, StopRequest
+from taskyard.limits import limits
+from taskyard.metrics import CHILD_MEMORY, SLOTS, SLOTS_BUSY
+from taskyard.publisher import Publisher
+from taskyard.store import open_store
+
+logger = logging.getLogger(__name__)
+
+#: How long interrupted tasks get to end, past the grace. Seconds.
+INTERRUPT_S = 2.0
+#: How often the catalogue is written anew, should the store have lost it. Seconds.
+DECLARE_S = 5.0
+#: How often the child tells its supervisor that it lives. Seconds.
+BEAT_S = 0.5
+
+
+class Child:
+    """Loads the tasks, connects, runs jobs until it is told to stop, and leaves in good order.
+
+    Args:
+        settings: The worker's settings.
+        index: Which of the worker's children it is.
+        owner: Id of this child's lease, unique to this start.
+        pipe: To the supervisor: what is sent is a beat; its end means that the supervisor is gone.
+    """
+
+    def __init__(self, settings: Settings, index: int, owner: str, pipe: Connection) -> None:
+        self._settings = settings
+        self._owner = owner
+        self._memory = CHILD_MEMORY.labels(str(index))
+        self._pipe = pipe
+        self._stopping = StopRequest()
+        self._reason = ""
+        self._is_impatient = False
+        # Spread over the children, so that they do not all retire at once.
+        spread = 1 + index / (2 * settings.worker_processes)
+        self._max_jobs = round(settings.max_jobs_per_child * spread)
+        self._service_times = prefetch.ServiceTimes()
+        self._tasks = load_tasks(settings.task_modules)
+        measures.know(self._tasks)
+        own_queues = {task.options.queue for task in self._tasks.values()}
+        self._queues = sorted(settings.worker_queues or own_queues)
+        self._store = open_store(settings)
+        self._publisher = Publisher(
+            settings.broker_url,
+            queue_type=settings.queue_type,
+            name=f"worker {owner} dead letters",
+            tls=settings.tls,
+        )
+        self._burial = Burial(self._publisher, self._store, deadline_s=settings.publish_deadline_s)
+        self._consumer = Consumer(
+            settings.broker_url,
+            self._queues,
+            prefetch=settings.worker_threads * 2,
+            queue_type=settings.queue_type,
+            on_arrival=self._wake,
+            name=f"worker {owner}",
+            tls=settings.tls,
+        )
+        self._slots = Slots(
+            self._tasks,
+            threads=settings.worker_threads,
+            report=lambda attempt, progress: self._watch.report(attempt, progress),
+            result_max_bytes=settings.result_max_bytes,
+            finished=lambda attempt: self._engine.finished(attempt),
+        )
+        self._settler = Settler(
+            consumer=self._consumer,
+            burial=self._burial,
+            tasks=self._tasks,
+            settings=settings,
+            owner=owner,
+            wake=self._wake,
+        )
+        self._engine = Engine(
+            store=self._store,
+            consumer=self._consumer,
+            burial=self._burial,
+            tasks=self._tasks,
+            settings=settings,
+            owner=owner,
+            slots=self._slots,
+            settler=self._settler,
+        )
+        self._watch = Watch(self._settler, self._store, settings, owner, self.retire)
+        self._started_at = time.time()
+        self._is_declared = False
+        self._declare_at = 0.0
+        self._loops = [
+            Loop("watch", self._watch.run_once, interval_s=WATCH_S),
+            Loop(
+                "heartbeat",
+                self._heartbeat,
+                interval_s=settings.heartbeat_s,
+                max_pause_s=settings.lease_s * SOON_PART,
+            ),
+        ]
+
+    def run(self) -> None:
+        """Run until SIGTERM, `retire` or the end of the supervisor."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(signal.SIGQUIT, self._on_sigquit)
+        SLOTS.set(self._settings.worker_threads)
+        self._start()
+        while not self._stopping.wait(BEAT_S):
+            self._beat()
+        self._leave()
+
+    def retire(self, reason: str) -> None:
+        """End in good order, to be replaced."""
+        if not self._stopping.is_set():
+            logger.warning("child retires: %s", reason)
+            self._reason = reason
+            self._stopping.set()
+
+    def _on_sigterm(self, *_: object) -> None:
+        """Stop; a second one means nothing: systemd tells every process, and so does the supervisor."""
+        self._stopping.set()
+
+    def _on_sigquit(self, *_: object) -> None:
+        """Stop without patience: the supervisor was asked twice."""
+        self._is_impatient = True
+        self._stopping.set()
+
+    def _wake(self) -> None:
+        self._engine.wake()
+
+    def _start(self) -> None:
+        self._burial.start()
+        self._slots.start()
+        self._engine.start()
+        for loop in self._loops:
+            loop.start()
+        self._consumer.start()
+
+    def _heartbeat(self) -> None:
+        if time.monotonic() >= self._declare_at:
+            documents = [
+                catalogue.describe(task, defaults(task.options, self._settings))
+                for task in self._tasks.values()
+            ]
+            self._store.declare(documents, self._queues)
+            self._store.declare_limits(
+                {
+                    name: limits(task.options.concurrency, task.options.rate)
+                    for name, task in self._tasks.items()
+                }
+            )
+            self._is_declared = True
+            self._declare_at = time.monotonic() + DECLARE_S
+        self._consumer.set_paused(self._watch.heartbeat(self._info()))
+        SLOTS_BUSY.set(self._engine.busy)
+        self._memory.set(_rss_mib() * 2**20)
+        means = self._service_times.means(self._settler.served)
+        for queue, service_s in means.items():
+            target = prefetch.wanted(self._settings.worker_threads, service_s)
+            if queue in self._queues and prefetch.is_off(self._consumer.prefetch(queue), target):
+                self._consumer.set_prefetch(queue, target)
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "state": "stopping" if self._stopping.is_set() else "running",
+            "queues": self._queues,
+            "tasks": sorted(self._tasks),
+            "slots": self._settings.worker_threads,
+            "busy": self._engine.busy,
+            "jobs_done": self._settler.jobs_done,
+            "rss_mib": round(_rss_mib(), 1),
+            "prefetched": self._consumer.inbox.by_queue(),
+            "started_at": round(self._started_at * 1000),
+        }
+
+    def _beat(self) -> None:
+        problems = self._consumer.problems()
+        if not self._is_declared:
+            problems.append("the store does not answer yet")
+        problems += [f"{loop.name} fails" for loop in self._loops if loop.is_failing]
+        try:
+            self._pipe.send({"problems": problems, "peak_mib": _peak_mib()})
+        except OSError:
+            self.retire("the supervisor is gone")
+        settings = self._settings
+        if self._max_jobs and self._settler.jobs_done >= self._max_jobs:
+            self.retire(f"{self._settler.jobs_done} jobs done")
+        if settings.max_child_rss and _rss_mib() > settings.max_child_rss:
+            self.retire(f"{_rss_mib():.0f} MiB of memory are above MAX_CHILD_RSS")
+
+    def _leave(self) -> None:
+        self._tell(self._reason or "stopped")
+        self._engine.drain()
+        self._consumer.stop_consuming()
+        self._wait(
+            lambda: self._engine.undecided == 0 or self._is_impatient, self._settings.shutdown_grace
+        )
+        for attempt in list(self._settler.running.values()):
+            attempt.interrupt(WorkerStopping)
+        self._wait(lambda: self._engine.undecided == 0, INTERRUPT_S)
+        for attempt in list(self._settler.running.values()):
+            if attempt.is_over(0):  # it runs on, in code that no interrupt reaches
+                self._settler.abandon(attempt, WorkerStopping("the worker stops"))
+        self._wait(lambda: self._engine.unsettled == 0 and not self._burial, self._flush_s)
+        self._engine.stop()
+        self._burial.stop()
+        for loop in self._loops:
+            loop.stop(timeout_s=1.0)
+        self._consumer.close()
+        self._publisher.close()
+        try:
+            self._store.leave(self._owner)
+        except Unavailable as error:
+            logger.warning("worker is not signed off: %s", error)
+        self._store.close()
+
+    @property
+    def _flush_s(self) -> float:
+        return self._settings.store_timeout_s + self._settings.publish_deadline_s
+
+    def _wait(self, is_done: Any, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not is_done() and time.monotonic() < deadline:
+            self._tell(self._reason or "stopped")
+            time.sleep(0.05)  # a few times a second while the process ends
+
+    def _tell(self, leaving: str) -> None:
+        try:
+            self._pipe.send({"problems": [f"leaving: {leaving}"], "leaving": leaving})
+        except OSError:
+            return
+
+
+def _rss_mib() -> float:
+    """Return this process's resident memory in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _peak_mib() -> int:
+    """Return the most resident memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main(settings: Settings, index: int, owner: str, pipe: Connection) -> None:
+    """Be a child; the process's entry point after the fork."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    code = 1
+    try:
+        tracing.start("worker", __version__)
+        Child(settings, index, owner, pipe).run()
+        code = 0
+    except ConfigurationError as error:
+        logger.error("%s", error)
+        code = EXIT_CONFIGURATION
+    except Exception:
+        logger.exception("child failed")
+    finally:
+        tracing.stop()
+        logging.shutdown()
+        os._exit(code)  # threads that hang in foreign code must not keep it

@@ -1,0 +1,229 @@
+"""The heart of a worker child: asks for what may begin and tells what has ended, a batch at a time.
+
+One thread does both, so that while one batch is at the store the next one fills: no batch waits to become
+larger, and none has to be of size one under load.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from services.worker.admission import Admission, Asking
+from services.worker.attempt import Attempt
+from services.worker.burial import Burial
+from services.worker.consumer import Consumer
+from services.worker.inbox import Delivery
+from services.worker.settler import Entries, Settler
+from services.worker.slots import Slots
+from services.worker.starter import Starter
+from taskyard.config import Settings
+from taskyard.errors import StoreUnavailable, Unavailable
+from taskyard.store.base import JobStore
+from taskyard.task import Task
+
+logger = logging.getLogger(__name__)
+
+#: How long the first slot has a batch for itself, before others are woken for the rest. Seconds.
+SPREAD_AFTER_S = 0.0002
+#: Work that is claimed ahead of a free slot, in seconds, and its bound: a slot is free for it by the time
+#: that the store has answered, and the round trips of tiny jobs become a third as many.
+CLAIM_AHEAD_S = 0.001
+CLAIM_AHEAD_PER_SLOT = 3
+#: Longest pause while the store is away, in seconds, and as a part of a lease: once the store is back, the
+#: leases hold for a lease's time, and whoever runs jobs has to be heard before.
+MAX_PAUSE_S = 2.0
+SOON_PART = 0.25
+
+
+class Engine:
+    """Runs between the consumer, the store and the slots: counts what is busy, and exchanges with the store.
+
+    Args:
+        store: Where jobs are claimed and settled.
+        consumer: Where deliveries come from and are acknowledged.
+        burial: What writes dead letters.
+        tasks: The tasks that this worker knows, by name.
+        settings: Limits and defaults.
+        owner: Id of the lease that holds the attempts.
+        slots: What runs them.
+        settler: Has the attempts that are under way, and the outcomes of those that have ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        consumer: Consumer,
+        burial: Burial,
+        tasks: Mapping[str, Task[..., Any]],
+        settings: Settings,
+        owner: str,
+        slots: Slots,
+        settler: Settler,
+    ) -> None:
+        self._store = store
+        self._consumer = consumer
+        self._settings = settings
+        self._owner = owner
+        self._slots = slots
+        self._settler = settler
+        self._admission = Admission(store, consumer, burial, tasks, settings, owner)
+        self._starter = Starter(
+            consumer=consumer,
+            admission=self._admission,
+            settler=settler,
+            slots=slots,
+            tasks=tasks,
+            unknown_task_ttl_s=settings.unknown_task_ttl,
+        )
+        #: Deliveries of a batch that failed, and among which one is at fault.
+        self._suspects = 0
+        self._busy = 0
+        #: Deliveries of the claim under way: some of them may become attempts.
+        self._claiming = 0
+        self._busy_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._is_draining = False
+        self._stopping = threading.Event()
+        self._pause_s = 0.0
+        self._max_pause_s = min(MAX_PAUSE_S, settings.lease_s * SOON_PART)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; what is not settled is left to the leases. Safe to call twice."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(self._settings.store_timeout_s + 1)
+
+    def wake(self) -> None:
+        """Look for work: a delivery has arrived, or an attempt has ended."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def drain(self) -> None:
+        """Claim no more jobs; what runs goes on, and `busy` has all of it."""
+        with self._busy_lock:
+            self._is_draining = True
+
+    @property
+    def busy(self) -> int:
+        """Claimed attempts whose task has not ended."""
+        return self._busy
+
+    @property
+    def undecided(self) -> int:
+        """Attempts, or claims under way, whose outcome is open; one that was abandoned may still run."""
+        running = list(self._settler.running.values())
+        return self._claiming + sum(not each.is_ended for each in running)
+
+    @property
+    def unsettled(self) -> int:
+        """Attempts whose outcome the store does not know yet."""
+        return self._claiming + len(self._settler.running)
+
+    def finished(self, attempt: Attempt) -> None:
+        """Take an attempt whose task has ended; called by its slot."""
+        try:
+            self._settler.end(attempt, attempt.error)
+        finally:
+            self._free(1)
+            self.wake()
+
+    def run_once(self) -> bool:
+        """Settle what has ended and claim for the slots that are free; return whether there was anything.
+
+        Raises:
+            StoreUnavailable: If the store does not answer; nothing is lost, and it may be called again.
+        """
+        entries = self._settler.take()
+        deliveries = self._reserve(alone=not entries)
+        started = 0
+        try:
+            asking = self._admission.asking(deliveries, self._settler.running)
+            if entries or asking:
+                started = self._exchange(entries, asking)
+        finally:
+            self._claiming = 0
+            self._free(len(deliveries) - started)
+        return bool(entries or deliveries)
+
+    def _reserve(self, *, alone: bool) -> list[Delivery]:
+        """Take deliveries, and count them as busy from now on: who stops the worker waits for them."""
+        with self._busy_lock:
+            free = 0 if self._is_draining else self._capacity() - self._busy
+            if self._suspects:
+                free = min(free, 1) if alone else 0
+            deliveries = self._consumer.inbox.take(free) if free > 0 else []
+            self._busy += len(deliveries)
+            self._claiming = len(deliveries)
+        return deliveries
+
+    def _free(self, count: int) -> None:
+        with self._busy_lock:
+            self._busy -= count
+
+    def _capacity(self) -> int:
+        """Return how many attempts may be claimed: one a slot, and of tiny jobs a millisecond's more."""
+        slots = self._settings.worker_threads
+        return slots + min(
+            slots * CLAIM_AHEAD_PER_SLOT, int(slots * CLAIM_AHEAD_S / self._settler.service_s)
+        )
+
+    def _exchange(self, entries: Entries, asking: Asking) -> int:
+        """Tell the store what has ended and ask for what may begin; return how many attempts began."""
+        claims = [self._admission.claim(*entry) for entry in asking.values()]
+        outcomes = [outcome for outcome, _ in entries]
+        try:
+            accepted, verdicts = self._store.exchange(outcomes, self._owner, self._owner, claims)
+            self._admission.adopt_unknown(list(asking.values()), claims, verdicts)
+        except Unavailable:
+            self._put_back(entries, asking)
+            raise
+        except Exception as error:
+            if entries or len(asking) > 1:
+                # One of them is more than the store can take: from now on each comes alone.
+                self._suspects = len(asking)
+                self._put_back(entries, asking)
+                raise
+            logger.exception("message refused by the store")
+            self._admission.bury(next(iter(asking.values()))[0], "invalid", str(error))
+            accepted, verdicts = [], []
+        self._suspects = max(0, self._suspects - len(asking))
+        started = self._starter.start(asking, verdicts) if verdicts else 0
+        if entries:
+            self._settler.settled(entries, accepted)
+        return started
+
+    def _put_back(self, entries: Entries, asking: Asking) -> None:
+        self._settler.put_back(entries)
+        for delivery, _ in asking.values():
+            self._consumer.inbox.put(delivery)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if self._slots.has_waiting:
+                self._wake.wait(SPREAD_AFTER_S)
+                self._slots.spread()
+            self._wake.wait()
+            self._wake.clear()
+            self._work()
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping.is_set() and self.run_once():
+                self._pause_s = 0.0
+        except StoreUnavailable as error:
+            self._pause_s = min(self._max_pause_s, max(0.1, self._pause_s * 2))
+            logger.warning("jobs wait for the store: %s", error)
+            self._stopping.wait(self._pause_s)
+            self._wake.set()
+        except Exception:
+            logger.exception("engine failed")
+            self._stopping.wait(1.0)
+            self._wake.set()

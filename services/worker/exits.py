@@ -1,0 +1,42 @@
+"""How a child has ended: in words for people, and as a label for Prometheus."""
+
+import signal
+
+#: Exit code of a child whose settings or task modules are unusable.
+EXIT_CONFIGURATION = 2
+#: What a child's end is counted as from the start; other signals are rare.
+EXIT_LABELS = (
+    "stopped",
+    "retired",
+    "configuration",
+    "error",
+    *("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGKILL", "SIGSEGV", "SIGTERM"),
+)
+
+
+def exit_reason(code: int | None, leaving: str) -> str:
+    """Return in words how a child ended.
+
+    Args:
+        code: Its exit code, below 0 for a signal.
+        leaving: What it said of its end before; empty if nothing.
+    """
+    if code is not None and code < 0:
+        return f"killed by {_signal_name(-code)}"
+    return (leaving or "stopped") if code == 0 else f"exit code {code}"
+
+
+def exit_label(code: int | None, leaving: str) -> str:
+    """Return what the end is counted as, of the same facts."""
+    if code is not None and code < 0:
+        return _signal_name(-code)
+    if code == 0:
+        return "stopped" if leaving in ("", "stopped") else "retired"
+    return "configuration" if code == EXIT_CONFIGURATION else "error"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # one of the real-time signals, which have no names

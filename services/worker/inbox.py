@@ -1,0 +1,69 @@
+"""Deliveries that wait for a slot, in the order in which they are to run."""
+
+import heapq
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from msgspec import Struct
+from pika.channel import Channel
+from pika.spec import BasicProperties
+
+from taskyard.message import DEFAULT_PRIORITY, MAX_PRIORITY
+
+
+class Delivery(Struct, eq=False):
+    """A message from RabbitMQ that waits for its acknowledgement."""
+
+    queue: str
+    tag: int
+    body: bytes
+    properties: BasicProperties
+    #: The channel that it came on: its tag means something else on every other.
+    channel: Channel
+
+    @property
+    def priority(self) -> int:
+        """The priority that RabbitMQ ordered it by: what is above the highest counts as that."""
+        priority = self.properties.priority
+        return DEFAULT_PRIORITY if priority is None else min(priority, MAX_PRIORITY)
+
+
+class Inbox:
+    """Deliveries that wait for a slot, highest priority first, then oldest."""
+
+    def __init__(self, on_arrival: Callable[[], None]) -> None:
+        self._heap: list[tuple[int, int, Delivery]] = []
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._on_arrival = on_arrival
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._heap)
+
+    def by_queue(self) -> dict[str, int]:
+        """Return how many wait, by queue."""
+        with self._lock:
+            return Counter(entry[2].queue for entry in self._heap)
+
+    def put(self, delivery: Delivery) -> None:
+        """Add a delivery."""
+        with self._lock:
+            heapq.heappush(self._heap, (-delivery.priority, next(self._numbers), delivery))
+        self._on_arrival()
+
+    def take(self, limit: int) -> list[Delivery]:
+        """Remove and return the first deliveries, at most `limit`."""
+        with self._lock:
+            count = min(limit, len(self._heap))
+            return [heapq.heappop(self._heap)[2] for _ in range(count)]
+
+    def drop(self, keep: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Remove and return all deliveries but those to keep."""
+        with self._lock:
+            dropped = [entry[2] for entry in self._heap if not keep(entry[2])]
+            self._heap = [entry for entry in self._heap if keep(entry[2])]
+            heapq.heapify(self._heap)
+        return dropped

@@ -1,0 +1,174 @@
+"""The settler: what comes of an attempt that has ended, until the store knows it and it is acknowledged."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from services.worker import measures, traces
+from services.worker.attempt import Attempt
+from services.worker.burial import Burial
+from services.worker.consumer import Consumer
+from services.worker.inbox import Delivery
+from services.worker.outcome import Ending, Judge
+from taskyard.config import Settings
+from taskyard.dead_letters import dead_letter
+from taskyard.errors import WorkerStopping
+from taskyard.job import JobError
+from taskyard.store.attempts import Outcome
+from taskyard.task import Task
+
+logger = logging.getLogger(__name__)
+
+#: Outcomes for the store, each with the attempt that it ends.
+Entries = list[tuple[Outcome, Attempt]]
+
+
+class Settler:
+    """Decides how attempts end, keeps the outcomes for the engine to tell, and then acknowledges.
+
+    Args:
+        consumer: Where deliveries are acknowledged, or handed back.
+        burial: What writes dead letters.
+        tasks: The tasks that this worker knows, by name.
+        settings: Limits and defaults.
+        owner: Name of this worker in dead letters.
+        wake: Called when an outcome is there to be told, without a slot that has become free.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: Consumer,
+        burial: Burial,
+        tasks: Mapping[str, Task[..., Any]],
+        settings: Settings,
+        owner: str,
+        wake: Callable[[], None],
+    ) -> None:
+        self._consumer = consumer
+        self._burial = burial
+        self._tasks = tasks
+        self._owner = owner
+        self._wake = wake
+        self._judge = Judge(settings)
+        self._outcomes: deque[tuple[Outcome, Attempt]] = deque()
+        #: Attempts that are claimed and not settled, by job id.
+        self.running: dict[str, Attempt] = {}
+        self.jobs_done = 0
+        #: Jobs settled and the seconds that they ran, by queue.
+        self.served: dict[str, tuple[int, float]] = {}
+        #: How long a job takes, as the recent ones did. Seconds.
+        self.service_s = 1.0
+
+    def end(self, attempt: Attempt, error: BaseException | None) -> bool:
+        """Decide the outcome of an attempt; False if that has been done before."""
+        if not attempt.end():
+            return False
+        self._conclude(attempt, error)
+        return True
+
+    def abandon(self, attempt: Attempt, error: BaseException) -> bool:
+        """Decide the outcome of an attempt that does not end; False if it has ended by itself."""
+        is_first = self.end(attempt, error)
+        self._wake()
+        return is_first
+
+    def hand_back_waiting(self, attempt: Attempt) -> None:
+        """Return a claimed attempt to its queue, if no slot has taken it yet."""
+        if attempt.end_unstarted():
+            self._conclude(attempt, WorkerStopping("no slot became free"))
+            self._wake()
+
+    def take(self) -> Entries:
+        """Return the outcomes that the store has to be told."""
+        return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
+
+    def put_back(self, entries: Entries) -> None:
+        """Keep outcomes that could not be told, before all later ones."""
+        self._outcomes.extendleft(reversed(entries))
+
+    def settled(self, entries: Entries, accepted: Sequence[bool]) -> None:
+        """Let go of attempts whose outcomes the store knows now, or has refused."""
+        done: list[Delivery] = []
+        for (outcome, attempt), is_accepted in zip(entries, accepted, strict=True):
+            if self.running.get(attempt.id) is attempt:
+                del self.running[attempt.id]
+            if outcome.kind == "released" or (outcome.kind == "retrying" and not is_accepted):
+                # A refused one may be one that the store knows nothing of, as after it was emptied: then
+                # its message is all that is left of it. Where another attempt took over, it is a duplicate.
+                self._consumer.hand_back([attempt.delivery])
+            else:
+                done.append(attempt.delivery)
+        self._consumer.ack(done)
+        self.jobs_done += len(entries)
+        self._measure([attempt for _, attempt in entries if attempt.started is not None])
+        measures.settled(entries, accepted)
+        traces.settled(entries, accepted)
+
+    def _measure(self, ran: Sequence[Attempt]) -> None:
+        """Take note of how long jobs take."""
+        if not ran:
+            return
+        for attempt in ran:
+            count, seconds = self.served.get(attempt.queue_name, (0, 0.0))
+            self.served[attempt.queue_name] = count + 1, seconds + attempt.ran_s
+        mean_s = sum(attempt.ran_s for attempt in ran) / len(ran)
+        self.service_s = max(1e-6, 0.8 * self.service_s + 0.2 * mean_s)
+
+    def _conclude(self, attempt: Attempt, error: BaseException | None) -> None:
+        ending = self._ending(attempt, error)
+        if error is not None:
+            _log_error(attempt, error, ending)
+        if ending.dead_letter is None:
+            self._outcomes.append((ending.outcome, attempt))
+        else:
+            self._bury(attempt, ending, ending.dead_letter)
+
+    def _ending(self, attempt: Attempt, error: BaseException | None) -> Ending:
+        task = self._tasks.get(attempt.task)
+        try:
+            return self._judge.ending(attempt, error, task)
+        except Exception:
+            # Whatever odd thing a task has returned or raised must not cost the slot its thread.
+            logger.exception(
+                "outcome cannot be told", extra={"job_id": attempt.id, "task": attempt.task}
+            )
+            attempt.last_progress = None
+            return self._judge.ending(attempt, RuntimeError("the outcome cannot be told"), task)
+
+    def _bury(self, attempt: Attempt, ending: Ending, error: JobError) -> None:
+        delivery = attempt.delivery
+        letter = dead_letter(
+            delivery.queue,
+            delivery.body,
+            id=attempt.id,
+            task=attempt.task,
+            reason=error.reason,
+            error=error,
+            attempts=attempt.number,
+            first_failed_at_ms=attempt.first_failed_at_ms,
+            worker=self._owner,
+            priority=delivery.priority,
+        )
+
+        def settle() -> None:
+            self._outcomes.append((ending.outcome, attempt))
+            self._wake()
+
+        self._burial.bury(letter, error.reason, settle)
+
+
+def _log_error(attempt: Attempt, error: BaseException, ending: Ending) -> None:
+    logger.info(
+        "attempt ended: %s",
+        ending.outcome.kind,
+        extra={
+            "job_id": attempt.id,
+            "task": attempt.task,
+            "attempt": attempt.number,
+            "trace_id": attempt.message.trace_id,
+            "error_type": type(error).__name__.lstrip("_"),
+            "duration_s": round(attempt.ran_s, 3),
+        },
+    )

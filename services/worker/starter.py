@@ -1,0 +1,93 @@
+"""What follows from the store's verdicts: attempts for the slots, and messages that are done with unrun."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.worker import measures
+from services.worker.admission import Admission, Asking
+from services.worker.attempt import Attempt
+from services.worker.consumer import Consumer
+from services.worker.inbox import Delivery
+from services.worker.outcome import UnknownTask
+from services.worker.settler import Settler
+from services.worker.slots import Slots
+from taskyard.errors import JobLost
+from taskyard.message import Message
+from taskyard.store.attempts import Verdict
+from taskyard.task import Task
+
+
+class Starter:
+    """Starts what was granted, acknowledges what was not.
+
+    Args:
+        consumer: Where messages are acknowledged, or handed back.
+        admission: Knows the defaults of tasks.
+        settler: Gets the attempts that begin.
+        slots: What runs them.
+        tasks: The tasks that this worker knows, by name.
+        unknown_task_ttl_s: How long jobs have waited for a task that is granted though it is not known here.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: Consumer,
+        admission: Admission,
+        settler: Settler,
+        slots: Slots,
+        tasks: Mapping[str, Task[..., Any]],
+        unknown_task_ttl_s: int,
+    ) -> None:
+        self._consumer = consumer
+        self._admission = admission
+        self._settler = settler
+        self._slots = slots
+        self._tasks = tasks
+        self._unknown_task_ttl_s = unknown_task_ttl_s
+
+    def start(self, asking: Asking, verdicts: Sequence[Verdict]) -> int:
+        """Do as the verdicts say; return how many attempts a slot is to run."""
+        started: list[Attempt] = []
+        skipped: list[Delivery] = []
+        paused: list[Delivery] = []
+        for (delivery, message), verdict in zip(asking.values(), verdicts, strict=True):
+            if verdict.kind == "run":
+                started.append(self._attempt(delivery, message, verdict))
+            elif verdict.kind == "paused":
+                paused.append(delivery)
+            elif verdict.kind != "unknown":
+                measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
+                skipped.append(delivery)
+        known = [attempt for attempt in started if attempt.task in self._tasks]
+        self._slots.run(known)
+        self._consumer.ack(skipped)
+        if paused:
+            # At once: else RabbitMQ would send them again and again until the next heartbeat tells.
+            self._consumer.pause({delivery.queue for delivery in paused})
+            self._consumer.hand_back(paused)
+        measures.claimed(started, verdicts)
+        for attempt in started:
+            if attempt.task not in self._tasks:
+                waited = f"no worker knew the task for {self._unknown_task_ttl_s} s"
+                self._settler.abandon(attempt, UnknownTask(waited))
+        return len(known)
+
+    def _attempt(self, delivery: Delivery, message: Message, verdict: Verdict) -> Attempt:
+        defaults = self._admission.defaults(message.actor_name)
+        retries = message.options.max_retries
+        attempt = Attempt(
+            message,
+            delivery,
+            token=verdict.token,
+            crashes=verdict.crashes,
+            first_failed_at_ms=verdict.first_failed_at_ms or None,
+            timeout_s=message.timeout_s or defaults.timeout_s,
+            max_retries=defaults.max_retries if retries is None else retries,
+        )
+        attempt.waited_ms = max(0, verdict.started_at_ms - verdict.ready_at_ms)
+        stale = self._settler.running.get(attempt.id)
+        if stale is not None and stale.interrupt(JobLost):
+            measures.lost(stale)
+        self._settler.running[attempt.id] = attempt
+        return attempt

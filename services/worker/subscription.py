@@ -1,0 +1,179 @@
+"""One queue's subscription: its channel, what is unacknowledged on it, and how it comes back when lost."""
+
+import logging
+from collections.abc import Sequence
+
+import pika
+from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
+from pika.spec import Basic, BasicProperties
+
+from services.worker.inbox import Delivery, Inbox
+from taskyard import broker
+from taskyard.amqp import describe
+from taskyard.broker import QueueType
+from taskyard.errors import QueueMismatch
+
+logger = logging.getLogger(__name__)
+
+#: Pause before a queue whose channel was closed is tried again, in seconds.
+REOPEN_S = 1.0
+#: The same where it exists with other arguments: only a person can mend that.
+MISMATCH_REOPEN_S = 30.0
+
+
+class Subscription:
+    """Keeps one queue consumed; all its methods run in the connection's thread.
+
+    Args:
+        queue: The queue.
+        inbox: Where deliveries go.
+        prefetch: Deliveries that may be unacknowledged, to begin with.
+        queue_type: The type that the queue is declared with.
+    """
+
+    def __init__(self, queue: str, inbox: Inbox, *, prefetch: int, queue_type: QueueType) -> None:
+        self.queue = queue
+        self.prefetch = prefetch
+        #: What keeps the queue from being consumed; empty if it is.
+        self.problem = "not connected yet"
+        self._inbox = inbox
+        self._queue_type = queue_type
+        self._connection: pika.SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._consumer_tag = ""
+        self._unacked: dict[int, None] = {}
+        self._is_declared = False
+        self._is_cancelled = False
+        self._is_paused = False
+
+    def open(self, connection: pika.SelectConnection) -> None:
+        """Open a channel on `connection`, declare the queue and consume it."""
+        self._connection = connection
+        self._reopen()
+
+    def _reopen(self) -> None:
+        if self._connection is not None and self._connection.is_open and not self._is_cancelled:
+            self._is_declared = False
+            self._connection.channel(on_open_callback=self._opened)
+
+    def _opened(self, channel: Channel) -> None:
+        assert self._connection is not None
+        channel.add_on_close_callback(self._closed)
+        channel.add_on_cancel_callback(lambda _: channel.close())  # the queue was deleted
+        broker.declare(
+            channel,
+            self.queue,
+            version=broker.server_version(self._connection.server_properties),
+            queue_type=self._queue_type,
+            done=lambda: self._declared(channel),
+        )
+
+    def _declared(self, channel: Channel) -> None:
+        self._channel = channel
+        self._is_declared = True
+        self._unacked = {}
+        self._consume()
+
+    def _consume(self) -> None:
+        if self._channel is None or not self._channel.is_open or self._is_cancelled:
+            return
+        if self._is_paused:
+            self._consuming()  # nothing is wrong with it
+            return
+        self._channel.basic_qos(prefetch_count=self.prefetch)
+        self._consumer_tag = self._channel.basic_consume(
+            self.queue, self._delivered, callback=lambda _: self._consuming()
+        )
+
+    def _consuming(self) -> None:
+        self.problem = ""
+
+    def _delivered(
+        self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
+    ) -> None:
+        tag = method.delivery_tag or 0
+        self._unacked[tag] = None
+        self._inbox.put(Delivery(self.queue, tag, body, properties, channel))
+
+    def _closed(self, channel: Channel, reason: BaseException) -> None:
+        """RabbitMQ has put everything unacknowledged back into the queue; begin anew after a pause."""
+        was_declared = self._is_declared
+        self._forget(channel)
+        pause_s = REOPEN_S
+        self.problem = f"queue {self.queue!r}: {describe(reason)}"
+        if isinstance(reason, ChannelClosedByBroker):
+            if not was_declared:
+                error = broker.declare_error(self.queue, reason)
+                self.problem = str(error)
+                pause_s = MISMATCH_REOPEN_S if isinstance(error, QueueMismatch) else REOPEN_S
+            logger.error("queue is not consumed: %s", self.problem, extra={"queue": self.queue})
+        if self._connection is not None and self._connection.is_open:
+            self._connection.ioloop.call_later(pause_s, self._reopen)
+
+    def lost(self, problem: str) -> None:
+        """Forget the channel: its connection is gone."""
+        self._connection = None
+        self.problem = problem
+        if self._channel is not None:
+            self._forget(self._channel)
+
+    def _forget(self, channel: Channel) -> None:
+        self._inbox.drop(lambda delivery: delivery.channel is not channel)
+        if self._channel is channel:
+            self._channel = None
+            self._unacked = {}
+
+    def cancel(self) -> None:
+        """Take no more deliveries; those unacknowledged stay ours."""
+        self._is_cancelled = True
+        if self._channel is not None and self._channel.is_open:
+            self._channel.basic_cancel(self._consumer_tag)
+
+    def set_paused(self, is_paused: bool) -> None:
+        """Consume no more, or again; what is unacknowledged stays ours."""
+        if is_paused == self._is_paused:
+            return
+        self._is_paused = is_paused
+        if self._channel is None or not self._channel.is_open or self._is_cancelled:
+            return
+        if is_paused:
+            self._channel.basic_cancel(self._consumer_tag)
+        else:
+            self._consume()
+
+    def set_prefetch(self, prefetch: int) -> None:
+        """Consume with another prefetch: RabbitMQ applies it to a new consumer only."""
+        if prefetch == self.prefetch:
+            return
+        self.prefetch = prefetch
+        is_consuming = not self._is_cancelled and not self._is_paused
+        if self._channel is not None and self._channel.is_open and is_consuming:
+            self._channel.basic_cancel(self._consumer_tag, callback=lambda _: self._consume())
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge deliveries: the oldest ones in a row by a single frame."""
+        channel = self._channel
+        tags = {d.tag for d in deliveries if d.channel is channel and d.tag in self._unacked}
+        if channel is None or not channel.is_open or not tags:
+            return
+        last = 0
+        for tag in self._unacked:  # in order of delivery
+            if tag not in tags:
+                break
+            last = tag
+        if last:
+            channel.basic_ack(last, multiple=True)
+        for tag in tags:
+            if tag > last:
+                channel.basic_ack(tag)
+            del self._unacked[tag]
+
+    def hand_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Return deliveries to the queue; by nack, which never counts against a quorum queue's limit."""
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            return
+        for delivery in deliveries:
+            if delivery.channel is channel and self._unacked.pop(delivery.tag, 0) is None:
+                channel.basic_nack(delivery.tag, requeue=True)

@@ -1,0 +1,238 @@
+"""The worker's first process: keeps its children running, and tells what became of those that end.
+
+It has one thread and no connections when it forks, so that children share its memory and inherit
+nothing that two processes must not share.
+"""
+
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+
+from services.worker import child, multiprocess
+from services.worker.exits import EXIT_CONFIGURATION, EXIT_LABELS, exit_label, exit_reason
+from services.worker.place import Place
+from taskyard.config import Settings
+from taskyard.errors import Unavailable
+from taskyard.health import HealthServer
+from taskyard.metrics import CHILD_EXITS, begin
+from taskyard.store import open_store
+
+logger = logging.getLogger(__name__)
+
+#: Pause before a child that ended badly is started again, in seconds; doubled up to the second number.
+RESTART_MIN_S = 0.5
+RESTART_MAX_S = 30.0
+#: A child that is silent for this part of a lease is stuck: before its lease ends, so that its jobs are
+#: told how they were lost.
+STUCK_PART = 0.8
+#: How long the first beat may take, with the import of the user's modules. Seconds.
+START_S = 120.0
+#: How often the supervisor looks after its children at least. Seconds.
+LOOK_S = 0.25
+#: Of a longer time without a look only this counts: the supervisor stood still itself, as in a paused
+#: machine, and what the children have sent meanwhile is still to be read. Seconds.
+FROZEN_S = 0.5
+#: A child that lived for so long had not failed at its start. Seconds.
+HEALTHY_S = 30.0
+#: How long past its grace a stopping child may take for its last answers. Seconds.
+STOP_MARGIN_S = 10.0
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Supervisor:
+    """Starts the children, replaces each that ends, and stops them all at the end.
+
+    Args:
+        settings: The worker's settings.
+        registry_server: Makes the health server, from what is sick and what is unready.
+        run_child: What a child does; for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        make_server: Callable[[Callable[[], list[str]], Callable[[], list[str]]], HealthServer],
+        run_child: Callable[[Settings, int, str, Connection], None] = child.main,
+    ) -> None:
+        self._settings = settings
+        self._run_child = run_child
+        self._places = [Place(index) for index in range(settings.worker_processes)]
+        self._server = make_server(list, self.problems)
+        self._stop_asked = 0
+        self._exit_code = 0
+        self._has_served = False
+        self._looked_at = time.monotonic()
+        self._fork = multiprocessing.get_context("fork")
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; return the exit code."""
+        wake = _signal_pipe(self._on_signal)
+        begin(CHILD_EXITS, *EXIT_LABELS)
+        gc.freeze()  # the collector would touch, and so copy, memory that children share
+        try:
+            while not self._stop_asked:
+                self._start_due()
+                self._wait(wake, timeout_s=self._next_start_s())
+            self._stop(wake)
+            return self._exit_code
+        finally:
+            self._server.server_close()
+
+    def problems(self) -> list[str]:
+        """Return what keeps children from working; empty if all consume."""
+        return [f"{place.name}: {text}" for place in self._places for text in place.problems]
+
+    def _on_signal(self) -> None:
+        self._stop_asked += 1
+        for place in self._places:
+            self._pass_on(place)
+
+    def _pass_on(self, place: Place) -> None:
+        """Tell a child to stop; the second request says that the grace is over."""
+        number = signal.SIGTERM if self._stop_asked == 1 else signal.SIGQUIT
+        # It may have ended, or be cleared away, at the very moment that the signal comes.
+        with suppress(ProcessLookupError, ValueError):
+            if place.process is not None and place.process.pid is not None:
+                os.kill(place.process.pid, number)
+
+    def _start_due(self) -> None:
+        for place in self._places:
+            is_due = place.process is None and time.monotonic() >= place.start_at
+            if is_due and not self._stop_asked:
+                self._start(place)
+
+    def _next_start_s(self) -> float:
+        waiting = [place.start_at for place in self._places if place.process is None]
+        return max(0.0, min([LOOK_S, *(at - time.monotonic() for at in waiting)]))
+
+    def _start(self, place: Place) -> None:
+        place.owner = f"{socket.gethostname()}:{place.index}:{uuid.uuid4().hex[:8]}"
+        place.pipe, theirs = self._fork.Pipe(duplex=False)
+        place.process = self._fork.Process(
+            target=self._child, args=(place, theirs), name=f"taskyard worker {place.index}"
+        )
+        place.problems, place.leaving, place.has_beaten = ["starting"], "", False
+        place.peak_mib = 0
+        place.started_at = place.beat_at = time.monotonic()
+        # Held back until the child can hear of them itself.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        place.process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        theirs.close()
+        if self._stop_asked:  # just before the fork
+            self._pass_on(place)
+
+    def _child(self, place: Place, theirs: Connection) -> None:
+        """Be the child: first let go of what is the supervisor's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        self._server.server_close()
+        for other in self._places:
+            if other.pipe is not None:
+                other.pipe.close()
+        multiprocess.enter_place(place.index)
+        self._run_child(self._settings, place.index, place.owner, theirs)
+
+    def _wait(self, wake: int, *, timeout_s: float) -> None:
+        """Handle what happens first: a beat, an end, a request for health, a signal, or nothing."""
+        living = {p.process.sentinel: p for p in self._places if p.process is not None}
+        pipes = {p.pipe: p for p in self._places if p.pipe is not None}
+        for ready in wait([*living, *pipes, self._server.fileno(), wake], timeout_s):
+            if ready == wake:
+                os.read(wake, 1024)
+            elif ready == self._server.fileno():
+                self._server.handle_request()
+            elif isinstance(ready, Connection):
+                self._receive(pipes[ready])
+        for place in living.values():
+            if place.process is not None and place.process.exitcode is not None:
+                self._ended(place)
+        self._kill_stuck()
+
+    def _receive(self, place: Place) -> None:
+        place.receive()
+        self._has_served = self._has_served or not place.problems
+
+    def _kill_stuck(self) -> None:
+        """End children whose threads all stand still, as one does that never lets go of the interpreter."""
+        now = time.monotonic()
+        frozen_s = max(0.0, now - self._looked_at - FROZEN_S)
+        self._looked_at = now
+        for place in self._places:
+            place.beat_at = min(now, place.beat_at + frozen_s)
+            limit_s = self._settings.lease_s * STUCK_PART if place.has_beaten else START_S
+            if place.process is not None and now - place.beat_at > limit_s:
+                logger.error("child does not answer and is killed", extra={"child": place.index})
+                place.process.kill()
+                place.beat_at = time.monotonic()
+
+    def _ended(self, place: Place) -> None:
+        assert place.process is not None
+        code = place.process.exitcode
+        while place.pipe is not None and place.pipe.poll():
+            self._receive(place)
+        reason = exit_reason(code, place.leaving)
+        CHILD_EXITS.labels(exit_label(code, place.leaving)).inc()
+        log = logger.info if code == 0 else logger.error
+        log("child ended: %s", reason, extra={"child": place.index, "owner": place.owner})
+        if code not in (0, EXIT_CONFIGURATION):
+            # The store takes the two apart again for the history of the attempts.
+            peak = f", peak memory {place.peak_mib} MiB" if place.peak_mib else ""
+            self._end_lease(place.owner, reason + peak)
+        if code == EXIT_CONFIGURATION and not self._has_served:
+            self._exit_code = code  # nothing has ever worked: a person has to mend the settings
+            self._on_signal()
+        place.process.close()
+        if place.pipe is not None:
+            place.pipe.close()
+        place.process = place.pipe = None
+        place.problems = [f"ended: {reason}"]
+        place.start_at = time.monotonic() + self._restart_pause_s(place, code)
+
+    def _restart_pause_s(self, place: Place, code: int | None) -> float:
+        lived_s = time.monotonic() - place.started_at
+        if code == 0 or lived_s > HEALTHY_S:
+            place.failures = 0
+            return 0.0
+        place.failures += 1
+        return min(RESTART_MAX_S, RESTART_MIN_S * 2.0 ** (place.failures - 1))
+
+    def _end_lease(self, owner: str, reason: str) -> None:
+        """Let the child's jobs be recovered at once, instead of when its lease runs out."""
+        store = open_store(self._settings)
+        try:
+            store.end_lease(owner, reason)
+        except Unavailable as error:
+            logger.warning("lease is left to run out: %s", error)
+        finally:
+            store.close()
+
+    def _stop(self, wake: int) -> None:
+        deadline = time.monotonic() + self._settings.shutdown_grace + STOP_MARGIN_S
+        while any(place.process is not None for place in self._places):
+            if time.monotonic() > deadline:
+                for place in self._places:
+                    if place.process is not None:
+                        place.process.kill()
+            self._wait(wake, timeout_s=0.5)
+
+
+def _signal_pipe(handle: Callable[[], None]) -> int:
+    """Handle SIGTERM and SIGINT, and return what becomes readable with each."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: handle())
+    return reader

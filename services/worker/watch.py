@@ -1,0 +1,116 @@
+"""What happens to running jobs from outside: time limits, cancellations, lost leases, progress."""
+
+import time
+from collections.abc import Collection
+from typing import Any, Protocol
+
+import msgspec
+
+from services.worker import measures
+from services.worker.attempt import Attempt
+from services.worker.settler import Settler
+from taskyard.config import Settings
+from taskyard.errors import JobCancelled, JobInterrupt, JobLost, JobTimeout
+from taskyard.job import Progress
+from taskyard.store.base import JobStore
+
+#: How often time limits are looked at, in seconds.
+WATCH_S = 0.1
+#: How long a claimed job may wait for its slot before another worker gets it, in seconds.
+CLAIM_WAIT_S = 0.5
+#: How often the store hears of a job's progress at most, in seconds.
+PROGRESS_S = 0.25
+
+
+class Retire(Protocol):
+    """What ends the child in good order, for a reason."""
+
+    def __call__(self, reason: str) -> None:
+        """Begin to end."""
+
+
+class Watch:
+    """Looks after the attempts of a child.
+
+    Args:
+        settler: Has the attempts.
+        store: Is told of progress and heartbeats.
+        settings: Limits and lease.
+        owner: Id of the lease.
+        retire: Called when a task does not stop: only the end of its process stops it.
+    """
+
+    def __init__(
+        self, settler: Settler, store: JobStore, settings: Settings, owner: str, retire: Retire
+    ) -> None:
+        self._settler = settler
+        self._store = store
+        self._settings = settings
+        self._owner = owner
+        self._retire = retire
+        self._unsent: dict[str, tuple[Attempt, Progress]] = {}
+        self._sent_at = 0.0
+
+    def report(self, attempt: Attempt, progress: Progress) -> None:
+        """Take a task's progress; the store hears of it within a quarter of a second."""
+        attempt.last_progress = progress
+        self._unsent[attempt.id] = attempt, progress
+
+    def run_once(self) -> None:
+        """Hand back what finds no slot, interrupt what is past its limit, tell progress."""
+        for attempt in list(self._settler.running.values()):
+            if attempt.waits_for_slot(CLAIM_WAIT_S):
+                self._settler.hand_back_waiting(attempt)
+            else:
+                self._limit(attempt)
+        now = time.monotonic()
+        if self._unsent and now - self._sent_at >= PROGRESS_S:
+            self._sent_at = now
+            self._send_progress()
+
+    def heartbeat(self, info: dict[str, Any]) -> Collection[str]:
+        """Extend the lease, and interrupt the jobs that are cancelled or no longer ours.
+
+        Returns the queues that are paused.
+        """
+        running = dict(self._settler.running)
+        beat = self._store.heartbeat(
+            self._owner,
+            info,
+            round(self._settings.lease_s * 1000),
+            [(attempt.id, attempt.token) for attempt in running.values()],
+        )
+        # Meanwhile another attempt of the same job may have begun here: the answer is not about that one.
+        for job_id in beat.cancelled:
+            _interrupt(running.get(job_id), JobCancelled)
+        for job_id in beat.lost:
+            _interrupt(running.get(job_id), JobLost)
+        return beat.paused
+
+    def _limit(self, attempt: Attempt) -> None:
+        grace_s = self._settings.hard_limit_grace_s
+        if attempt.is_over(attempt.timeout_s):
+            attempt.interrupt(JobTimeout)
+        asked = attempt.cancel_asked
+        if attempt.is_over(attempt.timeout_s + grace_s):
+            self._give_up(attempt, JobTimeout("the task did not stop at its time limit"))
+        elif asked is not None and attempt.is_over(0) and time.monotonic() - asked > grace_s:
+            self._give_up(attempt, JobCancelled("the task did not stop when it was cancelled"))
+
+    def _give_up(self, attempt: Attempt, error: JobInterrupt) -> None:
+        if self._settler.abandon(attempt, error):
+            self._retire(f"job {attempt.id} of task {attempt.task} does not stop")
+
+    def _send_progress(self) -> None:
+        unsent, self._unsent = self._unsent, {}
+        for attempt, progress in unsent.values():
+            if attempt.id in self._settler.running:
+                text = msgspec.json.encode(progress).decode()
+                self._store.progress(attempt.id, attempt.token, text)
+
+
+def _interrupt(attempt: Attempt | None, reason: type[JobInterrupt]) -> None:
+    if attempt is not None:
+        attempt.cancel_asked = attempt.cancel_asked or time.monotonic()
+        if attempt.interrupt(reason) and reason is JobLost:
+            measures.lost(attempt)
