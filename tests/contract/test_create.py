@@ -1,0 +1,213 @@
+"""What `create`, `withdraw` and the outbox promise."""
+
+import time
+
+from taskyard.job import State
+from taskyard.store.base import Created
+from taskyard.store.dead_letters import Revival
+from tests.contract.jobs import (
+    HOUR_MS,
+    LATER_MS,
+    claim,
+    counts,
+    get,
+    heartbeat,
+    new_job,
+    outbox,
+    pending,
+    running,
+    settle,
+    state,
+)
+from tests.polling import poll
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def test_a_job_without_a_time_is_pending(store):
+    """A recorded job can be read, with what was asked."""
+    job = new_job("a", args=[1], kwargs={"b": "c"})
+
+    created = store.create([job])
+
+    (first,) = created
+    created_at = get(store, "a").created_at
+    assert Created("a", True, State.PENDING, created_at, 0, False, created_at) == first
+    read = get(store, "a")
+    assert (State.PENDING, 0, "default") == (read.state, read.attempt, read.queue)
+    assert ([1], {"b": "c"}) == (read.message.args, read.message.kwargs)
+    assert abs(now_ms() - read.created_at) < 60_000
+    assert read.run_at is None
+
+
+def test_a_job_with_a_delay_is_scheduled(store):
+    """A job whose time is to come waits, and is not in the outbox."""
+    created = store.create([new_job("a", delay_ms=HOUR_MS)])
+
+    assert State.SCHEDULED is created[0].state
+    read = get(store, "a")
+    assert read.run_at == read.created_at + HOUR_MS
+    assert set() == outbox(store)
+
+
+def test_a_job_with_a_run_time_is_scheduled_for_it(store):
+    """A run time in the future is kept to the millisecond."""
+    run_at_ms = now_ms() + HOUR_MS
+
+    store.create([new_job("a", run_at_ms=run_at_ms)])
+
+    read = get(store, "a")
+    assert (State.SCHEDULED, run_at_ms) == (read.state, read.run_at)
+
+
+def test_a_run_time_that_has_passed_means_now(store):
+    """A job that should have run already is pending, and ready since now, not since then."""
+    store.create([new_job("a", run_at_ms=now_ms() - HOUR_MS), new_job("b", delay_ms=0)])
+    heartbeat(store)
+
+    verdict = claim(store, "a")
+
+    assert "pending" == state(store, "b")
+    assert 0 <= verdict.started_at_ms - verdict.ready_at_ms < 60_000
+
+
+def test_creating_the_same_id_again_changes_nothing(store):
+    """The second of two submissions with one id is told of the first, in whatever state it is."""
+    store.create([new_job("a", args=[1])])
+
+    again = store.create([new_job("a", args=[2], queue="other")])
+
+    assert [("a", False, State.PENDING)] == [(each.id, each.is_new, each.state) for each in again]
+    assert ([1], "default") == (get(store, "a").message.args, get(store, "a").queue)
+    assert {"default": {"pending": 1}} == counts(store)
+
+
+def test_creating_an_ended_job_again_tells_its_state(store):
+    """An id that was used stays used as long as the record is kept."""
+    job_id, token = running(store)
+    settle(store, job_id, token)
+
+    (again,) = store.create([new_job(job_id)])
+    assert (job_id, False, State.COMPLETED) == (again.id, again.is_new, again.state)
+    assert set() == outbox(store)
+
+
+def test_one_call_may_name_an_id_twice(store):
+    """Within one call too, the first wins."""
+    created = store.create([new_job("a"), new_job("b"), new_job("a")])
+
+    assert [True, True, False] == [answer.is_new for answer in created]
+    assert {"default": {"pending": 2}} == counts(store)
+
+
+def test_empty_lists_are_fine(store):
+    """Every call that takes a list takes an empty one."""
+    assert [] == store.create([])
+    assert [] == store.claim("w1", "w1", [])
+    assert [] == store.settle([])
+    assert [] == store.get([])
+    assert [] == store.cancel([], 1)
+    store.withdraw([])
+    store.mark_published([])
+    store.declare([], [])
+
+
+def test_an_adopted_job_keeps_its_attempts_and_time(store):
+    """A record rebuilt from a message goes on counting where the message was."""
+    submitted_ms = now_ms() - HOUR_MS
+    store.create([new_job("a", attempts_made=2, created_at_ms=submitted_ms)])
+    heartbeat(store)
+
+    assert "duplicate" == claim(store, "a", 1).kind
+    assert "run" == claim(store, "a", 3).kind
+    assert (3, submitted_ms) == (get(store, "a").attempt, get(store, "a").created_at)
+
+
+def test_a_producers_clock_that_is_ahead_is_not_believed(store):
+    """No job is submitted in the future."""
+    store.create([new_job("a", created_at_ms=now_ms() + HOUR_MS)])
+
+    assert get(store, "a").created_at < now_ms() + HOUR_MS / 2
+
+
+def test_a_pending_job_is_in_the_outbox_until_it_is_published(store):
+    """Recorded, then confirmed: only what lies between is in the outbox."""
+    job_id, other = pending(store), pending(store)
+
+    store.mark_published([(job_id, LATER_MS)])
+    store.mark_published([(job_id, LATER_MS), ("unheard-of", LATER_MS)])
+
+    assert {other} == outbox(store)
+
+
+def test_a_confirm_is_about_the_message_that_was_recorded_before_it(store):
+    """A job that was cancelled and retried since has another one to be confirmed."""
+    (created,) = store.create([new_job("a")])
+    store.cancel(["a"], HOUR_MS)
+    poll(lambda: now_ms() > created.recorded_at_ms)
+    (job,) = store.revivable(["a"])
+    store.retry([Revival("a", job.attempts_made, job.body)])
+
+    store.mark_published([("a", created.recorded_at_ms)])
+
+    assert {"a"} == outbox(store)
+
+
+def test_unpublished_gives_the_message_and_starts_its_time_anew(store):
+    """Of two that look at once, one gets a job; the next look is `older_than_ms` later."""
+    job = new_job("a", args=[1])
+    store.create([job])
+
+    (ready,) = store.unpublished(0, 10)
+
+    assert ("a", "default", job.body, 1) == (ready.id, ready.queue, ready.body, ready.attempt)
+    assert 0 <= ready.now_ms - ready.due_at_ms < 60_000
+    assert [] == store.unpublished(HOUR_MS, 10)
+
+
+def test_unpublished_gives_at_most_its_limit(store):
+    """A long outbox comes in parts, the oldest first."""
+    store.create([new_job(f"job-{number}") for number in range(5)])
+
+    assert 3 == len(store.unpublished(0, 3))
+
+
+def test_a_claimed_job_leaves_the_outbox(store):
+    """A message that was claimed was published, whether that was marked or not."""
+    running(store)
+
+    assert set() == outbox(store)
+
+
+def test_withdrawn_jobs_are_forgotten(store):
+    """A submission that failed leaves nothing behind, whether it was ready or not."""
+    ready, scheduled = pending(store), pending(store, delay_ms=HOUR_MS)
+
+    store.withdraw([ready, scheduled, "unheard-of"])
+    store.withdraw([ready])
+
+    assert [None, None] == store.get([ready, scheduled])
+    assert ({}, set(), ([], None)) == (counts(store), outbox(store), store.take_due(10))
+    assert store.create([new_job(ready)])[0].is_new
+
+
+def test_a_job_that_started_is_not_withdrawn(store):
+    """Whoever gave up waiting for the confirm may be wrong: the message was there, and runs."""
+    job_id, _ = running(store)
+
+    store.withdraw([job_id])
+
+    assert "running" == state(store, job_id)
+
+
+def test_a_job_that_another_caller_was_promised_is_not_withdrawn(store):
+    """A client that asks again with the same id is told that its job is there: so it must stay."""
+    ready, scheduled = pending(store), pending(store, delay_ms=HOUR_MS)
+    store.create([new_job(ready), new_job(scheduled)])
+
+    store.withdraw([ready, scheduled])
+
+    assert ["pending", "scheduled"] == [state(store, ready), state(store, scheduled)]
+    assert {ready} == outbox(store)

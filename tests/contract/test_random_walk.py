@@ -1,0 +1,302 @@
+"""A random walk of operations against a small model: states, attempts, counts and the outbox agree."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from taskyard.store import JobStore
+from taskyard.store.attempts import Claim, Outcome
+from tests.contract.jobs import HOUR_MS, LATER_MS, new_job, outbox
+
+IDS = [f"job-{number}" for number in range(6)]
+OWNERS = ["w1", "w2", "w3"]
+RECLAIMERS = ["r1", "r2"]
+QUEUES = ["a", "b|c"]
+
+ids = st.sampled_from(IDS)
+id_lists = st.lists(ids, max_size=4)
+owners = st.sampled_from(OWNERS)
+queues = st.sampled_from(QUEUES)
+ttls = st.sampled_from([0, HOUR_MS])
+
+
+@dataclass
+class Model:
+    """What a job should be by now."""
+
+    state: str
+    queue: str
+    attempt: int = 0
+    token: int = 0
+    owner: str = ""
+    crashes: int = 0
+    is_due: bool = False
+    is_promised_twice: bool = False
+    is_published: bool = False
+    cancel_requested: bool = False
+    is_prunable: bool = False
+
+
+class Walk(RuleBasedStateMachine):
+    """The store and the model take each step together."""
+
+    #: Set by the test: opens an empty store.
+    open_store: ClassVar[Callable[[], JobStore]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store: JobStore = type(self).open_store()
+        self.jobs: dict[str, Model] = {}
+        self.dead: set[str] = set()
+        self.stale: list[tuple[str, int]] = []
+        for owner in OWNERS:
+            self._beat(owner)
+
+    def _beat(self, owner: str):
+        held = [(i, job.token) for i, job in self.jobs.items() if job.owner == owner]
+        return self.store.heartbeat(owner, {}, HOUR_MS, held)
+
+    @rule(chosen=id_lists, queue=queues, is_later=st.booleans())
+    def create(self, chosen, queue, is_later):
+        """Record jobs, some of them known."""
+        delay_ms = HOUR_MS if is_later else None
+        answers = self.store.create([new_job(i, queue=queue, delay_ms=delay_ms) for i in chosen])
+        for job_id, answer in zip(chosen, answers, strict=True):
+            assert answer.is_new == (job_id not in self.jobs)
+            if answer.is_new:
+                self.jobs[job_id] = Model("scheduled" if is_later else "pending", queue)
+            else:
+                self.jobs[job_id].is_promised_twice = True
+            assert answer.state == self.jobs[job_id].state
+
+    @rule(chosen=id_lists)
+    def withdraw(self, chosen):
+        """Forget jobs that have not started and that nobody else was promised."""
+        self.store.withdraw(chosen)
+        for job_id in chosen:
+            job = self.jobs.get(job_id)
+            if job and job.state in ("pending", "scheduled") and not job.is_promised_twice:
+                del self.jobs[job_id]
+
+    @rule(chosen=id_lists)
+    def mark_published(self, chosen):
+        """Empty the outbox."""
+        self.store.mark_published([(job_id, LATER_MS) for job_id in chosen])
+        for job_id in set(chosen) & set(self.jobs):
+            self.jobs[job_id].is_published = True
+
+    @rule(
+        owner=owners,
+        chosen=id_lists,
+        queue=queues,
+        off_by=st.sampled_from([0, 0, 0, 0, -1, 1]),
+        kind=st.sampled_from(["run", "run", "run", "park", "expire"]),
+    )
+    def claim(self, owner, chosen, queue, off_by, kind):
+        """Claim the next attempt of jobs, or another one."""
+        if owner in self.dead:
+            self._beat(owner)
+            self.dead.discard(owner)
+        extra: dict[str, Any] = {
+            "run": {},
+            "park": {"park_delay_ms": HOUR_MS, "park_ttl_ms": HOUR_MS},
+            "expire": {"expires_ms": -1},
+        }[kind]
+        wanted = [self._next_attempt(job_id) + off_by for job_id in chosen]
+        claims = [Claim(i, n, queue, **extra) for i, n in zip(chosen, wanted, strict=True)]
+        verdicts = self.store.claim(owner, owner, claims)
+        for job_id, attempt, verdict in zip(chosen, wanted, verdicts, strict=True):
+            assert verdict.kind == self._judge(job_id, attempt, owner, queue, kind, verdict.token)
+
+    def _next_attempt(self, job_id):
+        job = self.jobs.get(job_id)
+        return 1 if job is None else job.attempt + (job.state != "running")
+
+    def _judge(self, job_id, attempt, owner, queue, kind, token):
+        job = self.jobs.get(job_id)
+        if job is None:
+            return "unknown"
+        if job.state == "running" and attempt == job.attempt:
+            assert job.owner != owner or token == job.token
+            return "run" if job.owner == owner else "leased"
+        if job.state == "cancelled":
+            return "cancelled"
+        if job.state != "pending" or attempt != job.attempt + 1:
+            return "duplicate"
+        job.is_published = False
+        if kind == "park":
+            job.state, job.is_due = "scheduled", False
+            return "parked"
+        job.state, job.attempt, job.owner, job.token = "running", attempt, owner, token
+        job.queue = queue
+        return "run"
+
+    @rule(
+        job_id=ids,
+        kind=st.sampled_from(["completed", "failed", "cancelled", "retrying", "released"]),
+        is_due=st.booleans(),
+        is_crash=st.booleans(),
+        ttl_ms=ttls,
+        times=st.integers(1, 2),
+    )
+    def settle(self, job_id, kind, is_due, is_crash, ttl_ms, times):
+        """End an attempt, perhaps twice."""
+        job = self.jobs.get(job_id)
+        if job is None or job.state != "running":
+            return
+        outcome = Outcome(
+            job_id,
+            job.token,
+            kind,
+            delay_ms=0 if is_due else HOUR_MS,
+            ttl_ms=ttl_ms,
+            is_crash=is_crash,
+        )
+        for _ in range(times):
+            assert [True] == self.store.settle([outcome])
+        self.stale.append((job_id, job.token - 1))
+        job.owner = ""
+        job.crashes += is_crash
+        is_ended_by_request = job.cancel_requested and kind in ("retrying", "released")
+        if is_ended_by_request:
+            job.state, job.is_prunable = "cancelled", False
+        elif kind == "released":
+            job.state, job.attempt, job.is_published = "pending", job.attempt - 1, False
+        elif kind == "retrying":
+            job.state, job.is_due = "retrying", is_due
+        else:
+            job.state, job.is_prunable = kind, ttl_ms == 0
+
+    @rule(index=st.integers(0, 1000))
+    def settle_stale(self, index):
+        """An old token changes nothing."""
+        if self.stale:
+            job_id, token = self.stale[index % len(self.stale)]
+            assert [False] == self.store.settle([Outcome(job_id, token, "completed")])
+            assert not self.store.progress(job_id, token, '{"done":1}')
+
+    @rule(chosen=id_lists, ttl_ms=ttls)
+    def cancel(self, chosen, ttl_ms):
+        """Cancel jobs in whatever state."""
+        for job_id, answer in zip(chosen, self.store.cancel(chosen, ttl_ms), strict=True):
+            job = self.jobs.get(job_id)
+            if job is None:
+                assert "unknown" == answer.verdict
+            elif job.state == "running":
+                assert "requested" == answer.verdict
+                job.cancel_requested = True
+            elif job.state in ("pending", "scheduled", "retrying"):
+                assert "cancelled" == answer.verdict
+                # A pending one has a message on its way, which must find its record.
+                job.is_prunable = ttl_ms == 0 and job.state != "pending"
+                job.state = "cancelled"
+            else:
+                assert ("too_late", job.state) == (answer.verdict, answer.state)
+
+    @rule(limit=st.integers(1, 5))
+    def take_due(self, limit):
+        """Hand out what is due."""
+        due = {i for i, job in self.jobs.items() if job.is_due and job.state == "retrying"}
+        ready, _ = self.store.take_due(limit)
+        assert len(ready) == min(limit, len(due))
+        for each in ready:
+            job = self.jobs[each.id]
+            assert each.id in due
+            assert (each.queue, each.attempt) == (job.queue, job.attempt + 1)
+            job.state, job.is_due, job.is_published = "pending", False, False
+
+    @rule(owner=st.sampled_from(OWNERS + RECLAIMERS), is_crash=st.booleans())
+    def end(self, owner, is_crash):
+        """A worker or a reclaimer is gone."""
+        self.store.end_lease(owner, "signal 9") if is_crash else self.store.leave(owner)
+        self.dead.add(owner)
+
+    @rule(owner=st.sampled_from(RECLAIMERS), limit=st.integers(1, 5))
+    def lost(self, owner, limit):
+        """Hand on what the dead held."""
+        held = {
+            i for i, job in self.jobs.items() if job.state == "running" and job.owner in self.dead
+        }
+        answers = self.store.lost(owner, HOUR_MS, limit)
+        assert len(answers) == min(limit, len(held))
+        assert len({each.id for each in answers}) == len(answers)
+        for each in answers:
+            job = self.jobs[each.id]
+            assert each.id in held
+            assert (job.attempt, job.crashes, job.queue) == (each.attempt, each.crashes, each.queue)
+            self.stale.append((each.id, job.token))
+            job.owner, job.token = owner, each.token
+        if answers:
+            self.dead.discard(owner)
+            mine = [
+                i for i in held if self.jobs[i].owner == owner and i not in {a.id for a in answers}
+            ]
+            assert not mine or len(answers) == limit
+
+    @rule(owner=owners)
+    def heartbeat(self, owner):
+        """A living worker hears what it is to cancel."""
+        if owner in self.dead:
+            return
+        beat = self._beat(owner)
+        asked = {i for i, j in self.jobs.items() if j.owner == owner and j.cancel_requested}
+        assert (asked, []) == (set(beat.cancelled), beat.lost)
+
+    @rule(limit=st.integers(1, 10))
+    def prune(self, limit):
+        """Remove what has been kept long enough."""
+        gone = [i for i, job in self.jobs.items() if job.is_prunable]
+        assert self.store.prune(limit) == min(limit, len(gone))
+        for job_id, job in zip(IDS, self.store.get(IDS), strict=True):
+            if job is None and job_id in gone:
+                del self.jobs[job_id]
+
+    @invariant()
+    def agrees(self):
+        """The store tells what the model expects."""
+        for job_id, job in zip(IDS, self.store.get(IDS), strict=True):
+            expected = self.jobs.get(job_id)
+            assert (job is None) == (expected is None), job_id
+            if job and expected:
+                assert (expected.state, expected.attempt, expected.queue) == (
+                    job.state,
+                    job.attempt,
+                    job.queue,
+                )
+        told = {(row.queue, s): n for row in self.store.counts() for s, n in row.states.items()}
+        modelled: dict[tuple[str, str], int] = {}
+        for known in self.jobs.values():
+            place = known.queue, known.state
+            modelled[place] = modelled.get(place, 0) + 1
+        assert modelled == told
+        unpublished = {
+            i for i, job in self.jobs.items() if job.state == "pending" and not job.is_published
+        }
+        assert unpublished == outbox(self.store)
+        assert [] == self.store.audit_records("0", 100).findings
+        totals = self.store.totals()
+        assert totals is None or totals.missing == 0
+
+
+def test_states_and_counts_never_drift(new_store):
+    """Whatever is done in whatever order, the store and the model say the same."""
+    Walk.open_store = lambda: new_store(is_fresh=True)
+
+    run_state_machine_as_test(
+        Walk,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,144 @@
+"""Outcomes that are owed to somebody: noted with the end itself, given until they are confirmed."""
+
+import pytest
+
+from taskyard.store.dead_letters import Revival
+from taskyard.store.replies import MAX_PLACES, Asked, Owed
+from tests.contract import jobs
+from tests.contract.jobs import HOUR_MS
+from tests.polling import poll
+
+
+def owed(store, again_ms: int = HOUR_MS) -> dict[str, Owed]:
+    """Take what is owed; return it by job."""
+    return {each.job_id: each for each in store.take_replies(again_ms, 100)[0]}
+
+
+def ask(store, job_id: str, reply_to: str = "q", correlation_id: str = "c") -> None:
+    """Ask for one reply."""
+    store.ask_reply([Asked(job_id, reply_to, correlation_id)])
+
+
+@pytest.mark.parametrize("kind", ["completed", "failed", "cancelled"])
+def test_an_end_is_owed_to_who_asked(store, kind):
+    """Nothing is owed before the end; then it is, with where it goes."""
+    job_id, token = jobs.running(store)
+    ask(store, job_id)
+    assert {} == owed(store)
+
+    jobs.settle(store, job_id, token, kind)
+
+    assert [("q", "c")] == owed(store)[job_id].places
+
+
+def test_a_cancelled_or_expired_job_has_ended_too(store):
+    """Ends without an attempt count."""
+    waiting, expired = jobs.pending(store, delay_ms=HOUR_MS), jobs.pending(store)
+    ask(store, waiting)
+    ask(store, expired)
+
+    store.cancel([waiting], HOUR_MS)
+    created_at = jobs.get(store, expired).created_at
+    poll(lambda: store.now_ms() > created_at)
+    assert "expired" == jobs.claim(store, expired, expires_ms=1).kind
+
+    assert {waiting, expired} == set(owed(store))
+
+
+def test_who_asks_after_the_end_is_told_at_once(store):
+    """The job may end between its submission and the wish."""
+    job_id, token = jobs.running(store)
+    jobs.settle(store, job_id, token)
+
+    ask(store, job_id)
+
+    assert 0 <= owed(store)[job_id].age_ms < 60_000
+
+
+def test_a_job_that_goes_on_owes_nothing(store):
+    """A retry is no end; nor is a job that nobody asked of, or that is not there."""
+    job_id, token = jobs.running(store)
+    ask(store, job_id)
+    ask(store, "absent")
+
+    jobs.settle(store, job_id, token, "retrying", delay_ms=HOUR_MS)
+    other, token = jobs.running(store)
+    jobs.settle(store, other, token)
+
+    assert ([], 0) == store.take_replies(0, 100)
+
+
+def test_what_is_taken_is_hidden_and_comes_again(store):
+    """A sender that dies leaves it to another one; what is confirmed is gone."""
+    job_id, token = jobs.running(store)
+    ask(store, job_id)
+    jobs.settle(store, job_id, token)
+
+    assert (1, 1) == (len(owed(store, 50)), store.take_replies(50, 100)[1])
+    again = poll(lambda: owed(store))
+    store.replied(list(again.values()))
+
+    assert ([], 0) == store.take_replies(0, 100)
+
+
+def test_what_is_asked_for_meanwhile_is_not_forgotten(store):
+    """A producer that came back with another queue, between a sender's taking and its confirm."""
+    job_id, token = jobs.running(store)
+    ask(store, job_id, "old")
+    jobs.settle(store, job_id, token)
+    taken = owed(store)
+
+    ask(store, job_id, "new")
+    store.replied(list(taken.values()))
+
+    assert [("old", "c"), ("new", "c")] == owed(store)[job_id].places
+
+
+def test_a_job_that_is_retried_is_owed_at_its_next_end(store):
+    """An operator brought it back before anybody was told that it had failed."""
+    job_id = jobs.pending(store, delay_ms=HOUR_MS)
+    ask(store, job_id)
+    store.cancel([job_id], HOUR_MS)
+    (found,) = store.revivable([job_id])
+    store.retry([Revival(job_id, found.attempts_made, found.body)])
+    assert {} == owed(store)
+
+    store.cancel([job_id], HOUR_MS)
+
+    assert [job_id] == list(owed(store))
+
+
+def test_places_are_counted_once_and_bounded(store):
+    """The same place twice is one; of too many, the latest are kept."""
+    job_id, token = jobs.running(store)
+    for number in [*range(MAX_PLACES + 2), MAX_PLACES + 1]:
+        ask(store, job_id, f"q{number}")
+
+    jobs.settle(store, job_id, token)
+
+    assert [(f"q{n}", "c") for n in range(2, MAX_PLACES + 2)] == owed(store)[job_id].places
+
+
+def test_a_record_outlives_its_time_until_it_is_told(store):
+    """Pruning leaves what a reply is made of; a record that was removed by hand is told as gone."""
+    job_id, token = jobs.running(store)
+    ask(store, job_id)
+    jobs.settle(store, job_id, token, ttl_ms=0)
+
+    assert 0 == store.prune(100)
+    store.remove([job_id])
+
+    assert -1 == owed(store)[job_id].age_ms
+
+
+def test_waiting_ends_with_an_end(store, new_store):
+    """Whoever sends replies need not look all the time."""
+    sender = new_store()
+    job_id, token = jobs.running(store)
+    ask(store, job_id)
+    sender.await_replies(0.01)
+    jobs.settle(store, job_id, token)
+
+    sender.await_replies(30)
+
+    assert [job_id] == list(owed(sender))

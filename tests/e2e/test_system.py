@@ -1,0 +1,172 @@
+"""The whole system as its users see it: api, worker and scheduler as processes, on real servers."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
+from tests import worker_tasks as tasks
+from tests.polling import poll
+from tests.yard import CHECKOUT
+
+
+class Rest:
+    """Speaks to the API as any program would."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def call(self, method, path, body=None):
+        """Return the status, the headers and the body of an answer."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.headers, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, json.load(error)
+
+    def submit(self, task, *args, path="/v1/jobs", **fields):
+        """Return the document of an accepted job."""
+        status, _, job = self.call("POST", path, {"task": task, "args": args, **fields})
+        assert status == 202, job
+        return job
+
+    def ended(self, job_id):
+        """Return the document of a job when it has ended."""
+        return self.call("GET", f"/v1/jobs/{job_id}?wait_s=15")[2]
+
+
+@pytest.fixture(scope="module")
+def yard(make_yard):
+    return make_yard(TASK_MODULES="tests.worker_tasks,tasks", WORKER_PROCESSES="2")
+
+
+@pytest.fixture(scope="module")
+def services(yard):
+    services = {
+        "worker": yard.worker(WORKER_QUEUES=""),
+        "scheduler": yard.scheduler(),
+        "api": yard.api(),
+    }
+    yard.queues += ["default"]
+    with yard.running(*services.values()):
+        poll(lambda: yard.store.tasks())
+        yield services
+
+
+@pytest.fixture
+def rest(services):
+    return Rest(services["api"].url)
+
+
+@pytest.mark.parametrize(
+    ("submit", "show"), [("/v1/jobs", "/v1/jobs/{}"), ("/add-task", "/task-status/{}")]
+)
+def test_a_job_goes_in_over_rest_and_its_result_comes_out(rest, submit, show):
+    """By our paths and by the brief's."""
+    job = rest.submit("background_task", 1, 2, path=submit)
+
+    status, _, ended = rest.call("GET", show.format(job["id"]) + "?wait_s=15")
+    assert (200, "completed", 3) == (status, ended["state"], ended["result"])
+    assert "api" == ended["origin"]
+
+
+def test_a_wrong_call_is_refused_at_the_door(rest):
+    """With everything that is wrong, and the nearest task."""
+    status, headers, problem = rest.call(
+        "POST", "/v1/jobs", {"task": "background_tusk", "priority": 11, "delay_s": -1}
+    )
+    assert 422 == status
+    assert "application/problem+json" == headers["Content-Type"]
+    assert {"/task", "/priority", "/delay_s"} == {error["pointer"] for error in problem["errors"]}
+    assert "background_task" in problem["detail"]
+
+    status, _, problem = rest.call("POST", "/v1/jobs", {"task": "background_task", "args": [1]})
+    assert (422, "/kwargs/b") == (status, problem["errors"][0]["pointer"])
+
+
+def test_jobs_wait_run_fail_and_are_cancelled(rest):
+    """The states of a job, over REST."""
+    waits = rest.submit("background_task", 1, 2, delay_s=0.5)
+    assert "scheduled" == waits["state"]
+    fails = rest.submit("fail", max_retries=0)
+    never = rest.submit("background_task", 1, 2, delay_s=3600)
+    runs = rest.submit("nap", 30)
+    poll(lambda: rest.call("GET", f"/v1/jobs/{runs['id']}")[2]["state"] == "running")
+
+    assert 200 == rest.call("POST", f"/v1/jobs/{never['id']}/cancel")[0]
+    assert "cancelled" == rest.ended(never["id"])["state"]
+    assert 3 == rest.ended(waits["id"])["result"]
+    failed = rest.ended(fails["id"])
+    assert ("failed", "RuntimeError") == (failed["state"], failed["error"]["type"])
+    assert 202 == rest.call("POST", f"/v1/jobs/{runs['id']}/cancel")[0]
+    assert "cancelled" == rest.ended(runs["id"])["state"]
+    status, _, problem = rest.call("POST", f"/v1/jobs/{runs['id']}/cancel")
+    assert (409, "too_late") == (status, problem["code"])
+
+
+def test_python_hands_over_as_the_readme_says(yard, services):
+    """In a process of its own, from the checkout."""
+    program = """
+from tasks import background_task
+assert background_task(1, 2) == 3
+print(background_task.delay(1, 2).get(timeout=30))
+handle = background_task.apply_async((2, 2), countdown=0.2, priority=9)
+print(handle.state, handle.get(timeout=30))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **yard.env, "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'shared'}"},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "" == done.stderr
+    assert "3\nscheduled 4\n" == done.stdout
+
+
+def test_what_waits_outlives_a_restart_of_every_service(yard, services, rest):
+    """Waiting, ready and retrying jobs alike."""
+    waits = rest.submit("background_task", 1, 2, delay_s=1)
+    retries = rest.submit("flaky", 1)
+
+    for service in services.values():
+        service.restart()
+
+    poll(lambda: services["api"].is_ready())
+    assert "completed" == rest.ended(waits["id"])["state"]
+    assert "completed" == rest.ended(retries["id"])["state"]
+
+
+def test_all_metrics_are_as_prometheus_wants_them(yard, services, rest):
+    """Promtool has no complaint about any of the three services."""
+    ensure_installed([PROMETHEUS_PACKAGE])
+    for task in ("background_task", "fail"):
+        rest.ended(rest.submit(task, *((1, 2) if task == "background_task" else ()))["id"])
+    yard.submit(tasks.echo, 1, queue=tasks.QUEUE).get(15)
+    time_to_measure = time.monotonic() + 15
+
+    def pages():
+        found = {}
+        for name, service in services.items():
+            url = service.metrics_url if name != "api" else f"{service.url}/metrics"
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                found[name] = answer.read()
+        return found
+
+    while b"taskyard_queue_ready_messages{" not in pages()["scheduler"]:
+        assert time.monotonic() < time_to_measure
+    for name, page in pages().items():
+        done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True)
+        assert (0, b"") == (done.returncode, done.stderr + done.stdout), name
+        assert page.count(b"taskyard_") > 20

@@ -1,0 +1,160 @@
+"""The audit after real faults: what is lost is named, brought back, and runs once; else the books balance."""
+
+import json
+import os
+import signal
+
+import pytest
+import redis
+
+from taskyard.audit import Audit
+from taskyard.queue_peek import QueuePeek
+from tests import worker_tasks as tasks
+from tests.faults.ledger import Ledger
+from tests.faults.test_broker_faults import kill as kill_broker
+from tests.integration.test_cli import command
+from tests.polling import poll
+from tests.yard import kill, metric
+
+
+@pytest.fixture
+def yard(make_yard, rabbit):
+    """A yard of its own; RabbitMQ runs at the end, whatever happened."""
+    yard = make_yard()
+    yield yard
+    if not rabbit.is_running:
+        rabbit.start()
+    rabbit.resume()
+    rabbit.wait_ready()
+
+
+def audit(yard, *, older_than_s=0.0, **options):
+    """Audit without the command's patience: the test knows that nothing else goes on."""
+    peek = QueuePeek(yard.settings.broker_url)
+    return Audit(yard.client.dispatcher, peek, older_than_s=older_than_s).run(**options)
+
+
+def unaccounted(scheduler, yard):
+    return metric(scheduler, "taskyard_jobs_unaccounted", queue=yard.queue)
+
+
+def confirmed(yard, count):
+    """Submit jobs, and return their ids once none is in the outbox any more."""
+    ids = yard.submit_many(tasks.note, count)
+    poll(lambda: len(yard.store.audit_published(yard.queue, 0, 10_000)) == count)
+    return ids
+
+
+@pytest.mark.parametrize("how", ["purge", "delete"])
+def test_lost_messages_are_named_and_brought_back(yard, how):
+    """By the command, as an operator would; every job completes, once."""
+    ledger = Ledger(yard)
+    ids = confirmed(yard, 20)
+    ledger.add(*ids)
+    with yard.channel() as channel:
+        channel.queue_purge(yard.queue) if how == "purge" else channel.queue_delete(yard.queue)
+    kept = yard.submit(tasks.note).id
+    ledger.add(kept)
+    poll(lambda: not yard.store.unpublished(60_000, 1))
+
+    def found():
+        code, out, _ = command(yard.env, "audit", "--json")
+        return code == 1 and json.loads(out)["missing_messages"]
+
+    (missing,) = poll(found, 30)
+    assert (yard.queue, 20) == (missing["queue"], missing["messages"])
+    assert set(ids) == set(missing["jobs"])
+    code, out, _ = command(yard.env, "audit", "--repair")
+    assert 0 == code, out
+    assert ids[0] in out
+    code, out, _ = command(yard.env, "audit")
+    assert (0, True) == (code, "every job is accounted for" in out)
+    with yard.running(yard.worker()):
+        assert {"completed": 21} == ledger.settle()
+    assert 21 == len({event.job_id for event in yard.events("ran")}) == len(yard.events("ran"))
+
+
+def test_a_record_that_left_its_index_is_named_and_runs(yard):
+    """A waiting job that no scheduler would ever find."""
+    handle = yard.submit(tasks.note, delay_s=0.5)
+    with redis.Redis.from_url(yard.settings.result_backend) as server:
+        server.delete(f"{yard.settings.key_prefix}waiting")
+    with yard.running(yard.worker(), yard.scheduler()):
+        report = audit(yard)
+        assert [(handle.id, "not_waiting")] == [(f.id, f.problem) for f in report.findings]
+        assert not report.is_fine
+        assert audit(yard, is_repair=True).is_fine
+        handle.get(timeout=30)
+    assert audit(yard).is_fine
+
+
+@pytest.mark.slow
+def test_the_gauge_follows(yard):
+    """It rises by itself when messages and records are lost, and falls when they are brought back."""
+    scheduler = yard.scheduler()
+    with yard.running(scheduler):
+        confirmed(yard, 5)
+        waiting = yard.submit(tasks.note, delay_s=3600).id
+        with yard.channel() as channel:
+            channel.queue_purge(yard.queue)
+        with redis.Redis.from_url(yard.settings.result_backend) as server:
+            server.zrem(f"{yard.settings.key_prefix}waiting", waiting)
+        poll(lambda: unaccounted(scheduler, yard) == 6, 25)
+        audit(yard, is_repair=True)
+        poll(lambda: unaccounted(scheduler, yard) == 0, 25)
+
+
+@pytest.mark.slow
+def test_the_books_balance_after_everything_was_killed(yard, rabbit):
+    """A worker's child, a scheduler and RabbitMQ, in the middle of 500 jobs."""
+    ledger = Ledger(yard)
+    worker, doomed = yard.worker(), yard.scheduler()
+    with yard.running(worker, doomed, yard.scheduler()):
+        ledger.add(*yard.submit_many(tasks.note, 300))
+        ledger.add(*yard.submit_many(tasks.flaky, 100, 1, max_retries=1))
+        ledger.add(*yard.submit_many(tasks.busy, 100, 0.01, delay_s=1.0))
+        kill(worker.children()[0].pid)
+        doomed.kill()
+        kill_broker(rabbit)
+        rabbit.start()
+        rabbit.wait_ready()
+        # What RabbitMQ lost with its queue's definition, `--repair` would bring back; nothing may need it.
+        assert 500 == ledger.settle().total()
+        report = audit(yard)
+    assert report.is_fine, report
+    assert 500 == report.totals.accepted
+
+
+def test_lost_attempts_tell_how_their_worker_ended(yard):
+    """Signal or exit code, who ran it, and how much memory it had."""
+    with yard.running(yard.scheduler(), yard.worker()):
+        signalled = yard.submit(tasks.crash, "kill", 1)
+        exited = yard.submit(tasks.crash, "exit", 1)
+        jobs = [yard.ended(handle.id, 30) for handle in (signalled, exited)]
+    # Both may have been on one child, and then share its end.
+    ends = {job.attempts[0].exit for job in jobs}
+    assert ends <= {"killed by SIGKILL", "exit code 7"}
+    for job in jobs:
+        lost = job.attempts[0]
+        assert ("lost", "completed") == (lost.outcome, job.state)
+        assert job.crashes >= 1
+        assert lost.worker
+    # A child that had hardly started has told nothing yet; the first was ready before.
+    peaks = [job.attempts[0].peak_mib for job in jobs if job.attempts[0].peak_mib is not None]
+    assert peaks
+    assert all(10 < peak < 1000 for peak in peaks)
+
+
+def test_three_schedulers_one_of_them_frozen(yard):
+    """Each waiting job is dispatched once, also by the one that thaws late."""
+    ledger = Ledger(yard)
+    frozen = yard.scheduler()
+    with yard.running(frozen, yard.scheduler(), yard.scheduler(), yard.worker()):
+        ledger.add(*yard.submit_many(tasks.note, 200, delay_s=1.0))
+        os.kill(frozen.pid, signal.SIGSTOP)
+        assert {"completed": 200} == ledger.settle()
+        os.kill(frozen.pid, signal.SIGCONT)
+        ledger.add(*yard.submit_many(tasks.note, 50, delay_s=0.5))
+        assert {"completed": 250} == ledger.settle()
+        assert audit(yard).is_fine
+    assert 250 == len(yard.events("ran"))

@@ -1,0 +1,220 @@
+"""RabbitMQ restarts, is killed, raises an alarm, or has its queues changed, while jobs wait and run."""
+
+import threading
+
+import pytest
+
+from taskyard.broker import dead_queue, queue_arguments
+from taskyard.errors import TaskyardError
+from taskyard.message import new_id
+from tests import worker_tasks as tasks
+from tests.faults.ledger import Ledger
+from tests.polling import poll
+
+
+@pytest.fixture
+def yard(make_yard, rabbit):
+    """A yard of its own; RabbitMQ runs at the end, whatever happened."""
+    yard = make_yard()
+    with yard.running(yard.scheduler()):
+        yield yard
+        if not rabbit.is_running:
+            rabbit.start()
+        rabbit.resume()
+        rabbit.wait_ready()
+
+
+def kill(rabbit):
+    """Kill RabbitMQ, as `kill -9` does.
+
+    Messages are flushed before their confirm, but 3.10 writes the definition of a new queue some time later:
+    of one that is seconds old, nothing would be left to look for.
+    """
+    rabbit.control("eval", "mnesia:sync_log().")
+    rabbit.kill()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param("restart", marks=pytest.mark.slow), pytest.param("kill", marks=pytest.mark.slow)],
+)
+def test_a_broker_that_restarts_loses_nothing(yard, rabbit, how):
+    """Running jobs finish and are settled once, queued ones follow, and what was refused leaves no trace."""
+    ledger = Ledger(yard)
+    worker = yard.worker()
+    with yard.running(worker):
+        gate = yard.new_gate()
+        running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
+        for each in running:
+            yard.await_event("waits", each)
+        queued = yard.submit_many(tasks.note, 300)
+        failing = yard.submit_many(tasks.flaky, 20, 1, max_retries=1)
+        scheduled = [yard.submit(tasks.note, delay_s=1.0).id for _ in range(10)]
+        ledger.add(*running, *queued, *failing, *scheduled)
+
+        if how == "kill":
+            kill(rabbit)
+            with pytest.raises(TaskyardError):
+                yard.submit(tasks.note)
+            rabbit.start()
+            rabbit.wait_ready()
+        else:
+            rabbit.restart()
+        yard.open(gate)
+        for _ in range(20):
+            poll(lambda: is_accepted(yard, ledger))
+
+        assert {"completed": 352} == ledger.settle()
+        for each in running:
+            assert 1 == len(yard.events("waits", each))
+            assert 1 == len(yard.job(each).attempts)
+        ran = [event.job_id for event in yard.events("ran")]
+        assert len(ran) == len(set(ran)) == 310
+        poll(lambda: worker.problems() == [], 20)
+
+
+@pytest.mark.slow
+def test_jobs_that_end_while_the_broker_is_away_are_settled_at_once(yard, rabbit):
+    """Outcomes need the store only; even dead letters wait for the broker without loss."""
+    with yard.running(yard.worker()):
+        gate = yard.new_gate()
+        good, bad = yard.submit(tasks.wait_at, gate), yard.submit(tasks.fail_at, gate)
+        for each in (good, bad):
+            yard.await_event("waits", each.id)
+        kill(rabbit)
+        yard.open(gate)
+
+        assert gate == good.get(timeout=30)
+        assert "running" == bad.state  # until its dead letter is confirmed
+        rabbit.start()
+        rabbit.wait_ready()
+        assert "failed" == yard.ended(bad.id, 20).state
+        assert "retries_exhausted" == yard.dead_letter()[0].headers["taskyard-reason"]
+
+
+def is_accepted(yard, ledger):
+    """Submit a job; tell whether it was accepted."""
+    job_id = new_id()
+    try:
+        yard.submit(tasks.echo, 1, id=job_id)
+    except TaskyardError:
+        ledger.add_unsure(job_id)
+        return False
+    ledger.add(job_id)
+    return True
+
+
+@pytest.mark.slow
+def test_an_alarm_stops_submissions_and_not_the_workers(yard, rabbit):
+    """They drain the queue; a failed job waits with its dead letter until the alarm is over."""
+    ledger = Ledger(yard)
+    ledger.add(*yard.submit_many(tasks.flaky, 30, 1, max_retries=1))
+    doomed = yard.submit(tasks.flaky, 9, max_retries=0)
+    ledger.add(doomed.id, *yard.submit_many(tasks.echo, 200, 1))
+    rabbit.control("set_vm_memory_high_watermark", "0.00001")
+    try:
+        poll(lambda: not is_accepted(yard, ledger))
+        with yard.running(yard.worker()):
+            poll(lambda: yard.ready_messages() == 0, 20)
+            poll(lambda: yard.events("tries", doomed.id))
+            assert "running" == doomed.state
+            rabbit.control("set_vm_memory_high_watermark", "0.4")
+
+            states = ledger.settle()
+            assert 1 == states["failed"]
+            assert 230 <= states["completed"]
+    finally:
+        rabbit.control("set_vm_memory_high_watermark", "0.4")
+
+
+def test_a_worker_starts_while_the_broker_is_away(yard):
+    """It says so and tries again; and it stops when it is told to."""
+    worker = yard.worker(BROKER_URL="amqp://127.0.0.1:1/")
+    try:
+        worker.start()
+        poll(lambda: any("no connection" in problem for problem in worker.problems()))
+        worker.stop()
+        assert "exited with 0" in worker.obituary()
+    finally:
+        worker.kill()
+
+
+def test_a_deleted_queue_is_declared_and_consumed_again(yard):
+    """An operator's mistake costs the messages in it, which `relay` publishes anew, and nothing else."""
+    worker = yard.worker()
+    with yard.running(worker):
+        assert 3 == yard.submit(tasks.add, 1, 2).get(timeout=30)
+        with yard.channel() as channel:
+            channel.queue_delete(yard.queue)
+            channel.queue_delete(dead_queue(yard.queue))
+
+        handle = yard.submit(tasks.add, 2, 3)
+        assert 5 == handle.get(timeout=30)
+        poll(lambda: worker.problems() == [])
+        yard.publish(b"malformed")
+        assert "undecodable" == yard.dead_letter()[0].headers["taskyard-reason"]
+
+
+def test_a_queue_with_other_arguments_is_named_and_the_others_are_served(yard):
+    """`/readyz` says which queue and what to do; nothing loops."""
+    with yard.channel() as channel:
+        arguments = queue_arguments(yard.queue, version=(3, 10))
+        channel.queue_declare(
+            yard.queue, durable=True, arguments={**arguments, "x-max-priority": 3}
+        )
+    worker = yard.worker(WORKER_QUEUES=f"{yard.queue},{tasks.QUEUE}")
+    worker.start()
+    try:
+        poll(lambda: any("QUEUE_TYPE" in problem for problem in worker.problems()))
+        (problem,) = worker.problems()
+        assert yard.queue in problem
+        assert "x-max-priority" in problem
+        assert 3 == yard.submit(tasks.add, 1, 2, queue=tasks.QUEUE).get(timeout=30)
+
+        with yard.channel() as channel:
+            channel.queue_delete(yard.queue)
+    finally:
+        worker.kill()
+
+
+@pytest.mark.slow
+def test_a_storm_loses_nothing(yard, rabbit, redis_server):
+    """Children are killed and both servers go away, one after the other, while jobs come in."""
+    ledger = Ledger(yard)
+    worker = yard.worker(WORKER_PROCESSES="2", WORKER_THREADS="4", MAX_CRASHES="50")
+    is_over = threading.Event()
+
+    def submit_all():
+        n = 0
+        while not is_over.is_set():
+            n += 1
+            job_id = f"{yard.queue}-{n}"
+            try:
+                yard.submit(tasks.busy if n % 2 else tasks.flaky, 0.02 if n % 2 else 1, id=job_id)
+                ledger.add(job_id)
+            except TaskyardError:
+                ledger.add_unsure(job_id)
+
+    with yard.running(worker):
+        producer = threading.Thread(target=submit_all)
+        producer.start()
+        try:
+            for round_number in range(3):
+                for child in worker.children():
+                    child.kill()
+                poll(lambda: len(worker.children()) == 2, 20)
+                redis_server.kill()
+                redis_server.start()
+                redis_server.wait_ready()
+                if round_number == 1:
+                    kill(rabbit)
+                    rabbit.start()
+                    rabbit.wait_ready()
+                poll(lambda: worker.problems() == [], 30)
+        finally:
+            is_over.set()
+            producer.join()
+
+        states = ledger.settle(timeout_s=60)
+        assert {"completed"} == states.keys()
+        assert states["completed"] > 50

@@ -1,0 +1,156 @@
+"""The store goes away, comes back, or comes back empty, while jobs wait and run."""
+
+import time
+
+import pytest
+import redis
+
+from tests import worker_tasks as tasks
+from tests.faults.ledger import Ledger
+from tests.polling import poll
+
+
+@pytest.fixture
+def yard(make_yard, redis_server):
+    """A yard of its own; the store runs at the end, whatever happened."""
+    yard = make_yard(STORE_TIMEOUT_S="1")
+    with yard.running(yard.scheduler()):
+        yield yard
+        if not redis_server.is_running:
+            redis_server.start()
+        redis_server.resume()
+        redis_server.wait_ready()
+
+
+def busy_worker(yard, ledger):
+    """Submit two jobs that run and wait at a gate, and twenty behind them."""
+    gate = yard.new_gate()
+    running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
+    for each in running:
+        yard.await_event("waits", each)
+    behind = [yard.submit(tasks.note).id for _ in range(20)]
+    ledger.add(*running, *behind)
+    return running, behind, gate
+
+
+@pytest.mark.parametrize("how", ["stop", "kill", "pause"])
+def test_outcomes_are_kept_while_the_store_is_away(yard, redis_server, how):
+    """Jobs end meanwhile; they are settled when it is back, once, and the rest runs then."""
+    ledger = Ledger(yard)
+    worker = yard.worker()
+    with yard.running(worker):
+        running, behind, gate = busy_worker(yard, ledger)
+
+        getattr(redis_server, how)()
+        yard.open(gate)
+        for each in running:
+            yard.await_event("passed", each)
+        poll(lambda: any("heartbeat" in problem for problem in worker.problems()))
+        assert not yard.events("ran")  # nothing is claimed without the store
+        assert 0 == yard.dead_messages()
+        if how == "pause":
+            redis_server.resume()
+        else:
+            redis_server.start()
+            redis_server.wait_ready()
+
+        assert {"completed": 22} == ledger.settle()
+        for each in running + behind:
+            assert 1 == len(yard.job(each).attempts)
+        assert all(1 == len(yard.events("passed", each)) for each in running)
+        assert all(1 == len(yard.events("ran", each)) for each in behind)
+        poll(lambda: worker.problems() == [])
+
+
+def test_a_store_that_is_away_for_longer_than_a_lease_loses_nothing(make_yard, redis_server):
+    """Leases could not be extended meanwhile; that is not the workers' fault."""
+    yard = make_yard(LEASE_S="1", STORE_TIMEOUT_S="0.5")
+    ledger = Ledger(yard)
+    with yard.running(yard.worker(), yard.scheduler()):
+        running, _, gate = busy_worker(yard, ledger)
+
+        redis_server.stop()
+        yard.open(gate)
+        for each in running:
+            yard.await_event("passed", each)
+        ended_at = max(yard.events("passed", each)[0].time for each in running)
+        poll(lambda: time.time() > ended_at + 2.5)  # two leases and a half
+        redis_server.start()
+        redis_server.wait_ready()
+
+        assert {"completed": 22} == ledger.settle()
+        assert all(1 == len(yard.events("passed", each)) for each in running)
+
+
+def test_a_worker_starts_while_the_store_is_away(yard, redis_server):
+    """It says what it waits for, and serves as soon as it can."""
+    ids = yard.submit_many(tasks.echo, 20, 1)
+    redis_server.stop()
+    worker = yard.worker()
+    try:
+        worker.start()
+        poll(lambda: any("store" in problem for problem in worker.problems()))
+        redis_server.start()
+        redis_server.wait_ready()
+        worker.wait_ready()
+        poll(lambda: yard.states(ids) == {"completed": 20}, 20)
+    finally:
+        worker.kill()
+
+
+def test_a_worker_stops_while_the_store_is_away(yard, redis_server):
+    """Soon after its grace; what it could not settle runs again."""
+    worker = yard.worker(SHUTDOWN_GRACE="1")
+    with yard.running(worker):
+        gate = yard.new_gate()
+        handle = yard.submit(tasks.wait_at, gate)
+        yard.await_event("waits", handle.id)
+        redis_server.stop()
+        yard.open(gate)
+        yard.await_event("passed", handle.id)
+
+        worker.stop()
+        assert "exited with 0" in worker.obituary()
+    redis_server.start()
+    redis_server.wait_ready()
+    with yard.running(yard.worker()):
+        assert gate == handle.get(timeout=20)
+
+
+def test_ready_work_outlives_an_emptied_store(yard, redis_server):
+    """What is queued, and what runs, is recorded anew and completes; the worker goes on."""
+    worker = yard.worker()
+    with yard.running(worker):
+        gate = yard.new_gate()
+        running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
+        for each in running:
+            yard.await_event("waits", each)
+        queued = [yard.submit(tasks.note).id for _ in range(20)]
+
+        with redis.Redis.from_url(redis_server.url) as server:
+            server.flushall()
+        assert {"missing": 22} == yard.states(running + queued)
+        yard.open(gate)
+
+        poll(lambda: yard.states(queued) == {"completed": 20}, 20)
+        poll(lambda: all(yard.events("passed", each) for each in running), 20)
+        assert all(1 == len(yard.events("ran", each)) for each in queued)
+        poll(lambda: worker.problems() == [])
+        poll(lambda: yard.store.tasks())
+
+
+def test_jobs_that_run_when_the_store_is_emptied_are_run_again(yard, redis_server):
+    """They are interrupted, for nothing guards them any more, and their messages bring them back."""
+    with yard.running(yard.worker()):
+        handles = [yard.submit(tasks.wait_at, "shut") for _ in range(2)]
+        for handle in handles:
+            yard.await_event("waits", handle.id)
+
+        with redis.Redis.from_url(redis_server.url) as server:
+            server.flushall()
+        poll(lambda: all(len(yard.events("waits", handle.id)) == 2 for handle in handles))
+        yard.open("shut")
+
+        for handle in handles:
+            assert "shut" == handle.get(timeout=30)
+            assert "python" == handle.document()["origin"]

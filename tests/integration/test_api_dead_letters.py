@@ -1,0 +1,453 @@
+"""Dead letters over REST, on real servers: what is shown, and what replay, purge and resubmission do."""
+
+import random
+from typing import Any
+
+import pytest
+
+from services.scheduler.chores import Relay
+from services.scheduler.dead_letters import KeepDeadLetters
+from services.scheduler.reclaim import Reclaim
+from services.scheduler.replay import RunReplays
+from services.worker.burial import Burial
+from taskyard.broker import dead_queue
+from taskyard.dead_letters import dead_letter
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import BrokerUnavailable
+from taskyard.job import JobError
+from taskyard.message import decode
+from taskyard.publisher import Publisher
+from taskyard.queue_depths import QueueDepths
+from taskyard.revival import revive
+from taskyard.store.attempts import Outcome
+from tests.contract import jobs
+from tests.polling import poll
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+
+@pytest.fixture
+def depths(settings):
+    depths = QueueDepths(settings.broker_url, name="test")
+    depths.start()
+    yield depths
+    depths.close()
+
+
+@pytest.fixture
+def keeper(store, depths, settings):
+    """The chore that removes messages; without its rests."""
+
+    class Restless(KeepDeadLetters):
+        def run_once(self):
+            self._next_walk.clear()
+            return super().run_once()
+
+    keeper = Restless(store, depths, settings)
+    poll(lambda: _runs(keeper))
+    return keeper
+
+
+def _runs(chore: Any) -> bool:
+    try:
+        chore.run_once()
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+class Cemetery:
+    """Lets jobs die as a worker would, and strangers too."""
+
+    def __init__(self, store: Any, publisher: Publisher, queue: str) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._queue = queue
+        self._burial = Burial(publisher, store, deadline_s=5)
+        self._burial.start()
+
+    def close(self) -> None:
+        self._burial.stop()
+
+    def job(self, job_id: str, attempt: int = 1, **error: Any) -> str:
+        """Start the job's attempt, and let it fail for good."""
+        token = jobs.claim(self._store, job_id, attempt, queue=self._queue).token
+        assert token
+        (body,) = [job.body for job in self._store.revivable([job_id])]
+        told = JobError(**{"type": "ValueError", "message": "no", **error})
+        self._bury(body.encode(), job_id, "echo", attempt, "retries_exhausted", told)
+        outcome = Outcome(job_id, token, "failed", ttl_ms=jobs.HOUR_MS)
+        assert self._store.settle([outcome]) == [True]
+        return job_id
+
+    def stranger(self, body: bytes) -> None:
+        """Bury a message that never was a job."""
+        error = JobError("InvalidMessage", "no JSON")
+        self._bury(body, "its-own-id", None, 0, "undecodable", error)
+
+    def _bury(self, body, message_id, task, attempts, reason, error) -> None:
+        letter = dead_letter(
+            self._queue,
+            body,
+            id=message_id,
+            task=task,
+            reason=reason,
+            error=error,
+            attempts=attempts,
+            first_failed_at_ms=None,
+            worker="w1",
+            priority=5,
+        )
+        done: list[bool] = []
+        self._burial.bury(letter, reason, lambda: done.append(True))
+        poll(lambda: done)
+
+
+@pytest.fixture
+def cemetery(store, publisher, worker, catalogued):
+    publisher.start()
+    poll(lambda: publisher.is_ready)
+    cemetery = Cemetery(store, publisher, catalogued)
+    yield cemetery
+    cemetery.close()
+
+
+@pytest.fixture
+def dead(cemetery, submit):
+    """A function that submits a job of `echo`, lets it die and returns its id."""
+
+    def make(*, error: str = "no", **fields: Any) -> str:
+        return cemetery.job(submit(**fields), message=error)
+
+    return make
+
+
+@pytest.fixture
+def left(channel, queue):
+    """A function that counts the messages in the dead-letter queue."""
+
+    def count() -> int:
+        return channel.queue_declare(dead_queue(queue), passive=True).method.message_count
+
+    return count
+
+
+def ids(answer: Any) -> list[str]:
+    return [item["id"] for item in answer.json["items"]]
+
+
+def pointers(answer: Any) -> list[str]:
+    assert answer.status_code == 422, answer.json
+    return [error.get("pointer", error.get("parameter")) for error in answer.json["errors"]]
+
+
+def test_dead_letters_are_listed(api, dead, conforms):
+    """The newest first, each with what it died of and links."""
+    first = dead(error="no row 7")
+    second = dead(error="no row 8")
+
+    answer = api.get("/v1/dead-letters")
+
+    assert [] == conforms(answer.json, "DeadLetterPage")
+    assert {first, second} == set(ids(answer))
+    shown = api.get(f"/v1/dead-letters/{first}").json
+    assert ("echo", "retries_exhausted", "no row 7", first, 1, None) == (
+        shown["task"],
+        shown["reason"],
+        shown["error"]["message"],
+        shown["job_id"],
+        shown["attempts"],
+        shown["preview"],
+    )
+    assert "failed" == api.get(shown["links"]["job"]).json["state"]
+
+
+def test_pages_and_filters(api, dead, queue):
+    """A cursor leads to each of them once."""
+    jobs = {dead() for _ in range(5)}
+
+    first = api.get("/v1/dead-letters?limit=3")
+    second = api.get(f"/v1/dead-letters?limit=3&cursor={first.json['next']}")
+
+    assert jobs == {*ids(first), *ids(second)}
+    assert second.json["next"] is None
+    assert jobs == set(
+        ids(api.get(f"/v1/dead-letters?queue={queue}&task=echo&error_type=ValueError"))
+    )
+    assert [] == ids(api.get("/v1/dead-letters?reason=timeout"))
+    assert [] == ids(api.get("/v1/dead-letters?before=2020-01-01T00:00:00Z"))
+    assert 5 == len(ids(api.get("/v1/dead-letters?after=2020-01-01T00:00:00Z")))
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("limit=99999999999999999999", "limit"),
+        ("cursor=x", "cursor"),
+        ("cursor=", "cursor"),
+        ("cursor=WzEsIiJd", "cursor"),
+        ("after=yesterday", "after"),
+        ("before=2026-01-01T00:00:00", "before"),
+    ],
+)
+def test_bad_queries_are_refused(api, query, parameter):
+    """With the parameter that is wrong."""
+    assert [parameter] == pointers(api.get(f"/v1/dead-letters?{query}"))
+
+
+def test_groups_show_what_died_of_the_same(api, dead, conforms):
+    """With their number; the group's filter lists its members."""
+    jobs = {dead(error=f"no row {n}") for n in range(3)}
+    dead(error="something else")
+
+    answer = api.get("/v1/dead-letters/groups")
+
+    assert [] == conforms(answer.json, "DeadLetterGroupPage")
+    big = max(answer.json["items"], key=lambda group: group["count"])
+    assert 3 == big["count"]
+    assert big["example"]["id"] in jobs
+    assert jobs == set(ids(api.get(f"/v1/dead-letters?fingerprint={big['fingerprint']}")))
+
+
+def test_a_replay_brings_jobs_back(
+    api, dead, dispatcher, keeper, store, bodies, left, conforms, queue
+):
+    """First the count; then they are pending, their new message is in the queue and the old one is not."""
+    replayed = [dead(args=[n]) for n in range(3)]
+    bodies(queue)
+
+    dry = api.post("/v1/dead-letters/replay", json={"filter": {"task": "echo"}, "dry_run": True})
+    assert (200, 3, 0) == (dry.status_code, dry.json["matched"], dry.json["done"])
+    assert [] == conforms(dry.json, "DeadLetterCount")
+    answer = api.post("/v1/dead-letters/replay", json={"filter": {"task": "echo"}})
+    assert (202, 3) == (answer.status_code, answer.json["total"])
+    assert [] == conforms(answer.json, "Replay")
+    chore = RunReplays(dispatcher)
+    chore.run_once()
+    keeper.run_once()
+    chore.run_once()
+
+    assert {"pending"} == {jobs.state(store, each) for each in replayed}
+    assert {2} == {decode(body).options.attempt for _, body in bodies(queue)}
+    assert 0 == left()
+    shown = api.get(answer.headers["Location"]).json
+    assert ("completed", 3) == (shown["state"], shown["replayed"])
+    assert [] == ids(api.get("/v1/dead-letters"))
+    assert [shown] == api.get("/v1/dead-letters/replays").json["items"]
+
+
+def test_only_what_was_replayed_leaves_the_queue(api, dead, dispatcher, keeper, left):
+    """The others keep their places."""
+    stays, goes = dead(), dead()
+
+    api.post("/v1/dead-letters/replay", json={"ids": [goes]})
+    RunReplays(dispatcher).run_once()
+    keeper.run_once()
+
+    assert 1 == left()
+    assert [stays] == ids(api.get("/v1/dead-letters"))
+
+
+def test_arguments_are_changed_before_a_replay(api, dead, dispatcher, store):
+    """If they fit the task's signature."""
+    job_id = dead(args=[1])
+
+    bad = api.post("/v1/dead-letters/replay", json={"ids": [job_id], "kwargs": {"nobody": 1}})
+    assert ["/kwargs/nobody"] == pointers(bad)
+    good = api.post("/v1/dead-letters/replay", json={"ids": [job_id], "args": [2]})
+    assert 202 == good.status_code
+    RunReplays(dispatcher).run_once()
+
+    job = jobs.get(store, job_id)
+    assert ("pending", [2], 1) == (
+        job.state,
+        job.message.args,
+        job.message.options.attempts_before,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, [""]),
+        ({"ids": ["a"], "filter": {}}, [""]),
+        ({"ids": []}, ["/ids"]),
+        ({"ids": ["nobody"]}, ["/ids/0"]),
+        ({"filter": {"nobody": 1}}, ["/filter/nobody"]),
+        ({"filter": {"after": "x"}, "canary": -1}, ["/filter/after", "/canary"]),
+        ({"filter": {}, "rate_per_s": 0}, ["/rate_per_s"]),
+        ({"filter": {}, "args": [1]}, [""]),
+    ],
+)
+def test_bad_replays_are_refused(api, body, expected):
+    """With all that is wrong."""
+    assert expected == pointers(api.post("/v1/dead-letters/replay", json=body))
+
+
+def test_a_replay_can_be_stopped(api, dead, dispatcher, store):
+    """What was not brought back stays dead."""
+    for _ in range(3):
+        dead()
+    asked = {"filter": {}, "rate_per_s": 1}
+    replay = api.post("/v1/dead-letters/replay", json=asked).json
+    RunReplays(dispatcher).run_once()
+
+    stopped = api.post(replay["links"]["stop"])
+
+    assert (200, "stopped", 1, "asked to stop") == (
+        stopped.status_code,
+        stopped.json["state"],
+        stopped.json["replayed"],
+        stopped.json["reason"],
+    )
+    assert 2 == len(ids(api.get("/v1/dead-letters")))
+
+
+@pytest.mark.parametrize("path", ["/v1/dead-letters/x", "/v1/dead-letters/replays/x"])
+def test_what_is_not_there_is_not_found(api, path):
+    """With a code for programs."""
+    answer = api.get(path)
+
+    assert (404, "not_found") == (answer.status_code, answer.json["code"])
+
+
+def test_a_purge_is_for_good(api, dead, keeper, left, conforms):
+    """First the count; then record and message are gone."""
+    job_id = dead()
+
+    dry = api.post("/v1/dead-letters/purge", json={"filter": {}, "dry_run": True})
+    assert {"matched": 1, "done": 0} == dry.json
+    done = api.post("/v1/dead-letters/purge", json={"filter": {}})
+    keeper.run_once()
+
+    assert {"matched": 1, "done": 1} == done.json
+    assert [] == conforms(done.json, "DeadLetterCount")
+    assert 404 == api.get(f"/v1/jobs/{job_id}").status_code
+    assert 0 == left()
+
+
+def test_a_stranger_is_sent_again_corrected(api, cemetery, keeper, store, left, conforms):
+    """It is listed with a preview; the corrected job has its id, and its message leaves the queue."""
+    cemetery.stranger(b'{"task": "echo"')
+    (letter,) = api.get("/v1/dead-letters").json["items"]
+    assert (None, '{"task": "echo"') == (letter["job_id"], letter["preview"]["content"])
+    assert [] == conforms(letter, "DeadLetter")
+    here = letter["links"]["self"]
+
+    replay = api.post("/v1/dead-letters/replay", json={"ids": [letter["id"]]})
+    bad = api.post(f"{here}/resubmit", json={"task": "nobody"})
+    good = api.post(f"{here}/resubmit", json={"task": "echo", "args": [5]})
+
+    assert ["/ids/0"] == pointers(replay)
+    assert ["/task"] == pointers(bad)
+    assert (202, letter["id"], [5]) == (good.status_code, good.json["id"], good.json["args"])
+    assert "pending" == jobs.state(store, letter["id"])
+    assert 404 == api.get(here).status_code
+    poll(lambda: keeper.run_once() is None and left() == 0)
+
+
+def test_a_dead_job_is_not_resubmitted(api, dead):
+    """But replayed."""
+    answer = api.post(f"/v1/dead-letters/{dead()}/resubmit", json={"task": "echo"})
+
+    assert "is_a_job" == answer.json["errors"][0]["code"]
+
+
+def test_a_failed_job_is_retried(api, dead, keeper, left, bodies, queue, conforms):
+    """At once; again is too late."""
+    job_id = dead()
+    bodies(queue)
+
+    answer = api.post(f"/v1/jobs/{job_id}/retry")
+    again = api.post(f"/v1/jobs/{job_id}/retry")
+    keeper.run_once()
+
+    assert (202, "pending", []) == (
+        answer.status_code,
+        answer.json["state"],
+        conforms(answer.json, "Job"),
+    )
+    assert (409, "too_late", "pending") == (
+        again.status_code,
+        again.json["code"],
+        again.json["state"],
+    )
+    assert [2] == [decode(body).options.attempt for _, body in bodies(queue)]
+    assert 0 == left()
+
+
+def test_jobs_retried_by_a_filter_leave_their_dead_letters(api, dead, keeper, left, bodies, queue):
+    """Once the new messages are confirmed, like that of a single one."""
+    ids = {dead(tags=["a"]), dead(tags=["a"])}
+    other = dead()
+    bodies(queue)
+
+    answer = api.post("/v1/jobs/retry", json={"filter": {"tag": "a"}})
+    poll(lambda: _runs(keeper) and left() == 1)
+
+    assert 2 == answer.json["retried"]
+    assert ids == {decode(body).message_id for _, body in bodies(queue)}
+    assert [other] == [each["id"] for each in api.get("/v1/dead-letters").json["items"]]
+
+
+def test_a_cancelled_job_is_retried(api, submit):
+    """It had no dead letter."""
+    job_id = submit(delay_s=3600)
+    api.post(f"/v1/jobs/{job_id}/cancel")
+
+    assert 202 == api.post(f"/v1/jobs/{job_id}/retry").status_code
+
+
+def test_a_job_that_nobody_knows_is_not_retried(api):
+    """404."""
+    assert 404 == api.post("/v1/jobs/nobody/retry").status_code
+
+
+def test_a_retry_without_rabbitmq_is_published_later(
+    store, dead, dispatcher, keeper, left, bodies, queue
+):
+    """It is recorded; `relay` publishes it, and only then the old message goes."""
+    job_id = dead()
+    bodies(queue)
+    away = Dispatcher(store, Publisher("amqp://guest:guest@127.0.0.1:1/"))
+
+    (answer,) = revive(away, [job_id])
+    assert "retried" == answer.verdict
+    keeper.run_once()
+    assert 1 == left()
+    Relay(dispatcher, older_than_s=0).run_once()
+    keeper.run_once()
+
+    assert [2] == [decode(body).options.attempt for _, body in bodies(queue)]
+    assert 0 == left()
+
+
+def test_a_job_that_kills_its_workers_is_listed(
+    api, store, publisher, settings, submit, cemetery, queue
+):
+    """Buried by the scheduler, it is in the index too."""
+    job_id = submit()
+    jobs.claim(store, job_id, queue=queue)
+    store.end_lease("w1", "signal 9")
+    quick = settings.model_copy(update={"max_crashes": 1})
+
+    Reclaim(store, publisher, quick, random.Random(1)).run_once()
+
+    assert [job_id] == ids(api.get("/v1/dead-letters?reason=crash_loop"))
+
+
+def test_limits_remove_the_oldest(api, dead, store, depths, settings, left):
+    """Above the bound of the queue; the gauge tells how near it is."""
+    found = [dead() for _ in range(3)]
+    bounded = settings.model_copy(update={"dead_letter_max": "2"})
+    keeper = KeepDeadLetters(store, depths, bounded)
+    poll(lambda: _runs(keeper))
+
+    keeper._next_walk.clear()
+    keeper.run_once()
+
+    assert 2 == left()
+    assert 2 == len(ids(api.get("/v1/dead-letters")))
+    assert "failed" == jobs.state(store, found[0])

@@ -1,0 +1,490 @@
+"""API keys over HTTP: who gets in, what for, how often, and what strangers try."""
+
+import base64
+import hmac
+import logging
+import re
+import time
+from typing import Any
+
+import pytest
+
+from services.api import keyring, scopes
+from services.api.app import create_app
+from services.api.principal import who
+from taskyard import keys
+from taskyard.errors import StoreUnavailable
+from taskyard.keys import new_key, new_token
+from tests.polling import poll
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+#: Something for each part of a path, which need not be there.
+PARTS = {"job_id": "nobody", "name": "nothing", "letter_id": "nobody", "replay_id": "nobody"}
+
+
+@pytest.fixture
+def app(settings, dispatcher):
+    """An application, to look at its routes."""
+    return create_app(settings, dispatcher)
+
+
+def routes(app):
+    """Return method and template of each route."""
+    return [
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
+
+
+def path(template):
+    return re.sub(r"<(\w+)>", lambda part: PARTS[part[1]], template)
+
+
+def told(calls, function):
+    """Return a function that does the same, and whose calls are listed by their arguments."""
+
+    def call(*args):
+        calls.append(args)
+        return function(*args)
+
+    return call
+
+
+def until_refused(user):
+    """Return the first answer that lists no jobs."""
+
+    def answer():
+        found = user.get("/v1/jobs")
+        return None if found.status_code == 200 else found
+
+    found: Any = poll(answer)
+    return found
+
+
+def test_every_route_says_what_it_needs(app):
+    """It is in the table, or among those that are open; and the table has nothing else."""
+    guarded = {f"{method} {rule}" for method, rule in routes(app) if rule not in scopes.OPEN}
+
+    assert guarded == set(scopes.RULES)
+    assert scopes.OPEN <= {rule for _, rule in routes(app)}
+
+
+def test_a_route_that_says_nothing_is_for_unbound_admins(app, caller):
+    """Who forgets a line in the table has closed the route."""
+
+    @app.get("/v1/forgotten")
+    def forgotten():
+        return {}
+
+    mine = app.test_client()
+    for scope, status in (("jobs:read", 403), ("jobs:operate", 403), ("admin", 200)):
+        sent = {"Authorization": f"Bearer {caller(scope).token}"}
+        assert status == mine.get("/v1/forgotten", headers=sent).status_code
+
+
+def test_every_route_refuses_who_has_no_key(app, api, caller):
+    """As soon as there is one."""
+    caller("admin")
+
+    for method, rule in routes(app):
+        answer = api.open(path(rule), method=method)
+        if rule in scopes.OPEN:
+            assert answer.status_code in (200, 503), rule
+            continue
+        assert (401, "key_required") == (answer.status_code, answer.json["code"]), rule
+        assert 'Bearer realm="taskyard"' == answer.headers["WWW-Authenticate"]
+
+
+def test_every_route_refuses_a_key_that_lacks_one_of_its_scopes(app, caller):
+    """And names the scope; with all of them it lets in."""
+    held = [{"jobs:submit"}, {"jobs:read"}, {"jobs:operate"}, {"jobs:operate", "jobs:submit"}]
+    users = [(has, caller(*sorted(has))) for has in held]
+
+    for method, rule in routes(app):
+        if rule in scopes.OPEN:
+            continue
+        needed = scopes.RULES[f"{method} {rule}"].scopes
+        for has, user in users:
+            lacking = [each for each in needed if each not in has]
+            answer = user.open(path(rule), method=method)
+            answer.close()
+            if not lacking:
+                assert answer.status_code not in (401, 403), (method, rule)
+                continue
+            assert (403, "missing_scope", lacking[0]) == (
+                answer.status_code,
+                answer.json["code"],
+                answer.json["scope"],
+            ), (method, rule)
+            assert lacking[0] in answer.json["detail"]
+            told = answer.headers["WWW-Authenticate"]
+            assert f'error="insufficient_scope", scope="{lacking[0]}"' in told
+
+
+def test_admin_has_all_scopes(app, caller):
+    """Of every route."""
+    admin = caller("admin")
+
+    for method, rule in routes(app):
+        answer = admin.open(path(rule), method=method)
+        answer.close()
+        assert answer.status_code not in (401, 403), (method, rule)
+
+
+def test_head_and_options_are_no_way_in(api, caller):
+    """HEAD is as GET; OPTIONS tells only the methods."""
+    caller("admin")
+
+    assert 401 == api.head("/v1/jobs").status_code
+    assert 403 == caller("jobs:submit").open("/v1/jobs", method="HEAD").status_code
+    answer = api.options("/v1/jobs")
+    assert (200, b"") == (answer.status_code, answer.data)
+
+
+def test_without_any_key_nothing_is_asked_for(api):
+    """From this machine."""
+    assert 200 == api.get("/v1/jobs").status_code
+    assert 403 == api.get("/v1/jobs", headers={"Host": "evil.example"}).status_code
+    assert "not_local" == api.get("/v1/jobs", headers={"X-Forwarded-For": "10.0.0.1"}).json["code"]
+    assert "not_local" == api.post("/v1/jobs", headers={"Origin": "http://x.example"}).json["code"]
+    assert 200 == api.get("/metrics", headers={"Host": "api:5000"}).status_code
+
+
+def test_with_a_key_any_name_and_way_will_do(caller):
+    """Proxies forward it, under the names that they have."""
+    user = caller("jobs:read")
+
+    sent = {"Host": "jobs.example", "X-Forwarded-For": "10.0.0.1", "Origin": "https://x.example"}
+    assert 200 == user.get("/v1/jobs", headers=sent).status_code
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Authorization", "Bearer {}"),
+        ("Authorization", "bearer {}"),
+        ("Authorization", "BEARER   {}  "),
+        ("X-API-Key", "{}"),
+    ],
+)
+def test_a_key_is_sent_in_either_header(api, caller, header):
+    """The scheme in any case, as HTTP has it."""
+    name, text = header
+
+    sent = {name: text.format(caller("jobs:read").token)}
+    assert 200 == api.get("/v1/jobs", headers=sent).status_code
+
+
+def test_a_key_of_ones_own_making_works(api, store):
+    """It has no id in it."""
+    token = "an-operators.own+key/of_more~than=32"
+    store.add_key(new_key(token, name="own", scopes=["jobs:read"]), max_keys=10)
+
+    assert 200 == api.get("/v1/jobs", headers={"X-API-Key": token}).status_code
+
+
+GOOD = "good"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer x"},
+        {"Authorization": "Bearer ty_000000000000_" + "0" * 64},
+        {"Authorization": "Bearer " + "x" * 100_000},
+        {"Authorization": "Bearer {good}x"},
+        {"Authorization": "Bearer {good} {good}"},
+        {"Authorization": "Bearer {good},{good}"},
+        {"Authorization": "Bearer {GOOD}"},
+        {"Authorization": "Bearer\t{good}"},
+        {"Authorization": "Bearer ty_{id}_" + "0" * 64},
+        {"Authorization": "Bearer {digest}"},
+        {"Authorization": "Bearer é€\x00"},
+        {"Authorization": "Bearer ${jndi:ldap://x}' OR 1=1 --"},
+        {"Authorization": "Basic {basic}"},
+        {"Authorization": "Token {good}"},
+        {"Authorization": "{good}"},
+        {"Authorization": "Digest {good}"},
+        {"X-API-Key": ""},
+        {"X-API-Key": "Bearer {good}"},
+        {"X-API-Key": "{good} "},
+        {"Authorization": "Bearer {good}", "X-API-Key": "{other}"},
+        {"Cookie": "Authorization=Bearer {good}; X-API-Key={good}"},
+        {"Proxy-Authorization": "Bearer {good}"},
+        {"X-Original-Authorization": "Bearer {good}"},
+    ],
+    ids=str,
+)
+def test_a_stranger_does_not_get_in(api, caller, store, sent, caplog):
+    """With garbage, much of it, a wrong scheme, an id without its secret, the digest, or two keys."""
+    caplog.set_level(logging.DEBUG)
+    good, other = caller("admin").token, caller("admin").token
+    words = {
+        "{good}": good,
+        "{GOOD}": good.upper(),
+        "{other}": other,
+        "{id}": keys.token_id(good),
+        "{digest}": keys.digest(good),
+        "{basic}": base64.b64encode(f"key:{good}".encode()).decode(),
+    }
+    for word, value in words.items():
+        sent = {name: text.replace(word, value) for name, text in sent.items()}
+
+    answer = api.get("/v1/jobs", headers=sent)
+
+    assert 401 == answer.status_code
+    assert answer.json["code"] in ("key_refused", "key_required")
+    assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="taskyard"')
+    assert "application/problem+json" == answer.content_type
+    assert good not in answer.get_data(as_text=True) + caplog.text
+
+
+def test_a_key_in_a_url_is_no_key(api, caller):
+    """It would be in the logs of everything on the way."""
+    token = caller("admin").token
+
+    for name in ("access_token", "api_key", "key"):
+        assert "key_required" == api.get(f"/v1/jobs?{name}={token}").json["code"]
+
+
+def test_a_wrong_key_is_refused_also_where_none_is_needed(api):
+    """Whoever sends one means to be known by it; other schemes are a proxy's business."""
+    assert 401 == api.get("/v1/jobs", headers={"X-API-Key": new_token()}).status_code
+    assert 200 == api.get("/v1/jobs", headers={"Authorization": "Basic eDp5"}).status_code
+
+
+def test_an_unknown_key_takes_as_long_as_a_wrong_one(api, caller, monkeypatch):
+    """Digests are compared as a whole, in constant time, also where there is no key of this id."""
+    compared: list[Any] = []
+    monkeypatch.setattr(hmac, "compare_digest", told(compared, hmac.compare_digest))
+    token = caller("admin").token
+
+    for wrong in (f"ty_{keys.token_id(token)}_{'0' * 64}", new_token()):
+        assert 401 == api.get("/v1/jobs", headers={"X-API-Key": wrong}).status_code
+    assert [64, 64] == [len(kept) for _, kept in compared]
+
+
+def test_a_flood_of_unknown_keys_does_not_reach_the_store(api, caller, store, monkeypatch):
+    """The copy of the keys is read a few times a second at most."""
+    caller("admin")
+    readings: list[Any] = []
+    monkeypatch.setattr(store, "key_ring", told(readings, store.key_ring))
+
+    started = time.monotonic()
+    for _ in range(200):
+        api.get("/v1/jobs", headers={"X-API-Key": new_token()})
+
+    took_s = time.monotonic() - started
+    assert len(readings) <= 1 + keyring.MAX_MISSES * (1 + took_s)
+
+
+def test_a_revoked_key_is_refused_within_a_second(api, caller, store):
+    """It is said that it was one; and when the last key is gone, nobody gets in without."""
+    user = caller("jobs:read")
+    assert 200 == user.get("/v1/jobs").status_code
+
+    store.revoke_keys([keys.token_id(user.token)])
+
+    started = time.monotonic()
+    answer = until_refused(user)
+    assert time.monotonic() - started < keyring.TTL_S + 2
+    assert (401, "this API key is revoked") == (answer.status_code, answer.json["detail"])
+    assert "key_required" == api.get("/v1/jobs").json["code"]
+
+
+def test_when_all_keys_are_forgotten_none_is_needed(api, caller, store, monkeypatch):
+    """The API is as at first."""
+    monkeypatch.setattr(keyring, "TTL_S", 0.1)
+    key_id = keys.token_id(caller("admin").token)
+    assert 401 == api.get("/v1/jobs").status_code
+
+    store.revoke_keys([key_id])
+    store.forget_keys([key_id])
+
+    poll(lambda: api.get("/v1/jobs").status_code == 200)
+
+
+def test_an_expired_key_is_refused(caller, monkeypatch):
+    """To the moment, also by who has just read that it is good and does not read again."""
+    monkeypatch.setattr(keyring, "TTL_S", 60.0)
+    user = caller("jobs:read", ttl_ms=1000)
+    assert 200 == user.get("/v1/jobs").status_code
+
+    answer = until_refused(user)
+    assert 401 == answer.status_code
+    assert "has expired on 20" in answer.json["detail"]
+
+
+def test_the_first_key_locks_the_api_within_a_second(api, caller):
+    """A process that has just seen that there is none."""
+    assert 200 == api.get("/v1/jobs").status_code
+
+    caller("admin")
+
+    poll(lambda: api.get("/v1/jobs").status_code == 401, keyring.TTL_S + 2)
+
+
+def test_a_new_key_works_at_once(caller):
+    """Though the keys were read just before it was made."""
+    assert 200 == caller("jobs:read").get("/v1/jobs").status_code
+    assert 200 == caller("jobs:read").get("/v1/jobs").status_code
+
+
+def test_checking_a_key_costs_no_call_of_the_store(caller, store, monkeypatch):
+    """Of its own: the keys are read once a second for all requests."""
+    user = caller("jobs:read")
+    user.get("/v1/jobs/nobody")
+    calls: list[Any] = []
+    monkeypatch.setattr(store, "run", told(calls, store.run))
+
+    started = time.monotonic()
+    for _ in range(50):
+        user.get("/v1/jobs/nobody")
+
+    names = [name for name, *_ in calls]
+    assert names.count("key_ring") <= 1 + (time.monotonic() - started) / keyring.TTL_S
+    assert 0 == names.count("use_keys")
+
+
+def test_the_last_use_is_noted_once_a_minute(caller, store, monkeypatch):
+    """Also of a key that was refused for what it may not do."""
+    user = caller("jobs:submit")
+    noted = []
+
+    for _ in range(3):
+        assert 403 == user.get("/v1/jobs").status_code
+        (key,) = store.key_ring().keys
+        noted.append(key.last_used_at_ms)
+
+    assert noted[0] is not None
+    assert 1 == len(set(noted))
+    monkeypatch.setattr(keyring, "NOTED_EVERY_S", 0.0)
+
+    def is_noted_again():
+        user.get("/v1/jobs")
+        return store.key_ring().keys[0].last_used_at_ms > noted[0]
+
+    poll(is_noted_again)
+
+
+def test_a_rate_holds_over_all_processes(settings, dispatcher, api, caller):
+    """Every answer tells how it stands; one too many gets 429 and when to try again."""
+    user = caller("jobs:read", rate="3/h")
+    other = create_app(settings, dispatcher).test_client()
+    sent = {"X-API-Key": user.token}
+
+    answers: list[Any] = [
+        client.get("/v1/jobs", headers=sent) for client in (api, other, api, other)
+    ]
+
+    assert [200, 200, 200, 429] == [answer.status_code for answer in answers]
+    assert {'"key";q=3;w=3600'} == {answer.headers["RateLimit-Policy"] for answer in answers}
+    told: list[Any] = [
+        re.findall(r'"key";r=(\d);t=(\d+)', a.headers["RateLimit"])[0] for a in answers
+    ]
+    assert ["2", "1", "0", "0"] == [left for left, _ in told]
+    assert all(3590 <= int(reset_s) <= 3600 for _, reset_s in told)
+    problem: Any = answers[3].json
+    assert "rate_limited" == problem["code"]
+    assert "3/h" in problem["detail"]
+    assert told[3][1] == answers[3].headers["Retry-After"]
+    assert 200 == caller("jobs:read", rate="3/h").get("/v1/jobs").status_code
+
+
+def test_refused_requests_count_too_and_windows_end(caller):
+    """Whoever may not do something cannot try it without end."""
+    user = caller("jobs:submit", rate="2/2s")
+
+    answers = [user.get("/v1/jobs").status_code for _ in range(3)]
+    assert [403, 403, 429] == answers
+    poll(lambda: user.get("/v1/jobs").status_code == 403)
+
+
+def test_a_key_without_a_rate_is_told_none(caller):
+    """And costs no counting."""
+    answer = caller("jobs:read").get("/v1/jobs")
+
+    assert not {"RateLimit", "RateLimit-Policy"} & set(answer.headers.keys())
+
+
+def test_who_asks_is_known_by_name(app, caller, caplog):
+    """To routes, and in the log; never by the key itself."""
+    caplog.set_level(logging.INFO)
+    app.view_functions["catalogue.workers"] = lambda: {"who": who()}
+    mine = app.test_client()
+    token = caller("admin", name="ci").token
+
+    assert "key:ci" == mine.get("/v1/workers", headers={"X-API-Key": token}).json["who"]
+    assert ["key:ci"] == [line.who for line in caplog.records if line.message == "request"]
+    assert token not in caplog.text
+    assert "anonymous" == who()
+
+
+def test_idempotency_keys_are_each_keys_own(caller, catalogued):
+    """Two callers that chose the same one made two jobs."""
+    sent = {"Idempotency-Key": "1"}
+    one, other = caller("jobs:submit"), caller("jobs:submit")
+    asked = {"task": "echo", "args": [1]}
+
+    first = one.post("/v1/jobs", json=asked, headers=sent).json["id"]
+    assert first == one.post("/v1/jobs", json=asked, headers=sent).json["id"]
+    answer = other.post("/v1/jobs", json={"task": "echo", "args": [2]}, headers=sent)
+    assert 202 == answer.status_code
+    assert first != answer.json["id"]
+
+
+def test_who_may_only_submit_sees_their_own(caller, catalogued):
+    """The same job again is shown; of another one with this id there is only its state."""
+    writer = caller("jobs:submit", "jobs:read")
+    stranger = caller("jobs:submit")
+    asked = {"task": "echo", "args": ["a secret"], "id": "mine", "tags": ["t"]}
+    made = writer.post("/v1/jobs", json=asked).json
+
+    assert made == stranger.post("/v1/jobs", json=asked).json
+    other = stranger.post("/v1/jobs", json={"task": "echo", "args": [], "id": "mine"})
+    assert (200, "pending") == (other.status_code, other.json["state"])
+    assert "a secret" not in other.get_data(as_text=True)
+    assert ([], {}, [], []) == tuple(other.json[n] for n in ("args", "kwargs", "tags", "attempts"))
+    assert (None, None) == (other.json["result"], other.json["error"])
+    shown = writer.post("/v1/jobs", json={"task": "echo", "args": [], "id": "mine"}).json
+    assert ["a secret"] == shown["args"]
+
+
+def test_the_document_says_what_is_needed(app, api, caller, monkeypatch):
+    """Of each operation its scopes; as long as there is no key, that none is needed."""
+    monkeypatch.setattr(keyring, "TTL_S", 0.1)
+    open_document = api.get("/openapi.json").json
+    caller("admin")
+    poll(lambda: api.get("/v1/jobs").status_code == 401)
+    document = api.get("/openapi.json").json
+
+    assert {"key", "keyHeader"} == set(document["components"]["securitySchemes"])
+    for method, rule in routes(app):
+        place = re.sub(r"<(\w+)>", r"{\1}", rule)
+        told = document["paths"][place][method.lower()]
+        before = open_document["paths"][place][method.lower()]["security"]
+        if rule in scopes.OPEN:
+            assert [] == told["security"] == before
+            continue
+        needed = list(scopes.RULES[f"{method} {rule}"].scopes)
+        assert [{"key": needed}, {"keyHeader": needed}] == told["security"]
+        assert [*told["security"], {}] == before
+        assert {"401", "403", "429", "503"} <= set(told["responses"])
+        assert all(f"`{scope}`" in told["description"] for scope in needed)
+
+
+def test_nobody_gets_in_while_the_keys_cannot_be_read(api, store, monkeypatch):
+    """503, with a key and without."""
+
+    def away():
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(store, "key_ring", away)
+
+    assert 503 == api.get("/v1/tasks").status_code
+    assert 503 == api.get("/v1/tasks", headers={"X-API-Key": new_token()}).status_code
+    assert 200 == api.get("/healthz").status_code

@@ -1,0 +1,198 @@
+"""Listing, counting and cancelling many jobs over REST."""
+
+from typing import Any
+
+import pytest
+
+from tests.contract import jobs
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+
+@pytest.fixture
+def listed(api):
+    """A function that lists jobs with a query; gives the ids."""
+
+    def ids(query: str = "") -> list[str]:
+        answer = api.get(f"/v1/jobs?{query}")
+        assert answer.status_code == 200, answer.json
+        return [job["id"] for job in answer.json["items"]]
+
+    return ids
+
+
+@pytest.fixture
+def cancel(api):
+    """A function that cancels by a filter; gives the answer's document."""
+
+    def post(**body):
+        answer = api.post("/v1/jobs/cancel", json=body)
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    return post
+
+
+def test_jobs_are_listed_as_documents_newest_first(api, submit, conforms):
+    """The same document as that of one job."""
+    first, second = submit(), submit(delay_s=60)
+
+    answer = api.get("/v1/jobs")
+
+    assert {second, first} == {job["id"] for job in answer.json["items"]}
+    shown = answer.json["items"]
+    assert sorted(shown, key=lambda job: job["created_at"], reverse=True) == shown
+    assert [] == conforms(answer.json, "JobPage")
+    assert answer.json["cursor"] is None
+    assert "Link" not in answer.headers
+    assert api.get(f"/v1/jobs/{first}").json in shown
+
+
+def test_pages_are_linked(api, submit):
+    """The link has the filters of the first request."""
+    ids = {submit(tags=["a"]) for _ in range(5)}
+    submit()
+    seen, path = [], "/v1/jobs?tag=a&limit=2&state=pending&state=running"
+
+    while path:
+        answer = api.get(path)
+        seen += [job["id"] for job in answer.json["items"]]
+        link = answer.headers.get("Link", "")
+        path = link.partition("<")[2].partition(">")[0]
+        assert bool(path) == (answer.json["cursor"] is not None) == link.endswith('rel="next"')
+
+    assert (5, ids) == (len(seen), set(seen))
+
+
+def test_filters_of_a_query(submit, listed, worker, catalogued):
+    """Each by itself."""
+    done = submit()
+    worker.run(done)
+    broken = submit()
+    error = '{"type":"LookupError","message":"it was empty","traceback":"","reason":"error"}'
+    worker.run(broken, "failed", error=error)
+    tagged = submit(tags=["a"], delay_s=60)
+
+    assert [done] == listed("state=completed")
+    assert {done, broken} == set(listed("state=completed,failed"))
+    assert {done, broken} == set(listed("state=completed&state=failed"))
+    assert [broken] == listed("error=lookup")
+    assert [tagged] == listed("tag=a") == listed("order=run_at")
+    assert {done, broken, tagged} == set(listed("origin=api&task=echo"))
+    assert 3 == len(listed(f"queue={catalogued}"))
+    assert [] == listed("created_before=2020-01-01T00:00:00Z")
+    assert 3 == len(listed("created_after=2020-01-01T00:00:00%2B02:00"))
+
+
+def test_every_bad_parameter_is_named(api, conforms):
+    """A name that is not known too: a filter with a typing error would let all pass."""
+    query = "state=late&limit=201&created_after=noon&colour=red&order=up&task=no%20name"
+
+    answer = api.get(f"/v1/jobs?{query}")
+
+    assert (422, "invalid") == (answer.status_code, answer.json["code"])
+    named = {fault["parameter"] for fault in answer.json["errors"]}
+    assert {"state", "limit", "created_after", "colour", "order", "task"} == named
+    assert [] == conforms(answer.json, "Problem")
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "limit=0", "limit=1.5", "limit=", "state=", "tag="])
+def test_a_bad_value_is_refused(api, query):
+    """And named."""
+    answer = api.get(f"/v1/jobs?{query}")
+
+    assert 422 == answer.status_code
+    assert [query.partition("=")[0]] == [f["parameter"] for f in answer.json["errors"]]
+
+
+def test_jobs_are_counted(api, submit, conforms):
+    """By the same filters; there are no pages."""
+    for _ in range(3):
+        submit(tags=["a"])
+    submit(delay_s=60)
+
+    answer = api.get("/v1/jobs/count?state=pending")
+    assert {"count": 3, "is_complete": True} == answer.json
+    assert [] == conforms(answer.json, "JobCount")
+    assert 4 == api.get("/v1/jobs/count").json["count"]
+    assert {"count": 3, "is_complete": True} == api.get("/v1/jobs/count?tag=a").json
+    assert 422 == api.get("/v1/jobs/count?limit=1").status_code
+
+
+def test_jobs_are_cancelled_by_a_filter(submit, listed, cancel, worker, conforms):
+    """Those that wait at once, those that run by asking; those that ended stay."""
+    done, busy, ready, waiting, other = (
+        submit(tags=["a"]),
+        submit(tags=["a"]),
+        submit(tags=["a"]),
+        submit(tags=["a"], delay_s=60),
+        submit(),
+    )
+    worker.run(done)
+    worker.start(busy)
+
+    dry = cancel(filter={"tag": "a"}, dry_run=True)
+    assert (3, 0, 0) == (dry["matching"], dry["cancelled"], dry["requested"])
+    assert [] == listed("state=cancelled")
+
+    answer = cancel(filter={"tag": "a"})
+    expected = {"cancelled": 2, "requested": 1, "too_late": 0, "is_complete": True}
+    assert expected == {name: answer[name] for name in expected}
+    assert [] == conforms(answer, "Cancellation")
+    assert {ready, waiting} == set(listed("state=cancelled"))
+    assert [other] == listed("state=pending")
+    assert [done] == listed("state=completed")
+
+
+def test_a_cancellation_is_bounded_and_goes_on(submit, listed, cancel):
+    """Until it is complete."""
+    for _ in range(5):
+        submit()
+    steps: list[dict[str, Any]] = []
+    cursor = None
+
+    while not steps or not steps[-1]["is_complete"]:
+        steps.append(cancel(filter={"state": ["pending"]}, limit=2, cursor=cursor))
+        cursor = steps[-1]["cursor"]
+
+    assert [2, 2, 1] == [step["cancelled"] for step in steps]
+    assert [] == listed("state=pending")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/filter"),
+        ({"filter": {}}, "/filter"),
+        ({"filter": {"state": []}}, "/filter"),
+        ({"filter": {"state": ["late"]}}, "/filter/state/0"),
+        ({"filter": {"colour": "red"}}, "/filter/colour"),
+        ({"filter": {"tag": "a"}, "limit": 0}, "/limit"),
+        ({"filter": {"tag": "a"}, "dry_run": "no"}, "/dry_run"),
+        ({"filter": {"tag": "a"}, "cursor": "x"}, "/cursor"),
+    ],
+)
+def test_a_cancellation_without_a_good_filter_is_refused(api, submit, listed, body, pointer):
+    """Nothing is cancelled."""
+    submit()
+
+    answer = api.post("/v1/jobs/cancel", json=body)
+
+    assert 422 == answer.status_code
+    assert [pointer] == [fault["pointer"] for fault in answer.json["errors"]]
+    assert [] == listed("state=cancelled")
+
+
+def test_only_jobs_that_have_ended_leave_nothing_to_cancel(submit, cancel, worker):
+    """A filter by such a state is no error."""
+    worker.run(submit())
+
+    answer = cancel(filter={"state": ["completed"]})
+    assert (0, True) == (answer["cancelled"], answer["is_complete"])
+
+
+def test_a_job_of_an_unusual_id_is_read(api, store, catalogued):
+    """One that is called like a route is there under the other path."""
+    store.create([jobs.new_job("count", queue=catalogued)])
+
+    assert "count" == api.get("/task-status/count").json["id"]

@@ -1,0 +1,140 @@
+"""Retrying many jobs over REST: which are taken, in bounded steps, with nothing lost on the way."""
+
+import pytest
+
+from services.scheduler.chores import Relay
+from taskyard.bulk import retry_found
+from taskyard.dispatcher import Dispatcher
+from taskyard.message import decode
+from taskyard.publisher import Publisher
+from taskyard.store.finding import Filter
+from tests.contract.jobs import HOUR_MS, claim
+from tests.polling import poll
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+ERROR = '{"type":"LookupError","message":"it was empty","traceback":"","reason":"error"}'
+
+
+@pytest.fixture
+def retry(api):
+    """A function that retries by a filter; gives the answer's document."""
+
+    def post(**body):
+        answer = api.post("/v1/jobs/retry", json=body)
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    return post
+
+
+@pytest.fixture
+def ended(submit, worker, store, catalogued):
+    """Ids of one job for each state that a job can be in without running, by the state."""
+    found = {"completed": submit(tags=["a"]), "failed": submit(tags=["a"])}
+    worker.run(found["completed"])
+    worker.run(found["failed"], "failed", error=ERROR)
+    found["cancelled"] = submit(tags=["a"], delay_s=3600)
+    store.cancel([found["cancelled"]], HOUR_MS)
+    found["expired"] = submit(tags=["a"], expires_s=0.001)
+    poll(lambda: claim(store, found["expired"], queue=catalogued, expires_ms=1).kind == "expired")
+    found["pending"] = submit(tags=["a"])
+    return found
+
+
+@pytest.fixture
+def state_of(store):
+    """A function that gives jobs' states."""
+    return lambda *ids: [job.state.value for job in store.get(ids)]
+
+
+def test_what_can_be_retried_is(retry, ended, state_of, conforms, api):
+    """Failed, cancelled and expired jobs; a dry run only counts them."""
+    taken = [ended[state] for state in ("failed", "cancelled", "expired")]
+    before = _revived(api)
+
+    dry = retry(filter={"tag": "a"}, dry_run=True)
+    assert (True, 3, 0) == (dry["dry_run"], dry["matching"], dry["retried"])
+    assert ["failed", "cancelled", "expired"] == state_of(*taken)
+
+    answer = retry(filter={"tag": "a"})
+    expected = {"dry_run": False, "retried": 3, "skipped": 0, "is_complete": True, "cursor": None}
+    assert expected == answer
+    assert [] == conforms(answer, "Retrial")
+    assert ["pending"] * 3 == state_of(*taken)
+    assert ["completed", "pending"] == state_of(ended["completed"], ended["pending"])
+    assert 3 == _revived(api) - before
+
+
+def test_a_filter_holds(retry, ended, state_of):
+    """By state and by error."""
+    assert 1 == retry(filter={"error": "was EMPTY"})["retried"]
+    assert 1 == retry(filter={"state": ["expired", "running"]})["retried"]
+    assert 0 == retry(filter={"state": ["completed"]})["retried"]
+    assert ["pending", "cancelled", "pending"] == state_of(
+        ended["failed"], ended["cancelled"], ended["expired"]
+    )
+
+
+def test_a_retry_is_bounded_and_goes_on(retry, submit, store):
+    """Until it is complete."""
+    ids = [submit(delay_s=3600) for _ in range(5)]
+    store.cancel(ids, HOUR_MS)
+    counts: list[int] = []
+    cursor = None
+
+    while not counts or cursor is not None:
+        answer = retry(filter={"state": ["cancelled"]}, limit=2, cursor=cursor)
+        counts.append(answer["retried"])
+        cursor = answer["cursor"]
+        assert answer["is_complete"] == (cursor is None)
+
+    assert [2, 2, 1] == counts
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/filter"),
+        ({"filter": {}}, "/filter"),
+        ({"filter": {"colour": "red"}}, "/filter/colour"),
+        ({"filter": {"tag": "a"}, "limit": 10_001}, "/limit"),
+        ({"filter": {"tag": "a"}, "cursor": "x"}, "/cursor"),
+    ],
+)
+def test_a_bad_request_is_refused(api, ended, state_of, body, pointer):
+    """Nothing is retried."""
+    answer = api.post("/v1/jobs/retry", json=body)
+
+    assert 422 == answer.status_code
+    assert [pointer] == [fault["pointer"] for fault in answer.json["errors"]]
+    assert ["failed"] == state_of(ended["failed"])
+
+
+def test_a_retry_without_rabbitmq_is_published_once(store, ended, dispatcher, queue, channel):
+    """As after a process that died between its two steps: `relay` publishes what it recorded."""
+    channel.queue_purge(queue)
+    away = Dispatcher(store, Publisher("amqp://guest:guest@127.0.0.1:1/"))
+
+    done = retry_found(away, Filter(tag="a"), cursor=None, limit=100)
+    assert (3, 0, None) == (done.retried, done.skipped, done.cursor)
+    again = retry_found(away, Filter(tag="a"), cursor=None, limit=100)
+    assert 0 == again.retried
+    relay = Relay(dispatcher, older_than_s=0)
+    for _ in range(3):
+        relay.run_once()
+
+    ids = [decode(body).message_id for body in _bodies(channel, queue)]
+    retried = {ended[state] for state in ("failed", "cancelled", "expired")}
+    assert sorted(retried) == sorted(each for each in ids if each in retried)
+
+
+def _bodies(channel, queue):
+    while (message := channel.basic_get(queue, auto_ack=True))[0] is not None:
+        yield message[2]
+
+
+def _revived(api):
+    lines = api.get("/metrics").get_data(as_text=True).splitlines()
+    told = [line for line in lines if line.startswith("taskyard_jobs_revived_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in told)

@@ -1,0 +1,214 @@
+"""Schedules over REST."""
+
+from datetime import datetime
+
+import pytest
+
+from taskyard.catalogue import Catalogue
+from taskyard.schedule import parse
+from taskyard.schedules import Schedules
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+ASKED = {"name": "nightly", "task": "add", "args": [1, 2], "cron": "30 3 * * *"}
+PATH = "/v1/schedules/nightly"
+
+
+@pytest.fixture
+def nightly(api):
+    """The answer to adding a schedule."""
+    answer = api.post("/v1/schedules", json=ASKED)
+    assert answer.status_code == 201, answer.json
+    return answer
+
+
+def test_a_schedule_is_added_and_shown(api, nightly, conforms):
+    """With every field, its next fire time, its place and its version."""
+    shown = api.get(PATH)
+
+    assert (200, nightly.json, '"1"') == (shown.status_code, shown.json, shown.headers["ETag"])
+    assert (PATH, '"1"') == (nightly.headers["Location"], nightly.headers["ETag"])
+    assert [] == conforms(shown.json, "Schedule")
+    assert ("once", "allow", "UTC", False) == tuple(
+        shown.json[name] for name in ("missed", "overlap", "timezone", "is_declared")
+    )
+    assert shown.json["next_fire_at"].endswith("T03:30:00.000Z")
+    assert [nightly.json] == api.get("/v1/schedules").json["items"]
+    assert [] == conforms(api.get("/v1/schedules").json, "ScheduleList")
+
+
+def test_every_fault_is_named(api, conforms):
+    """Of the schedule and of its jobs at once."""
+    answer = api.post(
+        "/v1/schedules",
+        json={"name": "a b", "task": "add", "args": ["x"], "cron": "* * * * * *", "queue": "?"},
+    )
+
+    assert (422, "invalid") == (answer.status_code, answer.json["code"])
+    assert [] == conforms(answer.json, "Problem")
+    assert {"/name", "/args/0", "/cron", "/queue"} == {
+        fault["pointer"] for fault in answer.json["errors"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"task": "unheard_of"}, "/task"),
+        ({"kwargs": {"c": 1}}, "/kwargs/c"),
+        ({"every_s": 5}, "/every_s"),
+        ({"cron": "0 0 30 2 *"}, "/cron"),
+        ({"timezone": "Mars/Olympus"}, "/timezone"),
+        ({"id": "x"}, "/id"),
+        ({"queue": "x.dead"}, "/queue"),
+    ],
+)
+def test_what_cannot_fire_is_refused(api, fields, pointer):
+    """Like a job that cannot run."""
+    answer = api.post("/v1/schedules", json={**ASKED, **fields})
+
+    assert 422 == answer.status_code
+    assert [pointer] == [fault["pointer"] for fault in answer.json["errors"]]
+
+
+def test_a_name_is_taken_once(api, nightly):
+    """The second is told so."""
+    answer = api.post("/v1/schedules", json={**ASKED, "args": [3]})
+
+    assert (409, "exists") == (answer.status_code, answer.json["code"])
+    assert [1, 2] == api.get(PATH).json["args"]
+
+
+def test_put_replaces_or_adds(api, nightly):
+    """As a whole: what is not given gets its default."""
+    body = {"task": "add", "args": [5], "every_s": 60}
+
+    replaced = api.put(PATH, json=body)
+    added = api.put("/v1/schedules/other", json=body)
+    wrong = api.put("/v1/schedules/other", json={**body, "name": "another"})
+
+    assert (200, '"2"') == (replaced.status_code, replaced.headers["ETag"])
+    assert ([5], None, 60) == tuple(replaced.json[name] for name in ("args", "cron", "every_s"))
+    assert (201, '"1"', "other") == (added.status_code, added.headers["ETag"], added.json["name"])
+    assert (422, "/name") == (wrong.status_code, wrong.json["errors"][0]["pointer"])
+
+
+def test_what_get_gives_can_be_changed_and_sent_back(api, nightly):
+    """Fields that are only shown are ignored; it fires at the same times, so it goes on as it was."""
+    sent = {**nightly.json, "description": "new", "next_fire_at": None}
+
+    answer = api.put(PATH, json=sent, headers={"If-Match": nightly.headers["ETag"]})
+
+    assert (200, "new", 2) == (
+        answer.status_code,
+        answer.json["description"],
+        answer.json["version"],
+    )
+    assert nightly.json["next_fire_at"] == answer.json["next_fire_at"]
+
+
+def test_if_match_guards_changes(api, nightly):
+    """Who knows an old version, or one of nothing, changes nothing."""
+    body = {**ASKED, "args": [9]}
+
+    def put(tag: str, path: str = PATH) -> int:
+        data = {**body, "name": path.rpartition("/")[2]}
+        return int(api.put(path, json=data, headers={"If-Match": tag}).status_code)
+
+    assert [412, 200, 412, 412] == [put('"7"'), put('"1"'), put('"1"'), put('W/"2"')]
+    assert [412, 412, 200] == [
+        put('"1"', "/v1/schedules/no"),
+        put("*", "/v1/schedules/no"),
+        put("*"),
+    ]
+    answer = api.delete(PATH, headers={"If-Match": '"1"'})
+    assert (412, "version_mismatch") == (answer.status_code, answer.json["code"])
+    assert 204 == api.delete(PATH, headers={"If-Match": '"3"'}).status_code
+
+
+def test_a_removed_schedule_is_gone(api, nightly):
+    """Every route says so."""
+    assert 204 == api.delete(PATH).status_code
+
+    answers = [
+        api.get(PATH),
+        api.delete(PATH),
+        api.post(f"{PATH}/pause"),
+        api.post(f"{PATH}/resume"),
+        api.post(f"{PATH}/trigger"),
+        api.get(f"{PATH}/preview"),
+        api.get(f"{PATH}/history"),
+    ]
+
+    assert [(404, "not_found")] * 7 == [(each.status_code, each.json["code"]) for each in answers]
+
+
+def test_pause_and_resume(api, nightly):
+    """Asked twice, they do nothing more."""
+    paused = [api.post(f"{PATH}/pause") for _ in range(2)]
+    resumed = api.post(f"{PATH}/resume")
+
+    assert [(True, None, 2)] * 2 == [
+        (each.json["is_paused"], each.json["next_fire_at"], each.json["version"]) for each in paused
+    ]
+    assert (False, 3) == (resumed.json["is_paused"], resumed.json["version"])
+    assert resumed.json["next_fire_at"] == nightly.json["next_fire_at"]
+
+
+def test_trigger_runs_it_now(api, nightly, conforms):
+    """Also while it is paused; fire times and version stay, the history has it."""
+    api.post(f"{PATH}/pause")
+    before = api.get(PATH).json
+
+    answer = api.post(f"{PATH}/trigger")
+
+    assert (202, "schedule", [1, 2], "add") == (
+        answer.status_code,
+        *(answer.json[name] for name in ("origin", "args", "task")),
+    )
+    assert answer.headers["Location"] == answer.json["links"]["self"]
+    assert before == api.get(PATH).json
+    history = api.get(f"{PATH}/history").json
+    assert [("triggered", answer.json["id"])] == [
+        (event["outcome"], event["job_id"]) for event in history["items"]
+    ]
+    assert [] == conforms(history, "FireEventList")
+    assert [] == conforms(answer.json, "Job")
+
+
+def test_preview(api, nightly, conforms):
+    """Of one that is there, and of one that is not yet."""
+    body = {**ASKED, "name": "x", "cron": "0 12 * * *", "timezone": "Asia/Kolkata"}
+
+    there = api.get(f"{PATH}/preview?count=3").json
+    other = api.post("/v1/schedules/preview?count=2", json=body).json
+
+    times = [datetime.fromisoformat(each) for each in there["items"]]
+    assert 3 == len(times)
+    assert {"03:30"} == {f"{each:%H:%M}" for each in times}
+    assert [] == conforms(there, "FireTimes")
+    assert ["T06:30:00.000Z"] * 2 == [each[10:] for each in other["items"]]
+    assert 10 == len(api.get(f"{PATH}/preview").json["items"])
+    assert 404 == api.get("/v1/schedules/x").status_code
+
+
+@pytest.mark.parametrize("count", ["0", "101", "x", "-1", "1.5", "9" * 30, ""])
+@pytest.mark.parametrize("path", ["preview", "history"])
+def test_a_wrong_count_is_refused(api, nightly, count, path):
+    """It is a whole number from 1 to 100."""
+    answer = api.get(f"{PATH}/{path}?count={count}")
+
+    assert (422, "count") == (answer.status_code, answer.json["errors"][0]["parameter"])
+
+
+def test_declared_ones_are_changed_in_their_file_only(api, store, catalogued):
+    """But they can be paused, resumed and triggered."""
+    Schedules(store, Catalogue(store)).synchronise([parse(ASKED)])
+
+    refused = [api.put(PATH, json=ASKED), api.delete(PATH)]
+
+    assert [(409, "declared")] * 2 == [(each.status_code, each.json["code"]) for each in refused]
+    assert api.get(PATH).json["is_declared"]
+    assert [200, 200, 202] == [
+        api.post(f"{PATH}/{what}").status_code for what in ("pause", "resume", "trigger")
+    ]

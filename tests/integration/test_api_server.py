@@ -1,0 +1,228 @@
+"""The API as a process under gunicorn: how it starts, what it logs, how it stops."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+
+from tests.polling import poll
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Server:
+    """A running API.
+
+    Args:
+        folder: Where its log goes.
+        environment: Settings, by the names of their variables.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, Any]) -> None:
+        self._log = folder / "api.log"
+        port = int(environment["API_PORT"])
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        with self._log.open("wb") as log:
+            self.process = start(environment, log)
+
+    def answers(self) -> bool:
+        """Whether it has started; fails if it has ended."""
+        assert self.process.poll() is None, self._log.read_text()
+        try:
+            return self.http.get("/healthz").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what it has logged."""
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+    def stop(self) -> int:
+        """Send SIGTERM; return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+def start(environment: dict[str, Any], stderr: Any) -> subprocess.Popen[bytes]:
+    """Start `python -m services.api`."""
+    variables = os.environ | {name: str(value) for name, value in environment.items()}
+    variables["PYTHONPATH"] = f"{ROOT / 'shared'}:{ROOT}"
+    return subprocess.Popen([sys.executable, "-m", "services.api"], env=variables, stderr=stderr)
+
+
+@contextmanager
+def running(folder: Path, environment: dict[str, Any]) -> Iterator[Server]:
+    """Run a server until the block ends."""
+    server = Server(folder, environment)
+    try:
+        poll(server.answers, 20)
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+        server.http.close()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def environment(settings, free_port) -> dict[str, Any]:
+    """The variables of a server on the tests' RabbitMQ and Redis."""
+    return {
+        "BROKER_URL": settings.broker_url,
+        "RESULT_BACKEND": settings.result_backend,
+        "KEY_PREFIX": settings.key_prefix,
+        "API_PORT": free_port,
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "info",
+    }
+
+
+def test_it_serves_and_tells_each_request_once(tmp_path, environment, catalogued):
+    """A job can be submitted; the log has one line for it, and none for probes or arguments."""
+    with running(tmp_path, environment) as server:
+        poll(lambda: server.http.get("/readyz").status_code == 200)
+        submitted = server.http.post(
+            "/v1/jobs",
+            json={"task": "echo", "args": ["a secret"]},
+            headers={"X-Request-Id": "my-request"},
+        )
+        shown = server.http.get(submitted.headers["Location"])
+        measured = server.http.get("/metrics").text
+        assert server.stop() == 0
+        lines = server.lines()
+
+    assert (submitted.status_code, shown.status_code) == (202, 200)
+    # A probe that fails is logged: it may not be ready at once.
+    requests = [line for line in lines if line["event"] == "request" and line["status"] != 503]
+    assert [(line["route"], line["status"]) for line in requests] == [
+        ("/v1/jobs", 202),
+        ("/v1/jobs/<job_id>", 200),
+    ]
+    assert requests[0]["request_id"] == "my-request" == submitted.headers["X-Request-Id"]
+    assert requests[1]["request_id"] == shown.headers["X-Request-Id"]
+    assert {line["service"] for line in lines} == {"api"}
+    assert "a secret" not in json.dumps(lines)
+    counted = 'taskyard_http_requests_total{method="POST",route="/v1/jobs",status="202"} 1.0'
+    assert counted in measured
+
+
+def test_a_large_body_of_unstated_length_is_refused(tmp_path, environment):
+    """A body that comes in chunks is cut off at the limit, and told as too large."""
+    with running(tmp_path, environment | {"PAYLOAD_MAX_BYTES": 1024}) as server:
+        answer = server.http.post(
+            "/v1/jobs",
+            content=iter([b"{", b" " * 2000, b"}"]),
+            headers={"Content-Type": "application/json"},
+        )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_it_stops_within_two_seconds_when_idle(tmp_path, environment):
+    """SIGTERM ends it in good order."""
+    with running(tmp_path, environment) as server:
+        server.http.close()
+
+        started = time.monotonic()
+        status = server.stop()
+
+    assert status == 0
+    assert time.monotonic() - started < 3
+
+
+def test_it_stops_early_though_a_request_waits(tmp_path, environment, submit, redis_client):
+    """A waiting request is answered with the job as it is, and does not hold up the stop."""
+    job_id = submit(delay_s=3600)
+    answers = []
+    with running(tmp_path, environment) as server:
+        url = f"/v1/jobs/{job_id}?wait_s=50"
+        waiting = threading.Thread(target=lambda: answers.append(server.http.get(url)))
+        waiting.start()
+        channel = f"{environment['KEY_PREFIX']}done:{job_id}"
+        poll(lambda: redis_client.pubsub_numsub(channel)[0][1])
+
+        started = time.monotonic()
+        status = server.stop()
+        took_s = time.monotonic() - started
+        waiting.join(20)
+
+    assert (status, answers[0].status_code, answers[0].json()["state"]) == (0, 200, "scheduled")
+    assert took_s < 6
+
+
+@pytest.fixture
+def redis_client(result_backend) -> Iterator[Any]:
+    """A client of the tests' Redis."""
+    with redis.Redis.from_url(result_backend, decode_responses=True) as client:
+        yield client
+
+
+def test_it_starts_without_store_and_broker(tmp_path, environment):
+    """Servers may come later: it starts, and `/readyz` says within two seconds what is missing."""
+    away = {
+        "BROKER_URL": "amqp://127.0.0.1:1/",
+        "RESULT_BACKEND": "redis://127.0.0.1:1/0",
+    }
+
+    with running(tmp_path, environment | away) as server:
+        started = time.monotonic()
+        answer = server.http.get("/readyz")
+        took_s = time.monotonic() - started
+
+    assert answer.status_code == 503
+    assert len(answer.json()["problems"]) == 2
+    assert took_s < 2.5
+
+
+def ended(environment: dict[str, Any]) -> tuple[int, str]:
+    """Run a server that ends by itself; return its exit status and what it said."""
+    process = start(environment, subprocess.PIPE)
+    _, said = process.communicate(timeout=20)
+    return process.returncode, said.decode()
+
+
+def test_wrong_settings_end_it_with_every_fault_named(environment):
+    """Exit status 2 and a message for people, no traceback."""
+    status, said = ended(environment | {"API_PORT": "many", "MAX_RETRIES": "-1"})
+
+    assert status == 2
+    assert "API_PORT='many'" in said
+    assert "MAX_RETRIES='-1'" in said
+    assert "Traceback" not in said
+
+
+def test_a_store_that_throws_jobs_away_ends_it(environment, redis_client):
+    """A Redis that evicts keys is refused at the start."""
+    before = redis_client.config_get("maxmemory*")
+    redis_client.config_set("maxmemory", "1gb")
+    redis_client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        status, said = ended(environment)
+    finally:
+        for name in ("maxmemory", "maxmemory-policy"):
+            redis_client.config_set(name, before[name])
+
+    assert status == 2
+    assert "noeviction" in said
+    assert "Traceback" not in said

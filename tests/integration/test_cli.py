@@ -1,0 +1,251 @@
+"""The `taskyard` command, against a real worker."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from taskyard.catalogue import Catalogue
+from taskyard.cli import main
+from taskyard.schedule import parse
+from taskyard.schedules import Schedules
+from tests import worker_tasks as tasks
+from tests.polling import poll
+
+
+@pytest.fixture(scope="module")
+def yard(make_yard):
+    yard = make_yard()
+    with yard.running(yard.worker()):
+        poll(lambda: yard.store.tasks())
+        yield yard
+
+
+@pytest.fixture
+def run(yard):
+    """A function that runs the command with arguments; gives its exit code, output and error output."""
+
+    return lambda *args: command(yard.env, *args)
+
+
+def command(env, *args):
+    """Run the command as a shell would."""
+    program = "from taskyard.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *args],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_job_is_submitted_and_awaited(run):
+    """Arguments are JSON, or else texts."""
+    code, out, _ = run("submit", tasks.add.name, "1", "-k", "b=2", "--wait", "10", "--tag", "x")
+
+    job = json.loads(out)
+    assert (0, "completed", 3, "cli") == (code, job["state"], job["result"], job["origin"])
+    assert ["x"] == job["tags"]
+    assert "text" == json.loads(run("submit", tasks.echo.name, "text", "--wait", "10")[1])["result"]
+
+
+def test_the_exit_code_tells_how_a_job_ended(run, yard):
+    """0 completed, 1 not, 124 not yet, 3 unknown."""
+    code, out, _ = run("submit", tasks.hopeless.name, "--wait", "10")
+    assert (1, "failed") == (code, json.loads(out)["state"])
+    yard.dead_letter(tasks.QUEUE)
+
+    code, out, _ = run("submit", tasks.echo.name, "--delay", "3600")
+    job_id = out.strip()
+    assert 0 == code
+    assert 124 == run("status", job_id, "--wait", "0.1")[0]
+    assert (0, "scheduled") == (0, json.loads(run("status", job_id)[1])["state"])
+    assert (0, f"{job_id} cancelled cancelled\n") == run("cancel", job_id)[:2]
+    assert 1 == run("cancel", job_id)[0]
+    assert 3 == run("status", "nobody")[0]
+
+
+def test_what_is_wrong_is_named(run):
+    """All of it at once."""
+    code, _, err = run("submit", "test.ad", "1", "--priority", "11")
+
+    assert 2 == code
+    assert "/priority" in err
+    assert "did you mean 'test.add'" in err
+
+
+def test_tasks_queues_and_workers_are_listed(run, yard):
+    """A line each."""
+    assert "test.add(a, b)" in run("tasks")[1]
+    assert tasks.QUEUE in run("queues")[1]
+    assert "alive" in run("workers")[1]
+
+
+def test_jobs_are_listed_and_run_now(run, yard):
+    """A line each, chosen by what they are; one that waits need not."""
+    job_id = run("submit", tasks.echo.name, "1", "--delay", "3600", "--tag", "listed")[1].strip()
+
+    code, out, _ = run("jobs", "--tag", "listed", "--state", "scheduled")
+    assert (0, 1) == (code, len(out.splitlines()))
+    assert out.startswith(f"{job_id}  scheduled  {tasks.echo.name}  queue=")
+    assert out == run("jobs", "--due", "--limit", "1", "--tag", "listed")[1]
+    assert "" == run("jobs", "--tag", "listed", "--task", "other")[1]
+
+    assert (0, f"{job_id} due scheduled\n") == run("run-now", job_id)[:2]
+    assert [job_id] == [ready.id for ready in yard.store.take_due(10)[0]]
+    assert (1, f"{job_id} too_late pending\n") == run("run-now", job_id)[:2]
+    assert 1 == run("run-now", "nobody")[0]
+
+
+def test_schedules_are_looked_after(run, yard):
+    """Listed, shown, paused, resumed and triggered; one that is not there is told."""
+    asked = {"name": "cli", "task": tasks.add.name, "args": [1], "every_s": 3600}
+    Schedules(yard.store, Catalogue(yard.store)).create(parse(asked))
+
+    assert "cli  test.add  every 3600 s  next 20" in run("schedules", "list")[1]
+    assert "cli  paused" in run("schedules", "pause", "cli")[1]
+    assert "cli  next 20" in run("schedules", "resume", "cli")[1]
+    job_id = run("schedules", "trigger", "cli")[1].strip()
+    assert "completed" == yard.ended(job_id).state
+    shown = json.loads(run("schedules", "show", "cli")[1])
+    assert (3600, job_id) == (shown["every_s"], shown["history"][0]["job_id"])
+    code, _, err = run("schedules", "show", "nobody")
+    assert 3 == code
+    assert "no schedule 'nobody'" in err
+
+
+def test_servers_that_are_away_are_told(yard):
+    """With an exit code of its own."""
+    code, _, err = command({**yard.env, "RESULT_BACKEND": "redis://127.0.0.1:1/0"}, "tasks")
+
+    assert 4 == code
+    assert "the store does not answer" in err
+
+
+def test_a_task_is_paused_resumed_and_limited(run, yard):
+    """Only what is there can be; a second time says so."""
+    name = tasks.add.name
+    assert (0, "paused\n", "") == run("pause", "task", name, "--reason", "why")
+    assert (0, "was paused\n", "") == run("pause", "task", name)
+    assert "why" == yard.store.pauses("task")[name]["reason"]
+    assert "resumed\n" == run("resume", "task", name)[1]
+    assert "was not paused\n" == run("resume", "task", name)[1]
+    assert 3 == run("pause", "queue", "nothing")[0]
+
+    shown = {"concurrency": 3, "rate": "5/m"}
+    assert shown == json.loads(run("limit", name, "--concurrency", "3", "--rate", "5/m")[1])
+    assert shown == json.loads(run("limit", name)[1])
+    assert {"concurrency": None, "rate": None} == json.loads(run("limit", name, "--reset")[1])
+    assert 2 == run("limit", name, "--rate", "often")[0]
+
+
+def test_what_the_command_did_is_in_the_audit_log(yard):
+    """By whom and on what; what changed nothing is not."""
+
+    def run(*args: str) -> tuple[int, str]:
+        """Run the command here: a process for each of so many would take long."""
+        done = CliRunner().invoke(main, args, env=yard.env)
+        return done.exit_code, done.stdout
+
+    _, out = run("submit", tasks.echo.name, "secret-7", "--delay", "3600")
+    job_id = out.strip()
+    run("run-now", job_id)
+    run("cancel", job_id)
+    run("cancel", job_id)
+    run("pause", "task", tasks.add.name, "--reason", "why")
+    run("pause", "task", tasks.add.name)
+    run("resume", "task", tasks.add.name)
+    run("limit", tasks.add.name, "--concurrency", "2")
+    run("limit", tasks.add.name)
+    run("limit", tasks.add.name, "--reset")
+
+    code, out = run("log", "--json", "--limit", "100")
+
+    told = [json.loads(line) for line in out.splitlines()][::-1]
+    found = [(e["action"], e["target"]) for e in told if e["target"] in (job_id, tasks.add.name)]
+    assert 0 == code
+    found = found[found.index(("job.run_now", job_id)) + 1 :]
+    # A worker may have been faster than the first cancellation.
+    found = [entry for entry in found if entry != ("job.cancel", job_id)]
+    assert [
+        (f"task.{action}", tasks.add.name) for action in ("pause", "resume", "limit", "unlimit")
+    ] == found
+    assert {"cli"} == {entry["origin"] for entry in told}
+    assert all(entry["who"].startswith("cli:") and "@" in entry["who"] for entry in told)
+    assert "secret-7" not in out
+    _, line = run("log", "--action", "task.pause", "--target", tasks.add.name)
+    assert "task.pause" in line
+    assert '"reason": "why"' in line
+    assert "" == run("log", "--who", "nobody")[1]
+
+
+def test_keys_are_in_the_audit_log_without_themselves(yard):
+    """Made, revoked and forgotten; what was not done is not."""
+    token = ""
+    for args in (
+        ["create", "audited", "--scope", "jobs:read", "--task", tasks.add.name],
+        ["create", "audited", "--scope", "jobs:read"],
+        ["forget", "audited"],
+        ["revoke", "audited"],
+        ["revoke", "audited"],
+        ["forget", "audited"],
+    ):
+        done = CliRunner().invoke(main, ["keys", *args], env=yard.env)
+        token = token or done.stdout.strip()
+
+    out = CliRunner().invoke(main, ["log", "--json", "--action", "key"], env=yard.env).stdout
+
+    told = [json.loads(line) for line in out.splitlines()][::-1]
+    assert [(f"key.{action}", "audited") for action in ("create", "revoke", "forget")] == [
+        (entry["action"], entry["target"]) for entry in told
+    ]
+    assert (["jobs:read"], [tasks.add.name]) == (
+        told[0]["after"]["scopes"],
+        told[1]["before"]["tasks"],
+    )
+    assert len(token) > 20
+    assert token not in out
+
+
+def test_ended_jobs_are_retried(run, yard):
+    """By id or by a filter; ids that cannot be retried make the exit code 1."""
+    job_id = run("submit", tasks.add.name, "1", "--delay", "3600", "--tag", "retried")[1].strip()
+    assert 0 == run("cancel", job_id)[0]
+
+    assert "1 to retry\n" == run("retry", "--tag", "retried", "--dry-run")[1]
+    assert (0, f"{job_id} retried\n", "") == run("retry", job_id)
+    assert "completed" == yard.ended(job_id).state
+    assert (1, f"{job_id} too_late completed\n", "") == run("retry", job_id)
+    assert "0 retried\n" == run("retry", "--tag", "retried")[1]
+    assert 2 == run("retry")[0]
+    assert 2 == run("retry", job_id, "--tag", "retried")[0]
+
+
+def test_a_job_is_explained(run, yard):
+    """For people, a line a finding and a line a stretch of its life; for programs, as JSON."""
+    job = yard.submit(tasks.echo, 1)
+    job.get(10)
+
+    code, out, _ = run("explain", job.id)
+    assert 0 == code
+    assert f"{job.id}  completed  {tasks.echo.name}  queue={yard.queue}" == out.splitlines()[0]
+    assert "- It completed: attempt 1 ran for" in out
+    assert "running (attempt 1)" in out
+    document = json.loads(run("explain", "--json", job.id)[1])
+    assert ["completed"] == [each["code"] for each in document["findings"]]
+    assert 3 == run("explain", "no-such-job")[0]
+
+
+def test_a_pause_says_that_it_was_made_here(run, yard):
+    """Who, when and why."""
+    run("pause", "queue", yard.queue, "--reason", "to see")
+    try:
+        pause = yard.store.pauses("queue")[yard.queue]
+        assert ("cli", "to see") == (pause["by"].partition(":")[0], pause["reason"])
+    finally:
+        run("resume", "queue", yard.queue)

@@ -1,0 +1,324 @@
+"""The development stack with real servers, and the runner with stand-ins for the services."""
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from taskyard.devstack import Process, Servers
+from taskyard.devstack.leftovers import find_leftovers
+from taskyard.devstack.ports import choose_port
+from taskyard.devstack.waiting import wait_for
+
+STAND_IN = """
+import http.server, os, signal, subprocess, sys, threading
+
+NAME = sys.argv[0].split("/")[-2]
+if os.environ.get("BROKEN") == NAME:
+    sys.exit("cannot go on")
+
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def stop(*_):
+    if os.environ.get("STUBBORN") == NAME:
+        print("not yet")
+    else:
+        threading.Thread(target=server.shutdown).start()
+
+
+port = os.environ["API_PORT" if NAME == "api" else "METRICS_PORT"]
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Ready)
+signal.signal(signal.SIGTERM, stop)
+subprocess.Popen(["sleep", "600"])
+print("pid", os.getpid(), flush=True)
+server.serve_forever()
+print("stopped")
+"""
+
+# Addresses that the stand-ins never connect to; with them the runner starts no servers.
+GIVEN = {"BROKER_URL": "amqp://127.0.0.1:1/", "RESULT_BACKEND": "redis://127.0.0.1:1/0"}
+
+
+class Runner(Process):
+    """`make run` in a checkout of stand-ins, ready once it says so."""
+
+    def __init__(self, checkout, **env):
+        self.checkout = checkout
+        self.lines: list[str] = []
+        super().__init__(
+            "runner",
+            [sys.executable, "-m", "taskyard.devstack"],
+            stack=checkout / "outer",
+            env={"API_PORT": str(choose_port()), **GIVEN, **env},
+            cwd=checkout,
+            on_line=self.lines.append,
+            grace_s=30,
+        )
+
+    def is_ready(self):
+        return any("taskyard is ready" in line for line in self.lines)
+
+    def fail(self):
+        """Run until it gives up; return what it printed."""
+        self.start()
+        assert wait_for(lambda: not self.is_running, timeout_s=30)
+        assert self.obituary().startswith("runner exited with 1")
+        return "\n".join(self.lines)
+
+    def end(self, number=signal.SIGTERM):
+        """Ask it to stop and return its exit code in words."""
+        self.send(number)
+        assert wait_for(lambda: not self.is_running, timeout_s=60)
+        return self.obituary().splitlines()[0]
+
+    def pid_of(self, service):
+        """Return the process id that a stand-in has printed."""
+        line = next(line for line in self.lines if line.startswith(service) and "pid" in line)
+        return int(line.split()[-1])
+
+    def left_behind(self):
+        return find_leftovers(self.checkout / ".run")
+
+
+class StartingRunner(Runner):
+    """A runner that counts as ready once it has begun."""
+
+    def is_ready(self):
+        return bool(self.lines)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for name in ("api", "worker", "scheduler"):
+        folder = tmp_path / "services" / name
+        folder.mkdir(parents=True)
+        (folder / "__main__.py").write_text(STAND_IN)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    servers = Servers(tmp_path_factory.mktemp("stack"))
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.kill()
+
+
+def redis_says(servers, command):
+    """Return the first line that Redis answers."""
+    with socket.create_connection(("127.0.0.1", servers.redis.port), timeout=5) as connection:
+        connection.sendall(f"{command}\r\n".encode())
+        return connection.makefile().readline().strip()
+
+
+def management(servers, method, path, body=None):
+    """Return the status that RabbitMQ's management API answers with."""
+    connection = http.client.HTTPConnection("127.0.0.1", servers.rabbit.management_port, timeout=5)
+    password = base64.b64encode(b"guest:guest").decode()
+    connection.request(method, path, body=body, headers={"Authorization": f"Basic {password}"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+# --- Servers --------------------------------------------------------------------------------------
+
+
+def test_servers_keep_their_data_and_leave_no_process(tmp_path):
+    """A stop and a new start on other ports find the same queue and the same key."""
+    durable = json.dumps({"durable": True})
+    with Servers(tmp_path) as first:
+        assert management(first, "PUT", "/api/queues/%2F/kept", durable) == 201
+        assert redis_says(first, "SET kept yes") == "+OK"
+    assert find_leftovers(tmp_path) == []
+
+    second = Servers(tmp_path)
+    try:
+        second.start()
+        assert second.env != first.env
+        assert management(second, "GET", "/api/queues/%2F/kept") == 200
+        assert redis_says(second, "EXISTS kept") == ":1"
+    finally:
+        second.kill()
+    assert find_leftovers(tmp_path) == []
+
+
+def test_servers_of_two_folders_run_side_by_side(servers, tmp_path):
+    """Two checkouts, or a checkout and its tests, do not meet."""
+    other = Servers(tmp_path)
+    try:
+        other.start()
+        assert redis_says(servers, "SET whose first") == "+OK"
+        assert redis_says(other, "EXISTS whose") == ":0"
+        assert servers.rabbit.is_ready()
+    finally:
+        other.kill()
+
+
+def test_a_killed_broker_comes_back_on_the_same_port(servers):
+    """Fault tests rely on it."""
+    url = servers.rabbit.url
+
+    servers.rabbit.kill()
+    assert not servers.rabbit.is_ready()
+
+    servers.rabbit.start()
+    servers.rabbit.wait_ready()
+    assert servers.rabbit.url == url
+    assert management(servers, "GET", "/api/overview") == 200
+
+
+def test_rabbitmqctl_reaches_the_broker(servers):
+    """Fault tests raise alarms with it."""
+    assert "taskyard@localhost" in servers.rabbit.control("status")
+
+
+def test_a_paused_store_answers_again_when_resumed(servers):
+    """A frozen server keeps its port and says nothing."""
+    servers.redis.pause()
+    assert not servers.redis.is_ready()
+
+    servers.redis.resume()
+    assert servers.redis.is_ready()
+
+
+def open_files(pid):
+    """Return what a process's descriptors stand for; one may be closed while they are listed."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield str(link.readlink())
+
+
+def test_servers_listen_on_loopback_only(servers):
+    """Nothing of the stack can be reached from another machine."""
+    ours = {servers.rabbit.pid, servers.redis.pid}
+    inodes = {name for pid in ours for name in open_files(pid)}
+    listening = [
+        fields[1]
+        for table in ("tcp", "tcp6")
+        for fields in map(str.split, Path(f"/proc/net/{table}").read_text().splitlines()[1:])
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes
+    ]
+
+    assert len(listening) >= 5
+    assert {address.split(":")[0] for address in listening} == {"0100007F"}
+
+
+# --- The runner -----------------------------------------------------------------------------------
+
+
+def test_the_runner_starts_everything_and_leaves_nothing(checkout):
+    """From nothing to ready and back to nothing, with servers of its own."""
+    with Runner(checkout, BROKER_URL="", RESULT_BACKEND="") as runner:
+        addresses = (checkout / ".run" / "env").read_text()
+        for name in ("API_URL", "BROKER_URL", "RESULT_BACKEND", "RABBITMQ_MANAGEMENT_URL"):
+            assert f"export {name}=" in addresses
+
+        assert runner.end() == "runner exited with 0; its last lines:"
+
+    assert not (checkout / ".run" / "env").exists()
+    assert runner.left_behind() == []
+
+
+def test_services_start_worker_first_and_stop_in_reverse(checkout):
+    """The worker writes the catalogue that the API reads, and outlives those that give it work."""
+    with Runner(checkout) as runner:
+        assert runner.end(signal.SIGINT).startswith("runner exited with 0")
+
+    services = [line.split()[0] for line in runner.lines if "pid" in line]
+    stopped = [line.split()[0] for line in runner.lines if line.endswith("| stopped")]
+    assert services[0] == "worker"
+    assert stopped == ["api", "scheduler", "worker"]
+    assert runner.left_behind() == []
+
+
+def test_a_second_run_in_the_same_checkout_is_refused(checkout):
+    """It says which process to stop, and does not disturb the first."""
+    with Runner(checkout) as runner:
+        message = Runner(checkout).fail()
+
+        assert f"process {runner.pid}" in message
+        assert runner.is_running
+
+
+def test_a_taken_port_is_refused_before_anything_starts(checkout):
+    """The message names the port and the variable."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        message = Runner(checkout, API_PORT=port).fail()
+
+    assert f"port {port}" in message
+    assert "API_PORT" in message
+    assert "Starting" not in message
+
+
+def test_a_service_that_cannot_start_ends_the_run_with_its_words(checkout):
+    """The user need not look for a log."""
+    runner = Runner(checkout, BROKEN="scheduler")
+
+    message = runner.fail()
+
+    assert "scheduler exited with 1" in message
+    assert "  cannot go on" in message
+    assert runner.left_behind() == []
+
+
+def test_a_service_that_dies_later_ends_the_run(checkout):
+    """Half a stack would only confuse."""
+    with Runner(checkout) as runner:
+        os.kill(runner.pid_of("worker"), signal.SIGKILL)
+        assert wait_for(lambda: not runner.is_running, timeout_s=30)
+
+    assert runner.obituary().startswith("runner exited with 1")
+    assert any("worker was ended by SIGKILL" in line for line in runner.lines)
+    assert runner.left_behind() == []
+
+
+def test_a_run_that_was_killed_is_cleared_away_by_the_next(checkout):
+    """`kill -9` of the runner leaves its services; they would keep ports and data."""
+    with Runner(checkout) as killed:
+        killed.kill()
+    assert killed.left_behind()
+
+    with Runner(checkout) as runner:
+        assert any("of an earlier run" in line for line in runner.lines)
+        assert runner.end().startswith("runner exited with 0")
+
+    assert runner.left_behind() == []
+
+
+def test_a_stop_during_the_start_is_clean(checkout):
+    """The user need not wait until all is ready to stop it."""
+    with StartingRunner(checkout, BROKER_URL="", RESULT_BACKEND="") as runner:
+        assert runner.end().startswith("runner exited with 0")
+
+    assert not any("Starting worker" in line for line in runner.lines)
+    assert runner.left_behind() == []
+
+
+def test_a_second_request_kills_what_is_stubborn(checkout):
+    """Nobody waits 35 seconds for a task that hangs."""
+    with Runner(checkout, STUBBORN="worker") as runner:
+        runner.send(signal.SIGTERM)
+        assert wait_for(lambda: "worker    | not yet" in runner.lines, timeout_s=20)
+
+        assert runner.end().startswith("runner exited with 0")
+
+    assert runner.left_behind() == []

@@ -1,0 +1,510 @@
+"""Each finding of `explain` in the situation that it is about, with real workers, schedulers and servers."""
+
+from pathlib import Path
+
+import pytest
+
+from taskyard.broker_look import look
+from taskyard.explain import explain
+from taskyard.explain.findings import CODES
+from taskyard.limits import limits
+from taskyard.request import new_job, parse
+from taskyard.store.base import Unique
+from taskyard.store.waiting import Change
+from tests import worker_tasks as tasks
+from tests.contract import jobs
+from tests.polling import poll
+from tests.yard import kill
+
+TOLD = {
+    "at": "2026-11-24T10:00:00.000Z",
+    "by": "ops@example.com",
+    "reason": "the mail server is away",
+}
+
+
+@pytest.fixture(scope="module")
+def served(make_yard):
+    """A yard with a worker of two slots and a scheduler; tasks have time to stop."""
+    yard = make_yard(HARD_LIMIT_GRACE_S="20")
+    with yard.running(yard.worker(), yard.scheduler()):
+        poll(lambda: yard.store.limits())
+        yield yard
+
+
+@pytest.fixture(scope="module")
+def unserved(make_yard):
+    """A yard where nothing runs."""
+    return make_yard()
+
+
+@pytest.fixture(scope="module")
+def unscheduled(make_yard):
+    """A yard with a worker and without a scheduler."""
+    yard = make_yard(RELAY_AFTER_S="0.2")
+    with yard.running(yard.worker()):
+        poll(lambda: yard.store.limits())
+        yield yard
+
+
+def codes(yard, job_id):
+    """Return the codes of what is found, in order."""
+    return [each["code"] for each in yard.client.explain(job_id)["findings"]]
+
+
+def found(yard, job_id, code, deadline_s=30.0):
+    """Return a finding that is to come, if it is not there yet, and what it came in."""
+
+    def look_for():
+        document = yard.client.explain(job_id)
+        return next(((e, document) for e in document["findings"] if e["code"] == code), None)
+
+    return poll(look_for, deadline_s)
+
+
+def first(yard, job_id, code, deadline_s=30.0):
+    """Return a finding that is to be the most decisive one, and what it came in."""
+    finding, document = found(yard, job_id, code, deadline_s)
+    assert code == document["findings"][0]["code"], document["findings"]
+    assert document["summary"] == finding["summary"]
+    return finding, document
+
+
+def phases(document):
+    """Return the phases that a life has gone through."""
+    return [each["phase"] for each in document["timeline"]]
+
+
+@pytest.fixture
+def full(served):
+    """The jobs that hold both slots of the worker; they end afterwards."""
+    gate = served.new_gate()
+    holders = [served.submit(tasks.wait_at, gate).id for _ in range(2)]
+    for each in holders:
+        served.await_event("waits", each)
+    yield holders
+    served.open(gate)
+    for each in holders:
+        served.ended(each)
+
+
+def test_every_finding_is_tried_here():
+    """A new one needs its situation."""
+    text = Path(__file__).read_text()
+    assert [] == [code for code in CODES if f'"{code}"' not in text]
+
+
+# What holds it back on purpose
+
+
+def test_a_paused_queue(served):
+    """With who paused it, when and why, and the way to resume it; the job runs when it is."""
+    served.store.pause("queue", served.queue, TOLD)
+    try:
+        job = served.submit(tasks.echo, 1)
+        finding, document = first(served, job.id, "queue_paused")
+        assert {"queue": served.queue, **TOLD} == finding["facts"]
+        assert finding["summary"] == (
+            f"The queue '{served.queue}' is paused by ops@example.com"
+            " since 2026-11-24T10:00:00.000Z: the mail server is away."
+        )
+        assert f"/v1/queues/{served.queue}/resume" == finding["links"]["resume"]
+        assert (True, True) == (document["blocking"], document["needs_action"])
+    finally:
+        served.store.resume("queue", served.queue)
+    assert 1 == job.get(10)
+
+
+def test_a_paused_task(served):
+    """Its job is put aside, which is told apart from its time in the queue."""
+    served.store.pause("task", tasks.echo.name, TOLD)
+    try:
+        job = served.submit(tasks.echo, 1)
+        poll(lambda: served.job_in("scheduled", job.id))
+        finding, document = first(served, job.id, "task_paused")
+        assert {"task": tasks.echo.name, **TOLD} == finding["facts"]
+        assert ["queued", "paused"] == phases(document)
+    finally:
+        served.store.resume("task", tasks.echo.name)
+    assert 1 == job.get(10)
+    assert "paused" in phases(job.explain())
+
+
+def test_a_limit_that_is_taken(served):
+    """By the job that has the slot; afterwards the time that it cost is told."""
+    gate = served.new_gate()
+    holder = served.submit(tasks.one_an_account, "a", gate)
+    served.await_event("begins", holder.id)
+    job = served.submit(tasks.one_an_account, "a")
+
+    finding, document = first(served, job.id, "concurrency_limit")
+    facts = finding["facts"]
+    assert ("a", 1, 1, 0) == tuple(facts[n] for n in ("key", "concurrency", "holding", "before_it"))
+    assert [holder.id] == [each["id"] for each in facts["holders"]]
+    assert facts["holders"][0]["running_s"] > 0
+    assert f"/v1/jobs/{holder.id}" == finding["links"]["holder"]
+    assert holder.id in finding["summary"]
+    assert (True, False) == (document["blocking"], document["needs_action"])
+
+    served.open(gate)
+    assert "a" == job.get(10)
+    assert job.explain()["times"]["limited_s"] > 0
+
+
+def test_a_rate_that_is_used_up(served):
+    """Until the next may start."""
+    served.store.set_limits(tasks.note.name, limits(None, "1/h"))
+    try:
+        served.submit(tasks.note).get(10)
+        finding, _ = first(served, served.submit(tasks.note).id, "rate_limit")
+        assert "1/h" == finding["facts"]["rate"]
+        assert 3500 < finding["facts"]["in_s"] <= 3600
+    finally:
+        served.store.set_limits(tasks.note.name, None)
+
+
+def test_a_limit_that_is_free_again(unscheduled):
+    """Whoever is next is let go by a scheduler: here there is none."""
+    gate = unscheduled.new_gate()
+    holder = unscheduled.submit(tasks.one_an_account, "b", gate)
+    unscheduled.await_event("begins", holder.id)
+    job = unscheduled.submit(tasks.one_an_account, "b")
+    poll(lambda: unscheduled.job_in("scheduled", job.id))
+
+    unscheduled.open(gate)
+    holder.get(10)
+    finding, _ = first(unscheduled, job.id, "limit_line")
+    assert 0 == finding["facts"]["before_it"]
+
+
+# Workers
+
+
+def test_no_worker_reads_the_queue(unserved):
+    """Nothing can be estimated then."""
+    older, job = unserved.submit(tasks.echo, 1), unserved.submit(tasks.echo, 2)
+
+    finding, document = first(unserved, job.id, "no_worker")
+    assert (unserved.queue, 0, []) == tuple(
+        finding["facts"][n] for n in ("queue", "workers_alive", "gone")
+    )
+    assert document["needs_action"]
+    ahead, _ = found(unserved, job.id, "jobs_ahead")
+    assert (1, True, None, "held_up") == tuple(
+        ahead["facts"][n] for n in ("ahead", "is_complete", "estimate_s", "estimate_note")
+    )
+    assert "jobs_ahead" not in codes(unserved, older.id)
+
+
+def test_a_worker_that_was_lost(make_yard):
+    """What it ran waits for a scheduler, and what it would run for another worker."""
+    yard = make_yard()
+    worker = yard.worker()
+    with yard.running(worker):
+        running = yard.submit(tasks.wait_at, yard.new_gate())
+        yard.await_event("waits", running.id)
+        kill(yard.events("waits", running.id)[-1].pid)
+
+        finding, document = first(yard, running.id, "worker_lost")
+        assert yard.job(running.id).attempts[-1].worker == finding["facts"]["worker"]
+        assert "running" == document["state"]
+        worker.kill()
+    waiting = yard.submit(tasks.echo, 1)
+    finding, _ = first(yard, waiting.id, "no_worker")
+    assert finding["facts"]["gone"]
+
+
+def test_no_worker_knows_the_task(served):
+    """One that looks at the job parks it, and says until when."""
+    options = tasks.echo.options
+    asked = parse({"task": "test.not_deployed", "queue": served.queue})
+    served.store.pause("queue", served.queue, TOLD)
+    try:
+        job = served.client.submit(options, asked)
+        assert ["queue_paused", "task_unknown"] == codes(served, job.id)[:2]
+        unknown, _ = found(served, job.id, "task_unknown")
+        assert (1, []) == (unknown["facts"]["workers"], unknown["facts"]["known_in_queues"])
+    finally:
+        served.store.resume("queue", served.queue)
+
+    finding, document = first(served, job.id, "parked")
+    assert 0 == finding["facts"]["workers_that_know"]
+    assert finding["facts"]["parked_at"] < finding["facts"]["given_up_at"]
+    assert ["queued", "parked"] == phases(document)
+    job.cancel()
+
+
+def test_all_slots_are_busy(served, full):
+    """With what, who is before it, and when its turn may be."""
+    before = [served.submit(tasks.echo, 1).id for _ in range(3)]
+    job = served.submit(tasks.echo, 2, priority=1)
+
+    finding, document = first(served, job.id, "slots_busy")
+    facts = finding["facts"]
+    assert (1, 2, 2) == (facts["workers"], facts["slots"], facts["running"])
+    assert set(full) == {each["id"] for each in facts["longest_running"]}
+    assert (
+        f"/v1/jobs/{facts['longest_running'][0]['id']}/explain"
+        == finding["links"]["longest_running"]
+    )
+    assert not document["needs_action"]
+    ahead, _ = found(served, job.id, "jobs_ahead")
+    assert (len(before), 1, 4) == tuple(ahead["facts"][n] for n in ("ahead", "priority", "ready"))
+    pace = ahead["facts"]["pace"]
+    assert pace["starts"] >= 2
+    assert 4 / pace["per_s"] == pytest.approx(ahead["facts"]["estimate_s"], rel=0.1)
+
+
+def test_a_message_that_is_lost(served):
+    """The job is ready and nothing keeps it, and yet nobody takes it."""
+    served.store.pause("queue", served.queue, TOLD)
+    try:
+        job = served.submit(tasks.echo, 1)
+        poll(lambda: served.store.vitals().unconfirmed == 0)
+        with served.channel() as channel:
+            poll(lambda: channel.queue_purge(served.queue).method.message_count)
+    finally:
+        served.store.resume("queue", served.queue)
+
+    finding, document = first(served, job.id, "stalled")
+    assert 2 == finding["facts"]["free_slots"]
+    assert (True, True) == (document["blocking"], document["needs_action"])
+    job.cancel()
+
+
+def test_a_job_that_is_about_to_be_taken(served):
+    """For a moment nothing is odd about it."""
+
+    def just_ready():
+        job_id = record(served)
+        served.store.mark_published([(job_id, jobs.LATER_MS)])
+        document = served.client.explain(job_id)
+        served.store.cancel([job_id], 60_000)
+        return document["findings"][0]["code"] == "ready" and document
+
+    document = poll(just_ready)
+    assert (False, False) == (document["blocking"], document["needs_action"])
+
+
+# Time
+
+
+def test_a_time_to_come(served):
+    """And what would be in the way then."""
+    job = served.submit(tasks.echo, 1, delay_s=3600)
+
+    finding, document = first(served, job.id, "waiting_for_time")
+    assert 3500 < finding["facts"]["in_s"] <= 3600
+    assert f"/v1/jobs/{job.id}/run-now" == finding["links"]["run_now"]
+    assert ["waiting"] == phases(document)
+    assert ["waiting_for_time"] == codes(served, job.id)
+
+    served.store.change(job.id, Change(delay_ms=0))
+    assert 1 == job.get(10)
+
+
+def test_a_time_that_nobody_kept(unscheduled):
+    """No scheduler takes it: RabbitMQ was asked, and is not the reason."""
+    job = unscheduled.submit(tasks.echo, 1, delay_s=0.01)
+
+    finding, document = first(unscheduled, job.id, "overdue")
+    assert finding["facts"]["late_s"] > 1
+    assert document["needs_action"]
+    assert ["waiting", "late"] == phases(document)
+    assert ["overdue"] == codes(unscheduled, job.id)
+
+
+def test_a_retry_that_waits(served):
+    """With the error that it is after, and the time of each part so far."""
+    job = served.submit(tasks.again_in, 3600)
+
+    finding, document = first(served, job.id, "retry_backoff")
+    assert {"type": "Retry", "message": "not yet"} == finding["facts"]["error"]
+    assert 1 == finding["facts"]["attempt"]
+    assert (True, False) == (document["blocking"], document["needs_action"])
+    assert ["queued", "running", "retrying"] == phases(document)
+    job.cancel()
+
+
+def test_a_job_past_its_expiry(unserved):
+    """It still is pending, for nobody has reached it."""
+    job = unserved.submit(tasks.echo, 1, expires_s=0.01)
+    finding, _ = found(unserved, job.id, "past_expiry")
+    assert finding["facts"]["late_s"] >= 0
+
+
+# RabbitMQ
+
+
+def record(yard):
+    """Record a job as one does that dies before it publishes."""
+    job = yard.client.prepare(
+        tasks.echo.options, parse({"task": tasks.echo.name, "queue": yard.queue})
+    )
+    yard.store.create([job])
+    return job.id
+
+
+def test_a_message_that_is_not_confirmed(unscheduled):
+    """There is no scheduler to publish it again."""
+    job_id = record(unscheduled)
+
+    finding, document = first(unscheduled, job_id, "unconfirmed")
+    assert (False, False) == (document["blocking"], document["needs_action"])
+    assert finding["facts"]["since"] < finding["facts"]["relay_at"]
+    finding = poll(
+        lambda: (e := first(unscheduled, job_id, "unconfirmed")[0])["needs_action"] and e
+    )
+    assert finding["blocking"]
+
+
+def test_an_alarm_of_rabbitmq(unscheduled, rabbit):
+    """It is the reason why nothing is published; it is looked for only where something is late."""
+    rabbit.control("set_vm_memory_high_watermark", "0.00001")
+    try:
+        finding, document = first(unscheduled, record(unscheduled), "broker_blocked")
+        assert "memory" in finding["facts"]["detail"]
+        assert (True, True) == (document["blocking"], document["needs_action"])
+    finally:
+        rabbit.control("set_vm_memory_high_watermark", "0.4")
+    poll(lambda: look(unscheduled.settings.broker_url).kind == "ready")
+
+
+def test_rabbitmq_is_away(unserved):
+    """With the words of the connection."""
+    job = unserved.submit(tasks.echo, 1, delay_s=0.01)
+    poll(lambda: "overdue" in codes(unserved, job.id))
+
+    document = explain(
+        unserved.store,
+        unserved.settings,
+        job.id,
+        ask_broker=lambda: look("amqp://127.0.0.1:1/"),
+    )
+    assert "broker_away" == document["findings"][0]["code"]
+    assert "refused" in document["findings"][0]["facts"]["detail"]
+
+
+# What runs
+
+
+def test_a_running_job(served):
+    """Where it runs, since when and until when; that it was asked to stop, and has not."""
+    gate = served.new_gate()
+    job = served.submit(tasks.stubborn, gate, timeout_s=50)
+    served.await_event("waits", job.id)
+    finding, document = first(served, job.id, "running")
+    assert (1, 50) == (finding["facts"]["attempt"], finding["facts"]["timeout_s"])
+    assert served.job(job.id).attempts[0].worker == finding["facts"]["worker"]
+    assert (False, False) == (document["blocking"], document["needs_action"])
+    assert ["queued", "running"] == phases(document)
+    assert document["timeline"][-1]["to"] is None
+
+    job.cancel()
+    assert ["cancel_requested", "running"] == codes(served, job.id)
+    served.open(gate)
+    served.ended(job.id)
+
+
+# What has ended
+
+
+def test_a_job_that_took_two_attempts(served):
+    """Its life is told without a gap."""
+    job = served.submit(tasks.flaky, 1)
+    assert 2 == job.get(10)
+
+    finding, document = first(served, job.id, "completed")
+    assert 2 == finding["facts"]["attempts"]
+    told = [each for each in phases(document) if each != "queued"]
+    assert ["running", "retrying", "running"] == told
+    assert [1, 2] == [each["attempt"] for each in document["timeline"] if each["attempt"]]
+    edges = [(each["from"], each["to"]) for each in document["timeline"]]
+    assert [to for _, to in edges[:-1]] == [start for start, _ in edges[1:]]
+    shown = job.document()
+    assert (shown["created_at"], shown["finished_at"]) == (edges[0][0], edges[-1][1])
+    times = document["times"]
+    assert times.pop("total_s") == pytest.approx(sum(times.values()), abs=1e-6)
+
+
+def test_a_job_that_failed(served):
+    """With the reason, its dead letter and the way to run it again."""
+    job = served.submit(tasks.hopeless)
+    served.ended(job.id)
+
+    finding, document = first(served, job.id, "failed")
+    assert "final_error" == finding["facts"]["reason"]
+    assert {"type": "Hopeless", "message": "no use"} == finding["facts"]["error"]
+    assert {
+        "dead_letter": f"/v1/dead-letters/{job.id}",
+        "retry": f"/v1/jobs/{job.id}/retry",
+    } == finding["links"]
+    assert not document["blocking"]
+    served.forget_dead_letters()
+
+
+def test_a_job_that_was_cancelled(served):
+    """Before it started."""
+    job = served.submit(tasks.echo, 1, delay_s=60)
+    poll(lambda: job.explain()["times"]["total_s"])
+    job.cancel()
+
+    finding, document = first(served, job.id, "cancelled")
+    assert "It was cancelled before it started." == finding["summary"]
+    assert ["waiting"] == phases(document)
+
+
+def test_a_job_that_was_replaced(unserved):
+    """By one that has its lock now."""
+    unique = Unique(lock="only", lock_ms=60_000, policy="replace")
+    old, new = (
+        jobs.new_job(task=tasks.echo.name, queue=unserved.queue, unique=unique) for _ in "12"
+    )
+    unserved.store.create([old])
+    lock, _ = found(unserved, old.id, "unique_lock")
+    assert 50 < lock["facts"]["left_s"] <= 60
+
+    unserved.store.create([new])
+    finding, _ = first(unserved, old.id, "replaced")
+    assert new.id == finding["facts"]["replaced_by"]
+    assert f"/v1/jobs/{new.id}" == finding["links"]["replaced_by"]
+    assert "unique_lock" in codes(unserved, new.id)
+
+
+def test_a_job_that_expired(served, full):
+    """It waited for a slot past its time."""
+    job = served.submit(tasks.echo, 1, expires_s=0.01)
+    poll(lambda: "past_expiry" in codes(served, job.id))
+    # A slot is what it takes to see it: those of `full` are free in a moment.
+    for each in full:
+        served.store.cancel([each], 60_000)
+    served.ended(job.id)
+
+    finding, document = first(served, job.id, "expired")
+    assert finding["facts"]["expires_at"] < finding["facts"]["finished_at"]
+    assert ["queued"] == phases(document)
+
+
+def test_a_job_of_a_schedule(unserved):
+    """It says which."""
+    asked = parse(
+        {"task": tasks.echo.name, "id": "nightly:20261124T100000Z", "queue": unserved.queue}
+    )
+    defaults = unserved.client.prepare(tasks.echo.options, asked)
+    job = new_job(
+        asked,
+        _defaults(unserved),
+        origin="schedule",
+        payload_max_bytes=unserved.settings.payload_max_bytes,
+    )
+    assert defaults.id == job.id
+    unserved.store.create([job])
+
+    finding, _ = found(unserved, job.id, "from_schedule")
+    assert {"schedule": "/v1/schedules/nightly"} == finding["links"]
+
+
+def _defaults(yard):
+    from taskyard.client import defaults
+
+    return defaults(tasks.echo.options, yard.settings)

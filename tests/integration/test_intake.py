@@ -1,0 +1,419 @@
+"""Submissions over AMQP: what a program publishes becomes a job, or is kept with the reason."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+
+from services.api.app import create_app
+from taskyard.broker import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
+from tests import worker_tasks as tasks
+from tests.amqp_document import REPLIES, departures, names_of
+from tests.polling import poll
+from tests.yard import Yard, metric
+
+
+@pytest.fixture(scope="module")
+def yard(make_yard):
+    """A yard with a worker and two schedulers, which share the intake."""
+    yard = make_yard()
+    schedulers = [yard.scheduler(), yard.scheduler()]
+    yard.schedulers = schedulers
+    with yard.running(yard.worker(), *schedulers):
+        poll(lambda: yard.store.tasks() and yard.store.queues())
+        yield yard
+
+
+def put(yard: Yard, *bodies: object, key: str = "", exchange: str = SUBMIT_EXCHANGE, **properties):
+    """Publish submissions as a stranger would, with confirms."""
+    with yard.channel() as channel:
+        channel.confirm_delivery()
+        for body in bodies:
+            raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+            channel.basic_publish(exchange, key, raw, pika.BasicProperties(**properties))
+
+
+def ask(yard: Yard, body: object, **properties):
+    """Publish one submission and return the reply to it."""
+    with yard.channel() as channel:
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        put(yard, body, reply_to=queue, correlation_id="c-1", **properties)
+
+        def take():
+            method, got, raw = channel.basic_get(queue, True)
+            return method and (got, json.loads(raw))
+
+        got, reply = poll(take)
+    assert "c-1" == got.correlation_id
+    assert 1 == len(names_of(got, reply, REPLIES))
+    return reply
+
+
+def refused(yard: Yard) -> tuple[pika.BasicProperties, bytes]:
+    """Take the next refused submission."""
+    return yard.dead_letter(INTAKE_QUEUE)
+
+
+def text_of(properties: pika.BasicProperties) -> str:
+    """Return what a dead letter says was wrong."""
+    return str((properties.headers or {})["taskyard-error-message"])
+
+
+def test_a_task_s_name_is_enough(yard):
+    """The smallest submission runs with the task's own defaults; message_id is the job's id."""
+    put(yard, {"task": tasks.echo.name}, message_id=f"{yard.queue}-small")
+
+    job = yard.ended(f"{yard.queue}-small")
+
+    assert ("completed", "amqp", tasks.QUEUE) == (job.state, job.message.options.origin, job.queue)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"task": "a b"}, {"priority": 10}, {"colour": 1}, {"reply": "x"}, {"run_at": 5}]
+)
+def test_what_the_schema_refuses_is_refused(yard, fields):
+    """The published schema of a submission tells the same as the intake's own checks."""
+    body = {"task": tasks.note.name, **fields}
+
+    put(yard, body)
+
+    refused(yard)
+    assert [] != departures("submission", pika.BasicProperties(), body)
+
+
+def test_all_fields_and_properties_count(yard):
+    """Fields are those of REST; the routing key names the queue, the properties fill what is left open."""
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    body = {
+        "task": tasks.add.name,
+        "args": [1],
+        "kwargs": {"b": 2},
+        "max_retries": 1,
+        "tags": ["x"],
+    }
+    body |= {"timeout_s": 9, "expires_s": 60, "delay_s": 0.1, "id": f"{yard.queue}-all"}
+    assert [] == departures("submission", pika.BasicProperties(priority=7), body)
+
+    put(yard, body, key=yard.queue, message_id="other", priority=7, headers={"traceparent": trace})
+
+    job = yard.ended(f"{yard.queue}-all")
+    options = job.message.options
+    assert (b"3", yard.queue) == (bytes(job.result or b""), job.queue)
+    assert (7, 1, 9, 60, ["x"]) == (
+        options.priority,
+        options.max_retries,
+        options.timeout_s,
+        options.expires_s,
+        options.tags,
+    )
+    assert trace == options.traceparent
+
+
+def test_a_reply_tells_the_id_and_a_duplicate_gets_the_same(yard):
+    """Who sets reply_to is told the job's id; the same message again is the same job."""
+    name = f"{yard.queue}-twice"
+
+    replies = [ask(yard, {"task": tasks.note.name}, message_id=name) for _ in range(2)]
+
+    yard.ended(name)
+    assert [{"status": "accepted", "id": name}] * 2 == replies
+    assert 1 == len(yard.events("ran", name))
+
+
+def test_a_batch_is_taken_as_a_whole(yard):
+    """An array makes one job each, with ids derived from the message's."""
+    name = f"{yard.queue}-batch"
+
+    reply = ask(yard, [{"task": tasks.add.name, "args": [n]} for n in range(3)], message_id=name)
+
+    ids = [f"{name}:{n}" for n in range(3)]
+    assert {"status": "accepted", "ids": ids} == reply
+    assert [b"0", b"1", b"2"] == [bytes(yard.ended(each).result or b"") for each in ids]
+
+
+def test_a_batch_with_a_fault_makes_no_job(yard):
+    """All or none: errors name the index, and the good ones are not made."""
+    name = f"{yard.queue}-bad-batch"
+
+    reply = ask(yard, [{"task": tasks.add.name, "args": [1]}, {"task": "nope"}, 7], message_id=name)
+
+    assert "refused" == reply["status"]
+    assert ["/1/task", "/2"] == [error["pointer"] for error in reply["errors"]]
+    assert yard.job(f"{name}:0") is None
+    refused(yard)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers", "reason"),
+    [
+        (b"{", [""], "invalid"),
+        (b"\xff", [""], "invalid"),
+        (b"", [""], "invalid"),
+        (b"7", [""], "invalid"),
+        (b"[]", [""], "invalid"),
+        ({"task": "nope"}, ["/task"], "invalid"),
+        ({}, ["/task"], "invalid"),
+        ({"task": tasks.add.name, "args": ["x"], "colour": 1}, ["/colour", "/args/0"], "invalid"),
+        ({"task": tasks.echo.name, "args": ["x" * 300_000]}, [""], "too_large"),
+        (b"[" * 100_000, [""], "invalid"),
+    ],
+)
+def test_a_bad_one_is_kept_with_the_reason_and_answered(yard, body, pointers, reason):
+    """What cannot become a job is in the dead-letter queue, byte for byte, and the others go on."""
+    reply = ask(yard, body, message_id="bad")
+
+    properties, kept = refused(yard)
+    assert ["deadLetter"] == names_of(properties, kept.decode(errors="replace"), ["deadLetter"])
+    headers = properties.headers or {}
+    assert (body if isinstance(body, bytes) else json.dumps(body).encode()) == kept
+    assert reason == headers["taskyard-reason"]
+    assert reply["detail"][:1000] == headers["taskyard-error-message"]
+    assert pointers == [error["pointer"] for error in reply["errors"]]
+
+
+def test_a_message_id_that_is_no_id_is_a_fault(yard):
+    """An id has the characters of REST's; a job's id is never another than was asked for."""
+    reply = ask(yard, {"task": tasks.note.name}, message_id="no good")
+
+    assert ["/id"] == [error["pointer"] for error in reply["errors"]]
+    refused(yard)
+
+
+def test_strange_properties_do_no_harm(yard):
+    """A reply queue that is gone, and properties that are no text."""
+    ids = [f"{yard.queue}-odd-{n}" for n in range(2)]
+    put(yard, {"task": tasks.note.name}, message_id=ids[0], reply_to="gone")
+    put(yard, {"task": tasks.note.name}, message_id=ids[1], headers={"traceparent": 5})
+
+    assert ["completed"] * 2 == [yard.ended(each).state for each in ids]
+
+
+@pytest.mark.parametrize("queue", [INTAKE_QUEUE, tasks.QUEUE, dead_queue(tasks.QUEUE), UNROUTED])
+def test_no_reply_is_put_among_taskyard_s_messages(yard, queue):
+    """A producer cannot have taskyard write into a work queue, or a queue of its own."""
+    put(yard, {"task": tasks.note.name}, message_id=f"{yard.queue}-aim", reply_to=queue)
+
+    properties, _ = refused(yard)
+
+    assert "reply_to" in text_of(properties)
+    assert yard.job(f"{yard.queue}-aim") is None
+    assert 0 == yard.ready_messages(UNROUTED)
+
+
+def test_a_batch_says_which_jobs_a_living_one_keeps_out(yard):
+    """The others are made, and what was refused is kept by itself."""
+    name = f"{yard.queue}-partial"
+    body = {"task": tasks.rejecting_account.name, "args": [name]}
+    first = yard.submit(tasks.rejecting_account, name, delay_s=3600)
+
+    reply = ask(yard, [{"task": tasks.note.name}, body], message_id=name)
+
+    assert ("partial", [f"{name}:0", None]) == (reply["status"], reply["ids"])
+    assert [("/1", "not_unique")] == [(e["pointer"], e["code"]) for e in reply["errors"]]
+    assert first.id in reply["errors"][0]["detail"]
+    assert body == json.loads(refused(yard)[1])
+
+
+def test_a_refused_one_is_listed_purged_and_resubmitted(yard):
+    """As other dead letters that never were jobs, with the reason and the beginning of the body."""
+    api: Any = create_app(yard.settings, yard.client.dispatcher).test_client()
+    bodies = [json.dumps({"task": tasks.note.name, "args": [n, yard.queue]}) for n in range(2)]
+    put(yard, *[body.encode() for body in bodies])
+
+    def listed():
+        page = api.get(f"/v1/dead-letters?queue={INTAKE_QUEUE}&limit=100").json
+        found = {item["preview"]["content"]: item for item in page["items"]}
+        return bodies[0] in found and bodies[1] in found and found
+
+    letters = poll(listed)
+    first, second = (letters[body] for body in bodies)
+    assert ("invalid", None) == (first["reason"], first["job_id"])
+    assert "/args" in first["error"]["message"]
+
+    fixed = {"task": tasks.note.name}
+    answer = api.post(f"/v1/dead-letters/{first['id']}/resubmit", json=fixed)
+    purged = api.post("/v1/dead-letters/purge", json={"ids": [second["id"]]})
+
+    assert (202, 1) == (answer.status_code, purged.json["done"])
+    assert "completed" == yard.ended(answer.json["id"]).state
+    poll(lambda: yard.ready_messages(dead_queue(INTAKE_QUEUE)) == 0)
+
+
+def test_two_schedulers_share_the_work_and_none_is_lost_to_a_kill(yard):
+    """500 submissions while one scheduler is killed: each is one job, and runs once."""
+    ids = [f"{yard.queue}-kill-{n}" for n in range(500)]
+    third = yard.scheduler()
+    with yard.running(third), yard.channel() as channel:
+        channel.confirm_delivery()
+        for number, name in enumerate(ids):
+            channel.basic_publish(
+                SUBMIT_EXCHANGE,
+                "",
+                json.dumps({"task": tasks.note.name}).encode(),
+                pika.BasicProperties(message_id=name, delivery_mode=2),
+            )
+            if number == 250:
+                third.kill()
+
+    poll(lambda: yard.states(ids)["completed"] == 500, 60)
+
+    assert sorted(ids) == sorted(e.job_id for e in yard.events("ran") if e.job_id in set(ids))
+    shares = [
+        metric(each, "taskyard_jobs_submitted_total", origin="amqp") for each in yard.schedulers
+    ]
+    assert all(share > 0 for share in shares)
+
+
+def test_while_the_store_is_away_nothing_is_lost(yard):
+    """Submissions wait, and become jobs when it is back; also those of a scheduler that died."""
+    ids = [f"{yard.queue}-away-{n}" for n in range(200)]
+    third = yard.scheduler()
+    with yard.running(third):
+        yard.redis.pause()
+        try:
+            put(yard, *[{"task": tasks.note.name, "id": name} for name in ids])
+            poll(lambda: yard.ready_messages(INTAKE_QUEUE) == 0)  # all three hold some
+            third.kill()
+        finally:
+            yard.redis.resume()
+
+        poll(lambda: yard.states(ids)["completed"] == 200, 60)
+
+    assert sorted(ids) == sorted(e.job_id for e in yard.events("ran") if e.job_id in set(ids))
+
+
+def test_what_no_queue_takes_is_kept(yard):
+    """Without the intake's queue a submission goes to the unrouted ones."""
+    with yard.channel() as channel:
+        channel.queue_unbind(INTAKE_QUEUE, SUBMIT_EXCHANGE, "#")
+        put(yard, {"task": tasks.note.name}, message_id="lost")
+        channel.queue_bind(INTAKE_QUEUE, SUBMIT_EXCHANGE, "#")
+
+        method, properties, _ = channel.basic_get(UNROUTED, True)
+        assert method is not None
+        assert "lost" == properties.message_id
+        assert (
+            0 == channel.queue_declare(dead_queue(INTAKE_QUEUE), passive=True).method.message_count
+        )
+
+
+# Outcomes
+
+
+def ended_reply(channel, queue: str):
+    """Return the reply that tells of an end, and its properties; others are passed over."""
+
+    def take():
+        method, properties, body = channel.basic_get(queue, True)
+        told = {} if method is None else json.loads(body)
+        return (properties, told) if told.get("status") == "ended" else None
+
+    return poll(take)
+
+
+@pytest.fixture
+def replies(yard):
+    """A channel, and a queue of its connection's own."""
+    with yard.channel() as channel:
+        yield channel, channel.queue_declare("", exclusive=True).method.queue
+
+
+def test_who_asks_for_the_result_is_told_twice(yard, replies):
+    """First that the job is accepted, then how it ended, each with the correlation id."""
+    channel, queue = replies
+    body = {"task": tasks.add.name, "args": [1, 2], "reply": "result", "delay_s": 0.5}
+
+    accepted = {"status": "accepted", "id": f"{yard.queue}-result"}
+    put(yard, body, message_id=accepted["id"], reply_to=queue, correlation_id="c-9")
+
+    assert accepted == poll(
+        lambda: (got := channel.basic_get(queue, True))[0] and json.loads(got[2])
+    )
+    properties, told = ended_reply(channel, queue)
+    assert ["ended"] == names_of(properties, told, REPLIES)
+    assert ("c-9", accepted["id"], "completed", 3) == (
+        properties.correlation_id,
+        told["id"],
+        told["state"],
+        told["result"],
+    )
+
+
+def test_the_program_of_the_page_is_told_the_result(yard, capsys):
+    """The example of docs/amqp.md, with this test's server and task."""
+    page = (Path(__file__).parents[2] / "docs/amqp.md").read_text()
+    program = page.partition("```python\n")[2].partition("```")[0]
+    program = program.replace("amqp://guest:guest@localhost/", yard.settings.broker_url)
+
+    exec(program.replace("background_task", tasks.add.name), {})
+
+    assert "completed 3 None" in capsys.readouterr().out
+
+
+def test_an_array_asks_for_each_job_and_failures_are_told(yard, replies):
+    """`reply` is a field of each object; an error is told as in the job's document."""
+    channel, queue = replies
+    wanted = {"task": tasks.fail_until.name, "args": ["never"], "max_retries": 0, "reply": "result"}
+
+    put(yard, [wanted, {"task": tasks.note.name}], message_id=f"{yard.queue}-ar", reply_to=queue)
+
+    properties, told = ended_reply(channel, queue)
+    assert ["ended"] == names_of(properties, told, REPLIES)
+    assert (f"{yard.queue}-ar:0", "failed") == (told["id"], told["state"])
+    assert "retries_exhausted" == told["error"]["reason"]
+    yard.ended(f"{yard.queue}-ar:1")
+
+
+def test_a_producer_that_comes_back_asks_again(yard, replies):
+    """The same submission with another queue: the job has ended, and its outcome is told there."""
+    channel, queue = replies
+    body = {"task": tasks.note.name, "reply": "result", "id": f"{yard.queue}-back"}
+    put(yard, body, reply_to="gone")
+    yard.ended(body["id"])
+
+    put(yard, body, reply_to=queue)
+
+    assert body["id"] == ended_reply(channel, queue)[1]["id"]
+    assert 1 == len(yard.events("ran", body["id"]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "properties"),
+    [({"reply": "later"}, {"reply_to": "q"}), ({"reply": 7}, {}), ({"reply": "result"}, {})],
+)
+def test_a_wish_that_cannot_be_met_is_refused(yard, fields, properties):
+    """Another word, or no place to reply to, is a fault like any other."""
+    put(yard, {"task": tasks.note.name, "tags": 5, **fields}, **properties)
+
+    text = text_of(refused(yard)[0])
+    assert "/reply: " in text
+    assert "/tags: " in text
+
+
+def test_an_outcome_survives_the_schedulers(yard, replies):
+    """All of them die before the job ends: the store says what is owed, and the next one tells it."""
+    channel, queue = replies
+    gate, name = yard.new_gate(), f"{yard.queue}-dead"
+    put(
+        yard,
+        {"task": tasks.wait_at.name, "args": [gate], "reply": "result"},
+        message_id=name,
+        reply_to=queue,
+    )
+    yard.await_event("waits", name)
+    poll(
+        lambda: channel.basic_get(queue, True)[0]
+    )  # accepted: who wants the outcome is noted by now
+    for scheduler in yard.schedulers:
+        scheduler.kill()
+    yard.open(gate)
+    yard.ended(name)
+    assert 1 == yard.store.take_replies(0, 10)[1]
+
+    yard.schedulers[0].start()
+
+    _, told = ended_reply(channel, queue)
+    assert (name, "completed") == (told["id"], told["state"])
+    poll(lambda: yard.store.take_replies(60_000, 10)[1] == 0)

@@ -1,0 +1,306 @@
+"""API keys and real processes: what the API does at its start, and the `taskyard keys` commands."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from click.testing import CliRunner
+
+from services.api import exposure, keyring
+from taskyard import config, keys
+from taskyard.cli import main
+from taskyard.errors import ConfigurationError
+from taskyard.keys import new_key, new_token
+from tests.polling import poll
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def environment(settings) -> dict[str, str]:
+    """The variables of processes on this test's store."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    return {
+        "BROKER_URL": settings.broker_url,
+        "RESULT_BACKEND": settings.result_backend,
+        "KEY_PREFIX": settings.key_prefix,
+        "API_PORT": str(port),
+        "LOG_FORMAT": "json",
+        "PYTHONPATH": f"{ROOT / 'shared'}:{ROOT}",
+    }
+
+
+@pytest.fixture
+def run(environment):
+    """A function that runs `taskyard keys` in this process; gives exit code, output and error output."""
+
+    def command(*args: str) -> tuple[int, str, str]:
+        done = CliRunner(env=environment).invoke(main, ["keys", *args])
+        return done.exit_code, done.stdout, done.stderr
+
+    return command
+
+
+def start(environment: dict[str, str], log: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "services.api"]
+    return subprocess.Popen(command, env={**os.environ, **environment}, stderr=log)
+
+
+def serve(environment: dict[str, str], folder: Path, look: Any) -> str:
+    """Run the API until `look` has returned, which is given a client; return the log."""
+    path = folder / "api.log"
+    with path.open("wb") as log:
+        process = start(environment, log)
+    try:
+        url = f"http://127.0.0.1:{environment['API_PORT']}"
+        with httpx2.Client(base_url=url, timeout=20) as http:
+
+            def answers() -> bool:
+                assert process.poll() is None, path.read_text()
+                try:
+                    return bool(http.get("/healthz").status_code == 200)
+                except httpx2.TransportError:
+                    return False
+
+            poll(answers, 20)
+            look(http)
+    finally:
+        process.kill()
+        process.wait()
+    return path.read_text()
+
+
+def test_on_loopback_it_serves_without_a_key_and_says_so(environment, tmp_path):
+    """Everyone here; not who comes by another name, through a proxy, or from another page."""
+
+    def look(http):
+        assert 200 == http.get("/v1/jobs").status_code
+        for headers in (
+            {"Host": "evil.example"},
+            {"X-Forwarded-For": "10.0.0.1"},
+            {"Host": "127.0.0.1.evil.example"},
+        ):
+            assert 403 == http.get("/v1/jobs", headers=headers).status_code
+        foreign = {"Origin": "http://evil.example"}
+        assert 403 == http.post("/v1/queues/default/pause", headers=foreign).status_code
+
+    log = serve(environment, tmp_path, look)
+    assert "there is no API key: this machine is served without one" in log
+
+
+def ended(environment: dict[str, str]) -> tuple[int, str]:
+    """Run an API that ends by itself; return its exit status and what it said."""
+    process = start(environment, subprocess.PIPE)
+    _, said = process.communicate(timeout=30)
+    return process.returncode, said.decode()
+
+
+def test_it_does_not_start_for_all_to_reach_without_a_key(environment):
+    """It says what can be done."""
+    status, said = ended({**environment, "API_HOST": "0.0.0.0"})
+
+    assert 2 == status
+    for word in ("API_HOST=0.0.0.0", "taskyard keys create", "API_KEY", "API_ALLOW_ANONYMOUS"):
+        assert word in said
+    assert "Traceback" not in said
+
+
+def test_the_first_key_comes_from_a_file(environment, store, tmp_path):
+    """Its holder may do everything; strangers at the socket do not get in, and it goes on serving.
+
+    Whether with huge headers, two of the same, line breaks in one, or spellings that a proxy lets pass.
+    """
+    secret = tmp_path / "secret"
+    secret.write_text(TOKEN + "\n")
+    variables = {**environment, "API_HOST": "0.0.0.0", "API_KEY_FILE": str(secret)}
+    token = TOKEN.encode()
+    good = b"Authorization: Bearer " + token
+
+    def status(*headers: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", int(environment["API_PORT"])), 10) as sent:
+            sent.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+            sent.sendall(b"".join(line + b"\r\n" for line in headers) + b"\r\n")
+            return sent.makefile("rb").readline().split()[1]
+
+    def look(_http):
+        assert b"401" == status()
+        assert b"200" == status(good)
+        assert status(b"X-API-Key: " + b"x" * 100_000) in (b"400", b"401", b"431")
+        assert b"401" == status(b"X-API-Key: " + b"x" * 5000)
+        assert b"401" == status(b"Authorization: Bearer " + new_token().encode(), good)
+        assert status(good + b"\r\n folded") in (b"400", b"401")
+        assert status(b"Authorization: Bearer x\rX-API-Key: " + token) in (b"400", b"401")
+        assert status(b"Authorization : Bearer " + token) in (b"400", b"401")
+        assert b"401" == status(b"X_API_Key: " + token)
+        assert b"200" == status(good)
+
+    log = serve(variables, tmp_path, look)
+    (key,) = store.key_ring().keys
+    assert ("first", ("admin",)) == (key.name, key.scopes)
+    assert TOKEN not in log
+    assert "without one" not in log
+
+
+def loaded(settings, **changes):
+    return settings.model_copy(update=changes)
+
+
+def check(settings, store, caplog, **changes):
+    """Check at the start; return what was logged."""
+    caplog.clear()
+    exposure.check(loaded(settings, **changes), store)
+    return caplog.text
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "yard.example"])
+def test_addresses_that_others_reach_need_a_key(settings, store, caplog, host):
+    """Or that somebody allows it; or that there was one at some time."""
+    with pytest.raises(ConfigurationError, match="API_ALLOW_ANONYMOUS"):
+        check(settings, store, caplog, api_host=host)
+
+    said = check(settings, store, caplog, api_host=host, api_allow_anonymous=True)
+    assert "whoever can reach it is served without one" in said
+    store.add_key(new_key(TOKEN, name="ci", scopes=["admin"]), max_keys=10)
+    assert "" == check(settings, store, caplog, api_host=host)
+    store.revoke_keys([keys.token_id(TOKEN)])
+    assert "" == check(settings, store, caplog, api_host=host)
+
+
+def test_another_first_key_takes_the_place_of_the_one_before(settings, store, caplog):
+    """Which is revoked; one that somebody revoked stays so, and it is said."""
+    for token in (TOKEN, TOKEN, "x" * 40):
+        check(settings, store, caplog, api_key=token)
+
+    states = {key.id: key.revoked_at_ms is None for key in store.key_ring().keys}
+    assert {keys.token_id(TOKEN): False, keys.token_id("x" * 40): True} == states
+    assert "the key of API_KEY is revoked" in check(settings, store, caplog, api_key=TOKEN)
+
+
+def test_a_first_key_that_is_lost_is_made_again(
+    settings, dispatcher, store, client_of, monkeypatch
+):
+    """Such as with the store: nobody is let in meanwhile."""
+    monkeypatch.setattr(keyring, "TTL_S", 0.1)
+    api = client_of(loaded(settings, api_key=TOKEN), dispatcher)
+
+    assert 401 == api.get("/v1/jobs").status_code
+    assert 200 == api.get("/v1/jobs", headers={"X-API-Key": TOKEN}).status_code
+    key_id = keys.token_id(TOKEN)
+    store.revoke_keys([key_id])
+    store.forget_keys([key_id])
+    for _ in range(2):
+        assert 401 == api.get("/v1/jobs").status_code
+        assert 200 == api.get("/v1/jobs", headers={"X-API-Key": TOKEN}).status_code
+    poll(
+        lambda: [key.id for key in store.key_ring().keys] == [key_id] or api.get("/v1/jobs") is None
+    )
+
+
+def test_all_may_be_served_where_it_is_allowed(settings, dispatcher, store, client_of):
+    """By the names of loopback; by others where they are named."""
+    public = loaded(settings, api_host="0.0.0.0")
+    assert 401 == client_of(public, dispatcher).get("/v1/jobs").status_code
+
+    allowed = loaded(public, api_allow_anonymous=True)
+    assert 200 == client_of(allowed, dispatcher).get("/v1/jobs").status_code
+    named = {"Host": "yard.example:5000"}
+    assert 403 == client_of(allowed, dispatcher).get("/v1/jobs", headers=named).status_code
+    its_own = {"Host": "10.1.2.3:5000"}
+    single = loaded(allowed, api_host="10.1.2.3")
+    assert 200 == client_of(single, dispatcher).get("/v1/jobs", headers=its_own).status_code
+    known = loaded(allowed, api_anonymous_hosts=("yard.example",))
+    assert 200 == client_of(known, dispatcher).get("/v1/jobs", headers=named).status_code
+
+
+@pytest.mark.parametrize("content", ["", "short", "two words " * 10, "x" * 300, "\xff" * 40])
+def test_a_file_that_holds_no_key_is_refused(tmp_path, content):
+    """It is named; what is in it is not shown."""
+    path = tmp_path / "secret"
+    path.write_bytes(content.encode("latin-1"))
+
+    with pytest.raises(ConfigurationError, match=r"API_KEY_FILE=.*secret") as caught:
+        exposure.first_key(config.load(api_key_file=str(path)))
+    assert not content or content not in str(caught.value)
+
+
+def test_first_keys_that_contradict_are_refused(tmp_path, monkeypatch):
+    """Two at once, a file that is not there, a key that can be guessed."""
+    with pytest.raises(ConfigurationError, match="both set"):
+        exposure.first_key(config.load(api_key=TOKEN, api_key_file="x"))
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        exposure.first_key(config.load(api_key_file=str(tmp_path / "nothing")))
+    monkeypatch.setenv("API_KEY", "guess-me")
+    with pytest.raises(ConfigurationError, match=r"API_KEY=\*\*\*") as caught:
+        config.load()
+    assert "guess-me" not in str(caught.value)
+    assert TOKEN not in repr(config.load(api_key=TOKEN))
+
+
+def test_a_key_is_made_listed_and_revoked(run, store):
+    """It is shown once; the list tells everything else of it."""
+    code, out, err = run(
+        "create", "ci", "--scope", "jobs:submit", "--scope", "jobs:read", "--task", "echo",
+        "--queue", "q", "--rate", "100/m", "--expires", "30d",
+    )  # fmt: skip
+    assert 0 == code
+    assert re.fullmatch(r"ty_[0-9a-f]{12}_[0-9a-f]{64}\n", out)
+    assert "not shown again" in err
+    assert "it is the first" in err
+    key_id = keys.token_id(out.strip())
+
+    line = run("list")[1]
+    assert out.strip() not in line
+    assert line.startswith(f"{key_id}  active   ci  jobs:submit,jobs:read  tasks=echo  queues=q  ")
+    assert "rate=100/m  expires=20" in line
+    assert line.endswith("used=never\n")
+    (shown,) = json.loads(run("list", "--json")[1])
+    assert (key_id, "active", ["echo"]) == (shown["id"], shown["state"], shown["tasks"])
+
+    assert (1, "is in use: revoke it first") == (
+        run("forget", "ci")[0],
+        run("forget", "ci")[1].strip().split(" ", 2)[2],
+    )
+    code, out, err = run("revoke", "ci")
+    assert (0, f"{key_id} ci revoked\n") == (code, out)
+    assert "no key is left" in err
+    assert 1 == run("revoke", key_id)[0]
+    assert "revoked" in run("list")[1]
+    assert (0, f"{key_id} ci forgotten\n") == run("forget", key_id)[:2]
+    assert "" == run("list")[1]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["create", "ci"], 2, "needs a scope"),
+        (["create", "c i", "--scope", "admin"], 2, "name 'c i'"),
+        (["create", "ci", "--scope", "everything"], 2, "everything"),
+        (["create", "ci", "--scope", "admin", "--queue", "q"], 2, "cannot be bound"),
+        (["create", "ci", "--scope", "admin", "--expires", "soon"], 2, "like 30d"),
+        (["create", "ci", "--scope", "admin", "--expires", "0d"], 2, "like 30d"),
+        (["create", "ci", "--scope", "admin", "--rate", "often"], 2, "rate='often'"),
+        (["create", "taken", "--scope", "admin"], 1, "is a key 'taken' already"),
+        (["revoke", "nobody"], 3, "no key 'nobody'"),
+        (["forget", "nobody"], 3, "no key 'nobody'"),
+    ],
+)
+def test_what_is_wrong_is_said(run, store, args, code, told):
+    """By text and exit code."""
+    store.add_key(new_key(new_token(), name="taken", scopes=["admin"]), max_keys=10)
+
+    status, out, err = run(*args)
+
+    assert (code, "") == (status, out)
+    assert told in err

@@ -1,0 +1,182 @@
+"""Publishing while the broker is in trouble: blocked, restarted, frozen, or cutting connections."""
+
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pika
+import pytest
+
+from taskyard.broker import dead_queue
+from taskyard.errors import BrokerUnavailable
+from taskyard.outgoing import Outgoing
+from taskyard.publisher import Publisher
+from tests.polling import poll
+
+
+def message(queue: str, number: int = 0, **fields) -> Outgoing:
+    return Outgoing(queue=queue, body=b"{}", **{"id": f"id-{number}", **fields})
+
+
+@pytest.fixture
+def alarm(rabbit):
+    """A function that makes the broker block every publisher, or lets them go on."""
+
+    def switch(is_on: bool) -> None:
+        rabbit.control("set_vm_memory_high_watermark", "0.00001" if is_on else "0.4")
+
+    yield switch
+    switch(False)
+
+
+@pytest.fixture
+def trouble_publisher(rabbit):
+    """A publisher on the broker that gets into trouble."""
+    publisher = Publisher(rabbit.url, name="trouble")
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def trouble_queue(rabbit):
+    """A queue on the broker that gets into trouble."""
+    name = f"trouble-{time.monotonic_ns()}"
+    yield name
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        for each in (name, dead_queue(name)):
+            connection.channel().queue_delete(each)
+
+
+def take_ids(rabbit, queue: str) -> list[str | None]:
+    """Return the ids of all messages in a queue, over a connection of their own."""
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        channel = connection.channel()
+        taken: list[str | None] = []
+        while True:
+            _, properties, _ = channel.basic_get(queue, auto_ack=True)
+            if properties is None:
+                return taken
+            taken.append(properties.message_id)
+
+
+def test_a_blocked_broker_fails_calls_within_their_deadlines(
+    rabbit, trouble_publisher, trouble_queue, alarm
+):
+    """Of sixteen threads each; and what was given up is not published when the alarm is over."""
+    publisher, queue = trouble_publisher, trouble_queue
+    publisher.publish([message(queue)], deadline_s=10)
+    alarm(True)
+
+    def publish(number: int) -> float:
+        started = time.monotonic()
+        with pytest.raises(BrokerUnavailable):
+            publisher.publish([message(queue, number)], deadline_s=0.5)
+        return time.monotonic() - started
+
+    publish(1)  # what tells the broker that this connection publishes
+    assert poll(lambda: not publisher.is_ready, deadline_s=5)
+    with ThreadPoolExecutor(16) as pool:
+        took_s = list(pool.map(publish, range(2, 18)))
+    assert max(took_s) < 1.5
+    assert "alarm" in publisher.state
+    alarm(False)
+
+    poll(lambda: publisher.is_ready, deadline_s=20)
+    publisher.publish([message(queue, 99)], deadline_s=10)
+    published = set(take_ids(rabbit, queue))
+    assert {"id-0", "id-99"} <= published
+    assert published <= {"id-0", "id-1", "id-99"}, "id-1 was on its way before the alarm was told"
+
+
+def test_a_call_that_waits_for_the_end_of_an_alarm_is_published(
+    rabbit, trouble_publisher, trouble_queue, alarm
+):
+    """If its deadline allows."""
+    publisher, queue = trouble_publisher, trouble_queue
+    publisher.publish([message(queue)], deadline_s=10)
+    alarm(True)
+    with pytest.raises(BrokerUnavailable):
+        publisher.publish([message(queue, 1)], deadline_s=0.2)
+    poll(lambda: not publisher.is_ready)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(publisher.publish, [message(queue, 2)], deadline_s=30)
+        alarm(False)
+        waiting.result()
+
+    assert "id-2" in take_ids(rabbit, queue)
+
+
+def test_a_restarted_broker_is_published_to_again(rabbit, trouble_publisher, trouble_queue):
+    """Calls meanwhile fail within their deadlines; confirmed messages are still there."""
+    publisher, queue = trouble_publisher, trouble_queue
+    publisher.publish([message(queue, 1)], deadline_s=10)
+    rabbit.stop()
+
+    with pytest.raises(BrokerUnavailable):
+        publisher.publish([message(queue, 2)], deadline_s=0.5)
+    rabbit.start()
+    rabbit.wait_ready()
+    poll(lambda: publisher.is_ready, deadline_s=20)
+    publisher.publish([message(queue, 3)], deadline_s=10)
+
+    assert ["id-1", "id-3"] == take_ids(rabbit, queue)
+
+
+def test_a_broker_that_freezes_is_given_up(rabbit, trouble_publisher, trouble_queue):
+    """A call fails within its deadline although the connection looks alive."""
+    publisher, queue = trouble_publisher, trouble_queue
+    publisher.publish([message(queue, 1)], deadline_s=10)
+    rabbit.pause()
+    started = time.monotonic()
+    try:
+        with pytest.raises(BrokerUnavailable, match="confirm"):
+            publisher.publish([message(queue, 2)], deadline_s=0.5)
+        assert time.monotonic() - started < 1
+    finally:
+        rabbit.resume()
+
+    publisher.publish([message(queue, 3)], deadline_s=20)
+
+
+def test_connections_that_are_cut_lose_no_confirmed_message(
+    rabbit, trouble_publisher, trouble_queue
+):
+    """While the broker closes the connection again and again, what was confirmed is there."""
+    publisher, queue = trouble_publisher, trouble_queue
+    publisher.publish([message(queue, 0)], deadline_s=10)
+    confirmed, stopping = {"id-0"}, threading.Event()
+
+    def publish() -> None:
+        number = 0
+        while not stopping.is_set():
+            number += 1
+            try:
+                publisher.publish([message(queue, number)], deadline_s=5)
+            except BrokerUnavailable:
+                continue
+            confirmed.add(f"id-{number}")
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    for _ in range(3):
+        enough = len(confirmed) + 20
+        rabbit.control("close_all_connections", "test")
+        poll(partial(_has, confirmed, enough), deadline_s=20)
+    stopping.set()
+    thread.join(20)
+
+    assert confirmed <= set(take_ids(rabbit, queue))
+
+
+def _has(things: set[str], count: int) -> bool:
+    return len(things) >= count
+
+
+def test_control_commands_work(rabbit):
+    """The tests above rest on them."""
+    assert isinstance(rabbit.control("list_queues", "name"), str)
+    with pytest.raises(subprocess.CalledProcessError):
+        rabbit.control("no_such_command")

@@ -1,0 +1,93 @@
+"""Records that are tampered with behind the store's back: the audit names them, and puts them back."""
+
+import pytest
+import redis
+
+from tests.contract.jobs import HOUR_MS, QUEUE, claim, get, pending, running, settle
+
+
+@pytest.fixture
+def server(result_backend):
+    with redis.Redis.from_url(result_backend) as server:
+        yield server
+
+
+def scheduled(store):
+    return pending(store, delay_ms=HOUR_MS)
+
+
+def ended(store):
+    job_id, token = running(store)
+    settle(store, job_id, token)
+    return job_id
+
+
+CASES = {
+    "not_waiting": (scheduled, "waiting"),
+    "not_ready": (pending, f"ready:{QUEUE}"),
+    "not_held": (lambda store: running(store)[0], "leases"),
+    "not_ended": (ended, "ended"),
+}
+
+
+@pytest.mark.parametrize("problem", CASES)
+def test_a_record_that_left_its_index(store, server, key_prefix, problem):
+    """It is named until it is repaired, once, and then is where it was."""
+    make, index = CASES[problem]
+    job_id = make(store)
+    key = f"{key_prefix}{index}"
+    before = server.zrange(key, 0, -1)
+    server.delete(key)
+
+    (found,) = store.audit_records("0", 100).findings
+    assert (job_id, problem, False) == (found.id, found.problem, found.is_repaired)
+    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    assert found.is_repaired
+    assert [] == store.audit_records("0", 100).findings
+    assert before == server.zrange(key, 0, -1)
+
+
+def test_a_running_job_without_a_lease_is_reclaimed(store, server, key_prefix):
+    job_id, _ = running(store)
+    server.delete(f"{key_prefix}held:w1", f"{key_prefix}leases")
+    store.audit_records("0", 100, is_repair=True)
+    assert [job_id] == [lost.id for lost in store.lost("reclaim", HOUR_MS, 10)]
+
+
+def test_a_job_held_back_by_a_limit(store, server, key_prefix):
+    """It belongs to its limit instead of the waiting jobs, and gets there again."""
+    store.pause("task", "add", {})
+    job_id = pending(store)
+    assert "held" == claim(store, job_id, task="add", limit_key="").kind
+    assert [] == store.audit_records("0", 100).findings
+    server.delete(f"{key_prefix}limited:add|")
+
+    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    assert (job_id, "not_waiting") == (found.id, found.problem)
+    store.resume("task", "add")
+    assert [job_id] == [ready.id for ready in store.take_due(10)[0]]
+
+
+def test_a_record_that_is_gone_cannot_be_repaired(store, server, key_prefix):
+    job_id = pending(store)
+    server.delete(f"{key_prefix}j:{job_id}")
+    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    assert (job_id, "no_record", False) == (found.id, found.problem, found.is_repaired)
+
+
+def test_found_ones_are_looked_at_again(store, server, key_prefix):
+    """By their ids, without a walk; one whose time to be kept is over meanwhile is no finding."""
+    job_id = scheduled(store)
+    server.zrem(f"{key_prefix}waiting", job_id)
+    (found,) = store.audit_records("", 0, ids=[job_id]).findings
+    assert job_id == found.id
+    assert [] == store.audit_records("", 0, ids=["pruned"]).findings
+
+
+def test_totals_begin_with_the_jobs_of_an_older_version(store, server, key_prefix):
+    pending(store)
+    server.delete(f"{key_prefix}totals")
+    pending(store)
+    totals = store.totals()
+    assert (2, 0) == (totals.accepted, totals.missing)
+    assert "pending" == get(store, pending(store)).state

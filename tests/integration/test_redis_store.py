@@ -1,0 +1,247 @@
+"""What is particular to the store on Redis: no key is left behind, and its server's troubles."""
+
+import pytest
+import redis
+
+from taskyard import config
+from taskyard.errors import ConfigurationError, StoreUnavailable
+from taskyard.store import open_store
+from taskyard.store.attempts import Outcome
+from taskyard.store.finding import Filter
+from taskyard.store.keys import NewKey, Use
+from tests.contract.jobs import (
+    HOUR_MS,
+    claim,
+    get,
+    heartbeat,
+    new_job,
+    outbox,
+    pending,
+    running,
+    settle,
+    state,
+)
+from tests.polling import poll
+
+#: What stays: counters, and small collections that say something by themselves.
+LASTING = {"counts", "fence", "totals", "workers"}
+
+
+@pytest.fixture
+def client(settings):
+    with redis.Redis.from_url(settings.result_backend, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def keys(client, key_prefix):
+    """A function that gives the names of this test's keys; none that goes by itself in minutes."""
+
+    def names():
+        found = client.scan_iter(f"{key_prefix}*", count=1000)
+        return {key.removeprefix(key_prefix) for key in found if not 0 < client.ttl(key) < 1000}
+
+    return names
+
+
+def test_a_job_leaves_no_key_behind(store, keys):
+    """After every way to end, and the end of its record, only counters are left."""
+    completed, failed, withdrawn = (pending(store) for _ in range(3))
+    cancelled = pending(store, delay_ms=HOUR_MS)
+    heartbeat(store)
+    settle(store, completed, claim(store, completed).token, ttl_ms=0, progress='{"done":1}')
+    settle(store, failed, claim(store, failed).token, "failed", ttl_ms=0)
+    store.cancel([cancelled], 0)
+    store.withdraw([withdrawn, pending(store, delay_ms=HOUR_MS)])
+    asked, token = running(store)
+    store.cancel([asked], 0)
+    settle(store, asked, token, "cancelled", ttl_ms=0)
+    store.leave("w1")
+
+    assert 4 == store.prune(100)
+    outbox(store)
+
+    assert keys() <= LASTING
+
+
+def test_a_lost_job_leaves_no_key_behind(store, keys):
+    """Nor do its dead worker, and the reclaimer that died in its turn."""
+    job_id, _ = running(store)
+    store.cancel([job_id], HOUR_MS)
+    store.end_lease("w1", "signal 9")
+    store.lost("r1", 0, 10)
+    store.leave("r1")
+    (lost,) = store.lost("r2", 0, 10)
+    store.cancel([job_id], HOUR_MS)
+
+    settle(store, job_id, lost.token, "failed", ttl_ms=0)
+    store.lost("r2", 0, 10)
+    store.prune(10)
+    outbox(store)
+
+    assert keys() <= LASTING
+
+
+def test_counts_return_to_zero(store, client, key_prefix):
+    """Each field of the counters ends at 0."""
+    job_id, token = running(store)
+    settle(store, job_id, token, "retrying")
+    store.take_due(10)
+    settle(store, job_id, claim(store, job_id, 2).token, ttl_ms=0)
+    store.prune(10)
+
+    assert {"0"} == set(client.hgetall(f"{key_prefix}counts").values())
+
+
+def test_a_server_that_lost_its_scripts_gets_them_again(store, client):
+    """A restarted Redis knows no scripts."""
+    pending(store)
+    client.script_flush()
+
+    assert "pending" == state(store, pending(store))
+
+
+def test_a_server_that_lost_everything_goes_on(store, client, key_prefix):
+    """Late settles are refused, ready jobs are unknown and can be recorded anew."""
+    job_id, token = running(store)
+    client.delete(*client.scan_iter(f"{key_prefix}*"))
+
+    assert not settle(store, job_id, token)
+    assert "unknown" == claim(store, job_id).kind
+    store.create([new_job(job_id)])
+    assert "run" == claim(store, job_id).kind
+
+
+def test_a_lost_connection_is_made_anew_without_an_error(store, client):
+    """One that was closed while idle costs nothing but time."""
+    store.ping()
+    client.client_kill_filter(_type="normal", skipme=True)
+
+    store.ping()
+
+
+def test_a_server_that_may_not_write_is_unavailable(store, client):
+    """A replica or a full server is away for now; it is not a bug of ours."""
+    client.config_set("min-replicas-to-write", "1")
+    try:
+        with pytest.raises(StoreUnavailable, match="NOREPLICAS"):
+            store.create([new_job()])
+        with pytest.raises(StoreUnavailable):
+            store.settle([Outcome("a", 1, "completed")])
+    finally:
+        client.config_set("min-replicas-to-write", "0")
+
+
+def test_a_replica_is_unavailable_until_it_is_promoted(store, client):
+    """During a failover jobs wait; they are not taken for broken."""
+    client.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(StoreUnavailable):
+            store.create([new_job()])
+    finally:
+        client.replicaof("NO", "ONE")
+
+    assert "pending" == state(store, pending(store))
+
+
+@pytest.fixture
+def full_server(client):
+    """A function that fills the server, or makes room again."""
+    yield lambda limit: client.config_set("maxmemory", limit)
+    client.config_set("maxmemory", "0")
+
+
+def test_a_full_server_refuses_before_it_writes(store, full_server):
+    """Nothing is half done: each job is where it was, and goes on when there is room again."""
+    due = pending(store, delay_ms=1)
+    poll(lambda: store.take_due(0)[1] == 0)
+    job_id, token = running(store)
+
+    full_server("1mb")
+    for refused in (
+        lambda: store.create([new_job()]),
+        lambda: store.take_due(10),
+        lambda: settle(store, job_id, token, "retrying"),
+        lambda: store.lost("r1", HOUR_MS, 10),
+        lambda: store.cancel([due], HOUR_MS),
+    ):
+        with pytest.raises(StoreUnavailable):
+            refused()
+    assert job_id == get(store, job_id).id
+    assert [] == store.heartbeat("w1", {}, HOUR_MS, [(job_id, token)]).lost
+    full_server("0")
+
+    assert [due] == [ready.id for ready in store.take_due(10)[0]]
+    assert settle(store, job_id, token, "retrying")
+
+
+def test_a_full_server_still_makes_room(store, full_server):
+    """Records whose time is over go, and so do refused submissions."""
+    job_id, token = running(store)
+    settle(store, job_id, token, ttl_ms=0)
+    refused = pending(store)
+
+    full_server("1mb")
+    assert 1 == store.prune(10)
+    store.withdraw([refused])
+
+    assert [None, None] == store.get([job_id, refused])
+
+
+def test_a_full_server_still_lists_jobs(store, full_server):
+    """An operator has to see what fills it."""
+    job_id, _ = running(store)
+
+    full_server("1mb")
+
+    for wanted in (Filter(), Filter(states=("running",)), Filter(task="add")):
+        assert [job_id] == [job.id for job in store.find(wanted).jobs]
+        assert 1 == store.count(wanted).count
+
+
+def test_a_full_server_still_knows_its_keys(store, full_server):
+    """Whoever makes room in it over REST has to get in, and no key that is revoked."""
+    key = NewKey(id="a", name="ci", digest="0", scopes=("admin",), requests=1, per_ms=1000)
+    store.add_key(key, max_keys=1)
+
+    full_server("1mb")
+
+    assert ["a"] == [found.id for found in store.key_ring().keys]
+    assert [1, 2] == [m.used for m in store.use_keys([Use("a", 1, 1000, is_noted=True)] * 2)]
+    assert ["a"] == store.revoke_keys(["a"])
+    assert ["a"] == store.forget_keys(["a"])
+
+
+def test_a_server_that_would_throw_jobs_away_is_refused(store, client):
+    """Eviction with a memory limit is an error; without a limit, and no append-only file, a warning."""
+    policy = client.config_get("maxmemory-policy")["maxmemory-policy"]
+    appendonly = client.config_get("appendonly")["appendonly"]
+    try:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("appendonly", "no")
+        assert ["maxmemory-policy", "appendonly"] == [
+            word
+            for line in store.check()
+            for word in line.split()
+            if word in ("maxmemory-policy", "appendonly")
+        ]
+        client.config_set("maxmemory", "1gb")
+        with pytest.raises(ConfigurationError, match="allkeys-lru"):
+            store.check()
+    finally:
+        client.config_set("maxmemory", "0")
+        client.config_set("maxmemory-policy", policy)
+        client.config_set("appendonly", appendonly)
+
+
+def test_two_prefixes_share_a_server(settings):
+    """Two installations on one Redis see nothing of each other."""
+    one = open_store(settings)
+    other = open_store(
+        config.load(result_backend=settings.result_backend, key_prefix=f"{settings.key_prefix}b:")
+    )
+    job_id = pending(one)
+
+    assert [None] == other.get([job_id])
+    one.close()
+    other.close()

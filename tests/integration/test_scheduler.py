@@ -1,0 +1,256 @@
+"""The scheduler's chores with real servers: each job is moved once, and none is left behind."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from services.scheduler.chores import DispatchDue, Prune, Relay
+from services.scheduler.reclaim import Reclaim
+from taskyard import metrics
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import BrokerUnavailable
+from taskyard.job import JobError
+from taskyard.message import decode
+from taskyard.publisher import Publisher
+from taskyard.store.base import NewJob
+from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, outbox, settle, state
+from tests.polling import poll
+
+
+@pytest.fixture
+def ready_publisher(publisher):
+    """A publisher that is connected."""
+    publisher.start()
+    poll(lambda: publisher.is_ready)
+    return publisher
+
+
+@pytest.fixture
+def due_chore(dispatcher, ready_publisher):
+    return DispatchDue(dispatcher)
+
+
+def waiting_jobs(queue: str, count: int, *, delay_ms: int) -> list[NewJob]:
+    return [new_job(f"{queue}-{n}", queue=queue, delay_ms=delay_ms) for n in range(count)]
+
+
+def start_all(store, queue, *jobs: NewJob, owner="w1") -> list[int]:
+    """Record and start jobs, as a worker would; return their tokens."""
+    heartbeat(store, owner)
+    store.create(jobs)
+    return [claim(store, job.id, owner=owner, queue=queue).token for job in jobs]
+
+
+def error_of(store, job_id: str) -> JobError:
+    """Return the error of a job that has one."""
+    error = get(store, job_id).error
+    assert error is not None
+    return error
+
+
+# dispatch_due
+
+
+def test_a_due_job_is_published(store, due_chore, bodies, queue):
+    """It becomes pending, its message is in its queue, and it is not in the outbox."""
+    store.create(waiting_jobs(queue, 1, delay_ms=1))
+
+    poll(lambda: due_chore.run_once() is None and state(store, f"{queue}-0") == "pending")
+
+    ((properties, body),) = bodies(queue)
+    assert (f"{queue}-0", "add", 2) == (
+        properties.message_id,
+        properties.type,
+        properties.delivery_mode,
+    )
+    assert 1 == decode(body).options.attempt
+    assert set() == outbox(store)
+
+
+def test_a_retry_carries_its_attempt(store, due_chore, bodies, queue):
+    """In the body and in a header."""
+    (token,) = start_all(store, queue, new_job("a", queue=queue))
+    settle(store, "a", token, "retrying")
+
+    due_chore.run_once()
+
+    ((properties, body),) = bodies(queue)
+    assert 2 == decode(body).options.attempt == properties.headers["taskyard-attempt"]
+
+
+def test_it_tells_when_the_next_job_is_due(store, due_chore, queue):
+    """So that it can be woken in time; None if nothing waits."""
+    assert due_chore.run_once() is None
+    store.create([new_job("a", queue=queue, delay_ms=HOUR_MS)])
+
+    next_s = due_chore.run_once()
+
+    assert next_s is not None
+    assert 3500 < next_s <= 3600
+
+
+def test_nothing_is_taken_while_the_broker_is_away(store, settings, queue):
+    """Waiting jobs keep waiting, in their order."""
+    away = Dispatcher(store, Publisher("amqp://guest:guest@127.0.0.1:1/"))
+    store.create(waiting_jobs(queue, 1, delay_ms=1))
+    poll(lambda: store.take_due(0)[1] == 0)
+
+    DispatchDue(away).run_once()
+
+    assert "scheduled" == state(store, f"{queue}-0")
+    away.close()
+
+
+def test_a_queue_out_of_order_does_not_hold_up_the_others(store, due_chore, channel, bodies, queue):
+    """A queue that exists with other arguments gets nothing; its jobs stay in the outbox."""
+    bad = f"{queue}-bad"
+    channel.queue_declare(bad, durable=False)
+    jobs = [new_job("good", queue=queue, delay_ms=1), new_job("bad", queue=bad, delay_ms=1)]
+    store.create(jobs)
+    poll(lambda: store.take_due(0)[1] == 0)
+
+    poll(lambda: due_chore.run_once() is None and store.take_due(0)[1] is None)
+
+    assert ["good"] == [properties.message_id for properties, _ in bodies(queue)]
+    assert {"bad"} == outbox(store)
+    channel.queue_delete(bad)
+    channel.queue_delete(f"{bad}.dead")
+
+
+# relay
+
+
+def test_a_job_that_was_never_published_is_published(
+    store, dispatcher, ready_publisher, bodies, queue
+):
+    """Its submitter died after recording it."""
+    store.create([new_job("a", queue=queue), new_job("b", queue=queue)])
+
+    Relay(dispatcher, older_than_s=0).run_once()
+
+    assert ["a", "b"] == sorted(properties.message_id for properties, _ in bodies(queue))
+    assert set() == outbox(store)
+
+
+def test_a_job_is_given_time_to_be_confirmed(store, dispatcher, ready_publisher, queue):
+    """A submission that is under way is left alone."""
+    store.create([new_job("a", queue=queue)])
+
+    Relay(dispatcher, older_than_s=3600).run_once()
+
+    assert {"a"} == outbox(store)
+
+
+# reclaim
+
+
+@pytest.fixture
+def reclaim(store, ready_publisher, settings):
+    return Reclaim(store, ready_publisher, settings, random.Random(1))
+
+
+def test_the_job_of_a_lost_worker_is_retried(store, reclaim, queue):
+    """At once, with the worker's end on the attempt."""
+    start_all(store, queue, new_job("a", queue=queue))
+    store.end_lease("w1", "signal 9")
+
+    reclaim.run_once()
+
+    job, error = get(store, "a"), error_of(store, "a")
+    assert ("retrying", "worker_lost", "WorkerLost") == (job.state, error.reason, error.type)
+    assert "signal 9" in error.message
+    assert "lost" == job.attempts[0].outcome
+    assert ["a"] == [ready.id for ready in store.take_due(10)[0]]
+
+
+def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_letters, queue):
+    """After `max_crashes` starts it is a dead letter, whose headers say why."""
+    job = new_job("a", queue=queue)
+    store.create([job])
+    for attempt in range(1, settings.max_crashes + 1):
+        heartbeat(store)
+        claim(store, "a", attempt, queue=queue)
+        store.end_lease("w1", "signal 11")
+        reclaim.run_once()
+        store.take_due(10)
+
+    assert ("failed", "crash_loop") == (state(store, "a"), error_of(store, "a").reason)
+    ((properties, body),) = dead_letters(queue)
+    assert ("crash_loop", settings.max_crashes, queue) == tuple(
+        properties.headers[f"taskyard-{name}"] for name in ("reason", "attempts", "queue")
+    )
+    assert properties.headers["taskyard-first-failed-at"] < properties.headers["taskyard-failed-at"]
+    assert (decode(job.body).args, 3) == (decode(body).args, decode(body).options.attempt)
+
+
+def test_a_dead_letter_comes_before_its_job_is_failed(store, settings, dead_letters, queue):
+    """While RabbitMQ is away the job stays lost; it is buried, once, when it is back."""
+    away = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
+    quick = settings.model_copy(update={"max_crashes": 1, "publish_deadline_s": 0.1})
+    start_all(store, queue, new_job("a", queue=queue))
+    store.end_lease("w1", "signal 9")
+
+    with pytest.raises(BrokerUnavailable):
+        Reclaim(store, away, quick, random.Random(1)).run_once()
+    assert "running" == state(store, "a")
+    with_broker = Publisher(settings.broker_url)
+    Reclaim(store, with_broker, quick, random.Random(1)).run_once()
+
+    assert "failed" == state(store, "a")
+    assert 0 == error_of(store, "a").message.count("reclaim")
+    away.close()
+    with_broker.close()
+
+
+def test_jobs_that_can_be_retried_do_not_wait_for_dead_letters(store, settings, queue):
+    """Of a lost worker's jobs, those with retries left go on even while RabbitMQ is away."""
+    away = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
+    quick = settings.model_copy(update={"max_crashes": 2, "publish_deadline_s": 0.1})
+    start_all(store, queue, new_job("crashed", queue=queue))
+    store.end_lease("w1", "signal 9")
+    Reclaim(store, away, quick, random.Random(1)).run_once()
+    store.take_due(10)
+    heartbeat(store)
+    claim(store, "crashed", 2, queue=queue)
+    start_all(store, queue, new_job("fresh", queue=queue))
+    store.end_lease("w1", "signal 9")
+
+    with pytest.raises(BrokerUnavailable):
+        Reclaim(store, away, quick, random.Random(1)).run_once()
+
+    assert ("running", "retrying") == (state(store, "crashed"), state(store, "fresh"))
+    away.close()
+
+
+# prune
+
+
+def test_records_go_when_their_time_is_over(store, queue):
+    """A full step asks for another at once."""
+    jobs = [new_job(queue=queue, delay_ms=HOUR_MS) for _ in range(1001)]
+    store.create(jobs)
+    store.cancel([job.id for job in jobs], 0)
+    before = metrics.JOBS_PRUNED._value.get()
+
+    chore = Prune(store)
+
+    assert [0, None] == [chore.run_once(), chore.run_once()]
+    assert 1001 == metrics.JOBS_PRUNED._value.get() - before
+    assert [None] == store.get([jobs[0].id])
+
+
+def test_many_schedulers_reclaim_each_lost_job_once(settings, store, ready_publisher, queue):
+    """Eight at once write one outcome for each job."""
+    jobs = [new_job(queue=queue) for _ in range(200)]
+    start_all(store, queue, *jobs)
+    store.end_lease("w1", "signal 9")
+
+    def run_once(_):
+        return Reclaim(store, ready_publisher, settings, random.Random(1)).run_once()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run_once, range(8)))
+
+    assert {"retrying"} == {job.state for job in store.get([job.id for job in jobs])}
+    assert {1} == {len(job.attempts) for job in store.get([job.id for job in jobs])}

@@ -1,0 +1,396 @@
+"""Schedules that fire, with real servers: each fire time one job, whoever else fires beside."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from services.scheduler.declared import read
+from services.scheduler.fire import Fire
+from taskyard import task
+from taskyard.catalogue import Catalogue, describe
+from taskyard.config import load
+from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDeclared
+from taskyard.job import Job, rfc3339
+from taskyard.known_schedule import KnownSchedule
+from taskyard.request import Defaults
+from taskyard.schedule import next_time, parse
+from taskyard.schedule_plan import decide, encode
+from taskyard.schedules import Schedules
+from tests.contract.test_schedules import change
+from tests.polling import poll
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+FAR = "2020-01-01T00:00:00Z"
+HOUR_S = 3600
+
+
+class Corner:
+    """Schedules in a store, and what fires them.
+
+    Args:
+        dispatcher: With a publisher that is connected.
+        settings: Limits of jobs.
+    """
+
+    def __init__(self, dispatcher, settings) -> None:
+        self.store = dispatcher.store
+        self.dispatcher = dispatcher
+        self.settings = settings
+        self.schedules = Schedules(self.store, Catalogue(self.store, ttl_s=0))
+
+    def fire(self, declared=None) -> Fire:
+        """Return another scheduler's chore."""
+        return Fire(self.dispatcher, self.settings, declared)
+
+    def add(self, *, slept_s: float = 0, **fields: Any) -> KnownSchedule:
+        """Add a schedule that fires each hour, as one that nobody looked after for so long."""
+        asked = {"name": "s", "task": "echo", "every_s": HOUR_S, "anchor_at": FAR, **fields}
+        row = self.schedules.create(parse(asked))
+        return self.sleep(row, slept_s)
+
+    def sleep(self, row: KnownSchedule, slept_s: float) -> KnownSchedule:
+        """Put a schedule's last fire time so far into the past."""
+        past_ms = self.store.now_ms() - round(slept_s * 1000)
+        asleep = replace(row.state, created_at=past_ms, cursor=past_ms)
+        first = parse(row.schedule.model_dump(mode="json"))
+        asleep = replace(asleep, next_at=next_time(first, past_ms, anchor_ms=past_ms))
+        written = self.schedules.write(replace(row, state=asleep), past_ms)
+        assert written is not None
+        return written
+
+    def run(self, chore: Fire | None = None) -> None:
+        """Fire until nothing is due."""
+        chore = chore or self.fire()
+        while chore.run_once() == 0:
+            pass
+
+    def outcomes(self, name: str = "s") -> list[str]:
+        """Return what became of fire times, oldest first."""
+        return [event.outcome for event in reversed(self.schedules.history(name, 100))]
+
+    def jobs(self, name: str = "s") -> list[Job]:
+        """Return the jobs that were fired, oldest first."""
+        events = reversed(self.schedules.history(name, 100))
+        found = self.store.get([event.job_id for event in events if event.job_id])
+        assert None not in found
+        return [job for job in found if job is not None]
+
+
+@pytest.fixture
+def corner(dispatcher, publisher, settings, catalogued):
+    """A corner whose catalogue knows the tasks `echo` and `add`."""
+    publisher.start()
+    poll(lambda: publisher.is_ready)
+    return Corner(dispatcher, settings)
+
+
+def test_a_schedule_fires_its_job(corner, bodies, catalogued):
+    """With its fields, an id made of name and time, and its message in the queue."""
+    corner.add(slept_s=HOUR_S, args=[7], priority=8, tags=["x"], missed="once")
+
+    corner.run()
+
+    (job,) = corner.jobs()
+    ((properties, _),) = bodies(catalogued)
+    message = job.message
+    assert ([7], 8, ["x"], "schedule") == (
+        message.args,
+        message.priority,
+        message.options.tags,
+        message.options.origin,
+    )
+    assert job.id.startswith("s:20")
+    assert job.id == properties.message_id
+    row = corner.schedules.get("s")
+    assert job.id == row.state.last_job
+    assert row.state.next_at == row.state.last_fire + HOUR_S * 1000
+
+
+def test_it_tells_when_to_come_again(corner):
+    """At the next fire time, however far that is; None where there is no schedule."""
+    assert corner.fire().run_once() is None
+    corner.add(anchor_at=None)
+
+    wait_s = corner.fire().run_once()
+
+    assert HOUR_S - 60 < wait_s <= HOUR_S
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"missed": "skip"}, ["skipped_missed"]),
+        ({"missed": "once"}, ["skipped_missed", "fired"]),
+        ({"missed": "all"}, ["fired"] * 5),
+        ({"missed": "all", "missed_max": 2}, ["skipped_missed", "fired", "fired"]),
+        ({"missed": "skip", "grace_s": 9 * HOUR_S}, ["fired"] * 5),
+    ],
+)
+def test_after_a_downtime_the_policy_decides(corner, fields, expected):
+    """Five fire times passed while no scheduler ran."""
+    now_s = corner.store.now_ms() / 1000
+    corner.add(slept_s=5 * HOUR_S - 1, anchor_at=_text(now_s - 1800), **fields)
+
+    corner.run()
+
+    assert expected == corner.outcomes()
+
+
+def test_many_schedulers_fire_once(corner):
+    """Whoever comes, each fire time has one job."""
+    for n in range(10):
+        corner.add(name=f"s{n}", slept_s=3 * HOUR_S, missed="all")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: corner.run(corner.fire()), range(4)))
+
+    for n in range(10):
+        assert ["fired"] * 3 == corner.outcomes(f"s{n}")
+        assert 3 == len({job.id for job in corner.jobs(f"s{n}")})
+
+
+def test_what_a_dead_scheduler_decided_is_done_once(corner, bodies, catalogued):
+    """Whether it died before its job was made or after; nobody else comes before its time is over."""
+    for name in ("before", "after"):
+        row = corner.add(name=name, slept_s=HOUR_S, grace_s=2 * HOUR_S)
+        step = decide(row.schedule, row.state, corner.store.now_ms(), is_last_active=False)
+        assert step is not None
+        row = corner.schedules.write(replace(row, state=step.state), corner.store.now_ms())
+        if name == "after":
+            corner.fire()._make(row, row.state.firing, corner.store.now_ms())
+
+    corner.run()
+    assert [] == corner.outcomes("before") == corner.outcomes("after")
+
+    def are_done() -> bool:
+        corner.run()
+        return bool(corner.outcomes("before") and corner.outcomes("after"))
+
+    poll(are_done)
+    assert ["fired"] == corner.outcomes("before") == corner.outcomes("after")
+    assert 2 == len(bodies(catalogued))
+
+
+def test_a_job_whose_record_is_gone_does_not_fire_again(corner, store):
+    """The schedule knows that it did."""
+    corner.add(slept_s=HOUR_S)
+    corner.run()
+    (job,) = corner.jobs()
+    store.withdraw([job.id])
+
+    corner.run()
+
+    assert [None] == store.get([job.id])
+    assert ["fired"] == corner.outcomes()
+
+
+def test_queue_one_fires_when_the_last_job_has_ended(corner, worker):
+    """Within a second; a third one does not wait."""
+    row = corner.add(slept_s=HOUR_S, overlap="queue_one")
+    corner.run()
+    (first,) = corner.jobs()
+    token = worker.start(first.id)
+    row = corner.sleep(corner.schedules.get("s"), HOUR_S)
+    corner.run()
+    corner.sleep(corner.schedules.get("s"), 2 * HOUR_S)
+    corner.run()
+    assert ["fired", "queued"] == corner.outcomes()[:2]
+    assert {"skipped_overlap", "skipped_missed"} >= set(corner.outcomes()[2:])
+
+    worker.end(first.id, token, "completed")
+    poll(lambda: corner.run() or corner.outcomes()[-1] == "fired", 2)
+
+    assert row.state.queued is None
+
+
+@pytest.mark.parametrize("state", ["pending", "running"])
+def test_skip_leaves_out_what_would_overlap(corner, worker, state):
+    """Whether the last job runs or only waits to."""
+    corner.add(slept_s=HOUR_S, overlap="skip")
+    corner.run()
+    if state == "running":
+        worker.start(corner.jobs()[0].id)
+    corner.sleep(corner.schedules.get("s"), HOUR_S)
+
+    corner.run()
+
+    assert ["fired", "skipped_overlap"] == corner.outcomes()
+
+
+def test_cancel_previous_cancels_the_last_job(corner):
+    """And fires."""
+    now_ms = corner.store.now_ms()
+    corner.add(slept_s=2 * HOUR_S, overlap="cancel_previous", missed="all")
+
+    corner.run()
+
+    assert ["cancelled", "pending"] == [job.state for job in corner.jobs()]
+    assert now_ms <= corner.store.now_ms()
+
+
+def test_a_schedule_whose_arguments_are_wrong_by_now_is_refused(corner):
+    """Its history says why, and it goes on."""
+    corner.add(slept_s=HOUR_S, task="add", args=["x"])
+
+    corner.run()
+
+    (event,) = corner.schedules.history("s", 9)
+    assert "refused" == event.outcome
+    assert "/args/0" in event.reason
+    assert corner.schedules.get("s").state.next_at > corner.store.now_ms()
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcomes", "jobs"),
+    [("reject", ["fired", "refused"], 1), ("existing", ["fired", "fired"], 1)],
+)
+def test_a_unique_task_has_one_job(corner, store, queue, policy, outcomes, jobs):
+    """At the next fire time while it lives, it is refused or the same, as the task says."""
+    unique = task(name="single", unique_for=HOUR_S, unique_policy=policy)(lambda: None)
+    known = Defaults(queue=queue, priority=4, max_retries=2, timeout_s=60)
+    store.declare([describe(unique, known)], [queue])
+    corner.add(slept_s=2 * HOUR_S, task="single", missed="all")
+
+    corner.run()
+
+    assert outcomes == corner.outcomes()
+    assert jobs == len({job.id for job in corner.jobs()})
+
+
+def test_an_unknown_task_is_waited_for(corner, store, settings):
+    """A worker that knows it may come up; after UNKNOWN_TASK_TTL the fire is refused."""
+    corner.add(slept_s=HOUR_S, task="unheard_of", grace_s=9 * HOUR_S)
+    corner.run()
+    assert [] == corner.outcomes()
+    assert corner.schedules.get("s").state.firing is not None
+
+    corner.settings = settings.model_copy(update={"unknown_task_ttl": 0})
+    poll(lambda: corner.run() or corner.outcomes() == ["refused"])
+
+
+def test_an_unreadable_schedule_does_not_hold_up_the_others(corner, store):
+    """It is left alone for a while."""
+    store.write_schedule(change("bad", due_at_ms=1))
+    corner.add(slept_s=HOUR_S)
+
+    corner.run(corner.fire([]))
+
+    assert ["fired"] == corner.outcomes()
+
+
+def test_fields_of_a_later_version_are_left_out(corner, store):
+    """What else is in it counts."""
+    row = corner.add()
+    spec = {**row.schedule.model_dump(mode="json"), "colour": "red"}
+    store.write_schedule(
+        change("s", row.revision, spec=json.dumps(spec), state=encode(row.state), due_at_ms=1)
+    )
+
+    assert row.schedule == corner.schedules.get("s").schedule
+
+
+def test_nothing_is_decided_while_rabbitmq_is_away(corner, monkeypatch):
+    """Nor lost: afterwards it is late."""
+    corner.add(slept_s=HOUR_S)
+    chore = corner.fire()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(corner.dispatcher.publisher), "is_ready", False)
+        assert chore.run_once() is None
+    assert [] == corner.outcomes()
+
+    corner.run(chore)
+
+    assert ["fired"] == corner.outcomes()
+
+
+def test_a_fire_that_could_not_be_published_is_made_later(corner, monkeypatch):
+    """Under the same id."""
+    corner.add(slept_s=HOUR_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(corner.dispatcher.publisher, "publish", _refuse)
+        with pytest.raises(BrokerUnavailable):
+            corner.run()
+    assert [] == corner.outcomes()
+
+    poll(lambda: corner.run() or corner.outcomes() == ["fired"])
+
+
+def test_declared_schedules_are_synchronised(corner):
+    """Added, changed, and removed when they are gone; others stay."""
+    corner.add(name="own")
+    rule = {"task": "echo", "every_s": 60}
+    one, two = (parse({"name": name, **rule}) for name in ("one", "two"))
+
+    corner.fire([one, two]).run_once()
+    assert ["one", "own", "two"] == [row.name for row in corner.schedules.all()]
+    with pytest.raises(ScheduleDeclared):
+        corner.schedules.remove("one")
+    with pytest.raises(ScheduleDeclared):
+        corner.schedules.put(two)
+    corner.schedules.set_paused("one", True)
+    before = corner.schedules.get("one")
+    changed = parse({"name": "one", **rule, "args": [1]})
+    corner.fire([one]).run_once()
+    assert before == corner.schedules.get("one")
+    corner.fire([changed]).run_once()
+
+    rows = {row.name: row for row in corner.schedules.all()}
+    assert {"one", "own"} == rows.keys()
+    assert (True, True, [1]) == (
+        rows["one"].state.is_declared,
+        rows["one"].state.is_paused,
+        rows["one"].schedule.args,
+    )
+    assert not rows["own"].state.is_declared
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ('[schedules.a]\ntask = "t"\ncron = "@daily"\n', ["a"]),
+    ],
+)
+def test_a_file_of_schedules_is_read(tmp_path, text, expected):
+    """By name."""
+    path = tmp_path / "schedules.toml"
+    path.write_text(text)
+
+    assert expected == [each.name for each in read(load(schedules_file=str(path))) or []]
+
+
+def test_all_faults_of_the_file_are_named(tmp_path):
+    """With schedule and field."""
+    path = tmp_path / "schedules.toml"
+    path.write_text(
+        'other = 1\n[schedules.a]\ncron = "x"\n[schedules.b]\ntask = "t"\nevery_s = 0\ncolour = 1\n'
+    )
+
+    with pytest.raises(ConfigurationError) as caught:
+        read(load(schedules_file=str(path)))
+
+    for place in ("other", "a.task", "a.cron", "b.every_s", "b.colour"):
+        assert place in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, "[", "schedules = 1"])
+def test_a_file_that_cannot_be_used_is_refused(tmp_path, text):
+    """Also one that is named and not there."""
+    path = tmp_path / "schedules.toml"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(ConfigurationError, match=r"schedules\.toml"):
+        read(load(schedules_file=str(path)))
+
+
+def _refuse(*_args: Any, **_kwargs: Any) -> None:
+    raise BrokerUnavailable("not now")
+
+
+def _text(time_s: float) -> str:
+    return rfc3339(round(time_s * 1000)) or ""

@@ -1,0 +1,253 @@
+"""Outcomes that are owed, told by a sender on real servers: each place once, and none for ever."""
+
+import json
+import logging
+from contextlib import suppress
+from itertools import pairwise
+
+import msgspec
+import pika
+import pytest
+import redis
+
+from services.scheduler import intake_consumer
+from services.scheduler.dead_letters import KeepDeadLetters
+from services.scheduler.intake_consumer import IntakeConsumer
+from services.scheduler.outcomes import TellOutcomes
+from taskyard import config, metrics
+from taskyard.broker import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue, declare_error
+from taskyard.errors import BrokerUnavailable
+from taskyard.job import Attempt, Job, JobError, State
+from taskyard.message import Message, Options
+from taskyard.outgoing import Outgoing
+from taskyard.publisher import DIRECT_REPLY
+from taskyard.queue_depths import QueueDepths
+from taskyard.store.dead_letters import DeadLetterFilter
+from taskyard.store.replies import Asked
+from taskyard.submission import ROOM_BYTES, outcome
+from tests.contract import jobs
+from tests.polling import poll
+
+
+@pytest.fixture
+def teller(dispatcher, settings):
+    """A sender whose publisher is connected."""
+    dispatcher.publisher.start()
+    poll(lambda: dispatcher.publisher.is_ready)
+    return TellOutcomes(dispatcher, settings)
+
+
+def ended(store, *reply_to: str, **fields) -> str:
+    """Record a job that has ended, of whose outcome these are to be told."""
+    job_id, token = jobs.running(store)
+    store.ask_reply([Asked(job_id, each, f"c-{each}") for each in reply_to])
+    jobs.settle(store, job_id, token, result="3", **fields)
+    return job_id
+
+
+def outcomes(what: str) -> float:
+    """Return how many replies had this outcome."""
+    return metrics.REPLIES.labels(what)._value.get()
+
+
+def test_an_outcome_is_told_and_forgotten(store, teller, channel):
+    """The reply is the job's document, durable, with the correlation id; nothing is owed afterwards."""
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    job_id = ended(store, queue)
+
+    teller.run_once()
+
+    _, properties, body = channel.basic_get(queue, True)
+    told = json.loads(body)
+    assert ("ended", "completed", job_id, 3, []) == tuple(
+        told[name] for name in ("status", "state", "id", "result", "omitted")
+    )
+    assert (f"c-{queue}", job_id, "add", 2) == (
+        properties.correlation_id,
+        properties.message_id,
+        properties.type,
+        properties.delivery_mode,
+    )
+    assert ([], 0) == store.take_replies(0, 10)
+
+
+def test_a_queue_that_is_gone_is_given_up_alone(store, teller, channel):
+    """Who is gone holds up nobody else, and is neither tried again nor declared."""
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    before = outcomes("no_queue"), outcomes("sent")
+    ended(store, f"{queue}-gone", queue)
+    ended(store, queue)
+
+    teller.run_once()
+
+    assert 2 == channel.queue_declare(queue, passive=True).method.message_count
+    assert (before[0] + 1, before[1] + 2) == (outcomes("no_queue"), outcomes("sent"))
+    assert ([], 0) == store.take_replies(0, 10)
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker):
+        channel.queue_declare(f"{queue}-gone", passive=True)
+
+
+def test_a_queue_that_refuses_is_tried_again_and_holds_up_nobody(store, teller, channel):
+    """A full queue that rejects; the other queue's reply is told at once."""
+    arguments = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    full = channel.queue_declare("", exclusive=True, arguments=arguments).method.queue
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    owed = ended(store, full)
+    ended(store, queue)
+
+    teller.run_once()
+
+    assert 1 == channel.queue_declare(queue, passive=True).method.message_count
+    assert 1 == store.take_replies(0, 10)[1]
+    assert "completed" == jobs.state(store, owed)
+
+
+def test_what_cannot_be_told_in_time_is_given_up(store, dispatcher, teller, settings):
+    """After REPLY_TTL, and where the record was removed."""
+    short = TellOutcomes(dispatcher, config.load(**{**settings.model_dump(), "reply_ttl": 1}))
+    late, removed = ended(store, "q"), ended(store, "q")
+    store.remove([removed])
+    before = outcomes("too_old"), outcomes("no_record")
+    store.take_replies(1100, 10)
+
+    poll(lambda: short.run_once() is None and store.take_replies(0, 10)[1] == 0)
+
+    assert (before[0] + 1, before[1] + 1) == (outcomes("too_old"), outcomes("no_record"))
+    assert "completed" == jobs.state(store, late)
+
+
+def test_an_unreadable_record_holds_up_nobody(store, teller, channel, result_backend, key_prefix):
+    """It is given up; the others are told."""
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    broken, whole = ended(store, queue), ended(store, queue)
+    with redis.Redis.from_url(result_backend) as server:
+        server.hset(f"{key_prefix}j:{broken}", "body", "{")
+
+    teller.run_once()
+
+    _, properties, _ = channel.basic_get(queue, True)
+    assert whole == properties.message_id
+    assert ([], 0) == store.take_replies(0, 10)
+
+
+def test_direct_reply_to_works(store, teller, channel):
+    """RabbitMQ returns such a reply as unroutable although it delivers it."""
+    got = []
+    channel.basic_consume(DIRECT_REPLY, lambda *args: got.append(args[-1]), auto_ack=True)
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    channel.basic_publish("", queue, b"", pika.BasicProperties(reply_to=DIRECT_REPLY))
+    _, properties, _ = channel.basic_get(queue, True)
+    job_id = ended(store, properties.reply_to)
+
+    teller.run_once()
+
+    poll(lambda: channel.connection.process_data_events(0.1) or got)
+    assert job_id == json.loads(got[0])["id"]
+
+
+def test_a_reply_that_no_queue_takes_is_no_failure(publisher, queue):
+    """Among messages of ours it is told, and they are published."""
+    reply = Outgoing(queue=f"{queue}-gone", body=b"", id="r", is_reply=True)
+    ours = Outgoing(queue=queue, body=b"", id="o")
+
+    assert [reply] == publisher.publish([reply, ours], deadline_s=5).no_queue
+
+
+def job_of(**fields) -> Job:
+    """Return a job that has ended, with much to tell."""
+    message = Message(
+        queue_name="q",
+        actor_name="t",
+        args=["x" * 1000],
+        kwargs={},
+        options=Options(),
+        message_id="1",
+        message_timestamp=0,
+    )
+    return Job(message=message, queue="q", state=State.COMPLETED, attempt=1, created_at=0, **fields)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "size", "omitted"),
+    [(1, 1000, []), (99, 1000, ["attempts"]), (99, 65_500, ["attempts", "args"])],
+)
+def test_a_reply_leaves_out_what_is_too_large(attempts, size, omitted):
+    """First the attempts, then arguments, and the result never as long as it is one."""
+    error = JobError("E", "m", "t" * 1000)
+    made = [Attempt(n, "w", 0, 1, "failed", error) for n in range(attempts)]
+    job = job_of(attempts=made, result=msgspec.Raw(json.dumps("r" * size).encode()))
+
+    told = json.loads(outcome(job, result_max_bytes=1024))
+
+    assert omitted == told["omitted"]
+    assert not set(omitted) & (told.keys() - {"omitted"})
+    assert "r" * size == told["result"]
+    assert len(json.dumps(told)) < 1024 + ROOM_BYTES + 1000
+
+
+# The intake's queue
+
+
+def found_by(keep, store):
+    """Return the dead letters that are listed after another pass; none while it is not connected yet."""
+    with suppress(BrokerUnavailable):
+        keep.run_once()
+    return store.find_dead(DeadLetterFilter(), 10)[0]
+
+
+def test_a_refused_submission_that_nobody_listed_is_found(store, settings, channel):
+    """One that came while the store was away is in the index after all."""
+    dead = dead_queue(INTAKE_QUEUE)
+    channel.queue_declare(dead, durable=True)
+    channel.queue_purge(dead)
+    channel.basic_publish("", dead, b"{}", pika.BasicProperties(delivery_mode=2))
+    depths = QueueDepths(settings.broker_url, name="test")
+    depths.start()
+    keep = KeepDeadLetters(store, depths, settings)
+    try:
+        found = poll(lambda: found_by(keep, store))
+    finally:
+        depths.close()
+
+    (letter,) = store.dead_letters([each for each, _ in found])
+    assert letter is not None
+    assert (INTAKE_QUEUE, "{}", False) == (letter.queue, letter.preview, letter.is_job)
+    channel.queue_purge(dead)
+
+
+def test_an_intake_queue_of_another_kind_is_told_and_tried_seldom(
+    channel, settings, monkeypatch, caplog
+):
+    """The argument in the way is named, there is a pause between tries, and mending helps."""
+    monkeypatch.setattr(intake_consumer, "REOPEN_MIN_S", 0.001)
+    monkeypatch.setattr(intake_consumer, "REOPEN_MAX_S", 0.4)
+    channel.queue_delete(INTAKE_QUEUE)
+    channel.queue_declare(INTAKE_QUEUE, durable=True)
+    consumer = IntakeConsumer(settings.broker_url, queue_type="auto")
+    with caplog.at_level(logging.ERROR, intake_consumer.logger.name):
+        consumer.start()
+        try:
+            poll(lambda: len(caplog.records) >= 3)
+            problem = consumer.problem
+            channel.queue_delete(INTAKE_QUEUE)
+            poll(lambda: not consumer.problem)
+        finally:
+            consumer.close()
+
+    times = [record.created for record in caplog.records]
+    assert all(later - earlier > 0.35 for earlier, later in pairwise(times))
+    assert "inequivalent arg" in problem
+    assert f"queue '{INTAKE_QUEUE}' exists with other arguments" in problem
+    assert "QUEUE_TYPE" in problem
+
+
+def test_an_exchange_of_another_kind_is_told_by_its_name(channel):
+    """What is in the way need not be the queue that was asked for."""
+    name = f"{SUBMIT_EXCHANGE}.test"
+    channel.exchange_declare(name, "topic", auto_delete=True)
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker) as refused:
+        channel.exchange_declare(name, "fanout", auto_delete=True)
+
+    error = declare_error(INTAKE_QUEUE, refused.value)
+
+    assert f"exchange '{name}' exists with other arguments" in str(error)

@@ -1,0 +1,168 @@
+"""Limits, pauses and unique jobs on real workers: what starts when, and what waits without a slot."""
+
+import pytest
+
+from taskyard.errors import NotUnique
+from taskyard.limits import limits
+from tests import worker_tasks as tasks
+from tests.polling import poll
+
+
+@pytest.fixture(scope="module")
+def yard(make_yard):
+    """Two children with four slots each."""
+    yard = make_yard()
+    worker = yard.worker(WORKER_PROCESSES="2", WORKER_THREADS="4")
+    with yard.running(worker, yard.scheduler()):
+        poll(lambda: "test.in_pairs" in yard.store.limits())
+        yield yard
+
+
+def most_at_a_time(yard, ids):
+    """Return how many of the jobs ran at a time at most, by what they told."""
+    running = most = 0
+    for event in sorted(yard.events()):
+        if event.job_id in ids:
+            running += {"begins": 1, "ends": -1}.get(event.what, 0)
+            most = max(most, running)
+    return most
+
+
+def test_no_more_run_at_a_time_than_the_limit_says(yard):
+    """Over both children; each runs once, at its first attempt, and a slot that is freed is used at once."""
+    ids = yard.submit_many(tasks.in_pairs, 60)
+
+    poll(lambda: {"completed": 60} == yard.states(ids), 20)
+    assert 2 == most_at_a_time(yard, set(ids))
+    assert {1} == {yard.job(each).attempt for each in ids}
+
+
+def test_a_limited_job_holds_no_slot(yard):
+    """While one account is busy with a dozen jobs waiting, others are served."""
+    gate = yard.new_gate()
+    busy = [yard.submit(tasks.one_an_account, "a", gate).id for _ in range(12)]
+    yard.await_event("begins", busy[0])
+
+    other = yard.submit(tasks.one_an_account, "b")
+    assert "b" == other.get(timeout=30)
+    poll(lambda: {"running": 1, "scheduled": 11} == yard.states(busy))
+    assert {"limited"} == {yard.job(each).reason for each in busy[1:]}
+
+    yard.open(gate)
+    poll(lambda: {"completed": 12} == yard.states(busy))
+    assert 1 == most_at_a_time(yard, set(busy))
+    told = [event.job_id for event in sorted(yard.events("begins")) if event.job_id in busy]
+    assert busy == told  # in the order of their submission
+
+
+def test_a_waiting_job_of_a_limit_can_be_cancelled(yard):
+    """It leaves the line, and the others move up."""
+    gate = yard.new_gate()
+    first, second, third = (yard.submit(tasks.one_an_account, "c", gate) for _ in range(3))
+    yard.await_event("begins", first.id)
+    poll(lambda: "scheduled" == second.state == third.state)
+
+    assert second.cancel()
+    yard.open(gate)
+    assert "c" == third.get(timeout=30)
+    assert [] == yard.events("begins", second.id)
+
+
+def test_no_more_start_within_a_time_than_the_rate_says(yard):
+    """In no window of two seconds there are more than five starts."""
+    ids = yard.submit_many(tasks.five_in_two_seconds, 13)
+
+    poll(lambda: {"completed": 13} == yard.states(ids))
+    starts = sorted(yard.job(each).started_at for each in ids)
+    assert all(late - early >= 2_000 for early, late in zip(starts, starts[5:], strict=False))
+
+
+def test_limits_change_while_jobs_wait(yard):
+    """What waits goes on as soon as the new limit lets it."""
+    gate = yard.new_gate()
+    ids = [yard.submit(tasks.one_an_account, "d", gate).id for _ in range(4)]
+    poll(lambda: {"running": 1, "scheduled": 3} == yard.states(ids))
+
+    yard.store.set_limits("test.one_an_account", limits(3, None))
+    poll(lambda: {"running": 3, "scheduled": 1} == yard.states(ids))
+    yard.store.set_limits("test.one_an_account", limits(None, None))
+    poll(lambda: {"running": 4} == yard.states(ids))
+
+    yard.store.set_limits("test.one_an_account", None)
+    assert 1 == yard.store.limits()["test.one_an_account"].concurrency
+    yard.open(gate)
+    poll(lambda: {"completed": 4} == yard.states(ids))
+
+
+def test_a_paused_task_lets_others_pass(yard):
+    """Its jobs wait aside and run when it is resumed, in order."""
+    yard.store.pause("task", "test.note", {"reason": "not now"})
+    held = yard.submit_many(tasks.note, 5)
+    assert 3 == yard.submit(tasks.add, 1, 2).get(timeout=30)
+    poll(lambda: {"scheduled": 5} == yard.states(held))
+    assert {"paused"} == {yard.job(each).reason for each in held}
+
+    yard.store.resume("task", "test.note")
+    poll(lambda: {"completed": 5} == yard.states(held))
+
+
+def test_a_paused_queue_rests(yard):
+    """Nothing of it starts, what runs goes on, and its messages stay in RabbitMQ."""
+    gate = yard.new_gate()
+    running = yard.submit(tasks.wait_at, gate)
+    yard.await_event("waits", running.id)
+
+    yard.store.pause("queue", yard.queue, {"reason": "not now"})
+    ids = yard.submit_many(tasks.note, 5)
+    other = yard.submit(tasks.add, 1, 2, queue=tasks.QUEUE)
+    assert 3 == other.get(timeout=30)
+    poll(lambda: 5 == yard.ready_messages())
+    yard.open(gate)
+    assert gate == running.get(timeout=30)
+    assert {"pending": 5} == yard.states(ids)
+
+    yard.store.resume("queue", yard.queue)
+    poll(lambda: {"completed": 5} == yard.states(ids))
+
+
+@pytest.mark.slow
+def test_limits_and_pauses_survive_the_end_of_everything(make_yard):
+    """A worker that dies gives its slots back, and a new worker knows what is paused."""
+    yard = make_yard(LEASE_S="2", HEARTBEAT_S="0.3")
+    worker = yard.worker()
+    with yard.running(worker, yard.scheduler()):
+        gate = yard.new_gate()
+        ids = [yard.submit(tasks.one_an_account, "e", gate).id for _ in range(3)]
+        yard.await_event("begins", ids[0])
+        poll(lambda: {"running": 1, "scheduled": 2} == yard.states(ids))
+        yard.store.pause("task", "test.note", {"reason": "not now"})
+        held = yard.submit(tasks.note)
+        poll(lambda: "scheduled" == held.state)
+        worker.kill()
+
+    with yard.running(yard.worker(), yard.scheduler()):
+        yard.open(gate)
+        poll(lambda: {"completed": 3} == yard.states(ids), 20)
+        assert "scheduled" == held.state
+        yard.store.resume("task", "test.note")
+        held.get(timeout=30)
+
+
+def test_unique_jobs_are_one_while_they_live(yard):
+    """By the value of their key; when the first has ended, there is room for the next."""
+    first = yard.submit(tasks.unique_account, "a", 1, delay_s=60)
+
+    assert first.id == yard.submit(tasks.unique_account, "a", 2).id
+    other = yard.submit(tasks.unique_account, "b", 3)
+    assert 3 == other.get(timeout=30)
+    first.cancel()
+    assert 4 == yard.submit(tasks.unique_account, "a", 4).get(timeout=30)
+
+
+def test_unique_jobs_may_be_refused(yard):
+    """The error names the one that is in the way."""
+    first = yard.submit(tasks.rejecting_account, "a", delay_s=60)
+
+    with pytest.raises(NotUnique, match=first.id):
+        yard.submit(tasks.rejecting_account, "a")
+    first.cancel()

@@ -1,0 +1,178 @@
+"""What a worker does with good jobs: runs them, whichever way they were handed over, and tells of them."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import taskyard
+from tests import worker_tasks as tasks
+from tests.polling import poll
+
+
+@pytest.fixture(scope="module")
+def yard(make_yard):
+    yard = make_yard(WORKER_PROCESSES="2")
+    with yard.running(yard.worker(), yard.scheduler()):
+        yield yard
+
+
+@pytest.fixture
+def python_door(yard):
+    """This process's own client speaks to the yard, so `.delay()` does."""
+    names = ("broker_url", "result_backend", "key_prefix")
+    client = taskyard.configure(**{name: getattr(yard.settings, name) for name in names})
+    yield
+    client.close()
+
+
+@pytest.mark.usefixtures("python_door")
+@pytest.mark.parametrize("task", [tasks.add, tasks.add_later])
+def test_delay_runs_a_job(task):
+    """Plain and async, with positional and keyword arguments."""
+    handles = [task.delay(1, 2), task.delay(1, b=3), task.delay(a=2, b=3)]
+
+    assert [3, 4, 5] == [handle.get(timeout=30) for handle in handles]
+    assert "python" == handles[0].document()["origin"]
+
+
+@pytest.mark.usefixtures("python_door")
+def test_apply_async_runs_a_job_later():
+    """After a countdown, or at a time; never before it."""
+    at = datetime.now(UTC) + timedelta(seconds=0.6)
+    counted = tasks.add.apply_async((1, 2), countdown=0.4)
+    timed = tasks.add.apply_async((3,), {"b": 4}, eta=at, priority=9, tags=["later"])
+    assert "scheduled" == counted.state
+
+    assert 3 == counted.get(timeout=30)
+    assert 7 == timed.get(timeout=30)
+    for handle, waited_ms in ((counted, 400), (timed, 500)):
+        started, created = (
+            datetime.fromisoformat(handle.document()[name]) for name in ("started_at", "created_at")
+        )
+        assert waited_ms <= (started - created).total_seconds() * 1000 < waited_ms + 1_500
+    assert 9 == timed.document()["priority"]
+
+
+@pytest.mark.usefixtures("python_door")
+def test_the_queue_of_a_task_can_be_overridden(yard):
+    """The worker consumes both."""
+    handle = tasks.add.apply_async((1, 2), queue=yard.queue)
+
+    assert 3 == handle.get(timeout=30)
+    assert yard.queue == handle.document()["queue"]
+
+
+def test_a_task_is_a_plain_function_too():
+    """Called, it just runs: no servers, no job, and `current_job` is a stand-in."""
+    assert 3 == tasks.add(1, 2)
+    assert 3 == asyncio.run(tasks.add_later(1, 2))
+    assert {"id": "none", "task": "none", "attempt": 0} == {
+        key: value for key, value in tasks.who().items() if key != "pid"
+    }
+
+
+@pytest.mark.parametrize("task", [tasks.who, tasks.who_later])
+def test_a_task_knows_its_job(yard, task):
+    """`current_job()` gives id, task and attempt, also inside a coroutine."""
+    handle = yard.submit(task)
+
+    answer = handle.get(timeout=30)
+    assert handle.id == answer["id"]
+    assert task.name == answer["task"]
+    assert 1 == answer["attempt"]
+
+
+def test_the_document_tells_all_of_a_run(yard):
+    """Times in their order, the worker, and the result as JSON."""
+    handle = yard.submit(tasks.echo, {"deep": [1, None, "é", 2.5]}, tags=["one", "two"])
+
+    assert {"deep": [1, None, "é", 2.5]} == handle.get(timeout=30)
+    document = handle.document()
+    (attempt,) = document["attempts"]
+    assert (
+        document["created_at"]
+        <= document["started_at"]
+        == attempt["started_at"]
+        <= document["finished_at"]
+        == attempt["finished_at"]
+    )
+    assert 1 == document["attempt"] == attempt["number"]
+    assert "completed" == attempt["outcome"]
+    assert attempt["worker"] in {each["id"] for each in yard.store.workers()}
+    assert ["one", "two"] == document["tags"]
+
+
+def test_arguments_are_what_the_type_hints_say(yard):
+    """A dataclass comes as an object in JSON."""
+    assert 5.0 == yard.submit(tasks.norm, {"x": 3, "y": 4}).get(timeout=30)
+
+
+def test_none_is_a_result(yard):
+    """It is told from a result that is not there yet by the state."""
+    handle = yard.submit(tasks.echo)
+
+    assert handle.get(timeout=30) is None
+    assert "completed" == handle.state
+
+
+def test_progress_is_shown_while_the_job_runs(yard):
+    """And the last one stays with the job."""
+    gate = yard.new_gate()
+    handle = yard.submit(tasks.steps, 10, gate)
+
+    poll(lambda: handle.document()["progress"] == {"done": 10, "total": 10, "note": "step 10"})
+    assert "running" == handle.state
+
+    yard.open(gate)
+    handle.get(timeout=30)
+    assert {"done": 11, "total": 10, "note": ""} == handle.document()["progress"]
+
+
+def test_both_processes_work(yard):
+    """Two children of two slots run four jobs at a time."""
+    gate = yard.new_gate()
+    handles = [yard.submit(tasks.wait_at, gate) for _ in range(4)]
+
+    pids = {yard.await_event("waits", handle.id).pid for handle in handles}
+    yard.open(gate)
+
+    assert 2 == len(pids)
+    for handle in handles:
+        handle.get(timeout=30)
+
+
+def test_async_tasks_overlap_in_their_slots(yard):
+    """Each holds a slot, like any other task."""
+    gate = yard.new_gate()
+    handles = [yard.submit(tasks.wait_at_later, gate) for _ in range(4)]
+    for handle in handles:
+        yard.await_event("waits", handle.id)
+
+    yard.open(gate)
+    assert [gate] * 4 == [handle.get(timeout=30) for handle in handles]
+
+
+def test_thousands_of_jobs_leave_nothing_open(yard):
+    """Every one completes, once, and the counts say so."""
+    ids = yard.submit_many(tasks.echo, 3_000, 1)
+
+    poll(lambda: yard.states(ids) == {"completed": 3_000}, 60)
+    assert all(1 == len(yard.job(each).attempts) for each in ids[::50])
+    poll(lambda: yard.ready_messages() == 0)
+    (counts,) = [row for row in yard.store.counts() if row.queue == yard.queue]
+    assert {"completed"} == counts.states.keys()
+    assert counts.oldest_pending_s is None
+
+
+def test_an_idle_worker_starts_a_job_at_once(yard):
+    """Milliseconds after it was handed over; the median, for the machine has other things to do."""
+    delays_ms = []
+    for _ in range(21):
+        asked = time.time()
+        handle = yard.submit(tasks.note)
+        handle.get(timeout=30)
+        delays_ms.append((yard.await_event("ran", handle.id).time - asked) * 1000)
+
+    assert sorted(delays_ms)[10] < 50

@@ -1,0 +1,157 @@
+"""The settings, and that the documents say what they are."""
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+from taskyard import config, configdoc
+from taskyard.config import Settings
+from taskyard.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_every_setting_has_a_default():
+    """Nothing needs to be set."""
+    assert "taskyard:" == config.load().key_prefix
+
+
+def test_the_environment_sets_them(monkeypatch):
+    """In capitals; an empty value counts as not set."""
+    monkeypatch.setenv("MAX_RETRIES", "7")
+    monkeypatch.setenv("TASK_TIMEOUT", "1.5")
+    monkeypatch.setenv("TASK_MODULES", "a, b.c,")
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("API_PORT", "")
+
+    settings = config.load()
+
+    assert (7, 1.5, ("a", "b.c"), "debug", 5000) == (
+        settings.max_retries,
+        settings.task_timeout,
+        settings.task_modules,
+        settings.log_level,
+        settings.api_port,
+    )
+
+
+def test_arguments_win_over_the_environment(monkeypatch):
+    """What a program says itself counts most."""
+    monkeypatch.setenv("MAX_RETRIES", "7")
+
+    assert 1 == config.load(max_retries=1).max_retries
+
+
+def test_all_faults_come_in_one_message(monkeypatch):
+    """Each with its name, value and what is accepted; those of two settings together among them."""
+    monkeypatch.setenv("MAX_RETRIES", "-1")
+    monkeypatch.setenv("TASK_TIMEOUT", "soon")
+    monkeypatch.setenv("QUEUE_TYPE", "fast")
+    monkeypatch.setenv("RETRY_MIN_S", "10")
+    monkeypatch.setenv("RETRY_MAX_S", "5")
+    monkeypatch.setenv("HEARTBEAT_S", "10")
+
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+
+    lines = str(caught.value).splitlines()
+    assert ["HEARTBEAT_S", "MAX_RETRIES", "QUEUE_TYPE", "RETRY_MAX_S", "TASK_TIMEOUT"] == sorted(
+        line.partition("=")[0] for line in lines
+    )
+    assert any("'soon'" in line for line in lines)
+    assert any("RETRY_MIN_S=10" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["BROKER_URL", "RESULT_BACKEND"])
+def test_a_bad_address_is_not_shown(monkeypatch, name):
+    """It may hold a password."""
+    monkeypatch.setenv(name, "http://user:secret@host")
+
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        config.load()
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e300"])
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if field.annotation is float]
+)
+def test_times_are_finite(monkeypatch, name, value):
+    """A wait must end."""
+    monkeypatch.setenv(name.upper(), value)
+
+    with pytest.raises(ConfigurationError, match=name.upper()):
+        config.load()
+
+
+def test_an_unknown_name_is_refused():
+    """A typing mistake in `configure()` is not passed over."""
+    with pytest.raises(ConfigurationError, match="BROKERURL"):
+        config.load(brokerurl="amqp://host/")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(configdoc.ENV_FILE, configdoc.env_example()), (configdoc.PAGE, configdoc.page())],
+    ids=str,
+)
+def test_the_documents_say_what_the_settings_are(path, expected):
+    """Each setting with its default, unit and meaning."""
+    told = (ROOT / path).read_text()
+
+    difference = "\n".join(
+        difflib.unified_diff(told.splitlines(), expected.splitlines(), lineterm="")
+    )
+    assert not difference, (
+        f"{path} is out of date, run `python -m taskyard.configdoc`:\n{difference}"
+    )
+
+
+def test_the_example_sets_the_defaults(monkeypatch):
+    """Every setting is in it, and uncommenting all of it changes nothing."""
+    lines = [
+        line[1:]
+        for line in configdoc.env_example().splitlines()
+        if line[:1] == "#" and line[1:2] != " "
+    ]
+    values = dict(line.split("=", 1) for line in lines if line)
+    assert {name.upper() for name in Settings.model_fields} == set(values)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings.model_construct() == config.load()
+
+
+def test_writing_the_documents_twice_changes_nothing(tmp_path):
+    """The second time there is nothing to do."""
+    assert 2 == len(configdoc.write(tmp_path))
+    assert [] == configdoc.write(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"BROKER_URL": "amqp://user:pass-word/x@127.0.0.1:5672/"},
+        {"RESULT_BACKEND": "redis://user:pass-word/x@127.0.0.1/0"},
+        {"RESULT_BACKEND": "redis://user:pass-word@[x@127.0.0.1/0"},
+        {"BROKER_URL": "http://user:pass-word@127.0.0.1/"},
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(env, monkeypatch):
+    """Where it is used, libraries would quote a part of it: a slash ends the host for them."""
+    ((name, value),) = env.items()
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError) as raised:
+        config.load()
+
+    assert f"{name}=***" in str(raised.value)
+    assert "pass" not in f"{raised.value}{raised.value.__cause__}".replace("password", "")

@@ -1,0 +1,90 @@
+"""Confirms: which messages each is about, and when a caller may go."""
+
+import pytest
+
+from taskyard.confirms import Batch, Entry, Sent
+from taskyard.errors import BrokerUnavailable
+from taskyard.outgoing import Outgoing
+
+
+@pytest.fixture
+def batch():
+    """A call with three messages."""
+    return Batch(3)
+
+
+@pytest.fixture
+def entries(batch):
+    """Its messages: two with the same id and queue, and another."""
+    told = (("a", b"1"), ("a", b"2"), ("b", b"3"))
+    return [Entry(batch, Outgoing(queue="q", body=body, id=name)) for name, body in told]
+
+
+@pytest.fixture
+def sent(entries):
+    """All three, sent on one channel."""
+    sent = Sent()
+    for entry in entries:
+        sent.add(entry)
+    return sent
+
+
+def test_a_confirm_is_about_one_message_or_all_up_to_it(sent, entries):
+    """Each is given once; a confirm of what is not known is about nothing."""
+    assert [entries[1]] == sent.take(2, multiple=False)
+    assert [] == sent.take(2, multiple=False)
+    assert [entries[0], entries[2]] == sent.take(3, multiple=True)
+    assert [] == sent.take(3, multiple=True)
+
+
+def test_tags_begin_anew_with_a_channel(sent, entries):
+    """After the last channel's messages have failed."""
+    sent.fail("the channel was closed")
+    sent.begin()
+    sent.add(entries[2])
+
+    assert [entries[2]] == sent.take(1, multiple=True)
+
+
+def test_a_return_marks_one_message(sent, entries):
+    """Where several have its id, each return is about another of them."""
+    sent.mark_returned("a", "elsewhere")
+    assert [False, False, False] == [entry.is_returned for entry in entries]
+
+    sent.mark_returned("a", "q")
+    assert [True, False, False] == [entry.is_returned for entry in entries]
+
+    sent.mark_returned("a", "q")
+    assert [True, True, False] == [entry.is_returned for entry in entries]
+
+
+def test_a_caller_waits_for_the_last_of_its_messages(batch):
+    """And for no more."""
+    batch.confirm()
+    batch.confirm()
+    assert not batch.done.is_set()
+
+    batch.confirm()
+    assert batch.done.is_set()
+    assert batch.error is None
+
+
+def test_what_will_not_be_confirmed_lets_the_caller_go(sent, batch):
+    """With the reason, as an error that says to try again."""
+    sent.fail("the channel was closed")
+
+    assert batch.done.is_set()
+    assert isinstance(batch.error, BrokerUnavailable)
+    assert "the channel was closed" in str(batch.error)
+
+
+def test_replies_without_a_taker_are_told_apart(batch, entries):
+    """No queue, or one that refused; both are confirmed all the same."""
+    entries[0].is_returned = True
+    batch.conclude(entries[0], is_ack=True)
+    batch.conclude(entries[1], is_ack=False)
+    batch.conclude(entries[2], is_ack=True)
+
+    assert [entries[0].message] == batch.untaken.no_queue
+    assert [entries[1].message] == batch.untaken.refused
+    assert batch.done.is_set()

@@ -1,0 +1,93 @@
+"""What a dead letter looks like."""
+
+from typing import Any
+
+from taskyard.dead_letters import dead_letter
+from taskyard.fingerprint import fingerprint
+from taskyard.job import JobError
+
+KNOWN: dict[str, Any] = {
+    "id": "a",
+    "task": "add",
+    "reason": "retries_exhausted",
+    "error": JobError("ValueError", "no", "Traceback", "retries_exhausted"),
+    "attempts": 3,
+    "first_failed_at_ms": 1_000,
+    "worker": "host:1:2",
+    "priority": 7,
+    "failed_at_ms": 2_000,
+}
+
+
+def letter(body: bytes = b"{}", **fields: Any):
+    return dead_letter("q", body, **{**KNOWN, **fields})
+
+
+def test_the_reason_is_in_the_headers():
+    """With everything that an operator asks next; the body is as it was."""
+    made = letter(b'{"a": 1}')
+
+    assert (b'{"a": 1}', "q", "a", "add", 7, True) == (
+        made.body,
+        made.queue,
+        made.id,
+        made.task,
+        made.priority,
+        made.is_dead,
+    )
+    assert {
+        "taskyard-reason": "retries_exhausted",
+        "taskyard-dead-letter-id": "a",
+        "taskyard-fingerprint": fingerprint("add", "ValueError", "no", "Traceback"),
+        "taskyard-error-type": "ValueError",
+        "taskyard-error-message": "no",
+        "taskyard-attempts": 3,
+        "taskyard-first-failed-at": "1970-01-01T00:00:01.000Z",
+        "taskyard-failed-at": "1970-01-01T00:00:02.000Z",
+        "taskyard-queue": "q",
+        "taskyard-worker": "host:1:2",
+    } == made.headers
+
+
+def test_a_message_that_never_was_a_job_can_be_one():
+    """What is not known is left out; the body need not even be text."""
+    made = letter(
+        b"\x00\xff",
+        id=None,
+        task=None,
+        reason="undecodable",
+        error=None,
+        attempts=0,
+        first_failed_at_ms=None,
+        worker=None,
+    )
+
+    assert (b"\x00\xff", "", "") == (made.body, made.id, made.task)
+    assert made.headers is not None
+    assert None not in made.headers.values()
+    assert made.headers["taskyard-first-failed-at"] == made.headers["taskyard-failed-at"]
+
+
+def test_the_time_of_death_is_now_unless_told():
+    """By this machine's clock."""
+    made = letter(failed_at_ms=None)
+
+    assert made.headers is not None
+    assert made.headers["taskyard-failed-at"] > "2025"
+
+
+def test_long_and_strange_texts_can_be_sent():
+    """Texts are bounded, and what is no Unicode gets a form that is."""
+    made = letter(
+        id="ä" * 300,
+        task="t" * 300,
+        error=JobError("T" * 5000, "\ud800" + "ä" * 5000),
+        worker="w\ud800",
+    )
+
+    assert made.headers is not None
+    for value in made.headers.values():
+        assert not isinstance(value, str) or len(value.encode()) <= 4000
+    assert 1000 == len(made.headers["taskyard-error-message"])
+    assert len(made.id.encode()) <= 255
+    assert 255 == len(made.task)

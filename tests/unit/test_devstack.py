@@ -1,0 +1,404 @@
+"""The development stack's pieces that need neither RabbitMQ nor Redis."""
+
+import ast
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from taskyard.devstack import install, ports, programs
+from taskyard.devstack.addresses import greeting, write_env_file
+from taskyard.devstack.console import Console
+from taskyard.devstack.errors import DevStackError, StopRequested
+from taskyard.devstack.folder_lock import locked
+from taskyard.devstack.leftovers import end_leftovers, find_leftovers
+from taskyard.devstack.probes import answers, http_status
+from taskyard.devstack.process import Process
+from taskyard.devstack.service import Service
+from taskyard.devstack.settings import read_settings
+from taskyard.devstack.stop_requests import StopRequests
+from taskyard.devstack.waiting import wait_for
+
+STUBBORN = "import signal, time; signal.signal(15, lambda *_: None); print('up'); time.sleep(600)"
+WITH_CHILD = "import subprocess; print('up'); subprocess.run(['sleep', '600'])"
+
+
+class Script(Process):
+    """A Python one-liner, ready once it has printed something."""
+
+    def __init__(self, code, *, stack, **options):
+        self.lines: list[str] = []
+        super().__init__(
+            "script",
+            [sys.executable, "-uc", code],
+            stack=stack,
+            on_line=self.lines.append,
+            **options,
+        )
+
+    def is_ready(self):
+        return bool(self.lines)
+
+
+class NeverReady(Script):
+    """A script whose probe always says no."""
+
+    def is_ready(self):
+        return False
+
+
+class Terminal(io.StringIO):
+    """A stream that calls itself a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    (tmp_path / "services").mkdir()
+    return tmp_path
+
+
+def test_the_stack_needs_nothing_but_the_standard_library():
+    """It must run before the project's dependencies do, and can be read without the library."""
+    folder = Path(install.__file__).parent
+    trees = [ast.parse(path.read_text()) for path in folder.glob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+
+    foreign = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
+    assert all(name.startswith("taskyard.devstack") for name in foreign)
+
+
+# --- Processes ------------------------------------------------------------------------------------
+
+
+def test_a_process_is_ready_inside_the_block_and_gone_after_it(tmp_path):
+    """The context manager starts, waits and stops."""
+    with Script("print('up'); import time; time.sleep(600)", stack=tmp_path) as script:
+        assert script.lines == ["up"]
+        assert script.is_running
+
+    assert not script.is_running
+
+
+def test_a_process_has_a_session_of_its_own(tmp_path):
+    """Ctrl-C in the terminal goes to the foreground group, so it must not reach the children."""
+    with Script("print('up'); import time; time.sleep(600)", stack=tmp_path) as script:
+        assert os.getsid(script.pid) == script.pid != os.getsid(0)
+
+
+def test_a_process_that_ends_before_it_is_ready_is_an_error_with_its_last_lines(tmp_path):
+    """The reader sees why without looking for a log."""
+    script = NeverReady("import sys; sys.exit('no such queue')", stack=tmp_path)
+
+    with pytest.raises(DevStackError, match=r"script exited with 1(.|\n)*no such queue"), script:
+        pass
+
+
+def test_a_process_that_is_not_ready_in_time_is_an_error_and_is_stopped(tmp_path):
+    """A probe that never succeeds ends at the deadline."""
+    script = NeverReady("import time; time.sleep(600)", stack=tmp_path)
+    script.ready_timeout_s = 0.1
+
+    with pytest.raises(DevStackError, match=r"not ready after 0\.1 s; it printed nothing"), script:
+        pass
+
+    assert not script.is_running
+
+
+def test_a_process_that_ignores_the_request_to_stop_is_killed_after_its_grace(tmp_path):
+    """A grace is a limit."""
+    with Script(STUBBORN, stack=tmp_path, grace_s=0.1) as script:
+        script.stop()
+
+    assert script.obituary().startswith("script was ended by SIGKILL")
+
+
+def test_haste_cuts_the_grace_short(tmp_path):
+    """A second Ctrl-C does not wait for a stubborn process."""
+    with Script(STUBBORN, stack=tmp_path, grace_s=600) as script:
+        script.stop(is_hurried=lambda: True)
+
+        assert not script.is_running
+
+
+def test_a_frozen_process_can_be_stopped(tmp_path):
+    """SIGSTOP must not turn a clean stop into a kill."""
+    with Script("print('up'); import time; time.sleep(600)", stack=tmp_path) as script:
+        script.pause()
+        script.stop()
+
+    assert script.obituary().startswith("script was ended by SIGTERM")
+
+
+def test_stopping_a_process_ends_its_children(tmp_path):
+    """What a service started does not outlive it."""
+    with Script(WITH_CHILD, stack=tmp_path) as script:
+        assert wait_for(lambda: len(find_leftovers(tmp_path)) == 2, timeout_s=10)
+        script.stop()
+
+    assert find_leftovers(tmp_path) == []
+
+
+def test_a_killed_process_can_be_started_again(tmp_path):
+    """Fault tests kill a server and bring it back."""
+    with Script("print('up'); import time; time.sleep(600)", stack=tmp_path) as script:
+        first_pid = script.pid
+        script.kill()
+        script.restart()
+
+        assert script.is_running
+        assert script.pid != first_pid
+
+
+def test_leftovers_are_found_by_their_folder_and_ended(tmp_path):
+    """Only processes of this stack are touched, even those that detached themselves."""
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    with Script(WITH_CHILD, stack=ours) as script, Script(WITH_CHILD, stack=other) as neighbour:
+        script.send(signal.SIGKILL)
+        assert wait_for(lambda: not script.is_running, timeout_s=10)
+
+        assert end_leftovers(ours) == 1
+        assert find_leftovers(ours) == []
+        assert neighbour.is_running
+
+
+# --- Ports and probes -----------------------------------------------------------------------------
+
+
+def test_a_port_in_use_is_not_free():
+    """A listener on the address makes the difference."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert not ports.is_free(port)
+
+    assert ports.is_free(port)
+
+
+def test_chosen_ports_differ_and_lie_below_the_range_for_clients():
+    """Two servers of one stack never get the same port."""
+    chosen = [ports.choose_port() for _ in range(50)]
+
+    assert len(set(chosen)) == 50
+    assert max(chosen) < 32768
+
+
+def test_probes_of_a_port_where_nothing_listens_say_no():
+    """An absent server is an answer, not an error."""
+    port = ports.choose_port()
+
+    assert not answers(port, question=b"PING\r\n", answer=b"+PONG")
+    assert http_status(port, "/readyz") is None
+
+
+def test_a_service_that_listens_everywhere_is_reached_on_loopback(tmp_path):
+    """The address that is printed can be used as it is."""
+    service = Service("api", stack=tmp_path, env={}, host="0.0.0.0", port=5001)
+
+    assert service.url == "http://127.0.0.1:5001"
+    assert service.env["API_HOST"] == "0.0.0.0"
+    assert service.env["API_PORT"] == "5001"
+
+
+# --- System packages ------------------------------------------------------------------------------
+
+
+def test_missing_packages_are_named_with_both_ways_on(monkeypatch):
+    """A user who may not install packages learns what to type."""
+    monkeypatch.setattr(install, "IS_INSTALLED", {"redis-server": lambda: False})
+    monkeypatch.setattr(install, "can_install", lambda: False)
+
+    with pytest.raises(DevStackError) as caught:
+        install.ensure_installed(["redis-server"])
+
+    assert "sudo apt-get install --no-install-recommends redis-server" in str(caught.value)
+    assert "docker compose up --build" in str(caught.value)
+
+
+def test_a_package_that_is_still_missing_after_installing_is_an_error(monkeypatch):
+    """apt-get's word is not enough."""
+    installed: list[str] = []
+    monkeypatch.setattr(install, "IS_INSTALLED", {"redis-server": lambda: False})
+    monkeypatch.setattr(install, "can_install", lambda: True)
+    monkeypatch.setattr(install, "install", installed.extend)
+
+    with pytest.raises(DevStackError, match="redis-server"):
+        install.ensure_installed(["redis-server"])
+
+    assert installed == ["redis-server"]
+
+
+def test_nothing_is_installed_when_nothing_is_missing(monkeypatch):
+    """A second `make run` does not call apt-get."""
+    monkeypatch.setattr(install, "IS_INSTALLED", {"redis-server": lambda: True})
+    monkeypatch.setattr(install, "can_install", lambda: pytest.fail("looked for apt-get"))
+
+    install.ensure_installed(["redis-server"])
+
+
+def test_services_are_kept_down_while_packages_are_installed(tmp_path):
+    """The policy is there during the block, and says no."""
+    policy = tmp_path / "policy-rc.d"
+
+    with install.services_kept_down(policy):
+        assert subprocess.run([policy]).returncode == 101
+
+    assert not policy.exists()
+
+
+def test_the_policy_is_gone_after_a_failed_installation(tmp_path):
+    """A machine must not be left unable to start services."""
+    policy = tmp_path / "policy-rc.d"
+
+    def fail():
+        with install.services_kept_down(policy):
+            raise DevStackError("apt-get failed")
+
+    with pytest.raises(DevStackError):
+        fail()
+
+    assert not policy.exists()
+
+
+def test_a_policy_that_exists_already_stays(tmp_path):
+    """Images of Debian bring one."""
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("theirs")
+
+    with install.services_kept_down(policy):
+        pass
+
+    assert policy.read_text() == "theirs"
+
+
+def test_programs_that_do_not_exist_are_not_found(monkeypatch, tmp_path):
+    """Nothing on the PATH, nothing in Debian's folder."""
+    monkeypatch.setattr(programs, "SEARCH_PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "DEBIAN_RABBITMQ", tmp_path)
+
+    assert programs.find_rabbitmq() is None
+    assert programs.find_redis() is None
+
+
+# --- The runner's parts ---------------------------------------------------------------------------
+
+
+def test_settings_have_defaults(checkout):
+    """An empty environment is enough; an empty variable counts as unset."""
+    settings = read_settings({"BROKER_URL": ""}, checkout)
+
+    assert (settings.api_host, settings.api_port) == ("127.0.0.1", 5000)
+    assert settings.worker_grace_s == 35
+    assert settings.given_addresses == {}
+    assert settings.folder == checkout / ".run"
+
+
+def test_given_servers_are_kept(checkout):
+    """Each of the two can be the user's own."""
+    settings = read_settings({"BROKER_URL": "amqp://theirs"}, checkout)
+
+    assert settings.given_addresses == {"BROKER_URL": "amqp://theirs"}
+
+
+def test_every_fault_in_the_settings_is_named_at_once(tmp_path):
+    """One run shows them all."""
+    environ = {"API_PORT": "http", "SHUTDOWN_GRACE": "-1"}
+
+    with pytest.raises(DevStackError) as caught:
+        read_settings(environ, tmp_path)
+
+    for part in ("no services/", "API_PORT is 'http'", "SHUTDOWN_GRACE is '-1'"):
+        assert part in str(caught.value)
+
+
+def test_a_folder_is_locked_once(tmp_path):
+    """A second run learns which process is in its way."""
+    with (
+        locked(tmp_path / ".run"),
+        pytest.raises(DevStackError, match=f"process {os.getpid()}"),
+        locked(tmp_path / ".run"),
+    ):
+        pass
+
+    with locked(tmp_path / ".run"):
+        pass
+
+
+def test_a_request_to_stop_ends_a_wait_and_the_second_is_haste():
+    """Ctrl-C once stops, twice kills."""
+    stops = StopRequests()
+    stops.raise_if_any()
+
+    stops.add()
+    with pytest.raises(StopRequested):
+        stops.raise_if_any()
+    assert not stops.is_hurried()
+
+    stops.add()
+    assert stops.is_hurried()
+
+
+def test_lines_carry_the_name_of_their_process():
+    """Without a terminal there are no colours."""
+    stream = io.StringIO()
+
+    Console(stream).lines_of("api")("ready")
+
+    assert stream.getvalue() == "api       | ready\n"
+
+
+def test_names_are_coloured_on_a_terminal(monkeypatch):
+    """Each process has its own colour; NO_COLOR switches them off."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+    console = Console(stream)
+
+    console.lines_of("api")("ready")
+    console.lines_of("worker")("ready")
+
+    api_line, worker_line = stream.getvalue().splitlines()
+    assert api_line.startswith("\x1b[36m")
+    assert worker_line.startswith("\x1b[33m")
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = Terminal()
+    Console(plain).lines_of("api")("ready")
+    assert "\x1b" not in plain.getvalue()
+
+
+def test_a_closed_terminal_is_no_error():
+    """The stack must still be stopped when the window is gone."""
+
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    Console(Closed()).say("stopping")
+
+
+def test_the_env_file_can_be_sourced_and_is_private(tmp_path):
+    """Characters that mean something to a shell are quoted."""
+    path = tmp_path / "env"
+
+    write_env_file(path, {"BROKER_URL": "amqp://u:p'w;x@h/"})
+
+    script = f'. {path} && test "$BROKER_URL" = "amqp://u:p\'w;x@h/"'
+    assert subprocess.run(["sh", "-c", script]).returncode == 0
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_greeting_shows_how_to_submit_and_to_read_a_job(tmp_path):
+    """The lines can be pasted."""
+    text = greeting("http://127.0.0.1:5000", env_file=tmp_path / "env", seconds=4.04)
+
+    assert "ready after 4.0 s" in text
+    assert "curl -s http://127.0.0.1:5000/v1/jobs -H" in text
+    assert "http://127.0.0.1:5000/v1/jobs/<id>?wait_s=5" in text

@@ -1,0 +1,150 @@
+"""Group commit: many callers, one write at a time, each with its own results."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from taskyard.group_commit import GroupCommit
+from tests.polling import poll
+
+
+class Interrupt(BaseException):
+    """What a worker raises inside a running task."""
+
+
+def double(items: list[int]) -> list[int]:
+    """A write that needs no time."""
+    return [item * 2 for item in items]
+
+
+class Writer:
+    """Doubles numbers; holds each write until it may go on."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_go_on = threading.Semaphore(0)
+
+    def __call__(self, items: list[int]) -> list[int]:
+        self.batches.append(items)
+        assert self.may_go_on.acquire(timeout=10)
+        return double(items)
+
+
+def test_a_single_caller_gets_its_results():
+    """In the order of the items."""
+    assert [2, 4] == list(GroupCommit(double)([1, 2]))
+
+
+def test_no_items_are_fine():
+    """Also on an idle commit."""
+    assert [] == list(GroupCommit(lambda items: items)([]))
+
+
+def test_calls_during_a_write_become_one_batch():
+    """While one write is under way the next fills."""
+    write = Writer()
+    commit = GroupCommit(write)
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(commit, [1])
+        poll(lambda: len(write.batches) == 1)
+        others = [pool.submit(commit, [number, number]) for number in (2, 3, 4)]
+        poll(lambda: len(commit._waiting) == 3)
+        write.may_go_on.release(2)
+
+        assert [2] == list(first.result())
+        assert [[4, 4], [6, 6], [8, 8]] == [list(other.result()) for other in others]
+    assert [1, 6] == [len(batch) for batch in write.batches]
+
+
+def test_a_batch_is_bounded():
+    """Calls past the limit wait for the next; one that is larger alone goes alone."""
+    write = Writer()
+    commit = GroupCommit(write, limit=3)
+
+    with ThreadPoolExecutor(5) as pool:
+        calls = [pool.submit(commit, [0])]
+        poll(lambda: len(write.batches) == 1)
+        for items in ([1, 1], [2, 2], [3] * 5, [4]):
+            calls.append(pool.submit(commit, items))
+            poll(lambda: len(commit._waiting) == len(calls) - 1)
+        write.may_go_on.release(10)
+        for call in calls:
+            call.result()
+
+    assert [[0], [1, 1], [2, 2], [3] * 5, [4]] == write.batches
+
+
+def test_an_error_reaches_every_caller_of_its_batch():
+    """And the next write is not harmed by it."""
+    entered, may_fail = threading.Event(), threading.Event()
+
+    def write(items):
+        entered.set()
+        assert may_fail.wait(10)
+        if 13 in items:
+            raise ValueError("unlucky")
+        return items
+
+    commit = GroupCommit(write)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(commit, [1])
+        assert entered.wait(10)
+        unlucky = [pool.submit(commit, [13]), pool.submit(commit, [2])]
+        poll(lambda: len(commit._waiting) == 2)
+        may_fail.set()
+
+        assert [1] == list(first.result())
+        for call in unlucky:
+            with pytest.raises(ValueError):
+                call.result()
+    assert [3] == list(commit([3]))
+
+
+def test_a_caller_that_is_interrupted_does_not_take_the_others_along():
+    """A task that is cancelled while it writes for others: they write for themselves."""
+    entered, may_go_on = threading.Event(), threading.Event()
+    is_first = iter([True])
+
+    def write(items):
+        if next(is_first, False):
+            entered.set()
+            assert may_go_on.wait(10)
+            return items
+        if 13 in items and len(items) > 1:
+            raise Interrupt
+        return items
+
+    commit = GroupCommit(write)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(commit, [1])
+        assert entered.wait(10)
+        cancelled = pool.submit(commit, [13])
+        poll(lambda: len(commit._waiting) == 1)
+        other = pool.submit(commit, [2])
+        poll(lambda: len(commit._waiting) == 2)
+        may_go_on.set()
+
+        answers: list[object] = []
+        for call in (first, cancelled, other):
+            try:
+                answers.append(list(call.result(10)))
+            except Interrupt:
+                answers.append("interrupted")
+    assert [1] == answers[0]
+    assert 1 == answers.count("interrupted")
+    assert [3] == list(commit([3]))
+
+
+def test_many_threads_lose_and_mix_nothing():
+    """Each gets its own results, whatever the batches were."""
+    commit = GroupCommit(double, limit=7)
+
+    def run(seed):
+        return all(
+            [2 * (seed + n), -2 * seed] == list(commit([seed + n, -seed])) for n in range(200)
+        )
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(run, range(16)))

@@ -1,0 +1,185 @@
+"""Rules, dashboards and runbooks fit one another and the metrics of the code; promtool agrees."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import prometheus_client
+import pytest
+import yaml  # type: ignore[import-untyped]  # has no types of its own
+
+from services.api import metrics as api_metrics
+from taskyard import metrics
+from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
+from tests.monitoring import DASHBOARDS, DEPLOY, Expression, metric, panels, rules, selectors
+
+ROOT = DEPLOY.parent
+RUNBOOKS = ROOT / "docs/runbooks"
+PROMETHEUS = DEPLOY / "prometheus"
+ALERTS = [rule for rule in rules() if "alert" in rule]
+RECORDED = {rule["record"] for rule in rules() if "record" in rule}
+#: Metrics that a rule may name although no code tells them, and why.
+NOT_THERE_YET: dict[str, str] = {}
+SECTIONS = ["Meaning", "First look", "Likely causes", "What to do"]
+
+
+def told() -> set[str]:
+    """Return the names of the series that the code tells."""
+    names = set()
+    for module in (metrics, api_metrics):
+        for each in vars(module).values():
+            if isinstance(each, prometheus_client.metrics.MetricWrapperBase):
+                suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
+                names |= {each._name + suffix for suffix in suffixes.get(str(each._type), [""])}
+    return names
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("up == 0", ["up"]),
+        ('sum by (a, b) (rate(x_total{q!~".+\\\\.dead", r="}"}[5m])) > 0', None),
+        ("max(a:b:c) and on (queue) b / ignoring (x) group_left (y) c", ["a:b:c", "b", "c"]),
+        ("histogram_quantile(0.9, sum by (le) (rate(h_bucket[1m]))) or vector(0)", ["h_bucket"]),
+    ],
+)
+def test_selectors_of_expressions(text, found):
+    """Functions, keywords, labels, strings and ranges are none."""
+    assert selectors(text) == (found or ['x_total{q!~".+\\\\.dead", r="}"}'])
+
+
+def test_rules_and_panels_name_metrics_that_are_told():
+    """A metric of ours is in the code, a recorded one in the rules."""
+    written = [*panels(), *(Expression(str(rule), rule["expr"]) for rule in rules())]
+    known = told() | RECORDED | set(NOT_THERE_YET)
+
+    unknown = {
+        (where, metric(each))
+        for where, text in written
+        for each in selectors(text)
+        if metric(each).startswith("taskyard_") or ":" in metric(each)
+        if metric(each) not in known
+    }
+
+    assert set() == unknown
+
+
+def test_what_is_not_there_yet_is_not_there():
+    """The list is not longer than it has to be."""
+    assert set() == set(NOT_THERE_YET) & told()
+
+
+def test_rules_pass_their_own_tests():
+    """Each alert fires where it should and nowhere else, by promtool."""
+    ensure_installed([PROMETHEUS_PACKAGE])
+    commands = [
+        ["promtool", "test", "rules", "tests/alerts.yml"],
+        ["promtool", "check", "config", "prometheus.yml"],
+    ]
+    for command in commands:
+        done = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_tried_both_ways():
+    """There is a test that it fires and one that it is silent."""
+    text = (PROMETHEUS / "tests/alerts.yml").read_text()
+    tried = set(re.findall(r"name: (\w+) (fires|is silent)", text))
+
+    names = {rule["alert"] for rule in ALERTS}
+
+    assert tried == {(name, way) for name in names for way in ("fires", "is silent")}
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_a_person_needs(rule):
+    """Severity, summary, description, and the page that says what to do."""
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert {"summary", "description", "runbook_url"} == rule["annotations"].keys()
+    page, anchor = rule["annotations"]["runbook_url"].split("#")
+    assert f"docs/runbooks/{rule['alert']}.md" == page
+    assert anchor == "what-to-do"
+
+
+def test_every_alert_has_its_page_and_every_page_its_alert():
+    """Each page has the four sections, and the list names them all."""
+    pages = {path.stem: path for path in RUNBOOKS.glob("*.md") if path.stem != "README"}
+    listed = re.findall(
+        r"^\| \[(\w+)\]\(\1\.md\) \| (\w+) ", (RUNBOOKS / "README.md").read_text(), re.M
+    )
+
+    severities = {rule["alert"]: rule["labels"]["severity"] for rule in ALERTS}
+    assert severities.keys() == pages.keys()
+    assert severities == dict(listed)
+    for name, path in pages.items():
+        text = path.read_text()
+        assert SECTIONS == re.findall(r"^## (.+)$", text, re.M), name
+        assert f"Severity: {severities[name]}." in text, name
+
+
+def test_alertmanager_knows_its_receivers_and_our_alerts():
+    """Each route leads to a receiver, and what inhibits what are alerts of ours."""
+    config = yaml.safe_load((DEPLOY / "alertmanager/alertmanager.yml").read_text())
+    routes = [config["route"], *config["route"]["routes"]]
+    rules_text = json.dumps(config["inhibit_rules"])
+
+    assert {each["receiver"] for each in routes} <= {each["name"] for each in config["receivers"]}
+    named = set(re.findall(r"Taskyard\w+", rules_text))
+    assert named
+    assert named <= {rule["alert"] for rule in ALERTS}
+
+
+def test_runbooks_name_metrics_and_alerts_that_are_there():
+    """A metric in a page is told, and a link leads to a page."""
+    names = told() | RECORDED | set(NOT_THERE_YET)
+    for path in RUNBOOKS.glob("*.md"):
+        text = path.read_text()
+        found = set(re.findall(r"\b(?:\w+:)?taskyard_[a-z_]+[a-z](?::\w+)?", text))
+        assert set() == {f for f in found if f not in names and f"{f}_bucket" not in names}, path
+        assert [] == [
+            link
+            for link in re.findall(r"\]\((\w+\.md)\)", text)
+            if not (path.parent / link).exists()
+        ]
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_can_be_loaded(path: Path):
+    """Its ids are its own, its panels do not overlap, and each has the provisioned source."""
+    dashboard = json.loads(path.read_text())
+    shown = dashboard["panels"]
+
+    assert f"taskyard-{path.stem}" == dashboard["uid"]
+    assert len(shown) == len({panel["id"] for panel in shown})
+    cells = [cell for panel in shown for cell in _cells(**panel["gridPos"])]
+    assert len(cells) == len(set(cells))
+    assert {"taskyard"} == {t["datasource"]["uid"] for p in shown for t in p.get("targets", [])}
+    assert (
+        "uid: taskyard" in (DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text()
+    )
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_can_be_read(path: Path):
+    """Every number has a unit, several curves have names, and links lead to dashboards and variables."""
+    dashboard = json.loads(path.read_text())
+    places = {f"taskyard-{each.stem}" for each in DASHBOARDS}
+    variables = {each["name"] for each in dashboard["templating"]["list"]}
+
+    for panel in dashboard["panels"]:
+        targets, title = panel.get("targets", []), panel["title"]
+        names = [target["legendFormat"] for target in targets]
+        if panel["type"] in ("timeseries", "stat"):
+            assert panel["fieldConfig"]["defaults"]["unit"], title
+        assert all(names) or len(names) == 1, title
+        assert len(names) == len(set(names)), title
+        for url in re.findall(r'"url": "([^"]+)"', json.dumps(panel)):
+            to = re.match(r"/d/([\w-]+)\?|\$\{(\w+)\}/", url)
+            assert to is not None, url
+            assert to[1] in places or to[2] in variables, url
+
+
+def _cells(x: int, y: int, w: int, h: int) -> list[tuple[int, int]]:
+    assert x + w <= 24
+    return [(column, line) for column in range(x, x + w) for line in range(y, y + h)]

@@ -1,0 +1,179 @@
+"""What arguments a task takes: described for the catalogue, checked at the door, converted for the call."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import msgspec
+import pydantic
+import pytest
+
+from taskyard.signature import converter, describe, faults
+
+
+def plain(a, b=2):
+    """Two arguments without hints."""
+
+
+def typed(a: int, b: str = "x", *, c: list[float] | None = None) -> None:
+    """Three arguments with hints."""
+
+
+def open_ended(a: int, *more: int, **named: str) -> None:
+    """Any number of each."""
+
+
+def strict(a: int, /, b: int, *, c: int) -> None:
+    """One of each kind."""
+
+
+def nothing() -> None:
+    """No arguments."""
+
+
+def check(function: Any, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+    """Return pointer and code of each fault, from a description that has been through the store."""
+    description = msgspec.json.decode(msgspec.json.encode(describe(function)))
+    return [(fault.pointer, fault.code) for fault in faults(description, args, kwargs)]
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs"),
+    [
+        (plain, [1], {}),
+        (plain, [None, {"any": []}], {}),
+        (plain, [], {"b": 1, "a": 2}),
+        (typed, [1], {"c": [1, 2.5]}),
+        (typed, [1, "y"], {"c": None}),
+        (open_ended, [1, 2, 3], {"x": "y", "more": "z", "named": "w"}),
+        (strict, [1, 2], {"c": 3}),
+        (strict, [1], {"b": 2, "c": 3}),
+        (nothing, [], {}),
+    ],
+)
+def test_arguments_that_fit_have_no_faults(function, args, kwargs):
+    """However they are given."""
+    assert [] == check(function, *args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs", "pointers"),
+    [
+        (plain, [], {}, ["/kwargs/a"]),
+        (plain, [1, 2, 3], {}, ["/args"]),
+        (plain, [1], {"a": 1}, ["/kwargs/a"]),
+        (plain, [1], {"c": 1, "d/e": 1}, ["/kwargs/c", "/kwargs/d~1e"]),
+        (typed, ["1"], {}, ["/args/0"]),
+        (typed, [True], {}, ["/args/0"]),
+        (typed, [1, 2], {"c": [1, "x"]}, ["/args/1", "/kwargs/c"]),
+        (open_ended, [1, "2", 3], {"x": 1}, ["/args/1", "/kwargs/x"]),
+        (strict, [], {"a": 1, "b": 1, "c": 1}, ["/kwargs/a", "/kwargs/a"]),
+        (strict, [1, 2, 3], {}, ["/args", "/kwargs/c"]),
+        (nothing, [1], {"a": 1}, ["/args", "/kwargs/a"]),
+    ],
+)
+def test_each_fault_is_pointed_at(function, args, kwargs, pointers):
+    """All of them at once."""
+    assert pointers == [pointer for pointer, _ in check(function, *args, **kwargs)]
+
+
+def test_a_fault_within_a_value_is_pointed_at():
+    """However deep."""
+
+    def nested(a: dict[str, list[int]]) -> None: ...
+
+    assert ["/args/0/x~1y/1"] == [pointer for pointer, _ in check(nested, {"x/y": [1, "2"]})]
+
+
+def test_models_enums_and_times_are_described():
+    """What has a JSON Schema can be a hint."""
+
+    class Colour(Enum):
+        RED = "red"
+
+    class Order(pydantic.BaseModel):
+        number: int
+        colour: Colour
+
+    def sell(order: Order, at: datetime) -> None: ...
+
+    # Hints in a function's own scope cannot be found by name.
+    sell.__annotations__ = {"order": Order, "at": datetime}
+    good = {"number": 1, "colour": "red"}
+
+    assert [] == check(sell, good, "2026-11-24T10:00:00Z")
+    assert 2 == len(check(sell, {"number": "x", "colour": "blue"}, "2026-11-24T10:00:00Z"))
+    assert ["/args/1"] == [pointer for pointer, _ in check(sell, good, "tomorrow")]
+    (order, at), _ = converter(sell)([good], {"at": "2026-11-24T10:00:00Z"})
+    assert Order(number=1, colour=Colour.RED) == order
+    assert isinstance(at, datetime)
+
+
+def test_converted_arguments_are_what_the_hints_say():
+    """Also those that a function takes any number of; what has no hint stays as it is."""
+
+    def run(a: datetime, b, *more: datetime, **named: float): ...
+
+    text = "2026-11-24T10:00:00Z"
+    args, kwargs = converter(run)([text, text, text], {"x": 1})
+
+    assert [datetime, str, datetime] == [type(value) for value in args]
+    assert {"x": 1.0} == kwargs
+
+
+def convert_and_call(function, args, kwargs):
+    args, kwargs = converter(function)(args, kwargs)
+    return function(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [([1, 2, 3], {}), ([1], {"b": 2, "c": 3}), ([], {"a": 1, "b": 2, "c": 3}), ([1, 2], {})],
+)
+def test_converted_arguments_can_be_called_with(args, kwargs):
+    """However they were given."""
+
+    def run(a: int, b: int, c: int = 3):
+        return a, b, c
+
+    assert (1, 2, 3) == convert_and_call(run, args, kwargs)
+
+
+def test_arguments_that_do_not_fit_are_not_converted():
+    """Wrong names and wrong values are different errors."""
+    convert = converter(typed)
+
+    for args in ([], [1, "x", []]):
+        with pytest.raises(TypeError):
+            convert(args, {"z": 1})
+    with pytest.raises(TypeError):
+        convert([1, "x", []], {})
+    with pytest.raises(pydantic.ValidationError):
+        convert(["x"], {})
+
+
+def test_a_hint_without_a_json_form_is_refused():
+    """When the task is described, not when it runs."""
+
+    def odd(a: pytest.Item) -> None: ...
+
+    with pytest.raises((TypeError, pydantic.errors.PydanticUserError)):
+        describe(odd)
+
+
+def test_a_default_without_a_json_form_is_fine():
+    """It is never sent."""
+    marker = object()
+
+    def run(a: Any = marker) -> None: ...
+
+    assert [] == check(run)
+
+
+def test_parameters_may_be_called_anything():
+    """Also like pydantic's own names, or with an underscore."""
+
+    def run(schema: int, model_config: int, _x: int, self: int, copy: int = 1) -> None: ...
+
+    assert [] == check(run, 1, 2, 3, 4, copy=5)
+    assert ["/args/1"] == [pointer for pointer, _ in check(run, 1, "x", 3, 4)]

@@ -1,0 +1,316 @@
+"""The supervisor: how ends are told, when a child is started again, and signals at any moment."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.worker import supervisor as supervisors
+from services.worker.exits import exit_reason
+from services.worker.place import Place
+from services.worker.supervisor import RESTART_MAX_S, RESTART_MIN_S, Supervisor
+from taskyard import config
+from tests.polling import poll
+
+#: A supervisor whose children do as BEHAVIOUR says; each line that is printed tells what happened.
+PROGRAM = """
+import itertools, logging, os, signal, sys, time
+from pathlib import Path
+from services.worker import supervisor
+from services.worker.supervisor import Supervisor
+from taskyard import config
+from taskyard.health import HealthServer
+from taskyard.lifecycle import StopRequest
+from prometheus_client import CollectorRegistry
+
+supervisor.RESTART_MIN_S = float(os.environ.get("RESTART_MIN_S", "0.5"))
+supervisor.RESTART_MAX_S = max(0.02, supervisor.RESTART_MIN_S)
+supervisor.STOP_MARGIN_S = 1.0
+folder = Path(sys.argv[1])
+logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
+
+
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + chr(10)).encode())  # whole lines, whoever else writes
+
+
+def take_number():
+    for number in itertools.count():
+        try:
+            (folder / str(number)).touch(exist_ok=False)  # two children may begin at the same moment
+        except FileExistsError:
+            continue
+        return number
+
+
+def run_child(settings, index, owner, pipe):
+    stopping = StopRequest()
+    signal.signal(signal.SIGTERM, lambda *_: (say("child got SIGTERM"), stopping.set()))
+    signal.signal(signal.SIGQUIT, lambda *_: (say("child got SIGQUIT"), os._exit(0)))
+    say("child runs", index, os.getpid(), owner)
+    number = take_number()
+    behaviour = sys.argv[2].split(",")[min(number, sys.argv[2].count(","))]
+    if behaviour == "silent":
+        pipe.send({"problems": []})
+        time.sleep(60)
+    elif behaviour == "retire":
+        pipe.send({"problems": [], "leaving": "had enough"})
+        os._exit(0)
+    elif behaviour.startswith("exit"):
+        os._exit(int(behaviour[4:]))
+    elif behaviour.startswith("signal"):
+        os.kill(os.getpid(), int(behaviour[6:]))
+        time.sleep(60)
+    else:
+        while not stopping.is_set():
+            pipe.send({"problems": [] if behaviour == "works" else [behaviour]})
+            stopping.wait(0.05)
+        if behaviour == "lingers":
+            time.sleep(60)
+    os._exit(0)
+
+
+def server(sick, unready):
+    made = HealthServer("127.0.0.1", 0, registry=CollectorRegistry(), sick=sick, unready=unready)
+    say("port", made.port)
+    return made
+
+
+made = Supervisor(config.load(), server, run_child)
+made._end_lease = lambda owner, reason: say("lease ended", owner, reason)
+sys.exit(made.run())
+"""
+
+
+class Running:
+    """A supervisor in a process of its own, and what it has printed."""
+
+    def __init__(self, folder, behaviour, **env):
+        folder.mkdir()
+        self.output = folder.parent / f"{folder.name}.txt"
+        with self.output.open("a") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, str(folder), behaviour],
+                env={
+                    **os.environ,
+                    "PYTHONPATH": "shared:.",
+                    "WORKER_PROCESSES": "1",
+                    "SHUTDOWN_GRACE": "30",
+                    "HEARTBEAT_S": "0.3",
+                    "LEASE_S": "1",
+                    **env,
+                },
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def lines(self, part):
+        """Return the lines that contain a text."""
+        return [line for line in self.output.read_text().splitlines() if part in line]
+
+    def child_runs(self, count):
+        poll(lambda: len(self.lines("child runs")) >= count)
+        return int(self.lines("child runs")[count - 1].split()[3])
+
+    def end(self, number=signal.SIGTERM, timeout_s=10.0):
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+
+@pytest.fixture
+def supervise(tmp_path):
+    """A function that starts a supervisor, which is gone after the test."""
+    started: list[Running] = []
+
+    def start(behaviour="works", **env):
+        started.append(Running(tmp_path / f"run{len(started)}", behaviour, **env))
+        return started[-1]
+
+    yield start
+    for each in started:
+        for line in each.lines("child runs"):
+            try:
+                os.kill(int(line.split()[3]), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        each.process.kill()
+        each.process.wait(10)
+
+
+# How an end is told
+
+
+@pytest.mark.parametrize(
+    ("code", "leaving", "told"),
+    [
+        (0, "", "stopped"),
+        (0, "stopped", "stopped"),
+        (0, "100 jobs done", "100 jobs done"),
+        (1, "", "exit code 1"),
+        (2, "stopped", "exit code 2"),
+        (-9, "", "killed by SIGKILL"),
+        (-11, "100 jobs done", "killed by SIGSEGV"),
+        (-signal.SIGRTMIN - 1, "", "killed by signal 35"),
+        (None, "", "exit code None"),
+    ],
+)
+def test_an_end_is_told_in_words(code, leaving, told):
+    """A signal by its name, if it has one."""
+    assert told == exit_reason(code, leaving)
+
+
+# When a child is started again
+
+
+@pytest.fixture
+def unstarted():
+    """A supervisor that runs nothing."""
+    server: Any = SimpleNamespace()
+    return Supervisor(config.load(), lambda *_: server)
+
+
+def test_children_that_fail_at_their_start_are_started_ever_later(unstarted):
+    """Up to a bound; one that has lived is started at once, and so is one that has left in order."""
+    place = Place(0)
+
+    def pause(code, lived_s=0.0):
+        place.started_at = time.monotonic() - lived_s
+        return unstarted._restart_pause_s(place, code)
+
+    pauses = [pause(1) for _ in range(12)]
+    assert [RESTART_MIN_S * 2**n for n in range(6)] == pauses[:6]
+    assert RESTART_MAX_S == pauses[-1] == max(pauses)
+    assert 0 == pause(0)
+    assert RESTART_MIN_S == pause(-9)
+    assert 0 == pause(-9, lived_s=supervisors.HEALTHY_S + 1)
+    assert RESTART_MIN_S == pause(1)
+
+
+def test_each_end_is_followed_by_a_new_child(supervise):
+    """Killed, failed, retired: and only those that did not leave in order lose their lease."""
+    running = supervise("signal9,exit1,retire,works", RESTART_MIN_S="0.01")
+    running.child_runs(4)
+
+    told = [line.removeprefix("child ended: ") for line in running.lines("child ended")]
+    assert ["killed by SIGKILL", "exit code 1", "had enough"] == told
+    owners = [line.split()[4] for line in running.lines("child runs")]
+    assert 4 == len(set(owners))
+    assert [owners[0], owners[1]] == [line.split()[2] for line in running.lines("lease ended")]
+    assert 0 == running.end()
+
+
+def test_a_child_killed_by_a_nameless_signal_is_replaced_too(supervise):
+    """The supervisor outlives any way to die."""
+    running = supervise(f"signal{signal.SIGRTMIN + 3},works", RESTART_MIN_S="0.01")
+
+    running.child_runs(2)
+    assert ["child ended: killed by signal 37"] == running.lines("child ended")
+    assert 0 == running.end()
+
+
+def test_a_silent_child_is_killed_before_its_lease_ends(supervise):
+    """One whose threads all stand still, after it has worked."""
+    running = supervise("silent,works", RESTART_MIN_S="0.01")
+
+    running.child_runs(2)
+    assert ["child ended: killed by SIGKILL"] == running.lines("child ended")
+    assert 0 == running.end()
+
+
+def test_settings_that_no_child_can_use_end_the_worker(supervise):
+    """A person has to mend them: with the children's exit code."""
+    running = supervise("exit2", WORKER_PROCESSES="3")
+
+    assert 2 == running.process.wait(10)
+
+
+def test_unusable_settings_later_on_do_not(supervise):
+    """As in the middle of a deploy: what has worked may work again."""
+    running = supervise("works,exit2,works", RESTART_MIN_S="0.01")
+    first = running.child_runs(1)
+    poll(lambda: running.lines("port"))
+    poll(lambda: is_ready(running))
+
+    os.kill(first, signal.SIGKILL)
+    running.child_runs(3)
+    assert running.process.poll() is None
+    assert 0 == running.end()
+
+
+def is_ready(running):
+    """Whether `/readyz` says so."""
+    from taskyard.devstack.probes import http_status
+
+    (line,) = running.lines("port")
+    return http_status(int(line.split()[1]), "/readyz") == 200
+
+
+def test_readiness_is_that_of_every_child(supervise):
+    """Each child's problems are shown with its place."""
+    running = supervise("works,no queue", WORKER_PROCESSES="2")
+    running.child_runs(2)
+
+    assert not is_ready(running)
+    assert 0 == running.end()
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_all_children_once(supervise, number):
+    """Each hears SIGTERM, whichever the supervisor got."""
+    running = supervise(WORKER_PROCESSES="3")
+    running.child_runs(3)
+    poll(lambda: running.lines("port"))
+
+    assert 0 == running.end(number)
+    assert 3 == len(running.lines("child got SIGTERM"))
+    assert [] == running.lines("child got SIGQUIT")
+
+
+def test_the_second_signal_says_that_the_grace_is_over(supervise):
+    """So the child need not count."""
+    running = supervise("lingers")
+    running.child_runs(1)
+
+    running.process.send_signal(signal.SIGTERM)
+    poll(lambda: running.lines("child got SIGTERM"))
+    assert 0 == running.end()
+    assert 1 == len(running.lines("child got SIGQUIT"))
+
+
+def test_a_child_that_does_not_stop_is_killed_past_the_grace(supervise):
+    """With the margin for its last answers."""
+    running = supervise("lingers", SHUTDOWN_GRACE="0", LEASE_S="30")
+    running.child_runs(1)
+
+    began = time.monotonic()
+    assert 0 == running.end()
+    assert 1 <= time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("round_number", range(12))
+def test_a_signal_while_children_come_and_go_stops_all(supervise, round_number):
+    """Children die and are forked at any moment; none misses it, and the supervisor never fails."""
+    running = supervise("exit1", WORKER_PROCESSES="4", RESTART_MIN_S="0.001")
+    running.child_runs(4 + 7 * round_number)
+
+    assert running.end() in (0, -signal.SIGTERM)
+    assert [] == running.lines("Traceback")
+
+
+def test_children_that_begin_to_run_are_stopped_too(supervise):
+    """The signal may come between fork and handler: the child ends, and nobody else hears of it."""
+    for _ in range(5):
+        running = supervise("works,works,works,works", WORKER_PROCESSES="4")
+        running.child_runs(1)
+
+        assert 0 == running.end()
+        assert [] == running.lines("child got SIGQUIT")
+        assert [] == running.lines("Traceback")

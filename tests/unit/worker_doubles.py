@@ -1,0 +1,37 @@
+"""Attempts for the worker's unit tests, without a store or a broker behind them."""
+
+from typing import Any
+
+from pika.spec import BasicProperties
+
+from services.worker.attempt import Attempt
+from services.worker.inbox import Delivery
+from taskyard.message import Message, Options, new_id
+
+
+def delivery(body: bytes = b"{}", *, queue: str = "default", **properties: Any) -> Delivery:
+    """Return a delivery on no channel at all."""
+    return Delivery(queue, 1, body, BasicProperties(**properties), None)  # type: ignore[arg-type]
+
+
+def attempt(task: str = "job", *args: Any, **fields: Any) -> Attempt:
+    """Return an attempt that has been claimed; `fields` are those of `Attempt` or of its options."""
+    own = {name: fields.pop(name) for name in ("kwargs", "number") if name in fields}
+    message = Message(
+        queue_name="default",
+        actor_name=task,
+        args=list(args),
+        kwargs=own.get("kwargs", {}),
+        options=Options(attempt=own.get("number", 1)),
+        message_id=new_id(),
+        message_timestamp=0,
+    )
+    chosen: dict[str, Any] = {
+        "token": 1,
+        "crashes": 0,
+        "first_failed_at_ms": None,
+        "timeout_s": 60,
+        "max_retries": 3,
+        **fields,
+    }
+    return Attempt(message, delivery(), **chosen)
