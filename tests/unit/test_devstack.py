@@ -3,6 +3,7 @@
 import ast
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -75,6 +76,15 @@ def test_the_stack_needs_nothing_but_the_standard_library():
 
     foreign = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
     assert all(name.startswith("taskyard.devstack") for name in foreign)
+
+
+def test_make_runs_no_module_that_its_package_has_imported():
+    """Python warns of it, and would have the module twice."""
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+
+    for module in re.findall(r"python -m (taskyard\.[\w.]+)", makefile):
+        code = f"import sys, {module.rpartition('.')[0]}; sys.exit({module!r} in sys.modules)"
+        assert 0 == subprocess.run([sys.executable, "-c", code]).returncode, module
 
 
 # --- Processes ------------------------------------------------------------------------------------
