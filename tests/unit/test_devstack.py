@@ -87,6 +87,20 @@ def test_make_runs_no_module_that_its_package_has_imported():
         assert 0 == subprocess.run([sys.executable, "-c", code]).returncode, module
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(checkout):
+    """Its path is what the user needs, not a traceback."""
+    (checkout / ".run").write_text("a file, which not even root can make files in")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "taskyard.devstack"], cwd=checkout, capture_output=True, text=True
+    )
+
+    assert 1 == done.returncode
+    assert "taskyard cannot run here" in done.stderr
+    assert str(checkout / ".run") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # --- Processes ------------------------------------------------------------------------------------
 
 
