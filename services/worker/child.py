@@ -26,7 +26,7 @@ from taskyard.errors import ConfigurationError, Unavailable, WorkerStopping
 from taskyard.lifecycle import Loop, StopRequest
 from taskyard.limits import limits
 from taskyard.metrics import CHILD_MEMORY, SLOTS, SLOTS_BUSY
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import open_store
 
 logger = logging.getLogger(__name__)

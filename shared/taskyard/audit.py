@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from taskyard.dispatcher import Dispatcher
-from taskyard.queue_peek import QueuePeek
+from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import JobStore
 from taskyard.store.audit import Finding, Totals
 

@@ -23,10 +23,10 @@ from taskyard.explain.findings import CODES
 from taskyard.explain.timeline import PHASES
 from taskyard.job import Job, JobError, State, document
 from taskyard.message import Message, Options, decode
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import JobRequest, parse
-from taskyard.schedule import Missed, Overlap, Schedule
-from taskyard.schedule_plan import Outcome
+from taskyard.schedules.plan import Outcome
+from taskyard.schedules.rule import Missed, Overlap, Schedule
 from taskyard.store import open_store
 from taskyard.store.attempts import VerdictKind
 from taskyard.store.audit_log import Action, LoggedAction
