@@ -85,7 +85,7 @@ WAIT_SECONDS = Histogram(
 )
 MESSAGES_SKIPPED = Counter(
     "taskyard_messages_skipped_total",
-    "Messages acknowledged without a run: duplicate, leased, cancelled, expired, parked.",
+    "Messages acknowledged without a run, by the verdict: duplicate, leased, cancelled, parked, …",
     ["queue", "verdict"],
 )
 DEAD_LETTERS = Counter(

@@ -1,5 +1,6 @@
 """The documents are true of the code: links lead somewhere, and names that they tell exist."""
 
+import ast
 import json
 import re
 import subprocess
@@ -169,6 +170,19 @@ def test_every_verdict_is_told():
     )
 
 
+def test_every_verdict_that_is_counted_is_told():
+    """The metric of messages without a run names all verdicts but those whose messages come again."""
+    (told,) = [
+        row[5]
+        for row in _rows("docs/operations.md", "Metrics")[0]
+        if row[0] == "`taskyard_messages_skipped_total`"
+    ]
+
+    assert set(get_args(VerdictKind)) - {"run", "unknown", "paused"} == set(
+        re.findall(r"`([^`]+)`", told)
+    )
+
+
 @pytest.mark.parametrize(
     ("page", "heading"),
     [("docs/job-lifecycle.md", "Reasons"), ("docs/protocol.md", "Dead letters")],
@@ -244,6 +258,7 @@ def test_every_code_of_a_fault_is_told():
     assert set() == met - told
     composed = {"unknown_task", "unknown_queue"}
     assert [] == [code for code in told - met - composed if f'"{code}"' not in CODE]
+    assert set() == _codes_of_faults() - told
 
 
 def test_replies_over_amqp_are_told():
@@ -336,6 +351,18 @@ def test_examples_load_without_a_server(name):
     done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=False)
 
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def _codes_of_faults() -> set[str]:
+    """Return the codes that the library's checks of a submission spell out."""
+    modules = ("nesting", "request", "signature", "strict_json", "submission", "task")
+    calls = [
+        node
+        for name in modules
+        for node in ast.walk(ast.parse((ROOT / f"shared/taskyard/{name}.py").read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Fault", "self._fault")
+    ]
+    return {str(call.args[1].value) for call in calls if isinstance(call.args[1], ast.Constant)}
 
 
 def _faults(fields: dict[str, object]) -> list[errors.Fault]:
