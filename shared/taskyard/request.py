@@ -4,9 +4,9 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -141,17 +141,33 @@ def parse(data: Mapping[str, Any]) -> JobRequest:
     Raises:
         InvalidSubmission: With everything that is wrong.
     """
-    faults = conflicts(data)
+    return validated(JobRequest, data, conflicts(data))
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], data: Mapping[str, Any], faults: Sequence[Fault] = ()) -> Model:
+    """Return `data` as a `model`.
+
+    Args:
+        model: What its fields have to be.
+        data: The fields.
+        faults: What is wrong with them besides, taken together.
+
+    Raises:
+        InvalidSubmission: With everything that is wrong.
+    """
     try:
-        request = JobRequest.model_validate(data)
+        valid = model.model_validate(data)
     except ValidationError as error:
-        raise InvalidSubmission([*field_faults(error), *faults]) from None
+        raise InvalidSubmission([*_field_faults(error), *faults]) from None
     if faults:
         raise InvalidSubmission(faults)
-    return request
+    return valid
 
 
-def field_faults(error: ValidationError) -> list[Fault]:
+def _field_faults(error: ValidationError) -> list[Fault]:
     """Return pydantic's findings as faults."""
     return [
         Fault(

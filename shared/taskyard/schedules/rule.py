@@ -8,11 +8,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from taskyard import message
-from taskyard.errors import Fault, InvalidSubmission
-from taskyard.request import Integer, JobRequest, Name, Seconds, Time, field_faults
+from taskyard.errors import Fault
+from taskyard.request import Integer, JobRequest, Name, Seconds, Time, validated
 from taskyard.schedules.cron import MAX_LENGTH, Cron, zone
 
 Missed = Literal["skip", "once", "all"]
@@ -125,14 +125,7 @@ def parse(data: Mapping[str, Any]) -> Schedule:
     Raises:
         InvalidSubmission: With everything that is wrong.
     """
-    faults = _conflicts(data)
-    try:
-        schedule = Schedule.model_validate(data)
-    except ValidationError as error:
-        raise InvalidSubmission([*field_faults(error), *faults]) from None
-    if faults:
-        raise InvalidSubmission(faults)
-    return schedule
+    return validated(Schedule, data, _conflicts(data))
 
 
 def _conflicts(data: Mapping[str, Any]) -> list[Fault]:
