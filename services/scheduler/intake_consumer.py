@@ -15,7 +15,7 @@ from taskyard.errors import QueueMismatch
 from taskyard.message import new_id
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import ConnectionThread, describe
-from taskyard.rabbitmq.outgoing import property_text
+from taskyard.rabbitmq.properties import property_text, received_text
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
 
@@ -210,17 +210,12 @@ def _submission(
         tag=method.delivery_tag or 0,
         channel=channel,
         body=body,
-        id=_text(properties.message_id) or new_id(),
+        id=received_text(properties.message_id) or new_id(),
         priority=properties.priority,
-        routing_key=_text(method.routing_key) or "" if is_front_door else "",
-        reply_to=property_text(_text(properties.reply_to) or "") or None,
+        routing_key=received_text(method.routing_key) if is_front_door else "",
+        reply_to=property_text(received_text(properties.reply_to)) or None,
         # Cut where AMQP could not take it back: an error here would end the connection.
-        correlation_id=property_text(_text(properties.correlation_id) or "") or None,
-        content_type=_text(properties.content_type) or "application/json",
+        correlation_id=property_text(received_text(properties.correlation_id)) or None,
+        content_type=received_text(properties.content_type) or "application/json",
         headers=dict(properties.headers or {}),
     )
-
-
-def _text(value: str | bytes | None) -> str | None:
-    """Return a property as text: pika gives what is not UTF-8 as bytes."""
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value

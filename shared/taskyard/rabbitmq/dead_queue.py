@@ -15,6 +15,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.connection import describe, parameters
+from taskyard.rabbitmq.properties import received_text
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.tls import SYSTEM_CAS, Tls
 
@@ -97,14 +98,7 @@ def _found(properties: pika.BasicProperties, body: bytes) -> Found:
     return Found(
         body=body,
         headers=dict(properties.headers or {}),
-        id=_text(properties.message_id),
-        task=_text(properties.type),
+        id=received_text(properties.message_id),
+        task=received_text(properties.type),
         priority=properties.priority or 0,
     )
-
-
-def _text(value: str | bytes | None) -> str:
-    """Return a property as text: pika gives what is not UTF-8 as bytes."""
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    return value or ""

@@ -1,11 +1,10 @@
-"""A message on its way to RabbitMQ, and which texts AMQP takes in it."""
+"""A message on its way to RabbitMQ, and the check of its texts."""
 
 from typing import Any
 
 from msgspec import Struct
 
-#: Longest text that AMQP takes as a property or a queue's name, in bytes.
-MAX_PROPERTY_BYTES = 255
+from taskyard.rabbitmq.properties import MAX_PROPERTY_BYTES, property_text
 
 #: Headers of a dead letter, and of a later attempt.
 Headers = dict[str, Any]
@@ -27,13 +26,6 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     content_type: str = "application/json"
     is_dead: bool = False
     is_reply: bool = False
-
-
-def property_text(text: str) -> str:
-    """Return `text` as AMQP takes it in a property, cut to 255 bytes of UTF-8."""
-    if len(text) <= MAX_PROPERTY_BYTES and text.isascii():
-        return text
-    return text.encode(errors="replace")[:MAX_PROPERTY_BYTES].decode(errors="ignore")
 
 
 def check_texts(message: Outgoing) -> None:

@@ -16,7 +16,8 @@ from taskyard.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.confirms import Batch, Entry, Sent, Untaken
 from taskyard.rabbitmq.connection import ConnectionThread, describe
-from taskyard.rabbitmq.outgoing import Outgoing, check_texts, property_text
+from taskyard.rabbitmq.outgoing import Outgoing, check_texts
+from taskyard.rabbitmq.properties import property_text
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
 
