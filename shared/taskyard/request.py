@@ -213,15 +213,30 @@ def new_job(
     Raises:
         InvalidSubmission: If an argument has no JSON form, or the message is larger than `payload_max_bytes`.
     """
-    queue = request.queue or defaults.queue
-    priority = defaults.priority if request.priority is None else request.priority
-    message = Message(
-        queue_name=queue,
+    message = _message(request, defaults, origin=origin, traceparent=traceparent)
+    return NewJob(
+        id=message.message_id,
+        task=request.task,
+        queue=message.queue_name,
+        priority=message.priority,
+        body=_body(message, request, payload_max_bytes),
+        delay_ms=None if request.delay_s is None else round(request.delay_s * 1000),
+        run_at_ms=None if request.run_at is None else round(request.run_at.timestamp() * 1000),
+        unique=None if defaults.unique is None else defaults.unique.unique(request),
+        traceparent=traceparent,
+    )
+
+
+def _message(
+    request: JobRequest, defaults: Defaults, *, origin: str, traceparent: str | None
+) -> Message:
+    return Message(
+        queue_name=request.queue or defaults.queue,
         actor_name=request.task,
         args=request.args,
         kwargs=request.kwargs,
         options=Options(
-            priority=priority,
+            priority=defaults.priority if request.priority is None else request.priority,
             max_retries=defaults.max_retries
             if request.max_retries is None
             else request.max_retries,
@@ -234,6 +249,9 @@ def new_job(
         message_id=request.id or wire.new_id(),
         message_timestamp=time.time_ns() // 1_000_000,
     )
+
+
+def _body(message: Message, request: JobRequest, max_bytes: int) -> str:
     try:
         body = wire.encode(message)
     except (TypeError, ValueError, RecursionError) as error:
@@ -242,20 +260,10 @@ def new_job(
     if "null" in body and (fault := _unsendable(request)) is not None:
         raise InvalidSubmission([fault])
     size = len(body.encode())
-    if size > payload_max_bytes:
-        text = f"the job takes {size} bytes, more than the {payload_max_bytes} of PAYLOAD_MAX_BYTES"
+    if size > max_bytes:
+        text = f"the job takes {size} bytes, more than the {max_bytes} of PAYLOAD_MAX_BYTES"
         raise InvalidSubmission([Fault("", "too_large", text)])
-    return NewJob(
-        id=message.message_id,
-        task=request.task,
-        queue=queue,
-        priority=priority,
-        body=body,
-        delay_ms=None if request.delay_s is None else round(request.delay_s * 1000),
-        run_at_ms=None if request.run_at is None else round(request.run_at.timestamp() * 1000),
-        unique=None if defaults.unique is None else defaults.unique.unique(request),
-        traceparent=traceparent,
-    )
+    return body
 
 
 def _without_json_form(request: JobRequest, error: Exception) -> InvalidSubmission:
