@@ -321,6 +321,17 @@ def test_findings_and_phases_are_told():
     assert set(PHASES) == _names(_rows("docs/explain.md", "Phases")[0])
 
 
+def test_every_module_of_the_library_is_told():
+    """The table of the architecture has each module and package at its top level."""
+    library = ROOT / "shared/taskyard"
+    there = {path.stem for path in library.glob("*.py")} - {"__init__"}
+    there |= {path.parent.name for path in library.glob("*/__init__.py")}
+
+    told = " ".join(row[1] for row in _rows("docs/architecture.md", "The library")[0])
+
+    assert set() == there - set(re.findall(r"`(\w+)`", told))
+
+
 def test_every_command_is_told():
     """The table of commands has all of the command line and no other."""
     told = {name.split()[1] for name in _names(_rows("README.md", "From the shell")[0])}
