@@ -108,7 +108,12 @@ def _cancel(client: Client, job_id: str) -> Cancelled:
 
 
 @click.command()
-@click.option("--state", multiple=True, type=click.Choice([s.value for s in State]), help="In it.")
+@click.option(
+    "--state",
+    multiple=True,
+    type=click.Choice([s.value for s in State]),
+    help="In this state; repeat.",
+)
 @click.option("--queue", default="", help="In this queue.")
 @click.option("--task", default="", help="Of this task.")
 @click.option("--tag", default="", help="With this tag.")

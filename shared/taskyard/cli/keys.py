@@ -49,7 +49,7 @@ def keys() -> None:
 @click.option("--queue", "queues", multiple=True, help="Only this queue; repeat. Default: all.")
 @click.option("--rate", help="Requests within a time, such as 100/m. Default: any number.")
 @click.option(
-    "--expires", callback=_duration_ms, help="Valid for so long, such as 30d. Default: ever."
+    "--expires", callback=_duration_ms, help="Valid for so long, such as 30d. Default: for ever."
 )
 def create(name: str, expires: int | None, **fields: Any) -> None:
     """Make a key called NAME and print it; it is shown only now."""

@@ -23,7 +23,10 @@ STEP = 1000
 @click.command()
 @click.argument("job_ids", nargs=-1)
 @click.option(
-    "--state", multiple=True, type=click.Choice([s.value for s in RETRYABLE]), help="In it."
+    "--state",
+    multiple=True,
+    type=click.Choice([s.value for s in RETRYABLE]),
+    help="In this state; repeat.",
 )
 @click.option("--queue", default="", help="In this queue.")
 @click.option("--task", default="", help="Of this task.")
