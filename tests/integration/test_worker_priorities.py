@@ -86,17 +86,17 @@ def test_an_important_job_overtakes_hundreds(make_yard, task, argument, slots, h
     """What starts before it is what its child had prefetched, which is some milliseconds' work."""
     yard = make_yard(WORKER_THREADS=str(slots))
     with yard.running(yard.worker()):
-        first = yard.submit_many(task, 1_000, argument, priority=9)  # the prefetch settles
+        first = yard.submit_many(task, 400, argument, priority=9)  # the prefetch settles
         gate = yard.new_gate()
         holders = [yard.submit(tasks.wait_at, gate, priority=8) for _ in range(slots)]
-        tiny = yard.submit_many(task, 600, argument, priority=1)
+        tiny = yard.submit_many(task, 300, argument, priority=1)
         for each in holders:
             yard.await_event("waits", each.id)
         urgent = yard.submit(tasks.note, priority=9)
         yard.open(gate)
 
         urgent.get(timeout=30)
-        poll(lambda: yard.states(first + tiny) == {"completed": 1_600})
+        poll(lambda: yard.states(first + tiny) == {"completed": 700})
         started_at = yard.job(urgent.id).started_at
         before = [job for job in yard.store.get(tiny) if job.started_at < started_at]
         assert len(before) <= held
