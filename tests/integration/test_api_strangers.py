@@ -287,7 +287,7 @@ def test_streams_do_not_keep_requests_waiting(api):
     streams: list[HTTPConnection] = []
     while True:
         host, port = api.address
-        streams.append(HTTPConnection(host, port, timeout=10))
+        streams.append(HTTPConnection(host, port, timeout=30))
         streams[-1].request("GET", "/v1/events")
         if (answer := streams[-1].getresponse()).status != 200:
             break

@@ -96,7 +96,7 @@ barriers: list[threading.Barrier] = []
 @own
 def meet() -> None:
     """End only together with another."""
-    barriers[-1].wait(5)
+    barriers[-1].wait(30)
 
 
 # Arguments

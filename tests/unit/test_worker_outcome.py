@@ -283,7 +283,7 @@ slots = Slots({{"fail": task}}, threads=1, report=print, result_max_bytes=99,
               finished=lambda each: (ended.append(describe(each.error, "error")), done.set()))
 slots.start()
 slots.run([attempt("fail")])
-done.wait(10)
+done.wait(30)
 print(ended[0].traceback)
 """
     done = subprocess.run(
