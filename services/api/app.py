@@ -20,6 +20,7 @@ from services.api import (
     openapi,
     operation,
     problems,
+    queries,
     removal,
     replays,
     request_log,
@@ -83,6 +84,7 @@ def create_app(
     request_log.install(app)
     problems.install(app)
     access.install(app)
+    queries.install(app, openapi.inputs_of(ROUTES))
     openapi.configure(app)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)

@@ -76,26 +76,13 @@ INPUTS = {
     ("post", "/v1/queues/{name}/pause"): openapi.Input("PauseRequest", is_body_optional=True),
     ("put", "/v1/tasks/{name}/limits"): openapi.Input("LimitsRequest"),
 }
-_FAILED = (
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.SERVICE_UNAVAILABLE,
+_PAUSED = openapi.answers({200: openapi.answer("It is paused.", "Paused")}, HTTPStatus.NOT_FOUND)
+_RESUMED = openapi.answers(
+    {200: openapi.answer("It is not paused.", "Paused")}, HTTPStatus.NOT_FOUND
 )
-_REFUSED = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
+_LIMITED = openapi.answers(
+    {200: openapi.answer("The limits that hold now.", "Limits")}, HTTPStatus.NOT_FOUND
 )
-_PAUSED = {
-    200: openapi.answer("It is paused.", "Paused"),
-    **openapi.problems(*_FAILED, *_REFUSED),
-}
-_RESUMED = {200: openapi.answer("It is not paused.", "Paused"), **openapi.problems(*_FAILED)}
-_LIMITED = {
-    200: openapi.answer("The limits that hold now.", "Limits"),
-    **openapi.problems(*_FAILED),
-}
-_SET = {**_LIMITED, **openapi.problems(*_FAILED, *_REFUSED)}
 
 
 @blueprint.post("/v1/tasks/<name>/pause")
@@ -138,7 +125,7 @@ def get_limits(name: str) -> Response:
 
 
 @blueprint.put("/v1/tasks/<name>/limits")
-@blueprint.doc(tags=["Controls"], responses=_SET)
+@blueprint.doc(tags=["Controls"], responses=_LIMITED)
 def put_limits(name: str) -> Response:
     """Set the limits of a task, for all workers and from now on; null lifts one.
 

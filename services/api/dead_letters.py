@@ -23,15 +23,6 @@ from taskyard.tracing import Publishing
 
 blueprint = APIBlueprint("dead_letters", __name__)
 
-_BAD = openapi.problems(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_READ = openapi.problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
-_ONE = openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
 INPUTS = {
     ("get", "/v1/dead-letters"): openapi.Input(parameters=PARAMETERS),
     ("get", "/v1/dead-letters/groups"): openapi.Input(parameters=(paging.LIMIT, paging.CURSOR)),
@@ -45,7 +36,8 @@ _TAGS = ["Dead letters"]
 
 @blueprint.get("/v1/dead-letters", endpoint="dead_letters")
 @blueprint.doc(
-    tags=_TAGS, responses={200: openapi.answer("The dead letters.", "DeadLetterPage"), **_READ}
+    tags=_TAGS,
+    responses=openapi.answers({200: openapi.answer("The dead letters.", "DeadLetterPage")}),
 )
 def list_letters() -> Response:
     """List dead letters, the newest first.
@@ -64,7 +56,8 @@ def list_letters() -> Response:
 
 @blueprint.get("/v1/dead-letters/groups", endpoint="dead_letter_groups")
 @blueprint.doc(
-    tags=_TAGS, responses={200: openapi.answer("The groups.", "DeadLetterGroupPage"), **_READ}
+    tags=_TAGS,
+    responses=openapi.answers({200: openapi.answer("The groups.", "DeadLetterGroupPage")}),
 )
 def list_groups() -> Response:
     """List groups of dead letters that died of the same, the latest first."""
@@ -79,7 +72,10 @@ def list_groups() -> Response:
 
 @blueprint.get("/v1/dead-letters/<letter_id>", endpoint="dead_letter")
 @blueprint.doc(
-    tags=_TAGS, responses={200: openapi.answer("The dead letter.", "DeadLetter"), **_ONE}
+    tags=_TAGS,
+    responses=openapi.answers(
+        {200: openapi.answer("The dead letter.", "DeadLetter")}, HTTPStatus.NOT_FOUND
+    ),
 )
 def show(letter_id: str) -> Response:
     """Return a dead letter."""
@@ -87,7 +83,9 @@ def show(letter_id: str) -> Response:
 
 
 @blueprint.post("/v1/dead-letters/purge", endpoint="purge_dead_letters")
-@blueprint.doc(tags=_TAGS, responses={200: openapi.answer("How many.", "DeadLetterCount"), **_BAD})
+@blueprint.doc(
+    tags=_TAGS, responses=openapi.answers({200: openapi.answer("How many.", "DeadLetterCount")})
+)
 def purge() -> Response:
     """Remove dead letters for good, and the records of their jobs.
 
@@ -111,12 +109,13 @@ def purge() -> Response:
 @blueprint.post("/v1/dead-letters/<letter_id>/resubmit", endpoint="resubmit_dead_letter")
 @blueprint.doc(
     tags=_TAGS,
-    responses={
-        202: openapi.answer("The job is recorded.", "Job", "Location"),
-        200: openapi.answer("It was there before; this is it.", "Job", "Location"),
-        **_BAD,
-        **_ONE,
-    },
+    responses=openapi.answers(
+        {
+            202: openapi.answer("The job is recorded.", "Job", "Location"),
+            200: openapi.answer("It was there before; this is it.", "Job", "Location"),
+        },
+        HTTPStatus.NOT_FOUND,
+    ),
 )
 def resubmit(letter_id: str) -> Response:
     """Submit a corrected job in place of a message that never was one.

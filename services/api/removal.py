@@ -54,12 +54,9 @@ INPUTS = {
 @blueprint.delete("/v1/jobs/<job_id>")
 @blueprint.doc(
     tags=["Jobs"],
-    responses={
-        204: openapi.nothing("The record is gone."),
-        **openapi.problems(
-            HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
-        ),
-    },
+    responses=openapi.answers(
+        {204: openapi.nothing("The record is gone.")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+    ),
 )
 def remove(job_id: str) -> Response:
     """Remove the record of a job that has ended.
@@ -79,17 +76,9 @@ def remove(job_id: str) -> Response:
 @blueprint.post("/v1/queues/<name>/purge")
 @blueprint.doc(
     tags=["Controls"],
-    responses={
-        200: openapi.answer("What was done.", "Purge"),
-        **openapi.problems(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
-    },
+    responses=openapi.answers(
+        {200: openapi.answer("What was done.", "Purge")}, HTTPStatus.NOT_FOUND
+    ),
 )
 def purge(name: str) -> Response:
     """Cancel all jobs that are pending in a queue now.
