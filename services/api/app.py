@@ -88,6 +88,6 @@ def create_app(
     openapi.configure(app)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)
-    openapi.publish(app, ROUTES)
+    openapi.publish(app, ROUTES, settings)
     metrics.BUILD_INFO.labels("api", __version__).set(1)
     return app

@@ -15,6 +15,7 @@ from services.api.parts import parts
 from services.api.problems import CONTENT_TYPE as PROBLEM_TYPE
 from services.api.replies import reply
 from services.api.schemas import TEXT, WHOLE, all_schemas, ref
+from taskyard.config import Settings
 
 Part = dict[str, Any]
 #: As APIFlask wants it.
@@ -152,12 +153,13 @@ def inputs_of(routes: Iterable[ModuleType]) -> Inputs:
     return found
 
 
-def publish(app: APIFlask, routes: Iterable[ModuleType]) -> None:
+def publish(app: APIFlask, routes: Iterable[ModuleType], settings: Settings) -> None:
     """Answer `GET /openapi.json` with the document of all routes, made once.
 
     Args:
         app: The application, with its routes.
         routes: Modules of routes; each may have `SCHEMAS` (by name) and `INPUTS`, for what it alone knows.
+        settings: They say which routes ask for a key.
     """
     document = other("The document.", "application/json", {"type": "object"})
 
@@ -173,18 +175,18 @@ def publish(app: APIFlask, routes: Iterable[ModuleType]) -> None:
     schemas = all_schemas()
     for module in routes:
         schemas |= getattr(module, "SCHEMAS", {})
-    app.spec_processor(partial(_complete, schemas, inputs_of(routes)))
+    app.spec_processor(partial(_complete, schemas, inputs_of(routes), settings))
     made = app.spec
 
 
-def _complete(schemas: Part, inputs: Inputs, spec: Any) -> Any:
+def _complete(schemas: Part, inputs: Inputs, settings: Settings, spec: Any) -> Any:
     """Add what APIFlask cannot know: schemas, bodies, parameters, and what any route may answer."""
     spec["components"] = {"schemas": schemas, "securitySchemes": _SCHEMES}
     for path, methods in spec["paths"].items():
         for method, operation in methods.items():
             operation["operationId"] = operation["operationId"].removeprefix(f"{method}_")
             told = inputs.get((method, path), Input())
-            rule = scopes.of_path(method.upper(), path)
+            rule = scopes.of_path(method.upper(), path, settings)
             for status, problem in _problems(*_general(told, rule)).items():
                 operation["responses"].setdefault(str(status), problem)
             _secure(operation, rule)
