@@ -80,6 +80,7 @@ def create_app(
         json_errors=False,
         static_folder=None,  # type: ignore[arg-type]  # Flask takes None for "none"
     )
+    app.url_map.merge_slashes = False  # a redirect would be a page, and know nothing of proxies
     attach(app, Parts(settings, dispatcher, is_stopping=is_stopping))
     request_log.install(app)
     problems.install(app)

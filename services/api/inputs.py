@@ -85,11 +85,15 @@ def count(default: int, most: int) -> int:
 
 
 def accepted_version() -> Callable[[int | None], bool] | None:
-    """Return what If-Match says of a version (None: there is nothing); None where it is not given."""
-    if "If-Match" not in request.headers:
-        return None
-    tags = request.if_match
-    return lambda version: version is not None and tags.contains(str(version))
+    """Return what If-Match and If-None-Match say of a version (None: there is nothing); None without both."""
+    conditions: list[Callable[[int | None], bool]] = []
+    if "If-Match" in request.headers:
+        wanted = request.if_match
+        conditions.append(lambda version: version is not None and wanted.contains(str(version)))
+    if "If-None-Match" in request.headers:
+        known = request.if_none_match
+        conditions.append(lambda version: version is None or not known.contains_weak(str(version)))
+    return (lambda version: all(each(version) for each in conditions)) if conditions else None
 
 
 def traceparent() -> str | None:

@@ -28,9 +28,12 @@ _GONE = openapi.nothing("The schedule is gone.")
 _IF_MATCH = openapi.parameter(
     "If-Match", TEXT, "Only if this is the ETag of what is there.", place="header"
 )
+_IF_NONE_MATCH = openapi.parameter(
+    "If-None-Match", TEXT, "`*`: only if there is none yet.", place="header"
+)
 INPUTS = {
     ("post", "/v1/schedules"): openapi.Input("ScheduleRequest"),
-    ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH,)),
+    ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH, _IF_NONE_MATCH)),
     ("delete", "/v1/schedules/{name}"): openapi.Input(parameters=(_IF_MATCH,)),
 }
 

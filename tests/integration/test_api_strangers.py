@@ -202,6 +202,8 @@ def test_a_bad_parameter_is_named(api, line, headers, parameter):
         "/V1/jobs",
         "/v2/jobs",
         "/v1/jobs/",
+        "/v1//jobs",
+        "/v1/jobs//events",
         "/v1/jobs/x/y/z",
         "/v1/jobs/../tasks",
         "/v1/jobs%2fcount/x",
