@@ -17,7 +17,8 @@ from services.api.dead_letter_schemas import group_document, letter_document
 from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
-from taskyard.errors import Fault, InvalidSubmission, JobNotFound
+from taskyard import metrics
+from taskyard.errors import Fault, InvalidSubmission
 from taskyard.request import new_job
 from taskyard.tracing import Publishing
 
@@ -112,9 +113,12 @@ def purge() -> Response:
     responses=openapi.answers(
         {
             202: openapi.answer("The job is recorded.", "Job", "Location"),
-            200: openapi.answer("It was there before; this is it.", "Job", "Location"),
+            200: openapi.answer(
+                "A job of this id, or a unique one like it, was there.", "Job", "Location"
+            ),
         },
         HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
     ),
 )
 def resubmit(letter_id: str) -> Response:
@@ -143,12 +147,9 @@ def resubmit(letter_id: str) -> Response:
         with recording("dead_letter.resubmit", letter.id, before=before) as entry:
             created = parts().waits.dispatch(job)
             parts().store.purge_dead([letter.id])
-            entry.after = {"job": job.id, "task": job.task, "queue": job.queue}
+            entry.after = {"job": created.id, "task": job.task, "queue": job.queue}
         publishing.made(created.id, job.queue, is_new=created.is_new)
     submitted.tell(job, created, publishing.traceparent)
-    (recorded,) = parts().read([job.id])
-    if recorded is None:
-        raise JobNotFound(job.id)
-    headers = {"Location": f"/v1/jobs/{job.id}"}
-    shown = parts().catalogue.document(recorded)
-    return reply(shown, 202 if created.is_new else 200, headers=headers)
+    if created.is_new:
+        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
+    return submitted.shown(job, created)

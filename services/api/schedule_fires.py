@@ -12,7 +12,7 @@ from services.api.recording import recording
 from services.api.replies import reply
 from taskyard import metrics
 from taskyard import schedule as rules
-from taskyard.errors import JobNotFound, ScheduleNotFound, Unavailable
+from taskyard.errors import ScheduleNotFound, Unavailable
 from taskyard.job import rfc3339
 from taskyard.known_schedule import event_document
 from taskyard.schedule import Schedule
@@ -55,7 +55,10 @@ def preview_new() -> Response:
 @blueprint.doc(
     tags=["Schedules"],
     responses=openapi.answers(
-        {202: openapi.answer("The job is recorded.", "Job", "Location")},
+        {
+            202: openapi.answer("The job is recorded.", "Job", "Location"),
+            200: openapi.answer("A unique job like it was there.", "Job", "Location"),
+        },
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -76,18 +79,15 @@ def trigger(name: str) -> Response:
             entry.after = {"job": created.id}
         publishing.made(created.id, job.queue, is_new=created.is_new)
     submitted.tell(job, created, publishing.traceparent)
-    job_id = created.id
     at = parts().store.now_ms()
-    event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id)
+    event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=created.id)
     # The job is made: that nobody could write it down is no reason to have it asked for again.
     with contextlib.suppress(Unavailable, ScheduleNotFound):
         parts().schedules.tell(name, event)
-    metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
+    if created.is_new:
+        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
     metrics.SCHEDULE_FIRES.labels(event.outcome).inc()
-    (made,) = parts().read([job_id])
-    if made is None:
-        raise JobNotFound(job_id)
-    return reply(parts().catalogue.document(made), 202, headers={"Location": f"/v1/jobs/{job_id}"})
+    return submitted.shown(job, created)
 
 
 @blueprint.get("/v1/schedules/<name>/preview", endpoint="preview_schedule")
