@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.api import inputs, openapi, principal
@@ -153,7 +153,7 @@ def delete_limits(name: str) -> Response:
 
 def _pause(kind: Kind, name: str) -> Response:
     _check_known(kind, name)
-    asked = _parsed(PauseRequest, _optional_body())
+    asked = _parsed(PauseRequest, inputs.optional_object(parts().settings.payload_max_bytes))
     at = rfc3339(time.time_ns() // 1_000_000)
     pause = {"at": at, "by": principal.who(), "reason": asked.reason}
     with recording("task.pause" if kind == "task" else "queue.pause", name) as entry:
@@ -181,12 +181,6 @@ def _limits(task: str) -> Response:
 
 def _limits_now(task: str) -> dict[str, Any]:
     return limits.describe(parts().store.limits().get(task, Limits()))
-
-
-def _optional_body() -> dict[str, Any]:
-    if not request.content_length and not request.mimetype:
-        return {}
-    return inputs.json_object(parts().settings.payload_max_bytes)
 
 
 def _parsed(model: type[Any], data: dict[str, Any]) -> Any:

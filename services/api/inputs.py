@@ -35,6 +35,15 @@ def json_object(max_bytes: int, *, setting: str = "PAYLOAD_MAX_BYTES") -> dict[s
     return _object(body)
 
 
+def optional_object(max_bytes: int) -> dict[str, Any]:
+    """Return the JSON object in the body as `json_object` does; an empty one where there is no body.
+
+    A body of unstated length is one: what it asks for must not be left out.
+    """
+    is_sent = request.content_length or "Transfer-Encoding" in request.headers
+    return json_object(max_bytes) if is_sent or request.mimetype else {}
+
+
 def _body(max_bytes: int, setting: str) -> bytes:
     # A body without a stated length is cut off at the limit: one byte more tells that it was longer.
     request.max_content_length = max_bytes + 1

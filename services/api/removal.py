@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.api import inputs, openapi
@@ -116,10 +116,8 @@ def _purge(queue: str) -> tuple[int, int]:
 
 
 def _asked() -> PurgeRequest:
-    if not request.content_length and not request.mimetype:
-        return PurgeRequest()
     try:
-        data = inputs.json_object(parts().settings.payload_max_bytes)
+        data = inputs.optional_object(parts().settings.payload_max_bytes)
         return PurgeRequest.model_validate(data)
     except ValidationError as error:
         raise InvalidSubmission(field_faults(error)) from None
