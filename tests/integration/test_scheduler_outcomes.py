@@ -15,14 +15,14 @@ from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.intake_consumer import IntakeConsumer
 from services.scheduler.outcomes import TellOutcomes
 from taskyard import Secret, config, metrics, task
-from taskyard.broker import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue, declare_error
 from taskyard.catalogue import describe
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import Attempt, Job, JobError, State, document
 from taskyard.message import Message, Options
-from taskyard.outgoing import Outgoing
-from taskyard.publisher import DIRECT_REPLY
-from taskyard.queue_depths import QueueDepths
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import DIRECT_REPLY
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue, declare_error
 from taskyard.request import Defaults
 from taskyard.secrets import HIDDEN
 from taskyard.store.dead_letters import DeadLetterFilter
