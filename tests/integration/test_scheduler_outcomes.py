@@ -32,6 +32,12 @@ from tests.contract import jobs
 from tests.polling import poll
 
 
+@task
+def pay(card: Secret[int], amount: int = 0) -> int:
+    """Give back the amount."""
+    return amount
+
+
 @pytest.fixture
 def teller(dispatcher, settings):
     """A sender whose publisher is connected."""
@@ -76,16 +82,11 @@ def test_an_outcome_is_told_and_forgotten(store, teller, channel):
 
 def test_an_outcome_tells_no_secret(store, teller, channel, queue):
     """Who asks for the outcome of a job by its id need not be who submitted it."""
-
-    @task(name="add")
-    def charge(card: Secret[int], amount: int = 0) -> int:
-        return amount
-
     store.declare(
-        [describe(charge, Defaults(queue=queue, priority=4, max_retries=2, timeout_s=60))], [queue]
+        [describe(pay, Defaults(queue=queue, priority=4, max_retries=2, timeout_s=60))], [queue]
     )
     replies = channel.queue_declare("", exclusive=True).method.queue
-    job_id, token = jobs.running(store, args=[4111, 5])
+    job_id, token = jobs.running(store, task=pay.name, args=[4111, 5])
     store.ask_reply([Asked(job_id, replies, "")])
     jobs.settle(store, job_id, token, result="3")
 
