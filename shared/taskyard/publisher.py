@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import pika
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByClient
 from pika.spec import Basic, BasicProperties
 
 from taskyard import broker
-from taskyard.amqp import ConnectionThread, describe
+from taskyard.amqp import Connection, ConnectionThread, describe
 from taskyard.broker import QueueType
 from taskyard.confirms import Batch, Entry, Sent, Untaken
 from taskyard.errors import BrokerUnavailable
@@ -46,7 +45,7 @@ class Publisher:
         self._lock = threading.Lock()
         self._inbox: deque[list[Entry]] = deque()
         self._is_started = False
-        self._connection: pika.SelectConnection | None = None
+        self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._is_blocked = False
         self._state = "not connected yet"
@@ -128,7 +127,7 @@ class Publisher:
 
     # From here on everything runs in the connection's thread.
 
-    def _connected(self, connection: pika.SelectConnection) -> None:
+    def _connected(self, connection: Connection) -> None:
         self._connection = connection
         connection.add_on_connection_blocked_callback(self._blocked)
         connection.add_on_connection_unblocked_callback(self._unblocked)
@@ -186,8 +185,7 @@ class Publisher:
             if missing:
                 self._declare(min(missing), entries)
             else:
-                for entry in entries:
-                    self._send(entry)
+                self._send_all(entries)
 
     def _declare(self, queue: str, entries: list[Entry]) -> None:
         """Declare `queue` on a channel of its own, which a refusal closes, then go on with `entries`."""
@@ -217,6 +215,12 @@ class Publisher:
                     refused[0].batch.fail(broker.declare_error(queue, reason))
 
         self._connection.channel(on_open_callback=opened)
+
+    def _send_all(self, entries: list[Entry]) -> None:
+        assert self._connection is not None
+        with self._connection.gathering():
+            for entry in entries:
+                self._send(entry)
 
     def _send(self, entry: Entry) -> None:
         if self._channel is None:
