@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.amqp import Connection
+from taskyard.rabbitmq.connection import Connection
 
 
 class Wire:
