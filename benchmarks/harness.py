@@ -88,6 +88,6 @@ def show(title: str, table: Mapping[str, Mapping[str, float]]) -> None:
     print(f"\n{title}")
     columns = list(next(iter(table.values())))
     width = max(map(len, table)) + 2
-    print(" " * width + "".join(f"{column:>16}" for column in columns))
+    print(" " * width + "".join(f"{column:>18}" for column in columns))
     for name, row in table.items():
-        print(f"{name:<{width}}" + "".join(f"{row[column]:>16,.1f}" for column in columns))
+        print(f"{name:<{width}}" + "".join(f"{row[column]:>18,.1f}" for column in columns))

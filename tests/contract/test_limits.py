@@ -83,6 +83,18 @@ def test_a_newcomer_does_not_overtake(owned):
     assert [second] == due(owned)
 
 
+def test_a_newcomer_does_not_overtake_after_the_last_limit(owned):
+    """Those that a limit held back go first, though it is gone; then nothing is held back any more."""
+    owned.declare_limits({"add": limits(1, None)})
+    first, second, newcomer = submit(owned, 3)
+    start(owned, first, second)
+    owned.declare_limits({"add": Limits()})
+
+    assert ["limited"] == kinds(start(owned, newcomer))
+    assert [second, newcomer] == due(owned)
+    assert ["run", "run", "run"] == kinds(start(owned, second, newcomer, *submit(owned)))
+
+
 def test_a_higher_priority_goes_first(owned):
     """Among those that wait."""
     owned.declare_limits({"add": limits(1, None)})

@@ -3,7 +3,8 @@
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pika
 from pika.exceptions import AMQPError
@@ -43,6 +44,30 @@ def parameters(url: str, *, name: str, tls: Tls) -> pika.URLParameters:
     return found
 
 
+class Connection(pika.SelectConnection):
+    """A connection that can send many messages by one system call, where pika makes three for each."""
+
+    _gathered: list[bytes] | None = None
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Send together, at the end, all that is written within."""
+        gathered: list[bytes] = []
+        self._gathered = gathered
+        try:
+            yield
+        finally:
+            self._gathered = None
+            if gathered:
+                self._adapter_emit_data(b"".join(gathered))
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._gathered is None:
+            super()._adapter_emit_data(data)
+        else:
+            self._gathered.append(data)
+
+
 class ConnectionThread:
     """Keeps a connection to RabbitMQ open and runs all its callbacks in one thread.
 
@@ -59,7 +84,7 @@ class ConnectionThread:
         url: str,
         *,
         name: str,
-        on_connected: Callable[[pika.SelectConnection], None],
+        on_connected: Callable[[Connection], None],
         on_lost: Callable[[BaseException], None],
         tls: Tls = SYSTEM_CAS,
     ) -> None:
@@ -68,7 +93,7 @@ class ConnectionThread:
         self._tls = tls
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._connection: pika.SelectConnection | None = None
+        self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._failures = 0
@@ -107,7 +132,7 @@ class ConnectionThread:
     def _connect_and_serve(self) -> None:
         how = parameters(self._url, name=self._name, tls=self._tls)
         how.heartbeat = HEARTBEAT_S
-        connection = pika.SelectConnection(
+        connection = Connection(
             how,
             on_open_callback=self._opened,
             on_open_error_callback=self._lost,
@@ -120,7 +145,7 @@ class ConnectionThread:
                 self._connection = None
             connection.ioloop.close()
 
-    def _opened(self, connection: pika.SelectConnection) -> None:
+    def _opened(self, connection: Connection) -> None:
         self._failures = 0
         with self._lock:
             self._connection = connection
@@ -129,7 +154,7 @@ class ConnectionThread:
         else:
             self._on_connected(connection)
 
-    def _lost(self, connection: pika.SelectConnection, reason: BaseException | str) -> None:
+    def _lost(self, connection: Connection, reason: BaseException | str) -> None:
         self._failures += 1
         with self._lock:
             self._connection = None

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import pika
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByClient
 from pika.spec import Basic, BasicProperties
@@ -15,7 +14,7 @@ from taskyard.errors import BrokerUnavailable
 from taskyard.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.confirms import Batch, Entry, Sent, Untaken
-from taskyard.rabbitmq.connection import ConnectionThread, describe
+from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.rabbitmq.properties import property_text
 from taskyard.rabbitmq.topology import QueueType
@@ -47,7 +46,7 @@ class Publisher:
         self._lock = threading.Lock()
         self._inbox: deque[list[Entry]] = deque()
         self._is_started = False
-        self._connection: pika.SelectConnection | None = None
+        self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._is_blocked = False
         self._state = "not connected yet"
@@ -129,7 +128,7 @@ class Publisher:
 
     # From here on everything runs in the connection's thread.
 
-    def _connected(self, connection: pika.SelectConnection) -> None:
+    def _connected(self, connection: Connection) -> None:
         self._connection = connection
         connection.add_on_connection_blocked_callback(self._blocked)
         connection.add_on_connection_unblocked_callback(self._unblocked)
@@ -187,8 +186,7 @@ class Publisher:
             if missing:
                 self._declare(min(missing), entries)
             else:
-                for entry in entries:
-                    self._send(entry)
+                self._send_all(entries)
 
     def _declare(self, queue: str, entries: list[Entry]) -> None:
         """Declare `queue` on a channel of its own, which a refusal closes, then go on with `entries`."""
@@ -218,6 +216,12 @@ class Publisher:
                     refused[0].batch.fail(topology.declare_error(queue, reason))
 
         self._connection.channel(on_open_callback=opened)
+
+    def _send_all(self, entries: list[Entry]) -> None:
+        assert self._connection is not None
+        with self._connection.gathering():
+            for entry in entries:
+                self._send(entry)
 
     def _send(self, entry: Entry) -> None:
         if self._channel is None:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from .. import spec
 from ..channel import Channel
@@ -18,11 +18,13 @@ class SelectConnection:
     def __init__(
         self,
         parameters: Parameters | None = None,
-        on_open_callback: Callable[[SelectConnection], object] | None = None,
-        on_open_error_callback: Callable[[SelectConnection, BaseException | str], object]
-        | None = None,
-        on_close_callback: Callable[[SelectConnection, BaseException], object] | None = None,
+        on_open_callback: Callable[[Self], object] | None = None,
+        on_open_error_callback: Callable[[Self, BaseException | str], object] | None = None,
+        on_close_callback: Callable[[Self, BaseException], object] | None = None,
+        custom_ioloop: IOLoop | None = None,
+        internal_connection_workflow: bool = True,
     ) -> None: ...
+    def _adapter_emit_data(self, data: bytes) -> None: ...
     @property
     def ioloop(self) -> IOLoop: ...
     @property

@@ -26,6 +26,13 @@ local changes = {}
 
 local function job_key(id) return P .. 'j:' .. id end
 
+-- Calls a command once for all members of a key: for most commands the calling costs more than the work.
+local function call_for_all(command, key, members)
+  for i = 1, #members, 1000 do
+    redis.call(command, key, unpack(members, i, math.min(i + 999, #members)))
+  end
+end
+
 local function count(queue, state, n)
   local field = queue .. '|' .. state
   changes[field] = (changes[field] or 0) + n
@@ -57,10 +64,14 @@ local function write_counts()
   end
 end
 
-local function make_pending(id, queue)
-  redis.call('ZADD', P .. 'ready:' .. queue, now, id)
-  redis.call('ZADD', P .. 'outbox', now, id)
+local function make_all_pending(ids, queue)
+  local rows = {}
+  for i, id in ipairs(ids) do rows[2 * i - 1], rows[2 * i] = now, id end
+  call_for_all('ZADD', P .. 'ready:' .. queue, rows)
+  call_for_all('ZADD', P .. 'outbox', rows)
 end
+
+local function make_pending(id, queue) make_all_pending({id}, queue) end
 
 local function leave_pending(id, queue)
   redis.call('ZREM', P .. 'ready:' .. queue, id)

@@ -142,7 +142,16 @@ local function expire(id, key, queue)
   return {'expired', 0, 0, 0, 0}
 end
 
-local has_pauses, has_limits = redis.call('EXISTS', P .. 'paused') == 1, redis.call('EXISTS', P .. 'limits') == 1
+local has_pauses = redis.call('EXISTS', P .. 'paused') == 1
+local free = {}
+
+-- Whether no limit and no pause can keep a job of this task from starting, and none waits that one has kept.
+local function is_free(task)
+  if free[task] == nil then
+    free[task] = not has_pauses and not limits_of(task) and redis.call('EXISTS', P .. 'limits:' .. task) == 0
+  end
+  return free[task]
+end
 
 local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority)
   local key = job_key(id)
@@ -171,7 +180,7 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
     if r[12] then release(id, r[12]) end
     return park(id, key, r[3], parked_at, park_delay_ms)
   end
-  if (has_pauses or has_limits or r[12]) and park_delay_ms == 0 then
+  if (r[12] or not is_free(task)) and park_delay_ms == 0 then
     local limit = task .. '|' .. limit_key
     if r[12] and r[12] ~= limit then release(id, r[12]) end
     local why, at = take_slot(id, task, limit)

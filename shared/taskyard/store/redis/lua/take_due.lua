@@ -1,18 +1,22 @@
 -- args: {limit}
 local waiting = P .. 'waiting'
 local ready = {}
-for i, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1])) do
+local due = redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1])
+local pending = {} -- ids by queue
+for _, id in ipairs(due) do
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at')
-  redis.call('ZREM', waiting, id)
   if r[4] then
     redis.call('HSET', key, 'state', 'pending')
-    make_pending(id, r[1])
+    pending[r[1]] = pending[r[1]] or {}
+    table.insert(pending[r[1]], id)
     count(r[1], r[4], -1)
     enter(id, r[1], 'pending')
     ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, tonumber(r[5]), now}
   end
 end
+call_for_all('ZREM', waiting, due)
+for queue, ids in pairs(pending) do make_all_pending(ids, queue) end
 
 -- Lets the first job of those that a limit holds back go to its queue.
 local function let_go(id, limit)
