@@ -9,7 +9,6 @@ from services.api import chosen_letters, inputs, openapi, paging, reach, submitt
 from services.api.dead_letter_inputs import (
     PARAMETERS,
     PurgeRequest,
-    parsed,
     query_filter,
 )
 from services.api.dead_letter_schemas import SCHEMAS as SCHEMAS
@@ -18,7 +17,7 @@ from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
 from taskyard.errors import Fault, InvalidSubmission, JobNotFound
-from taskyard.request import new_job
+from taskyard.request import new_job, validated
 from taskyard.tracing import Publishing
 
 blueprint = APIBlueprint("dead_letters", __name__)
@@ -93,7 +92,7 @@ def purge() -> Response:
 
     With `dry_run` they are only counted.
     """
-    asked = parsed(PurgeRequest, inputs.json_object(parts().settings.payload_max_bytes))
+    asked = validated(PurgeRequest, inputs.json_object(parts().settings.payload_max_bytes))
     steps = chosen_letters.chosen(asked, jobs_only=False)
     if asked.dry_run:
         return reply({"matched": sum(map(len, steps)), "done": 0})
