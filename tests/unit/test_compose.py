@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 
+from taskyard import config
 from taskyard.config import SECRETS, Settings
+from taskyard.devstack.install import OPENSSL_PACKAGE, ensure_installed
 from tests.secured import DEPLOY, USERS, variables
 from tests.yard import CHECKOUT
 
@@ -160,3 +163,61 @@ def test_a_file_that_holds_no_password_is_refused(tmp_path, content, password, f
     assert variable in done.stderr
     assert fault in done.stderr
     assert not (tmp_path / "made").exists()
+
+
+def made(folder, script, *args):
+    """Run one of the scripts in a copy of deploy/, and return where the copy is."""
+    copy = folder / "deploy"
+    copy.mkdir(exist_ok=True)
+    shutil.copy(DEPLOY.parent / script, copy)
+    subprocess.run([str(copy / script), *args], check=True, capture_output=True)
+    return copy
+
+
+def test_every_secret_that_compose_wants_is_made(tmp_path, services):
+    """Of the same services, with addresses and a key that the settings take; a second time they stay."""
+    override = yaml.safe_load((DEPLOY.parent / "compose.secrets.yml").read_text())
+
+    deploy = made(tmp_path, "make_secrets.sh", "--tls")
+    first = {path.name: path.read_text() for path in (deploy / "secrets").iterdir()}
+    made(tmp_path, "make_secrets.sh", "--tls")
+
+    assert first == {path.name: path.read_text() for path in (deploy / "secrets").iterdir()}
+    assert {name: f"./deploy/secrets/{name}" for name in first} == {
+        name: each["file"] for name, each in override["secrets"].items()
+    }
+    assert override["services"].keys() <= services.keys()
+    for name in ("api", "worker", "scheduler"):
+        environment = override["services"][name]["environment"]
+        files = {
+            variable.lower(): str(deploy / "secrets" / path.removeprefix("/run/secrets/"))
+            for variable, path in environment.items()
+            if path
+        }
+        settings = config.load(**files)
+        assert settings.broker_url.startswith(f"amqps://{name}:{first[name].strip()}@rabbitmq:5671")
+        assert settings.result_backend == f"rediss://:{first['redis'].strip()}@redis:6379/0"
+    assert 0o700 == (deploy / "secrets").stat().st_mode & 0o777
+
+
+def test_the_certificates_are_those_of_the_hosts(tmp_path):
+    """Signed by the CA, which stays the same when they are made anew."""
+    ensure_installed([OPENSSL_PACKAGE])
+    folder = made(tmp_path, "make_certificates.sh") / "certificates"
+    ca = (folder / "ca.pem").read_bytes()
+    made(tmp_path, "make_certificates.sh", "30")
+
+    assert ca == (folder / "ca.pem").read_bytes()
+    for host in ("rabbitmq", "redis"):
+        command = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem"]
+        command += ["-purpose", "sslserver", "-verify_hostname", host, f"{host}.pem"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert f"{host}.pem: OK\n" == done.stdout, done.stderr
+
+
+def test_redis_keeps_its_options_with_tls(services):
+    """The override repeats the command; none is lost by that."""
+    override = yaml.safe_load((DEPLOY.parent / "compose.tls.yml").read_text())
+
+    command = services["redis"]["command"]
+    assert command == override["services"]["redis"]["command"][: len(command)]
