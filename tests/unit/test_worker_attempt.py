@@ -323,3 +323,14 @@ def test_a_waiting_attempt_is_not_over_and_a_running_one_does_not_wait():
 def test_lost_attempts_use_up_no_retry(number, crashes, max_retries, left):
     """They were not the job's failure."""
     assert left == attempt(number=number, crashes=crashes, max_retries=max_retries).retries_left
+
+
+def test_an_attempt_that_is_given_up_has_run_so_far():
+    """Its log line and the measured time of jobs tell how long it took, not zero."""
+    given_up = attempt()
+
+    given_up.enter()
+    given_up.end()
+
+    assert given_up.ran_s > 0
+    given_up.leave()
