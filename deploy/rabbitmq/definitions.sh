@@ -2,6 +2,7 @@
 # Write RabbitMQ's definitions with the passwords of the environment, then run a command if there is one:
 #   deploy/rabbitmq/definitions.sh FILE [COMMAND...]
 # Each user in definitions.json needs its variable: RABBITMQ_API_PASSWORD, RABBITMQ_WORKER_PASSWORD, …
+# or the one with _FILE behind, which names a file that holds the password, such as a secret of Docker.
 # Only hashes are written. It needs bash and coreutils, which RabbitMQ's image has.
 
 set -euo pipefail
@@ -17,16 +18,32 @@ hash() { # as RabbitMQ keeps a password: base64 of four bytes of salt, and the S
   bytes "$salt$digest" | base64
 }
 
-[ $# -gt 0 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
+secret() { # the value of a variable, or of the file that the one with _FILE behind names
+  local variable=${1}_FILE content
+  local path=${!variable:-}
+  if [ -z "$path" ]; then
+    printf %s "${!1:-}"
+  elif [ -n "${!1:-}" ]; then
+    echo "$1 and $variable are both set: set one" >&2
+    return 2
+  elif ! content=$(<"$path"); then
+    echo "$variable=$path cannot be read" >&2
+    return 2
+  else
+    printf %s "$content"
+  fi
+}
+
+[ $# -gt 0 ] || { sed -n '2,6s/^# //p' "$0" >&2; exit 2; }
 file=$1
 shift
 definitions=$(<"$(dirname "${BASH_SOURCE[0]}")/definitions.json")
 
 for name in $(grep -o '@RABBITMQ_[A-Z]*_PASSWORD@' <<<"$definitions" | tr -d '@'); do
-  password=${!name:-}
+  password=$(secret "$name") || exit
   # It becomes a part of a URL, where other characters would need an escape.
   [[ $password =~ ^[A-Za-z0-9._~-]+$ ]] || {
-    echo "$name must be set, to letters, digits and . _ ~ -" >&2
+    echo "$name or ${name}_FILE must be set, to letters, digits and . _ ~ -" >&2
     exit 2
   }
   user=${name#RABBITMQ_} user=${user%_PASSWORD}
@@ -34,7 +51,7 @@ for name in $(grep -o '@RABBITMQ_[A-Z]*_PASSWORD@' <<<"$definitions" | tr -d '@'
     echo "taskyard: $name is the one of development: set another before others can reach RabbitMQ" >&2
   fi
   definitions=${definitions/"@$name@"/"$(hash "$password")"}
-  unset "$name" # the command need not know it
+  unset "$name" "${name}_FILE" # the command need not know it
 done
 
 mkdir -p "$(dirname "$file")"

@@ -19,7 +19,6 @@ def main() -> int:
     try:
         settings = config.load()
         logs.configure(settings, "api")
-        exposure.first_key(settings)
         _check_store(settings)
     except ConfigurationError as error:
         print(f"services.api: {error}", file=sys.stderr)

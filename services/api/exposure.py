@@ -1,7 +1,6 @@
 """Who can reach the API as it is set up, and whether they need a key; checked when it starts."""
 
 import logging
-from pathlib import Path
 
 from services.api.locality import is_loopback
 from taskyard import keys
@@ -22,16 +21,8 @@ def is_open(settings: Settings) -> bool:
 
 
 def first_key(settings: Settings) -> NewKey | None:
-    """Return the key in the settings, if there is one.
-
-    Raises:
-        ConfigurationError: If it cannot be read, or cannot be a key.
-    """
+    """Return the key in the settings, if there is one."""
     token = settings.api_key
-    if settings.api_key_file:
-        if token:
-            raise ConfigurationError("API_KEY and API_KEY_FILE are both set: set one")
-        token = _content(Path(settings.api_key_file))
     return keys.new_key(token, name=FIRST, scopes=["admin"]) if token else None
 
 
@@ -62,14 +53,3 @@ def _check_open(settings: Settings) -> None:
         )
     whom = "this machine" if is_loopback(settings.api_host) else "whoever can reach it"
     logger.warning("there is no API key: %s is served without one (%s)", whom, where)
-
-
-def _content(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"API_KEY_FILE={str(path)!r} cannot be read: {error}") from None
-    if not keys.is_token(token):
-        text = "must hold one key: 32 to 256 letters, digits or ._~+/=-"
-        raise ConfigurationError(f"API_KEY_FILE={str(path)!r} {text}")
-    return token

@@ -14,6 +14,9 @@ CommaList = Annotated[tuple[str, ...], NoDecode]
 #: Longer times are mistakes, and would overflow some clocks.
 Seconds = Annotated[float, Field(le=MAX_SECONDS)]
 WholeSeconds = Annotated[int, Field(le=MAX_SECONDS)]
+#: Settings that a file may hold, as a secret of Docker or Kubernetes does: `NAME_FILE` names it, and is
+#: declared above its own.
+SECRETS = ("broker_url", "result_backend", "api_key")
 
 
 class Settings(BaseSettings):
@@ -24,13 +27,19 @@ class Settings(BaseSettings):
     )
 
     # Servers
+    broker_url_file: str = Field("", description="File that holds `BROKER_URL`, instead of it.")
     broker_url: str = Field(
         "amqp://guest:guest@127.0.0.1:5672/",
+        validate_default=True,
         pattern=r"^amqps?://",
         description="URL of RabbitMQ (amqp or amqps).",
     )
+    result_backend_file: str = Field(
+        "", description="File that holds `RESULT_BACKEND`, instead of it."
+    )
     result_backend: str = Field(
         "redis://127.0.0.1:6379/0",
+        validate_default=True,
         pattern=r"^(rediss?|unix)://",
         description="URL of the state store (redis, rediss or unix).",
     )
@@ -159,14 +168,13 @@ class Settings(BaseSettings):
     # API and metrics
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: int = Field(5000, ge=1, le=65535, description="Port of the API.")
+    api_key_file: str = Field("", description="File that holds `API_KEY`, instead of it.")
     api_key: str = Field(
         "",
         repr=False,
+        validate_default=True,
         pattern=r"^([A-Za-z0-9._~+/=-]{32,256})?$",
         description="A first key of the API, with all scopes: 32 to 256 letters, digits or `._~+/=-`.",
-    )
-    api_key_file: str = Field(
-        "", description="File that holds the first key, instead of `API_KEY`."
     )
     api_allow_anonymous: bool = Field(
         False,
@@ -224,6 +232,8 @@ class Settings(BaseSettings):
         checks.split
     )
     _level = field_validator("log_level", mode="before")(checks.lower)
+    #: Below the others, which so get to see what the file holds.
+    _files = field_validator(*SECRETS, mode="wrap")(checks.from_file)
 
     @property
     def tls(self) -> Tls:
@@ -247,7 +257,7 @@ def load(**overrides: object) -> Settings:
     ]
     faults: list[str] = []
     try:
-        settings = Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
+        settings = Settings(**_unambiguous(overrides))  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         faults = _explain(error)
     if unknown or faults:
@@ -255,11 +265,23 @@ def load(**overrides: object) -> Settings:
     return settings
 
 
+def _unambiguous(overrides: dict[str, object]) -> dict[str, object]:
+    """Return them with what the environment says of the same secrets, in either form, taken back."""
+    taken_back: dict[str, object] = {}
+    for name in SECRETS:
+        if name in overrides:
+            taken_back[f"{name}_file"] = ""
+        elif f"{name}_file" in overrides:
+            taken_back[name] = Settings.model_fields[name].default
+    return taken_back | overrides
+
+
 def _explain(error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors():
-        name = str(fault["loc"][0]).upper()
-        is_secret = name.endswith(("_URL", "_BACKEND", "_KEY"))
-        shown = "***" if is_secret else repr(fault["input"])
-        lines.append(f"{name}={shown}: {fault['msg'].removeprefix('Value error, ')}")
+        setting = str(fault["loc"][0])
+        name, text = setting.upper(), fault["msg"].removeprefix("Value error, ")
+        shown = "***" if setting in SECRETS else repr(fault["input"])
+        is_of_file = text.startswith(f"{name}_FILE=")
+        lines.append(text if is_of_file else f"{name}={shown}: {text}")
     return lines

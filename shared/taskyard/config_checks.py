@@ -3,12 +3,42 @@
 A check sees only the fields of `Settings` that are declared above its own.
 """
 
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import ValidationInfo
+from pydantic import BaseModel, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler
 
 from taskyard import per_queue
 from taskyard.tls import check_ca, check_client
+
+
+def from_file(
+    cls: type[BaseModel], value: object, check: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> object:
+    """Return a setting, or what is in the file that is named in its place, once it has passed its checks.
+
+    No error shows what is in the file.
+    """
+    name = str(info.field_name)
+    path = info.data.get(f"{name}_file")
+    if not path:
+        return check(value)
+    if value != cls.model_fields[name].default:
+        raise ValueError(f"{name.upper()}_FILE is set too: set one of them")
+    where = f"{name.upper()}_FILE={path!r}"
+    try:
+        content = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"{where} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{where} holds no text") from None
+    if not content:
+        raise ValueError(f"{where} is empty")
+    try:
+        return check(content)
+    except ValidationError as error:
+        fault = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: what it holds is refused: {fault}") from None
 
 
 def is_url(url: str) -> str:

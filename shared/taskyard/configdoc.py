@@ -25,6 +25,8 @@ _PAGE_HEAD = """\
 Every setting is an environment variable; an empty one counts as not set.
 Each service reads them once when it starts.
 If any is unusable it names all faults at once and exits with 2.
+`BROKER_URL_FILE`, `RESULT_BACKEND_FILE` and `API_KEY_FILE` name files that hold what is secret,
+such as secrets of Docker or Kubernetes: set either these or the variables without `_FILE`.
 A Python program gives them to `taskyard.configure(broker_url=…, …)` under the same names in lower case.
 
 <!-- Made by `python -m taskyard.configdoc` from shared/taskyard/config.py; change it there. -->

@@ -231,16 +231,14 @@ def test_a_file_that_holds_no_key_is_refused(tmp_path, content):
     path.write_bytes(content.encode("latin-1"))
 
     with pytest.raises(ConfigurationError, match=r"API_KEY_FILE=.*secret") as caught:
-        exposure.first_key(config.load(api_key_file=str(path)))
+        config.load(api_key_file=str(path))
     assert not content or content not in str(caught.value)
 
 
-def test_first_keys_that_contradict_are_refused(tmp_path, monkeypatch):
-    """Two at once, a file that is not there, a key that can be guessed."""
-    with pytest.raises(ConfigurationError, match="both set"):
-        exposure.first_key(config.load(api_key=TOKEN, api_key_file="x"))
+def test_first_keys_that_are_none_are_refused(tmp_path, monkeypatch):
+    """A file that is not there, a key that can be guessed."""
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        exposure.first_key(config.load(api_key_file=str(tmp_path / "nothing")))
+        config.load(api_key_file=str(tmp_path / "nothing"))
     monkeypatch.setenv("API_KEY", "guess-me")
     with pytest.raises(ConfigurationError, match=r"API_KEY=\*\*\*") as caught:
         config.load()

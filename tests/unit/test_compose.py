@@ -3,15 +3,27 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 
+from taskyard import config
+from taskyard.config import SECRETS, Settings
+from taskyard.devstack.install import OPENSSL_PACKAGE, ensure_installed
 from tests.secured import DEPLOY, USERS, variables
 from tests.yard import CHECKOUT
 
 BROKER_URL = re.compile(r"amqp://(\w+):\$\{(\w+):-(\w+)\}@rabbitmq:5672/taskyard")
+
+
+#: Settings that are not the user's: what the container is to others, and what is in it.
+OF_THE_CONTAINER = {
+    *("api_host", "api_port", "metrics_host", "metrics_port", "broker_url", "result_backend"),
+    *("schedules_file", "tls_ca_file", "tls_cert_file", "tls_key_file"),
+    *(f"{name}_file" for name in SECRETS),
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +45,11 @@ def test_a_service_is_its_own_user(services, name):
 
 def test_rabbitmq_is_told_the_password_of_every_user(services):
     """And makes no other user."""
-    passwords = services["rabbitmq"]["environment"]
+    told = services["rabbitmq"]["environment"]
+    passwords = {name for name in told if name.endswith("_PASSWORD")}
     users = json.loads((DEPLOY / "definitions.json").read_text())["users"]
 
-    assert variables(dict.fromkeys(USERS, "")).keys() == passwords.keys()
+    assert variables(dict.fromkeys(USERS, "")).keys() == passwords
     assert sorted(USERS) == sorted(each["name"] for each in users)
 
 
@@ -48,12 +61,38 @@ def test_every_port_is_on_loopback(services):
     assert [] == [port for port in ports if not port.startswith("127.0.0.1:")]
 
 
-def define(folder, **changed):
-    """Write the definitions with these passwords."""
+def test_every_setting_in_the_environment_reaches_a_service(services):
+    """One that is set in .env is not passed over without a word."""
+    passed = {
+        name.lower() for each in ("api", "worker") for name in services[each]["environment"] or {}
+    }
+
+    assert set() == Settings.model_fields.keys() - passed - OF_THE_CONTAINER
+    assert passed & OF_THE_CONTAINER == {"broker_url", "result_backend"}
+
+
+def test_no_log_fills_the_disk(services):
+    """Docker keeps so many files of such a size."""
+    for name, service in services.items():
+        assert {"max-size", "max-file"} == service["logging"]["options"].keys(), name
+
+
+def test_no_service_takes_the_memory_of_others(services):
+    """Each has its limit; RabbitMQ is told it, and that of Redis is above what it holds."""
+    for name in ("api", "worker", "scheduler", "rabbitmq", "redis"):
+        assert services[name]["mem_limit"], name
+    told = services["rabbitmq"]["environment"]["TASKYARD_RABBITMQ_MEMORY"]
+    assert told == services["rabbitmq"]["mem_limit"]
+    assert "$(TASKYARD_RABBITMQ_MEMORY)" in (DEPLOY / "container.conf").read_text()
+    assert "--maxmemory ${REDIS_MAXMEMORY:-1gb}" in services["redis"]["command"]
+
+
+def define(folder, *command, env=None, **changed):
+    """Write the definitions with these passwords, then run the command."""
     passwords = variables({**{user: f"secret-{user}" for user in USERS}, **changed})
     return subprocess.run(
-        [str(DEPLOY / "definitions.sh"), str(folder / "made/definitions.json")],
-        env={"PATH": os.environ["PATH"], **passwords},
+        [str(DEPLOY / "definitions.sh"), str(folder / "made/definitions.json"), *command],
+        env={"PATH": os.environ["PATH"], **passwords, **(env or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -74,7 +113,9 @@ def test_a_password_that_would_break_a_url_is_refused(tmp_path, password):
     done = define(tmp_path, producer=password)
 
     assert 2 == done.returncode
-    assert "RABBITMQ_PRODUCER_PASSWORD must be set, to letters" in done.stderr
+    assert (
+        "RABBITMQ_PRODUCER_PASSWORD or RABBITMQ_PRODUCER_PASSWORD_FILE must be set" in done.stderr
+    )
     assert [] == list(tmp_path.iterdir())
 
 
@@ -85,3 +126,98 @@ def test_no_password_is_written(tmp_path):
     path = tmp_path / "made/definitions.json"
     assert "secret-" not in path.read_text()
     assert 0o600 == path.stat().st_mode & 0o777
+
+
+def test_a_password_comes_from_a_file(tmp_path):
+    """Without the end of its line; the command that follows gets to know neither."""
+    path = tmp_path / "password"
+    path.write_text("worker\n")
+
+    done = define(tmp_path, "env", worker="", env={"RABBITMQ_WORKER_PASSWORD_FILE": str(path)})
+
+    assert 0 == done.returncode
+    assert ["RABBITMQ_WORKER_PASSWORD"] == re.findall(r"RABBITMQ_\w+", done.stderr)
+    assert "of development" in done.stderr
+    assert "PASSWORD" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "password", "fault"),
+    [
+        ("good", "good", "are both set"),
+        (None, "", "cannot be read"),
+        ("", "", "must be set"),
+        ("two\nlines", "", "must be set"),
+    ],
+)
+def test_a_file_that_holds_no_password_is_refused(tmp_path, content, password, fault):
+    """Its variable is named, and nothing is written."""
+    path = tmp_path / "password"
+    if content is not None:
+        path.write_text(content)
+    variable = "RABBITMQ_API_PASSWORD_FILE"
+
+    done = define(tmp_path, api=password, env={variable: str(path)})
+
+    assert 2 == done.returncode
+    assert variable in done.stderr
+    assert fault in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
+def made(folder, script, *args):
+    """Run one of the scripts in a copy of deploy/, and return where the copy is."""
+    copy = folder / "deploy"
+    copy.mkdir(exist_ok=True)
+    shutil.copy(DEPLOY.parent / script, copy)
+    subprocess.run([str(copy / script), *args], check=True, capture_output=True)
+    return copy
+
+
+def test_every_secret_that_compose_wants_is_made(tmp_path, services):
+    """Of the same services, with addresses and a key that the settings take; a second time they stay."""
+    override = yaml.safe_load((DEPLOY.parent / "compose.secrets.yml").read_text())
+
+    deploy = made(tmp_path, "make_secrets.sh", "--tls")
+    first = {path.name: path.read_text() for path in (deploy / "secrets").iterdir()}
+    made(tmp_path, "make_secrets.sh", "--tls")
+
+    assert first == {path.name: path.read_text() for path in (deploy / "secrets").iterdir()}
+    assert {name: f"./deploy/secrets/{name}" for name in first} == {
+        name: each["file"] for name, each in override["secrets"].items()
+    }
+    assert override["services"].keys() <= services.keys()
+    for name in ("api", "worker", "scheduler"):
+        environment = override["services"][name]["environment"]
+        files = {
+            variable.lower(): str(deploy / "secrets" / path.removeprefix("/run/secrets/"))
+            for variable, path in environment.items()
+            if path
+        }
+        settings = config.load(**files)
+        assert settings.broker_url.startswith(f"amqps://{name}:{first[name].strip()}@rabbitmq:5671")
+        assert settings.result_backend == f"rediss://:{first['redis'].strip()}@redis:6379/0"
+    assert 0o700 == (deploy / "secrets").stat().st_mode & 0o777
+
+
+def test_the_certificates_are_those_of_the_hosts(tmp_path):
+    """Signed by the CA, which stays the same when they are made anew."""
+    ensure_installed([OPENSSL_PACKAGE])
+    folder = made(tmp_path, "make_certificates.sh") / "certificates"
+    ca = (folder / "ca.pem").read_bytes()
+    made(tmp_path, "make_certificates.sh", "30")
+
+    assert ca == (folder / "ca.pem").read_bytes()
+    for host in ("rabbitmq", "redis"):
+        command = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem"]
+        command += ["-purpose", "sslserver", "-verify_hostname", host, f"{host}.pem"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert f"{host}.pem: OK\n" == done.stdout, done.stderr
+
+
+def test_redis_keeps_its_options_with_tls(services):
+    """The override repeats the command; none is lost by that."""
+    override = yaml.safe_load((DEPLOY.parent / "compose.tls.yml").read_text())
+
+    command = services["redis"]["command"]
+    assert command == override["services"]["redis"]["command"][: len(command)]

@@ -155,3 +155,82 @@ def test_an_address_that_is_none_is_refused_without_its_password(env, monkeypatc
 
     assert f"{name}=***" in str(raised.value)
     assert "pass" not in f"{raised.value}{raised.value.__cause__}".replace("password", "")
+
+
+SECRETS = {
+    "broker_url": "amqp://user:pass-word@127.0.0.1/x",
+    "result_backend": "redis://:pass-word@127.0.0.1/1",
+    "api_key": "pass-word" * 4,
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_comes_from_a_file(name, monkeypatch, tmp_path):
+    """Without the end of its line, whether the environment or the program names the file."""
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRETS[name]}\n")
+
+    assert SECRETS[name] == getattr(config.load(**{f"{name}_file": str(path)}), name)
+    monkeypatch.setenv(f"{name.upper()}_FILE", str(path))
+    assert SECRETS[name] == getattr(config.load(), name)
+
+
+def test_every_secret_can_come_from_a_file():
+    """And is read after the setting that names its file."""
+    names = list(Settings.model_fields)
+
+    assert list(config.SECRETS) == list(SECRETS)
+    for name in SECRETS:
+        assert names.index(f"{name}_file") < names.index(name)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xff", "holds no text"),
+        (b"pass-word", "what it holds is refused: String should match"),
+    ],
+)
+def test_a_file_that_holds_no_such_secret_is_refused(name, content, fault, tmp_path):
+    """It is named, beside the other faults; what is in it is not shown."""
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(max_retries=-1, **{f"{name}_file": str(path)})
+
+    lines = sorted(str(caught.value).splitlines())
+    assert ["MAX_RETRIES=-1", f"{name.upper()}_FILE={str(path)!r}"] == sorted(
+        (line.split()[0].rstrip(":") for line in lines), key=len
+    )
+    assert any(fault in line for line in lines)
+    assert "pass-word" not in f"{caught.value}{caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_and_its_file_are_not_both_set(name, monkeypatch):
+    """Nobody could tell which of them holds."""
+    monkeypatch.setenv(name.upper(), SECRETS[name])
+    monkeypatch.setenv(f"{name.upper()}_FILE", "/nowhere")
+
+    with pytest.raises(ConfigurationError, match=f"{name.upper()}_FILE is set too") as caught:
+        config.load()
+
+    assert "pass-word" not in str(caught.value)
+
+
+def test_a_program_decides_whether_a_secret_is_in_a_file(monkeypatch, tmp_path):
+    """Its own word counts more than either form in the environment."""
+    url, path = SECRETS["broker_url"], tmp_path / "secret"
+    path.write_text(url)
+    monkeypatch.setenv("BROKER_URL_FILE", "/nowhere")
+    assert url == config.load(broker_url=url).broker_url
+
+    monkeypatch.delenv("BROKER_URL_FILE")
+    monkeypatch.setenv("BROKER_URL", "amqp://another/")
+    assert url == config.load(broker_url_file=str(path)).broker_url

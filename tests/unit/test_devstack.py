@@ -327,9 +327,11 @@ def test_settings_have_defaults(checkout):
 
 def test_given_servers_are_kept(checkout):
     """Each of the two can be the user's own."""
-    settings = read_settings({"BROKER_URL": "amqp://theirs"}, checkout)
+    for given in ({"BROKER_URL": "amqp://theirs"}, {"BROKER_URL_FILE": "/secrets/theirs"}):
+        settings = read_settings(given, checkout)
 
-    assert settings.given_addresses == {"BROKER_URL": "amqp://theirs"}
+        assert settings.given_addresses == given
+        assert (settings.has_broker, settings.has_store) == (True, False)
 
 
 def test_every_fault_in_the_settings_is_named_at_once(tmp_path):

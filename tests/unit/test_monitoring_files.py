@@ -21,6 +21,8 @@ ALERTS = [rule for rule in rules() if "alert" in rule]
 RECORDED = {rule["record"] for rule in rules() if "record" in rule}
 #: Metrics that a rule may name although no code tells them, and why.
 NOT_THERE_YET: dict[str, str] = {}
+#: Kinds of panels that come with Grafana, of those that are used.
+PANEL_TYPES = {"heatmap", "row", "stat", "table", "timeseries"}
 SECTIONS = ["Meaning", "First look", "Likely causes", "What to do"]
 
 
@@ -178,6 +180,50 @@ def test_a_dashboard_can_be_read(path: Path):
             to = re.match(r"/d/([\w-]+)\?|\$\{(\w+)\}/", url)
             assert to is not None, url
             assert to[1] in places or to[2] in variables, url
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_as_grafana_wants_it(path: Path):
+    """Each panel is of a kind that Grafana has and says how to read it; queries and thresholds are whole."""
+    for panel in json.loads(path.read_text())["panels"]:
+        title = panel["title"]
+        assert panel["type"] in PANEL_TYPES, title
+        if panel["type"] == "row":
+            continue
+        assert panel["description"].endswith((".", "?")), title
+        assert {"taskyard"} == {panel["datasource"]["uid"]}, title
+        names = [target["refId"] for target in panel["targets"]]
+        assert len(names) == len(set(names)), title
+        steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])
+        values = [step["value"] for step in steps]
+        assert not values or values[0] is None, title
+        assert values[1:] == sorted(values[1:]), title
+        if panel["type"] == "timeseries":
+            assert panel["options"]["legend"]["displayMode"] in ("list", "table", "hidden"), title
+        if panel["type"] == "heatmap":
+            assert {"heatmap"} == {target["format"] for target in panel["targets"]}, title
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_every_variable_is_used_and_every_one_used_is_there(path: Path):
+    """And those that are queries ask the provisioned source for labels of metrics that are told."""
+    dashboard = json.loads(path.read_text())
+    text = json.dumps([dashboard["panels"], dashboard["links"]])
+    used = {
+        name
+        for pair in re.findall(r"\$(?:\{(\w+)[}:]|(\w+))", text)
+        for name in pair
+        if name and not name.startswith("__")
+    }
+
+    assert used == {each["name"] for each in dashboard["templating"]["list"]}
+    for each in dashboard["templating"]["list"]:
+        if each["type"] == "query":
+            assert "taskyard" == each["datasource"]["uid"]
+            asked = re.fullmatch(r"label_values\((.+), (\w+)\)", each["query"]["query"])
+            assert asked is not None
+            assert {metric(one) for one in selectors(asked[1])} <= told()
+            assert asked[2] == each["name"]
 
 
 def _cells(x: int, y: int, w: int, h: int) -> list[tuple[int, int]]:

@@ -11,6 +11,10 @@ from taskyard.devstack.ports import LOOPBACK
 # The worker first stops taking jobs and lets the running ones finish, then closes its connections.
 WORKER_MARGIN_S = 5.0
 
+# An address, or the file that holds it.
+BROKER = ("BROKER_URL", "BROKER_URL_FILE")
+STORE = ("RESULT_BACKEND", "RESULT_BACKEND_FILE")
+
 NO_CHECKOUT = "{} has no services/: start from the root of the checkout"
 
 
@@ -19,17 +23,21 @@ class Settings:
     """The runner's settings; everything else in the environment goes to the services as it is."""
 
     checkout: Path
-    broker_url: str | None
-    result_backend: str | None
+    #: The servers that the user has brought, as environment variables.
+    given_addresses: Mapping[str, str]
     api_host: str
     api_port: int
     shutdown_grace_s: float
 
     @property
-    def given_addresses(self) -> dict[str, str]:
-        """The servers that the user has brought, as environment variables."""
-        given = {"BROKER_URL": self.broker_url, "RESULT_BACKEND": self.result_backend}
-        return {name: url for name, url in given.items() if url is not None}
+    def has_broker(self) -> bool:
+        """Whether the user has brought a RabbitMQ."""
+        return any(name in self.given_addresses for name in BROKER)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether the user has brought a Redis."""
+        return any(name in self.given_addresses for name in STORE)
 
     @property
     def folder(self) -> Path:
@@ -55,8 +63,7 @@ def read_settings(environ: Mapping[str, str], checkout: Path) -> Settings:
         raise DevStackError("\n".join(faults))
     return Settings(
         checkout=checkout,
-        broker_url=environ.get("BROKER_URL") or None,
-        result_backend=environ.get("RESULT_BACKEND") or None,
+        given_addresses={name: environ[name] for name in (*BROKER, *STORE) if environ.get(name)},
         api_host=environ.get("API_HOST") or LOOPBACK,
         api_port=int(port),
         shutdown_grace_s=grace_s,

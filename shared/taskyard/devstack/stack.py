@@ -82,13 +82,13 @@ class Stack:
         servers: list[Process] = []
         folder = self._settings.folder
         self._addresses.update(self._settings.given_addresses)
-        if "BROKER_URL" not in self._addresses:
+        if not self._settings.has_broker:
             ensure_installed([RABBITMQ_PACKAGE])
             rabbit = RabbitServer(folder)
             self._addresses["BROKER_URL"] = rabbit.url
             self._addresses["RABBITMQ_MANAGEMENT_URL"] = rabbit.management_url
             servers.append(rabbit)
-        if "RESULT_BACKEND" not in self._addresses:
+        if not self._settings.has_store:
             ensure_installed([REDIS_PACKAGE])
             redis = RedisServer(folder)
             self._addresses["RESULT_BACKEND"] = redis.url
