@@ -13,12 +13,12 @@ import redis
 from pika.adapters.blocking_connection import BlockingChannel
 
 from taskyard import config
-from taskyard.broker import dead_queue
 from taskyard.config import Settings
 from taskyard.devstack import RabbitServer, RedisServer, ensure_installed
 from taskyard.devstack.install import RABBITMQ_PACKAGE, REDIS_PACKAGE
 from taskyard.dispatcher import Dispatcher
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.topology import dead_queue
 from taskyard.store import JobStore, open_store
 
 pytest_plugins = ["tests.yard", "tests.secured"]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pika
 
-from taskyard.broker import SUBMIT_EXCHANGE, dead_queue
 from taskyard.devstack.ports import LOOPBACK
 from taskyard.job import rfc3339
+from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE, dead_queue
 from tests import worker_tasks as tasks
 from tests.yard import Yard
 

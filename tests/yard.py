@@ -20,11 +20,11 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskyard import config
-from taskyard.broker import dead_queue
 from taskyard.client import Client, JobHandle
 from taskyard.devstack import RabbitServer, RedisServer, Service
 from taskyard.job import TERMINAL, Job
 from taskyard.message import new_id
+from taskyard.rabbitmq.topology import dead_queue
 from taskyard.request import parse
 from taskyard.task import Task
 from tests import worker_tasks as tasks

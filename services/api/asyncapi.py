@@ -11,7 +11,7 @@ from services.api.amqp_schemas import all_schemas
 from services.api.replies import reply
 from services.api.schemas import Schema, ref
 from taskyard import __version__
-from taskyard.broker import SUBMIT_EXCHANGE
+from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
 
 blueprint = APIBlueprint("asyncapi", __name__)
 

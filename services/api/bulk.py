@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import inputs, openapi
 from services.api.filters import JobFilter
@@ -18,7 +18,7 @@ from services.api.replies import reply
 from services.api.schemas import TEXT, WHOLE
 from taskyard.bulk import cancel_found, count_living
 from taskyard.errors import Fault, InvalidSubmission
-from taskyard.request import Integer, field_faults
+from taskyard.request import Integer, validated
 from taskyard.store.finding import InvalidCursor
 
 blueprint = APIBlueprint("bulk", __name__)
@@ -139,11 +139,7 @@ def asked(model: type[Asked]) -> Asked:
     Raises:
         InvalidSubmission: With every field that is wrong, or if it would mean all jobs.
     """
-    try:
-        data = inputs.json_object(parts().settings.payload_max_bytes)
-        request = model.model_validate(data)
-    except ValidationError as error:
-        raise InvalidSubmission(field_faults(error)) from None
+    request = validated(model, inputs.json_object(parts().settings.payload_max_bytes))
     if request.filter.is_empty:
         text = "say which jobs: an empty filter would mean all of them"
         raise InvalidSubmission([Fault("/filter", "empty", text)])

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import inputs, openapi, principal
 from services.api.parts import parts
@@ -17,7 +17,7 @@ from taskyard import limits
 from taskyard.audit_log import ActionName
 from taskyard.errors import Fault, InvalidSubmission, NotFound
 from taskyard.job import rfc3339
-from taskyard.request import Integer, field_faults
+from taskyard.request import Integer, validated
 from taskyard.store.controls import Limits
 
 blueprint = APIBlueprint("controls", __name__)
@@ -145,7 +145,7 @@ def put_limits(name: str) -> Response:
     They win over what the task declares, until they are deleted.
     """
     _check_known("task", name)
-    asked = _parsed(LimitsRequest, inputs.json_object(parts().settings.payload_max_bytes))
+    asked = validated(LimitsRequest, inputs.json_object(parts().settings.payload_max_bytes))
     wanted = _checked(asked)
     with recording("task.limit", name, before=_limits_now(name)) as entry:
         parts().store.set_limits(name, wanted)
@@ -166,7 +166,7 @@ def delete_limits(name: str) -> Response:
 
 def _pause(kind: Kind, name: str) -> Response:
     _check_known(kind, name)
-    asked = _parsed(PauseRequest, _optional_body())
+    asked = validated(PauseRequest, _optional_body())
     at = rfc3339(time.time_ns() // 1_000_000)
     pause = {"at": at, "by": principal.who(), "reason": asked.reason}
     with recording("task.pause" if kind == "task" else "queue.pause", name) as entry:
@@ -200,13 +200,6 @@ def _optional_body() -> dict[str, Any]:
     if not request.content_length and not request.mimetype:
         return {}
     return inputs.json_object(parts().settings.payload_max_bytes)
-
-
-def _parsed(model: type[Any], data: dict[str, Any]) -> Any:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise InvalidSubmission(field_faults(error)) from None
 
 
 def _checked(asked: LimitsRequest) -> Limits:

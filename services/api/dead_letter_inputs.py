@@ -1,16 +1,14 @@
 """What may be asked of dead letters: which ones, and how they are to be replayed."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.api import openapi, paging
 from services.api.schemas import TEXT, TIME
-from taskyard.errors import InvalidSubmission
-from taskyard.request import Integer, Time, field_faults
+from taskyard.request import Integer, Time
 from taskyard.store.dead_letters import DeadLetterFilter
 
 #: Ids in one request.
@@ -86,18 +84,6 @@ class ReplayRequest(Chosen):
         if self.has_edit and len(self.ids or ()) != 1:
             raise ValueError("args and kwargs can be changed for a single id only")
         return self
-
-
-def parsed(kind: type[Chosen], data: Mapping[str, Any]) -> Any:
-    """Return the request in `data`.
-
-    Raises:
-        InvalidSubmission: With everything that is wrong.
-    """
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        raise InvalidSubmission(field_faults(error)) from None
 
 
 PARAMETERS = (

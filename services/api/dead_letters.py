@@ -9,7 +9,6 @@ from services.api import chosen_letters, inputs, openapi, paging, reach, submitt
 from services.api.dead_letter_inputs import (
     PARAMETERS,
     PurgeRequest,
-    parsed,
     query_filter,
 )
 from services.api.dead_letter_schemas import SCHEMAS as SCHEMAS
@@ -20,7 +19,7 @@ from taskyard.errors import Fault, InvalidSubmission, JobNotFound
 from taskyard.letter_choice import page
 from taskyard.letter_choice import purge as purge_letters
 from taskyard.letter_documents import group_document, letter_document
-from taskyard.request import new_job
+from taskyard.request import new_job, validated
 from taskyard.tracing import Publishing
 
 blueprint = APIBlueprint("dead_letters", __name__)
@@ -95,7 +94,7 @@ def purge() -> Response:
 
     With `dry_run` they are only counted.
     """
-    asked = parsed(PurgeRequest, inputs.json_object(parts().settings.payload_max_bytes))
+    asked = validated(PurgeRequest, inputs.json_object(parts().settings.payload_max_bytes))
     steps = chosen_letters.chosen(asked, jobs_only=False)
     if asked.dry_run:
         return reply({"matched": sum(map(len, steps)), "done": 0})

@@ -11,7 +11,7 @@ from services.api.principal import Principal
 from services.api.reach import bounds
 from services.api.refusals import OutOfReach
 from taskyard.errors import JobNotFound
-from taskyard.known_schedule import known
+from taskyard.schedules.known import known
 
 Guard = Callable[[Principal, Mapping[str, str]], None]
 

@@ -11,13 +11,13 @@ from services.api.places import Places
 from services.api.readiness import Readiness
 from services.api.waits import Waits
 from taskyard.audit_log import AuditLog
-from taskyard.broker_look import BrokerLooks
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.group_commit import GroupCommit
 from taskyard.job import Job
-from taskyard.schedules import Schedules
+from taskyard.rabbitmq.broker_look import BrokerLooks
+from taskyard.schedules.stored import Schedules
 
 _KEY = "taskyard"
 #: Threads that no waiting request ever gets.

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from taskyard.errors import TaskyardError
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store.base import JobStore
 
 #: Whoever probes waits about two seconds, whatever the store's own deadline is. Seconds.

@@ -6,7 +6,7 @@ from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import inputs, openapi
 from services.api.parts import parts
@@ -14,8 +14,8 @@ from services.api.recording import recording
 from services.api.replies import reply
 from services.api.schemas import TEXT, WHOLE
 from taskyard.audit_log import job_facts
-from taskyard.errors import InvalidSubmission, JobNotFound, NotFound, TooEarly
-from taskyard.request import field_faults
+from taskyard.errors import JobNotFound, NotFound, TooEarly
+from taskyard.request import validated
 
 blueprint = APIBlueprint("removal", __name__)
 
@@ -129,8 +129,4 @@ def _purge(queue: str) -> tuple[int, int]:
 def _asked() -> PurgeRequest:
     if not request.content_length and not request.mimetype:
         return PurgeRequest()
-    try:
-        data = inputs.json_object(parts().settings.payload_max_bytes)
-        return PurgeRequest.model_validate(data)
-    except ValidationError as error:
-        raise InvalidSubmission(field_faults(error)) from None
+    return validated(PurgeRequest, inputs.json_object(parts().settings.payload_max_bytes))

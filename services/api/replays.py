@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from services.api import chosen_letters, inputs, openapi
-from services.api.dead_letter_inputs import ReplayRequest, parsed
+from services.api.dead_letter_inputs import ReplayRequest
 from services.api.parts import parts
 from services.api.principal import current
 from services.api.recording import recording
@@ -17,6 +17,7 @@ from taskyard.errors import Fault, InvalidSubmission, ReplayNotFound
 from taskyard.letter_choice import found_replay, start_replay
 from taskyard.letter_documents import replay_document
 from taskyard.message import new_id
+from taskyard.request import validated
 from taskyard.store.replays import NewReplay, Replay
 
 blueprint = APIBlueprint("replays", __name__)
@@ -49,7 +50,7 @@ def replay() -> Response:
     counted.
     """
     data = inputs.json_object(parts().settings.payload_max_bytes)
-    asked = parsed(ReplayRequest, data)
+    asked = validated(ReplayRequest, data)
     edit = _edit(asked) if asked.has_edit else ""
     steps = chosen_letters.chosen(asked, jobs_only=True)
     if asked.dry_run:

@@ -11,12 +11,12 @@ from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
 from taskyard import metrics
-from taskyard import schedule as rules
 from taskyard.errors import JobNotFound, ScheduleNotFound, Unavailable
 from taskyard.job import rfc3339
-from taskyard.known_schedule import event_document
-from taskyard.schedule import Schedule
-from taskyard.schedule_plan import FireEvent
+from taskyard.schedules import rule as rules
+from taskyard.schedules.known import event_document
+from taskyard.schedules.plan import FireEvent
+from taskyard.schedules.rule import Schedule
 from taskyard.tracing import Publishing
 
 blueprint = APIBlueprint("schedule_fires", __name__)

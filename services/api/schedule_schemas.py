@@ -4,8 +4,8 @@ from typing import get_args
 
 from services.api.schemas import TEXT, TIME, WHOLE, Schema, ref
 from services.api.shapes import array, or_null, record
-from taskyard.schedule import Schedule
-from taskyard.schedule_plan import Outcome
+from taskyard.schedules.plan import Outcome
+from taskyard.schedules.rule import Schedule
 
 _REQUEST = Schedule.model_json_schema()
 _EXAMPLE = {

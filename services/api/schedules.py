@@ -15,8 +15,8 @@ from services.api.schedule_schemas import SHOWN_FIELDS
 from services.api.schemas import TEXT
 from taskyard.audit_log import ActionName, changed_arguments, difference, schedule_facts
 from taskyard.errors import Fault, InvalidSubmission, ScheduleNotFound
-from taskyard.known_schedule import KnownSchedule, document
-from taskyard.schedule import Schedule
+from taskyard.schedules.known import KnownSchedule, document
+from taskyard.schedules.rule import Schedule
 
 blueprint = APIBlueprint("schedules", __name__)
 

@@ -13,7 +13,7 @@ from services.api.app import create_app
 from taskyard import __version__, tracing
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import open_store
 
 #: How long a stopping server lets requests finish. Seconds.

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import inputs, openapi
 from services.api.parts import parts
@@ -15,7 +15,7 @@ from taskyard import message as wire
 from taskyard.audit_log import ActionName, difference, job_facts
 from taskyard.errors import Fault, InvalidSubmission, JobNotFound, TooLate
 from taskyard.job import WAITING, Job
-from taskyard.request import Integer, Seconds, Time, conflicts, field_faults
+from taskyard.request import Integer, Seconds, Time, conflicts, validated
 from taskyard.store.waiting import Change
 
 blueprint = APIBlueprint("waiting", __name__)
@@ -96,16 +96,11 @@ def run_now(job_id: str) -> Response:
 
 def _asked(max_bytes: int) -> ChangeRequest:
     data = inputs.json_object(max_bytes)
-    faults = conflicts(data)
-    try:
-        asked = ChangeRequest.model_validate(data)
-    except ValidationError as error:
-        raise InvalidSubmission([*field_faults(error), *faults]) from None
+    asked = validated(ChangeRequest, data, conflicts(data))
     if not asked.model_dump(exclude_none=True):
         names = ", ".join(ChangeRequest.model_fields)
-        faults.append(Fault("", "empty", f"nothing to change; give any of {names}"))
-    if faults:
-        raise InvalidSubmission(faults)
+        text = f"nothing to change; give any of {names}"
+        raise InvalidSubmission([Fault("", "empty", text)])
     return asked
 
 

@@ -7,17 +7,17 @@ from collections.abc import Iterable
 
 from services.scheduler.measure import set_all
 from taskyard import per_queue
-from taskyard.broker import INTAKE_QUEUE, dead_queue
 from taskyard.config import Settings
 from taskyard.dead_letters import index_entry
-from taskyard.dead_queue import Found, walk
 from taskyard.metrics import (
     DEAD_LETTER_REASONS,
     DEAD_LETTERS_FILL,
     DEAD_LETTERS_KEPT,
     DEAD_LETTERS_REMOVED,
 )
-from taskyard.queue_depths import QueueDepths
+from taskyard.rabbitmq.dead_queue import Found, walk
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetter, Removal
 

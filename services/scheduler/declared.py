@@ -6,7 +6,7 @@ from typing import Any
 
 from taskyard.config import Settings
 from taskyard.errors import ConfigurationError, InvalidSubmission
-from taskyard.schedule import Schedule, parse
+from taskyard.schedules.rule import Schedule, parse
 
 
 def read(settings: Settings) -> list[Schedule] | None:

@@ -12,11 +12,11 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import InvalidSubmission, NotUnique, TaskyardError, Unavailable, discreet
 from taskyard.job import TERMINAL
-from taskyard.known_schedule import KnownSchedule, known
 from taskyard.metrics import JOBS_SUBMITTED, SCHEDULE_FIRES, SCHEDULE_LATENESS_SECONDS
-from taskyard.schedule import Schedule, jitter_ms, job_id
-from taskyard.schedule_plan import FireEvent, Step, decide, event_of_fire, fired
-from taskyard.schedules import Schedules
+from taskyard.schedules.known import KnownSchedule, known
+from taskyard.schedules.plan import FireEvent, Step, decide, event_of_fire, fired
+from taskyard.schedules.rule import Schedule, jitter_ms, job_id
+from taskyard.schedules.stored import Schedules
 from taskyard.store.schedules import ScheduleWrite, StoredSchedule
 from taskyard.tracing import Publishing
 

@@ -11,12 +11,12 @@ from msgspec import Struct
 from pika.channel import Channel
 from pika.spec import Basic, BasicProperties
 
-from taskyard import broker
-from taskyard.amqp import ConnectionThread, describe
-from taskyard.broker import QueueType
 from taskyard.errors import QueueMismatch
 from taskyard.message import new_id
-from taskyard.outgoing import property_text
+from taskyard.rabbitmq import topology
+from taskyard.rabbitmq.connection import ConnectionThread, describe
+from taskyard.rabbitmq.properties import property_text, received_text
+from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
 
 logger = logging.getLogger(__name__)
@@ -138,9 +138,9 @@ class IntakeConsumer:
         assert self._connection is not None
         channel.add_on_close_callback(self._closed)
         channel.add_on_cancel_callback(lambda _: channel.close())  # the queue was deleted
-        broker.declare_front_door(
+        topology.declare_front_door(
             channel,
-            version=broker.server_version(self._connection.server_properties),
+            version=topology.server_version(self._connection.server_properties),
             queue_type=self._queue_type,
             done=lambda: self._declared(channel),
         )
@@ -148,7 +148,7 @@ class IntakeConsumer:
     def _declared(self, channel: Channel) -> None:
         self._channel = channel
         channel.basic_qos(prefetch_count=PREFETCH)
-        channel.basic_consume(broker.INTAKE_QUEUE, self._delivered, callback=self._consuming)
+        channel.basic_consume(topology.INTAKE_QUEUE, self._delivered, callback=self._consuming)
 
     def _consuming(self, _frame: object) -> None:
         self.problem = ""
@@ -164,7 +164,7 @@ class IntakeConsumer:
 
     def _closed(self, _channel: Channel, reason: BaseException) -> None:
         was_declared = self._channel is not None
-        error = reason if was_declared else broker.declare_error(broker.INTAKE_QUEUE, reason)
+        error = reason if was_declared else topology.declare_error(topology.INTAKE_QUEUE, reason)
         self._forget(f"intake: {describe(error)}")
         if self._connection is not None and self._connection.is_open:
             logger.error("intake is not consumed: %s", self.problem)
@@ -205,22 +205,17 @@ def _reply(channel: Channel, answer: Answer) -> None:
 def _submission(
     channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
 ) -> Submission:
-    is_front_door = method.exchange == broker.SUBMIT_EXCHANGE
+    is_front_door = method.exchange == topology.SUBMIT_EXCHANGE
     return Submission(
         tag=method.delivery_tag or 0,
         channel=channel,
         body=body,
-        id=_text(properties.message_id) or new_id(),
+        id=received_text(properties.message_id) or new_id(),
         priority=properties.priority,
-        routing_key=_text(method.routing_key) or "" if is_front_door else "",
-        reply_to=property_text(_text(properties.reply_to) or "") or None,
+        routing_key=received_text(method.routing_key) if is_front_door else "",
+        reply_to=property_text(received_text(properties.reply_to)) or None,
         # Cut where AMQP could not take it back: an error here would end the connection.
-        correlation_id=property_text(_text(properties.correlation_id) or "") or None,
-        content_type=_text(properties.content_type) or "application/json",
+        correlation_id=property_text(received_text(properties.correlation_id)) or None,
+        content_type=received_text(properties.content_type) or "application/json",
         headers=dict(properties.headers or {}),
     )
-
-
-def _text(value: str | bytes | None) -> str | None:
-    """Return a property as text: pika gives what is not UTF-8 as bytes."""
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value

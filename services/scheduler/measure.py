@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import Gauge
 
 from taskyard.audit import MessageWatch, RecordWalk
-from taskyard.broker import INTAKE_QUEUE, UNROUTED, dead_queue
 from taskyard.metrics import (
     JOBS,
     JOBS_UNACCOUNTED,
@@ -19,7 +18,8 @@ from taskyard.metrics import (
     STORE_MEMORY_LIMIT_BYTES,
     UNCONFIRMED_JOBS,
 )
-from taskyard.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, UNROUTED, dead_queue
 from taskyard.store import JobStore
 from taskyard.store.base import QueueCounts
 

@@ -7,7 +7,7 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.job import Job
 from taskyard.metrics import REPLIES, REPLIES_OWED
-from taskyard.outgoing import Outgoing
+from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.store.replies import Owed
 from taskyard.submission import outcome
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Protocol, TypeVar
 
 from taskyard.errors import TaskyardError
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from taskyard.dead_letters import dead_letter, indexed
 from taskyard.job import Job
 from taskyard.message import for_attempt, new_id
 from taskyard.metrics import DEAD_LETTERS, JOBS_RECLAIMED
-from taskyard.outgoing import Outgoing
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import JobStore
 from taskyard.store.attempts import Lost
 

@@ -7,14 +7,14 @@ import msgspec
 
 from services.scheduler import traces
 from services.scheduler.intake_consumer import Submission
-from taskyard.broker import INTAKE_QUEUE
 from taskyard.dead_letters import dead_letter, indexed
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import InvalidSubmission, TaskyardError, Unavailable
 from taskyard.job import JobError
 from taskyard.message import MAX_PRIORITY
 from taskyard.metrics import SUBMISSIONS_REFUSED
-from taskyard.outgoing import Outgoing
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.topology import INTAKE_QUEUE
 
 logger = logging.getLogger(__name__)
 

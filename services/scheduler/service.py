@@ -22,9 +22,9 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
 from taskyard.lifecycle import Loop
 from taskyard.metrics import INTAKE_MESSAGES, JOBS_RECLAIMED, REPLIES, SCHEDULE_FIRES, begin
-from taskyard.publisher import Publisher
-from taskyard.queue_depths import QueueDepths
-from taskyard.schedule_plan import Outcome as FireOutcome
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.schedules.plan import Outcome as FireOutcome
 from taskyard.store import open_store
 
 logger = logging.getLogger(__name__)

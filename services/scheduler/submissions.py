@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from services.scheduler.intake_consumer import Submission
 from taskyard import strict_json
-from taskyard.broker import is_reserved
 from taskyard.catalogue import Catalogue
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.message import Undecodable
+from taskyard.rabbitmq.topology import is_reserved
 from taskyard.request import new_job
 from taskyard.store.base import NewJob
 from taskyard.submission import MAX_BATCH_JOBS, Reply, reply_wanted

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from services.scheduler.intake_consumer import Submission
 from services.scheduler.rulings import Ruling
 from taskyard import trace_context, tracing
-from taskyard.broker import INTAKE_QUEUE
 from taskyard.message import decode
+from taskyard.rabbitmq.topology import INTAKE_QUEUE
 from taskyard.store.attempts import Lost
 from taskyard.store.base import Ready
 

@@ -18,6 +18,7 @@ from taskyard.errors import InvalidSubmission, discreet
 from taskyard.job import JobError
 from taskyard.limits import key_text, key_value
 from taskyard.message import Invalid, Message, Undecodable, decode
+from taskyard.rabbitmq.properties import received_text
 from taskyard.request import Defaults
 from taskyard.store.attempts import Claim, Verdict
 from taskyard.store.base import JobStore
@@ -169,8 +170,8 @@ class Admission:
         letter = dead_letter(
             delivery.queue,
             delivery.body,
-            id=_text(delivery.properties.message_id),
-            task=_text(delivery.properties.type),
+            id=received_text(delivery.properties.message_id),
+            task=received_text(delivery.properties.type),
             reason=reason,
             error=JobError(type="InvalidMessage", message=why, reason=reason),
             attempts=0,
@@ -179,11 +180,6 @@ class Admission:
             priority=delivery.priority,
         )
         self._burial.bury(letter, reason, lambda: self._consumer.ack([delivery]))
-
-
-def _text(name: str | bytes | None) -> str | None:
-    """Return a property as text: pika gives what is not UTF-8 as bytes."""
-    return name.decode(errors="backslashreplace") if isinstance(name, bytes) else name
 
 
 def _key(task: Task[..., Any], key: str) -> tuple[str, Sequence[str], Any, bool]:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from taskyard.dead_letters import indexed
 from taskyard.errors import TaskyardError, Unavailable
 from taskyard.metrics import DEAD_LETTERS
-from taskyard.outgoing import Outgoing
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import JobStore
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from taskyard.errors import ConfigurationError, Unavailable, WorkerStopping
 from taskyard.lifecycle import Loop, StopRequest
 from taskyard.limits import limits
 from taskyard.metrics import CHILD_MEMORY, SLOTS, SLOTS_BUSY
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import open_store
 
 logger = logging.getLogger(__name__)
@@ -160,22 +161,30 @@ class Child:
 
     def _heartbeat(self) -> None:
         if time.monotonic() >= self._declare_at:
-            documents = [
-                catalogue.describe(task, defaults(task.options, self._settings))
-                for task in self._tasks.values()
-            ]
-            self._store.declare(documents, self._queues)
-            self._store.declare_limits(
-                {
-                    name: limits(task.options.concurrency, task.options.rate)
-                    for name, task in self._tasks.items()
-                }
-            )
-            self._is_declared = True
-            self._declare_at = time.monotonic() + DECLARE_S
+            self._declare()
         self._consumer.set_paused(self._watch.heartbeat(self._info()))
         SLOTS_BUSY.set(self._engine.busy)
         self._memory.set(_rss_mib() * 2**20)
+        self._fit_prefetch()
+
+    def _declare(self) -> None:
+        """Tell the store which tasks are known here, and their limits."""
+        documents = [
+            catalogue.describe(task, defaults(task.options, self._settings))
+            for task in self._tasks.values()
+        ]
+        self._store.declare(documents, self._queues)
+        self._store.declare_limits(
+            {
+                name: limits(task.options.concurrency, task.options.rate)
+                for name, task in self._tasks.items()
+            }
+        )
+        self._is_declared = True
+        self._declare_at = time.monotonic() + DECLARE_S
+
+    def _fit_prefetch(self) -> None:
+        """Change the prefetch of queues whose jobs have become much faster or slower."""
         means = self._service_times.means(self._settler.served)
         for queue, service_s in means.items():
             target = prefetch.wanted(self._settings.worker_threads, service_s)
@@ -242,7 +251,7 @@ class Child:
     def _flush_s(self) -> float:
         return self._settings.store_timeout_s + self._settings.publish_deadline_s
 
-    def _wait(self, is_done: Any, timeout_s: float) -> None:
+    def _wait(self, is_done: Callable[[], bool], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while not is_done() and time.monotonic() < deadline:
             self._tell(self._reason or "stopped")

@@ -6,8 +6,8 @@ import pika
 
 from services.worker.inbox import Delivery, Inbox
 from services.worker.subscription import Subscription
-from taskyard.amqp import ConnectionThread, describe
-from taskyard.broker import QueueType
+from taskyard.rabbitmq.connection import ConnectionThread, describe
+from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import Tls
 
 

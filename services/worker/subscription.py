@@ -9,10 +9,10 @@ from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
 from services.worker.inbox import Delivery, Inbox
-from taskyard import broker
-from taskyard.amqp import describe
-from taskyard.broker import QueueType
 from taskyard.errors import QueueMismatch
+from taskyard.rabbitmq import topology
+from taskyard.rabbitmq.connection import describe
+from taskyard.rabbitmq.topology import QueueType
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ class Subscription:
         assert self._connection is not None
         channel.add_on_close_callback(self._closed)
         channel.add_on_cancel_callback(lambda _: channel.close())  # the queue was deleted
-        broker.declare(
+        topology.declare(
             channel,
             self.queue,
-            version=broker.server_version(self._connection.server_properties),
+            version=topology.server_version(self._connection.server_properties),
             queue_type=self._queue_type,
             done=lambda: self._declared(channel),
         )
@@ -104,7 +104,7 @@ class Subscription:
         self.problem = f"queue {self.queue!r}: {describe(reason)}"
         if isinstance(reason, ChannelClosedByBroker):
             if not was_declared:
-                error = broker.declare_error(self.queue, reason)
+                error = topology.declare_error(self.queue, reason)
                 self.problem = str(error)
                 pause_s = MISMATCH_REOPEN_S if isinstance(error, QueueMismatch) else REOPEN_S
             logger.error("queue is not consumed: %s", self.problem, extra={"queue": self.queue})

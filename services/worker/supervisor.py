@@ -53,7 +53,7 @@ class Supervisor:
 
     Args:
         settings: The worker's settings.
-        registry_server: Makes the health server, from what is sick and what is unready.
+        make_server: Makes the health server, from what is sick and what is unready.
         run_child: What a child does; for tests.
     """
 

@@ -20,13 +20,14 @@ class TracedAttempt(Middleware):
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         """Begin it."""
         attempt: Attempt = message
-        span = tracing.active().of_job(
+        recorder = tracing.active()
+        span = recorder.of_job(
             f"run {attempt.task}",
             "consumer",
             parent=attempt.message.traceparent,
             trace_id=attempt.message.trace_id,
             facts={
-                **_facts(attempt, "run", "process"),
+                **_facts(recorder, attempt, "run", "process"),
                 "taskyard.waited_ms": attempt.waited_ms,
                 "taskyard.origin": attempt.message.options.origin,
             },
@@ -65,7 +66,7 @@ def settled(entries: Sequence[tuple[Outcome, Attempt]], accepted: Sequence[bool]
 def _settled(recorder: Any, outcome: Outcome, attempt: Attempt, *, is_accepted: bool) -> None:
     run = attempt.span
     parent = attempt.message.traceparent if run is None else run.traceparent
-    facts = {**_facts(attempt, "settle", "settle"), "taskyard.outcome": outcome.kind}
+    facts = {**_facts(recorder, attempt, "settle", "settle"), "taskyard.outcome": outcome.kind}
     if outcome.kind == "retrying":
         facts["taskyard.retry_delay_ms"] = outcome.delay_ms
     if outcome.error:
@@ -85,13 +86,9 @@ def _settled(recorder: Any, outcome: Outcome, attempt: Attempt, *, is_accepted: 
         run.end()  # one that was given up still runs
 
 
-def _facts(attempt: Attempt, operation: str, kind: str) -> dict[str, Any]:
+def _facts(recorder: Any, attempt: Attempt, operation: str, kind: str) -> dict[str, Any]:
     return {
-        "messaging.system": "rabbitmq",
-        "messaging.operation.name": operation,
-        "messaging.operation.type": kind,
-        "messaging.destination.name": attempt.queue_name,
+        **recorder.message(attempt.queue_name, attempt.task, operation, kind),
         "messaging.message.id": attempt.id,
-        "taskyard.task": attempt.task,
         "taskyard.attempt": attempt.number,
     }

@@ -6,12 +6,12 @@ to be missing between them is looked at twice.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from taskyard.dispatcher import Dispatcher
-from taskyard.queue_peek import QueuePeek
+from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import JobStore
 from taskyard.store.audit import Finding, Totals
 
@@ -109,22 +109,13 @@ class Audit:
         dispatcher: Where the jobs are, and how missing messages are published again.
         peek: What looks into the queues.
         older_than_s: How long a job must be ready before its message can count as missing.
-        pause: Waits between two looks, so many seconds.
     """
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        peek: QueuePeek,
-        *,
-        older_than_s: float,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, peek: QueuePeek, *, older_than_s: float) -> None:
         self._dispatcher = dispatcher
         self._store = dispatcher.store
         self._peek = peek
         self._older_than_ms = round(older_than_s * 1000)
-        self._pause = pause
 
     def run(self, *, is_repair: bool = False) -> Report:
         """Return what is not accounted for, and put right what can be if `is_repair`.
@@ -157,7 +148,7 @@ class Audit:
         first = {queue: self._named(queue) for queue in self._deficits()}
         if not first:
             return []
-        self._pause(SECOND_LOOK_S)
+        time.sleep(SECOND_LOOK_S)
         second = self._deficits()
         return [
             Missing(queue=queue, messages=count, jobs=self._both(queue, first[queue]))

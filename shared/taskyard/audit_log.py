@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from taskyard.errors import TaskyardError, Unavailable
 from taskyard.job import Job, rfc3339
-from taskyard.known_schedule import KnownSchedule
 from taskyard.message import new_id
+from taskyard.schedules.known import KnownSchedule
 from taskyard.store import JobStore
 from taskyard.store.audit_log import Action, LoggedAction
 

@@ -111,7 +111,7 @@ class Client:
     def __init__(self, settings: config.Settings) -> None:
         # Who only imports tasks need not pay for pika and redis.
         from taskyard.dispatcher import Dispatcher
-        from taskyard.publisher import Publisher
+        from taskyard.rabbitmq.publisher import Publisher
         from taskyard.store import open_store
 
         self.settings = settings
@@ -170,7 +170,8 @@ class Client:
         Raises:
             JobNotFound: If there is no record of it.
         """
-        from taskyard import broker_look, explain
+        from taskyard import explain
+        from taskyard.rabbitmq import broker_look
 
         url, tls = self.settings.broker_url, self.settings.tls
         return explain.explain(

@@ -10,7 +10,8 @@ from typing import Any
 from taskyard.fingerprint import fingerprint
 from taskyard.job import JobError, rfc3339
 from taskyard.message import new_id
-from taskyard.outgoing import Outgoing, property_text
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.properties import property_text
 from taskyard.store.dead_letters import DeadLetter
 
 REASON_HEADER = "taskyard-reason"

@@ -9,8 +9,8 @@ from taskyard.errors import NotUnique, TaskyardError, Unavailable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import State
 from taskyard.message import decode, for_attempt
-from taskyard.outgoing import Headers, Outgoing
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.outgoing import Headers, Outgoing
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store.base import Created, JobStore, NewJob, Ready
 
 logger = logging.getLogger(__name__)

@@ -77,7 +77,8 @@ class Job(Struct, frozen=True, kw_only=True):
     cancel_requested: bool = False
     #: Attempts that ended with the loss of their worker.
     crashes: int = 0
-    #: Why a waiting job waits, where it is not its own time: `unknown_task`.
+    #: Why a waiting job waits, where it is not its own time: `unknown_task`, `limited`, `paused`; of a
+    #: cancelled one `replaced`, where another like it took its place.
     reason: str | None = None
 
     @property

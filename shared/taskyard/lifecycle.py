@@ -9,7 +9,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from taskyard.errors import Unavailable
-from taskyard.metrics import CHORE_RUNS, CHORE_SECONDS
+from taskyard.metrics import LOOP_RUNS, LOOP_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Loop:
 
     def start(self) -> None:
         """Begin."""
-        CHORE_RUNS.labels(self.name, "failed")  # with 0: `increase()` does not see the first value
+        LOOP_RUNS.labels(self.name, "failed")  # with 0: `increase()` does not see the first value
         self._ticked_at = time.monotonic()
         self._thread.start()
 
@@ -95,13 +95,13 @@ class Loop:
             logger.exception("%s failed", self.name)
             return self._failed()
         self._failures = 0
-        CHORE_RUNS.labels(self.name, "ok").inc()
-        CHORE_SECONDS.labels(self.name).observe(time.monotonic() - started)
+        LOOP_RUNS.labels(self.name, "ok").inc()
+        LOOP_SECONDS.labels(self.name).observe(time.monotonic() - started)
         return self._interval_s if wanted_s is None else min(wanted_s, self._interval_s)
 
     def _failed(self) -> float:
         self._failures += 1
-        CHORE_RUNS.labels(self.name, "failed").inc()
+        LOOP_RUNS.labels(self.name, "failed").inc()
         pause_s = 0.1 * 2.0 ** min(self._failures, 10)
         return max(self._interval_s, min(self._max_pause_s, pause_s))
 

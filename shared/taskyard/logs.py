@@ -9,9 +9,6 @@ import structlog
 from taskyard import context, tracing
 from taskyard.config import Settings
 
-#: What `logging` puts on every record; all else came in `extra` and is shown.
-_ALSO_SHOWN = structlog.stdlib.ExtraAdder()
-
 
 def _add_job(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """Say which job the line is about: a job that logs nothing pays nothing for it."""
@@ -22,6 +19,20 @@ def _add_job(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any
     if span_id is not None:
         event.setdefault("span_id", span_id)
     return event
+
+
+def _as_json() -> list[Any]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _for_people() -> list[Any]:
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # rich's would print local variables, and with them a job's arguments.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    ]
 
 
 def configure(settings: Settings, service: str) -> None:
@@ -39,26 +50,18 @@ def configure(settings: Settings, service: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        _ALSO_SHOWN,
+        structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_service,
     ]
-    last: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if as_json
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                # rich's would print local variables, and with them a job's arguments.
-                exception_formatter=structlog.dev.plain_traceback,
-            )
-        ]
-    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_as_json() if as_json else _for_people()),
+            ],
         )
     )
     root = logging.getLogger()

@@ -85,7 +85,7 @@ WAIT_SECONDS = Histogram(
 )
 MESSAGES_SKIPPED = Counter(
     "taskyard_messages_skipped_total",
-    "Messages acknowledged without a run: duplicate, leased, cancelled, expired, parked.",
+    "Messages acknowledged without a run, by the verdict: duplicate, leased, cancelled, parked, …",
     ["queue", "verdict"],
 )
 DEAD_LETTERS = Counter(
@@ -115,11 +115,13 @@ CHILD_MEMORY = Gauge(
     multiprocess_mode="livemostrecent",
 )
 
-# Scheduler
-CHORE_RUNS = Counter("taskyard_loop_runs_total", "Passes of background loops.", ["loop", "outcome"])
-CHORE_SECONDS = Histogram(
+# Background loops: worker and scheduler
+LOOP_RUNS = Counter("taskyard_loop_runs_total", "Passes of background loops.", ["loop", "outcome"])
+LOOP_SECONDS = Histogram(
     "taskyard_loop_seconds", "Time of one pass of a background loop.", ["loop"], buckets=_FAST_S
 )
+
+# Scheduler
 LATENESS_SECONDS = Histogram(
     "taskyard_dispatch_lateness_seconds",
     "How much after its time a waiting job was published.",

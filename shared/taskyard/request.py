@@ -4,9 +4,9 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -141,17 +141,33 @@ def parse(data: Mapping[str, Any]) -> JobRequest:
     Raises:
         InvalidSubmission: With everything that is wrong.
     """
-    faults = conflicts(data)
+    return validated(JobRequest, data, conflicts(data))
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], data: Mapping[str, Any], faults: Sequence[Fault] = ()) -> Model:
+    """Return `data` as a `model`.
+
+    Args:
+        model: What its fields have to be.
+        data: The fields.
+        faults: What is wrong with them besides, taken together.
+
+    Raises:
+        InvalidSubmission: With everything that is wrong.
+    """
     try:
-        request = JobRequest.model_validate(data)
+        valid = model.model_validate(data)
     except ValidationError as error:
-        raise InvalidSubmission([*field_faults(error), *faults]) from None
+        raise InvalidSubmission([*_field_faults(error), *faults]) from None
     if faults:
         raise InvalidSubmission(faults)
-    return request
+    return valid
 
 
-def field_faults(error: ValidationError) -> list[Fault]:
+def _field_faults(error: ValidationError) -> list[Fault]:
     """Return pydantic's findings as faults."""
     return [
         Fault(
@@ -197,15 +213,30 @@ def new_job(
     Raises:
         InvalidSubmission: If an argument has no JSON form, or the message is larger than `payload_max_bytes`.
     """
-    queue = request.queue or defaults.queue
-    priority = defaults.priority if request.priority is None else request.priority
-    message = Message(
-        queue_name=queue,
+    message = _message(request, defaults, origin=origin, traceparent=traceparent)
+    return NewJob(
+        id=message.message_id,
+        task=request.task,
+        queue=message.queue_name,
+        priority=message.priority,
+        body=_body(message, request, payload_max_bytes),
+        delay_ms=None if request.delay_s is None else round(request.delay_s * 1000),
+        run_at_ms=None if request.run_at is None else round(request.run_at.timestamp() * 1000),
+        unique=None if defaults.unique is None else defaults.unique.unique(request),
+        traceparent=traceparent,
+    )
+
+
+def _message(
+    request: JobRequest, defaults: Defaults, *, origin: str, traceparent: str | None
+) -> Message:
+    return Message(
+        queue_name=request.queue or defaults.queue,
         actor_name=request.task,
         args=request.args,
         kwargs=request.kwargs,
         options=Options(
-            priority=priority,
+            priority=defaults.priority if request.priority is None else request.priority,
             max_retries=defaults.max_retries
             if request.max_retries is None
             else request.max_retries,
@@ -218,6 +249,9 @@ def new_job(
         message_id=request.id or wire.new_id(),
         message_timestamp=time.time_ns() // 1_000_000,
     )
+
+
+def _body(message: Message, request: JobRequest, max_bytes: int) -> str:
     try:
         body = wire.encode(message)
     except (TypeError, ValueError, RecursionError) as error:
@@ -226,20 +260,10 @@ def new_job(
     if "null" in body and (fault := _unsendable(request)) is not None:
         raise InvalidSubmission([fault])
     size = len(body.encode())
-    if size > payload_max_bytes:
-        text = f"the job takes {size} bytes, more than the {payload_max_bytes} of PAYLOAD_MAX_BYTES"
+    if size > max_bytes:
+        text = f"the job takes {size} bytes, more than the {max_bytes} of PAYLOAD_MAX_BYTES"
         raise InvalidSubmission([Fault("", "too_large", text)])
-    return NewJob(
-        id=message.message_id,
-        task=request.task,
-        queue=queue,
-        priority=priority,
-        body=body,
-        delay_ms=None if request.delay_s is None else round(request.delay_s * 1000),
-        run_at_ms=None if request.run_at is None else round(request.run_at.timestamp() * 1000),
-        unique=None if defaults.unique is None else defaults.unique.unique(request),
-        traceparent=traceparent,
-    )
+    return body
 
 
 def _without_json_form(request: JobRequest, error: Exception) -> InvalidSubmission:

@@ -67,7 +67,9 @@ def test_jobs_that_must_have_a_message(store):
 
 
 def test_only_pending_jobs_are_published_again(store):
+    """One that runs has had its message: a second one would do nothing."""
     job_id, _ = running(store)
+
     assert [] == store.audit_republish([job_id])
 
 

@@ -8,6 +8,7 @@ from taskyard.limits import limits
 from taskyard.store.attempts import Claim
 from taskyard.store.controls import Limits
 from tests.contract.jobs import HOUR_MS, counts, get, heartbeat, new_job, outbox, settle, state
+from tests.polling import poll
 
 
 @pytest.fixture
@@ -123,9 +124,7 @@ def test_a_rate_lets_the_next_go_in_time(owned):
     first, second = submit(owned, 2)
     assert ["run", "limited"] == kinds(start(owned, first, second))
 
-    while not (let_go := due(owned)):
-        pass  # thirty milliseconds, by the store's clock
-    assert [second] == let_go
+    assert [second] == poll(lambda: due(owned))
     assert ["run"] == kinds(start(owned, second))
 
 
@@ -135,8 +134,7 @@ def test_what_was_let_go_counts_until_it_starts(owned):
     ids = submit(owned, 6)
     start(owned, *ids)
 
-    while len(let_go := due(owned)) == 0:
-        pass
+    let_go = poll(lambda: due(owned))
     for _ in range(20):
         let_go += due(owned)
     assert 2 == len(let_go)

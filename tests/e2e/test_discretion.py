@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from taskyard.broker import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
 from taskyard.catalogue import Catalogue
 from taskyard.devstack import Service
 from taskyard.devstack.ports import choose_port
-from taskyard.schedule import parse
-from taskyard.schedules import Schedules
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
+from taskyard.schedules.rule import parse
+from taskyard.schedules.stored import Schedules
 from taskyard.secrets import HIDDEN
 from taskyard.store.schedules import ScheduleWrite
 from tests import worker_tasks as tasks

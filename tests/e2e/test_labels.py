@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from taskyard.broker import INTAKE_QUEUE, dead_queue
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from tests import worker_tasks as tasks
 from tests.polling import poll
 from tests.strangers import MARK, Strangers

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from taskyard.broker import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
 from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
 from tests import worker_tasks as tasks
 from tests.monitoring import Expression, filled, metric, panels, rules, selectors
 from tests.polling import poll

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from taskyard.audit import Audit
-from taskyard.queue_peek import QueuePeek
+from taskyard.rabbitmq.queue_peek import QueuePeek
 from tests import worker_tasks as tasks
 from tests.faults.ledger import Ledger
 from tests.faults.test_broker_faults import kill as kill_broker

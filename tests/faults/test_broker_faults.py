@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from taskyard.broker import dead_queue, queue_arguments
 from taskyard.errors import TaskyardError
 from taskyard.message import new_id
+from taskyard.rabbitmq.topology import dead_queue, queue_arguments
 from tests import worker_tasks as tasks
 from tests.faults.ledger import Ledger
 from tests.polling import poll

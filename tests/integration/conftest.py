@@ -6,7 +6,7 @@ import pytest
 from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 
-from taskyard.broker import dead_queue
+from taskyard.rabbitmq.topology import dead_queue
 
 Taken = tuple[BasicProperties, bytes]
 TakeAll = Callable[[str], list[Taken]]

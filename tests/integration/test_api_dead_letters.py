@@ -10,14 +10,14 @@ from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.reclaim import Reclaim
 from services.scheduler.replay import RunReplays
 from services.worker.burial import Burial
-from taskyard.broker import dead_queue
 from taskyard.dead_letters import dead_letter
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import JobError
 from taskyard.message import decode
-from taskyard.publisher import Publisher
-from taskyard.queue_depths import QueueDepths
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.topology import dead_queue
 from taskyard.revival import revive
 from taskyard.store.attempts import Outcome
 from tests.contract import jobs

@@ -6,7 +6,7 @@ from services.scheduler.chores import Relay
 from taskyard.bulk import retry_found
 from taskyard.dispatcher import Dispatcher
 from taskyard.message import decode
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store.finding import Filter
 from tests.contract.jobs import HOUR_MS, claim
 from tests.polling import poll

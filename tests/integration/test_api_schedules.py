@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from taskyard.catalogue import Catalogue
-from taskyard.schedule import parse
-from taskyard.schedules import Schedules
+from taskyard.schedules.rule import parse
+from taskyard.schedules.stored import Schedules
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 

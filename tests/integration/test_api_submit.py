@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from taskyard.dispatcher import Dispatcher
 from taskyard.message import decode
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import JobRequest
 from taskyard.store import open_store
 

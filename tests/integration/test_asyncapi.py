@@ -10,11 +10,11 @@ import pytest
 
 from services.api.amqp_schemas import all_schemas, dead_letter_headers
 from services.api.asyncapi import document
-from taskyard.broker import dead_queue
 from taskyard.dead_letters import dead_letter
 from taskyard.dispatcher import first_message, later_message
 from taskyard.job import JobError
-from taskyard.outgoing import Outgoing
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.topology import dead_queue
 from taskyard.request import JobRequest
 from taskyard.store.base import Ready
 from tests.amqp_document import departures, raw_departures

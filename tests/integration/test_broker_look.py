@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from taskyard.broker_look import BrokerLooks, look
+from taskyard.rabbitmq.broker_look import BrokerLooks, look
 
 NOWHERE = "amqp://127.0.0.1:1/"
 

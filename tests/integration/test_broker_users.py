@@ -11,9 +11,9 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from taskyard.broker import dead_queue
-from taskyard.dead_queue import walk
 from taskyard.errors import BrokerUnavailable
+from taskyard.rabbitmq.dead_queue import walk
+from taskyard.rabbitmq.topology import dead_queue
 from tests import worker_tasks as tasks
 from tests.polling import poll
 from tests.secured import manage

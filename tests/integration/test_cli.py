@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from taskyard.catalogue import Catalogue
 from taskyard.cli import main
-from taskyard.schedule import parse
-from taskyard.schedules import Schedules
+from taskyard.schedules.rule import parse
+from taskyard.schedules.stored import Schedules
 from tests import worker_tasks as tasks
 from tests.polling import poll
 

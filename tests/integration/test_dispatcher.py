@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from taskyard import config
-from taskyard.broker import dead_queue
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, QueueMismatch, StoreUnavailable
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.topology import dead_queue
 from taskyard.store import open_store
 from tests.contract.jobs import HOUR_MS, claim, counts, heartbeat, new_job, outbox, state
 from tests.polling import poll

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from taskyard.broker_look import look
 from taskyard.explain import explain
 from taskyard.explain.findings import CODES
 from taskyard.limits import limits
+from taskyard.rabbitmq.broker_look import look
 from taskyard.request import new_job, parse
 from taskyard.store.base import Unique
 from taskyard.store.waiting import Change

@@ -8,7 +8,7 @@ import pika
 import pytest
 
 from services.api.app import create_app
-from taskyard.broker import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
 from tests import worker_tasks as tasks
 from tests.amqp_document import REPLIES, departures, names_of
 from tests.polling import poll

@@ -13,8 +13,8 @@ import pika
 import pytest
 
 from taskyard import trace_context
-from taskyard.broker import SUBMIT_EXCHANGE
 from taskyard.message import new_id
+from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
 from tests import worker_tasks as tasks
 from tests.polling import poll
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from taskyard.broker import dead_queue, queue_arguments, server_version
 from taskyard.errors import BrokerUnavailable, QueueMismatch
-from taskyard.outgoing import Outgoing
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.topology import dead_queue, queue_arguments, server_version
 from tests.integration.conftest import Taken
 from tests.polling import poll
 

@@ -9,10 +9,10 @@ from functools import partial
 import pika
 import pytest
 
-from taskyard.broker import dead_queue
 from taskyard.errors import BrokerUnavailable
-from taskyard.outgoing import Outgoing
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.topology import dead_queue
 from tests.polling import poll
 
 

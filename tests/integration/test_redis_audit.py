@@ -48,9 +48,12 @@ def test_a_record_that_left_its_index(store, server, key_prefix, problem):
 
 
 def test_a_running_job_without_a_lease_is_reclaimed(store, server, key_prefix):
+    """A repair puts it where the scheduler looks for lost jobs."""
     job_id, _ = running(store)
     server.delete(f"{key_prefix}held:w1", f"{key_prefix}leases")
+
     store.audit_records("0", 100, is_repair=True)
+
     assert [job_id] == [lost.id for lost in store.lost("reclaim", HOUR_MS, 10)]
 
 
@@ -69,9 +72,12 @@ def test_a_job_held_back_by_a_limit(store, server, key_prefix):
 
 
 def test_a_record_that_is_gone_cannot_be_repaired(store, server, key_prefix):
+    """It is named all the same."""
     job_id = pending(store)
     server.delete(f"{key_prefix}j:{job_id}")
+
     (found,) = store.audit_records("0", 100, is_repair=True).findings
+
     assert (job_id, "no_record", False) == (found.id, found.problem, found.is_repaired)
 
 
@@ -85,9 +91,12 @@ def test_found_ones_are_looked_at_again(store, server, key_prefix):
 
 
 def test_totals_begin_with_the_jobs_of_an_older_version(store, server, key_prefix):
+    """A store that has not counted yet takes the jobs that it has for accepted ones; none is missing."""
     pending(store)
     server.delete(f"{key_prefix}totals")
+
     pending(store)
+
     totals = store.totals()
     assert (2, 0) == (totals.accepted, totals.missing)
     assert "pending" == get(store, pending(store)).state

@@ -12,7 +12,7 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import JobError
 from taskyard.message import decode
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store.base import NewJob
 from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, outbox, settle, state
 from tests.polling import poll

@@ -14,11 +14,11 @@ from taskyard.catalogue import Catalogue, describe
 from taskyard.config import load
 from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDeclared
 from taskyard.job import Job, rfc3339
-from taskyard.known_schedule import KnownSchedule
 from taskyard.request import Defaults
-from taskyard.schedule import next_time, parse
-from taskyard.schedule_plan import decide, encode
-from taskyard.schedules import Schedules
+from taskyard.schedules.known import KnownSchedule
+from taskyard.schedules.plan import decide, encode
+from taskyard.schedules.rule import next_time, parse
+from taskyard.schedules.stored import Schedules
 from tests.contract.test_schedules import change
 from tests.polling import poll
 

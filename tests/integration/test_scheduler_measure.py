@@ -5,9 +5,9 @@ import pytest
 
 from services.scheduler.measure import FRONT_DOOR, Measure
 from taskyard import metrics
-from taskyard.broker import UNROUTED
 from taskyard.errors import BrokerUnavailable
-from taskyard.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.topology import UNROUTED
 from tests.contract.jobs import HOUR_MS, claim, heartbeat, new_job, settle
 from tests.polling import poll
 

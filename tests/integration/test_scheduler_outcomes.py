@@ -15,13 +15,13 @@ from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.intake_consumer import IntakeConsumer
 from services.scheduler.outcomes import TellOutcomes
 from taskyard import config, metrics
-from taskyard.broker import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue, declare_error
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import Attempt, Job, JobError, State
 from taskyard.message import Message, Options
-from taskyard.outgoing import Outgoing
-from taskyard.publisher import DIRECT_REPLY
-from taskyard.queue_depths import QueueDepths
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import DIRECT_REPLY
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue, declare_error
 from taskyard.store.dead_letters import DeadLetterFilter
 from taskyard.store.replies import Asked
 from taskyard.submission import ROOM_BYTES, outcome

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from taskyard.catalogue import Catalogue
-from taskyard.schedule import parse
-from taskyard.schedules import Schedules
+from taskyard.schedules.rule import parse
+from taskyard.schedules.stored import Schedules
 from tests import worker_tasks as tasks
 from tests.polling import poll
 from tests.yard import CHECKOUT, Yard, kill

@@ -6,14 +6,15 @@ import sys
 
 import pytest
 
-from taskyard import broker_look, config
-from taskyard.dead_queue import walk
+from taskyard import config
 from taskyard.devstack.ports import choose_port
 from taskyard.errors import BrokerUnavailable, StoreUnavailable, Unavailable
-from taskyard.outgoing import Outgoing
-from taskyard.publisher import Publisher
-from taskyard.queue_depths import QueueDepths
-from taskyard.queue_peek import QueuePeek
+from taskyard.rabbitmq import broker_look
+from taskyard.rabbitmq.dead_queue import walk
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import open_store
 from taskyard.tls import Tls
 from tests import worker_tasks as tasks

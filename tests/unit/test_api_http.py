@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from services.api.app import create_app
 from taskyard import config
 from taskyard.dispatcher import Dispatcher
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import RESERVED_IDS
 from taskyard.store import open_store
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from taskyard.confirms import Batch, Entry, Sent
 from taskyard.errors import BrokerUnavailable
-from taskyard.outgoing import Outgoing
+from taskyard.rabbitmq.confirms import Batch, Entry, Sent
+from taskyard.rabbitmq.outgoing import Outgoing
 
 
 @pytest.fixture

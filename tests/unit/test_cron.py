@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskyard.cron import Cron, zone
+from taskyard.schedules.cron import Cron, zone
 
 NEW_YORK = ZoneInfo("America/New_York")
 FIRST, LAST = datetime(2026, 11, 1, tzinfo=UTC), datetime(2031, 11, 1, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """The documents are true of the code: links lead somewhere, and names that they tell exist."""
 
+import ast
 import json
 import re
 import subprocess
@@ -23,10 +24,10 @@ from taskyard.explain.findings import CODES
 from taskyard.explain.timeline import PHASES
 from taskyard.job import Job, JobError, State, document
 from taskyard.message import Message, Options, decode
-from taskyard.publisher import Publisher
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import JobRequest, parse
-from taskyard.schedule import Missed, Overlap, Schedule
-from taskyard.schedule_plan import Outcome
+from taskyard.schedules.plan import Outcome
+from taskyard.schedules.rule import Missed, Overlap, Schedule
 from taskyard.store import open_store
 from taskyard.store.attempts import VerdictKind
 from taskyard.store.audit_log import Action, LoggedAction
@@ -169,6 +170,19 @@ def test_every_verdict_is_told():
     )
 
 
+def test_every_verdict_that_is_counted_is_told():
+    """The metric of messages without a run names all verdicts but those whose messages come again."""
+    (told,) = [
+        row[5]
+        for row in _rows("docs/operations.md", "Metrics")[0]
+        if row[0] == "`taskyard_messages_skipped_total`"
+    ]
+
+    assert set(get_args(VerdictKind)) - {"run", "unknown", "paused"} == set(
+        re.findall(r"`([^`]+)`", told)
+    )
+
+
 @pytest.mark.parametrize(
     ("page", "heading"),
     [("docs/job-lifecycle.md", "Reasons"), ("docs/protocol.md", "Dead letters")],
@@ -244,6 +258,7 @@ def test_every_code_of_a_fault_is_told():
     assert set() == met - told
     composed = {"unknown_task", "unknown_queue"}
     assert [] == [code for code in told - met - composed if f'"{code}"' not in CODE]
+    assert set() == _codes_of_faults() - told
 
 
 def test_replies_over_amqp_are_told():
@@ -306,6 +321,17 @@ def test_findings_and_phases_are_told():
     assert set(PHASES) == _names(_rows("docs/explain.md", "Phases")[0])
 
 
+def test_every_module_of_the_library_is_told():
+    """The table of the architecture has each module and package at its top level."""
+    library = ROOT / "shared/taskyard"
+    there = {path.stem for path in library.glob("*.py")} - {"__init__"}
+    there |= {path.parent.name for path in library.glob("*/__init__.py")}
+
+    told = " ".join(row[1] for row in _rows("docs/architecture.md", "The library")[0])
+
+    assert set() == there - set(re.findall(r"`(\w+)`", told))
+
+
 def test_every_command_is_told():
     """The table of commands has all of the command line and no other."""
     told = {name.split()[1] for name in _names(_rows("README.md", "From the shell")[0])}
@@ -336,6 +362,18 @@ def test_examples_load_without_a_server(name):
     done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=False)
 
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def _codes_of_faults() -> set[str]:
+    """Return the codes that the library's checks of a submission spell out."""
+    modules = ("nesting", "request", "signature", "strict_json", "submission", "task")
+    calls = [
+        node
+        for name in modules
+        for node in ast.walk(ast.parse((ROOT / f"shared/taskyard/{name}.py").read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Fault", "self._fault")
+    ]
+    return {str(call.args[1].value) for call in calls if isinstance(call.args[1], ast.Constant)}
 
 
 def _faults(fields: dict[str, object]) -> list[errors.Fault]:

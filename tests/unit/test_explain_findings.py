@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from taskyard.broker_look import BrokerState
 from taskyard.explain import document, findings
 from taskyard.explain.findings import Finding, Limits, Situation, counted, short, span
 from taskyard.explain.line import pace
 from taskyard.job import Attempt, Job, JobError, State
 from taskyard.message import Message, Options
+from taskyard.rabbitmq.broker_look import BrokerState
 from taskyard.store import controls
 from taskyard.store.explaining import AHEAD_LIMIT, Ahead, JobFacts, LimitFacts
 

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from taskyard.errors import InvalidSubmission
 from taskyard.message import ID_PATTERN
-from taskyard.schedule import Schedule, jitter_ms, job_id, last_times, next_time, parse, preview
+from taskyard.schedules.rule import (
+    Schedule,
+    jitter_ms,
+    job_id,
+    last_times,
+    next_time,
+    parse,
+    preview,
+)
 
 MINUTE_MS = 60_000
 NOON_MS = 1_795_521_600_000  # 2026-11-24T12:00:00Z

@@ -3,8 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from taskyard.schedule import Schedule, parse
-from taskyard.schedule_plan import (
+from taskyard.schedules.plan import (
     HOLD_MS,
     FireEvent,
     ScheduleState,
@@ -15,6 +14,7 @@ from taskyard.schedule_plan import (
     fired,
     started,
 )
+from taskyard.schedules.rule import Schedule, parse
 
 START_MS = 1_795_521_600_000  # 2026-11-24T12:00:00Z
 MINUTE_MS = 60_000

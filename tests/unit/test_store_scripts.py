@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-FOLDER = files("taskyard.store") / "lua"
+FOLDER = files("taskyard.store.redis") / "lua"
 SCRIPTS = sorted(each.name for each in FOLDER.iterdir() if each.name != "common.lua")
 
 

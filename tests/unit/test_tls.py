@@ -6,7 +6,7 @@ import pytest
 
 from taskyard import config
 from taskyard.errors import BrokerUnavailable, ConfigurationError
-from taskyard.queue_peek import QueuePeek
+from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.tls import Tls
 from tests.secured import Authority
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from taskyard.broker_look import BrokerState
 from taskyard.config import Settings
 from taskyard.errors import JobNotFound
 from taskyard.explain import ends, held, line, waits
@@ -19,7 +18,8 @@ from taskyard.explain.findings import (
 )
 from taskyard.explain.timeline import documents, timeline, times
 from taskyard.job import TERMINAL, State, rfc3339
-from taskyard.schedule import name_of
+from taskyard.rabbitmq.broker_look import BrokerState
+from taskyard.schedules.rule import name_of
 from taskyard.store import JobStore
 from taskyard.store.explaining import Holder
 

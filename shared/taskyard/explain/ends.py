@@ -6,7 +6,7 @@ from typing import Any
 from taskyard.explain.findings import Finding, Situation, counted, job_path, short, span
 from taskyard.job import Job, JobError, State, rfc3339
 
-#: The scheduler looks for ended leases every half second. Seconds.
+#: A scheduler brings a lost job back within half a second: after so long, none does. Seconds.
 RECLAIM_S = 5.0
 
 REASONS = {

@@ -1,0 +1,58 @@
+"""The `taskyard` command: hand over jobs and look after them from a shell."""
+
+from typing import Any
+
+import click
+
+from taskyard import __version__
+from taskyard.cli.audit import audit
+from taskyard.cli.controls import limit, pause, queues, resume, tasks, workers
+from taskyard.cli.dead_letters import dead_letters
+from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail
+from taskyard.cli.explain import explain
+from taskyard.cli.jobs import cancel, jobs, run_now, status, submit
+from taskyard.cli.keys import keys
+from taskyard.cli.log import log
+from taskyard.cli.retry import retry
+from taskyard.cli.schedules import schedules
+from taskyard.errors import (
+    DeadLetterNotFound,
+    InvalidSubmission,
+    JobNotFound,
+    ReplayNotFound,
+    ScheduleNotFound,
+    TaskyardError,
+    Unavailable,
+)
+
+COMMANDS: tuple[click.Command, ...] = (
+    *(submit, status, cancel, jobs, run_now, retry, explain),
+    *(tasks, queues, workers, pause, resume, limit),
+    *(schedules, dead_letters, audit, log, keys),
+)
+
+
+class _Group(click.Group):
+    """Shows taskyard's errors as text, and tells their kind by the exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (JobNotFound, ScheduleNotFound, DeadLetterNotFound, ReplayNotFound) as error:
+            fail(str(error), NOT_FOUND)
+        except InvalidSubmission as error:
+            fail("\n".join(str(fault) for fault in error.faults), USAGE)
+        except Unavailable as error:
+            fail(str(error), UNAVAILABLE)
+        except TaskyardError as error:
+            fail(str(error), FAILED)
+
+
+@click.group(cls=_Group)
+@click.version_option(__version__)
+def main() -> None:
+    """Hand over jobs and look after them, at the servers of BROKER_URL and RESULT_BACKEND."""
+
+
+for command in COMMANDS:
+    main.add_command(command)

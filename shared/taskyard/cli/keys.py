@@ -1,0 +1,182 @@
+"""The `taskyard keys` commands: make, list and revoke the API's keys."""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from taskyard import limits
+from taskyard.audit_log import ActionName
+from taskyard.cli.exits import FAILED, NOT_FOUND, USAGE, fail
+from taskyard.cli.log import recording
+from taskyard.config import load
+from taskyard.job import rfc3339
+from taskyard.keys import MAX_KEYS, SCOPES, InvalidKey, new_key, new_token
+from taskyard.message import MAX_SECONDS
+from taskyard.store import open_store
+from taskyard.store.base import JobStore
+from taskyard.store.controls import Limits
+from taskyard.store.keys import ApiKey, NewKey
+
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _duration_ms(_context: Any, _parameter: Any, text: str | None) -> int | None:
+    """Return a time such as 30d in milliseconds."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text, re.ASCII)
+    seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
+    if not 0 < seconds <= MAX_SECONDS:
+        raise click.BadParameter(f"{text!r} must be a time like 30d, 12h, 90m or 30s")
+    return seconds * 1000
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke keys of the API; it needs one of every caller as soon as there is one."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="What it may do; repeat."
+)
+@click.option("--task", "tasks", multiple=True, help="Only this task; repeat. Default: all.")
+@click.option("--queue", "queues", multiple=True, help="Only this queue; repeat. Default: all.")
+@click.option("--rate", help="Requests within a time, such as 100/m. Default: any number.")
+@click.option(
+    "--expires", callback=_duration_ms, help="Valid for so long, such as 30d. Default: for ever."
+)
+def create(name: str, expires: int | None, **fields: Any) -> None:
+    """Make a key called NAME and print it; it is shown only now."""
+    token = new_token()
+    try:
+        key = new_key(token, name=name, **fields)
+    except InvalidKey as error:
+        fail(str(error), USAGE)
+    settings = load()
+    store = open_store(settings)
+    with recording(store, settings, "key.create", name) as entry:
+        verdict = store.add_key(key, ttl_ms=expires, max_keys=MAX_KEYS)
+        entry.after = {**_facts(key), "ttl_ms": expires}
+        if verdict != "added":
+            entry.void()
+    if verdict == "name_taken":
+        fail(f"there is a key {name!r} already: revoke it, or choose another name", FAILED)
+    if verdict != "added":
+        fail(f"there are {MAX_KEYS} keys already: forget some that are revoked", FAILED)
+    text = "keep it now, it is not shown again; requests carry it as 'Authorization: Bearer <key>'"
+    click.echo(text, err=True)
+    if len(store.key_ring().keys) == 1:
+        click.echo("it is the first: from now on the API needs a key of every caller", err=True)
+    click.echo(token)
+
+
+@keys.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def list_all(as_json: bool) -> None:
+    """List the keys, revoked and expired ones too; never the keys themselves."""
+    ring = _store().key_ring()
+    documents = [_document(key, ring.now_ms) for key in ring.keys]
+    if as_json:
+        click.echo(json.dumps(documents, indent=2))
+    for shown in () if as_json else documents:
+        click.echo(_line(shown))
+
+
+@keys.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME_OR_ID...")
+def revoke(names: Sequence[str]) -> None:
+    """Refuse keys from now on; APIs know it within a second."""
+    store = _each("key.revoke", names, "revoked", "was revoked already")
+    ring = store.key_ring()
+    if not any(_state(key, ring.now_ms) == "active" for key in ring.keys):
+        text = (
+            "no key is left: the API refuses all requests until there is one, or all are forgotten"
+        )
+        click.echo(text, err=True)
+
+
+@keys.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME_OR_ID...")
+def forget(names: Sequence[str]) -> None:
+    """Remove keys that are revoked or expired from the list.
+
+    When the last one is gone, an API on loopback serves without keys again.
+    """
+    _each("key.forget", names, "forgotten", "is in use: revoke it first")
+
+
+def _each(action: ActionName, names: Sequence[str], *words: str) -> JobStore:
+    """Do something to each key, say of each whether it was done, and return where they are."""
+    settings = load()
+    store = open_store(settings)
+    found = {key.id: key for key in (_found(store, name) for name in names)}
+    act = store.revoke_keys if action == "key.revoke" else store.forget_keys
+    is_complete = True
+    for key in found.values():
+        with recording(store, settings, action, key.name, before=_facts(key)) as entry:
+            if not (is_done := bool(act([key.id]))):
+                entry.void()
+        is_complete &= is_done
+        click.echo(f"{key.id} {key.name} {words[not is_done]}")
+    if not is_complete:
+        sys.exit(FAILED)
+    return store
+
+
+def _facts(key: ApiKey | NewKey) -> dict[str, Any]:
+    """Return what the audit log says of a key."""
+    fields = ("scopes", "tasks", "queues")
+    return {"id": key.id, **{name: list(getattr(key, name)) for name in fields}}
+
+
+def _found(store: JobStore, name: str) -> ApiKey:
+    """Return the key of this id, or the last one of this name."""
+    ring = store.key_ring().keys
+    fitting = [key for key in ring if key.id == name] or [key for key in ring if key.name == name]
+    if not fitting:
+        fail(f"no key {name!r}; `taskyard keys list` shows them", NOT_FOUND)
+    return fitting[-1]
+
+
+def _document(key: ApiKey, now_ms: int) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": _state(key, now_ms),
+        "scopes": list(key.scopes),
+        "tasks": list(key.tasks),
+        "queues": list(key.queues),
+        "rate": limits.describe(Limits(starts=key.requests, per_ms=key.per_ms))["rate"],
+        "created_at": rfc3339(key.created_at_ms),
+        "expires_at": rfc3339(key.expires_at_ms),
+        "revoked_at": rfc3339(key.revoked_at_ms),
+        "last_used_at": rfc3339(key.last_used_at_ms),
+    }
+
+
+def _line(shown: dict[str, Any]) -> str:
+    parts = [f"{shown['id']}  {shown['state']:<7}  {shown['name']}  {','.join(shown['scopes'])}"]
+    bounds = {field: ",".join(shown[field]) for field in ("tasks", "queues")}
+    parts += [f"{field}={names}" for field, names in bounds.items() if names]
+    if shown["rate"]:
+        parts.append(f"rate={shown['rate']}")
+    if shown["expires_at"]:
+        parts.append(f"expires={shown['expires_at']}")
+    parts.append(f"used={shown['last_used_at'] or 'never'}")
+    return "  ".join(parts)
+
+
+def _state(key: ApiKey, now_ms: int) -> str:
+    if key.revoked_at_ms is not None:
+        return "revoked"
+    return "expired" if key.expires_at_ms is not None and key.expires_at_ms <= now_ms else "active"
+
+
+def _store() -> JobStore:
+    return open_store(load())

@@ -1,0 +1,104 @@
+"""Reading a dead-letter queue in RabbitMQ from end to end, and taking single messages out of it.
+
+AMQP has no way to look into a queue: all its messages are delivered unacknowledged, the wanted ones are
+acknowledged, and closing the channel puts the others back into their places. That costs about 75 µs and one
+transfer a message, so walks should be few.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pika
+from msgspec import Struct
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from taskyard.errors import BrokerUnavailable
+from taskyard.rabbitmq.connection import describe, parameters
+from taskyard.rabbitmq.properties import received_text
+from taskyard.rabbitmq.topology import dead_queue
+from taskyard.tls import SYSTEM_CAS, Tls
+
+#: A walk ends when RabbitMQ has delivered nothing for so long, in seconds.
+SILENCE_S = 2.0
+#: Above it AMQP has no number for "so many unacknowledged"; then there is no bound.
+MAX_PREFETCH = 65_535
+
+
+class Found(Struct, frozen=True):
+    """One message in a dead-letter queue."""
+
+    body: bytes
+    headers: dict[str, Any]
+    id: str
+    task: str
+    priority: int
+
+
+def walk(
+    url: str, queue: str, visit: Callable[[Found], bool], *, tls: Tls = SYSTEM_CAS
+) -> int | None:
+    """Show `visit` every message in `queue`'s dead-letter queue; remove those for which it returns True.
+
+    Args:
+        url: Where RabbitMQ is.
+        queue: The work queue.
+        visit: Called with each message.
+        tls: The certificates, where `url` begins with `amqps:`.
+
+    Returns:
+        How many were seen, all that were there at the start; or None if another walk is under way (its
+        consumer is exclusive) or there is no such queue. What was removed is gone when it returns.
+
+    Raises:
+        BrokerUnavailable: If RabbitMQ did not answer, or not with all messages; some may have been removed.
+    """
+    try:
+        with _channel(url, tls) as channel:
+            return _walk(channel, dead_queue(queue), visit)
+    except ChannelClosedByBroker as error:
+        if error.reply_code in (404, 405) or "exclusive" in error.reply_text:
+            return None  # not there, or consumed by another
+        raise BrokerUnavailable(f"dead letters of {queue!r}: {describe(error)}") from error
+    except (AMQPError, OSError) as error:
+        raise BrokerUnavailable(f"dead letters of {queue!r}: {describe(error)}") from error
+
+
+def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int:
+    count = channel.queue_declare(name, passive=True).method.message_count
+    if not count:
+        return 0
+    channel.basic_qos(prefetch_count=count if count <= MAX_PREFETCH else 0)
+    seen = 0
+    for method, properties, body in channel.consume(
+        name, exclusive=True, inactivity_timeout=SILENCE_S
+    ):
+        if method is None:
+            raise BrokerUnavailable(f"{name}: {seen} of {count} messages came")
+        if visit(_found(properties, body)):
+            channel.basic_ack(method.delivery_tag)
+        seen += 1
+        if seen >= count:
+            break
+    return seen
+
+
+@contextmanager
+def _channel(url: str, tls: Tls) -> Iterator[Any]:
+    how = parameters(url, name="taskyard dead letters", tls=tls)
+    how.blocked_connection_timeout = 5
+    with pika.BlockingConnection(how) as connection:
+        channel = connection.channel()
+        yield channel
+        # Answered only after all acknowledgements before it: what was removed is gone.
+        channel.close()
+
+
+def _found(properties: pika.BasicProperties, body: bytes) -> Found:
+    return Found(
+        body=body,
+        headers=dict(properties.headers or {}),
+        id=received_text(properties.message_id),
+        task=received_text(properties.type),
+        priority=properties.priority or 0,
+    )

@@ -1,0 +1,43 @@
+"""A message on its way to RabbitMQ, and the check of its texts."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from taskyard.rabbitmq.properties import MAX_PROPERTY_BYTES, property_text
+
+#: Headers of a dead letter, and of a later attempt.
+Headers = dict[str, Any]
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """A message to publish: to a work queue, or (`is_dead`) to its dead-letter queue.
+
+    A reply (`is_reply`) goes to a stranger's queue, which is never declared, and need not be there.
+    """
+
+    queue: str
+    body: bytes
+    id: str
+    task: str = ""
+    priority: int = 0
+    headers: Headers | None = None
+    correlation_id: str | None = None
+    content_type: str = "application/json"
+    is_dead: bool = False
+    is_reply: bool = False
+
+
+def check_texts(message: Outgoing) -> None:
+    """Refuse here what would break the connection that all callers share.
+
+    Raises:
+        ValueError: If a name or id is longer than AMQP allows.
+    """
+    for name, text in (
+        ("queue", message.queue),
+        ("id", message.id),
+        ("correlation_id", message.correlation_id or ""),
+    ):
+        if property_text(text) != text:
+            raise ValueError(f"{name} {text[:50]!r}… is longer than {MAX_PROPERTY_BYTES} bytes")

@@ -1,0 +1,269 @@
+"""Publishing with confirms: many threads' messages on one connection, none waiting for another's confirm."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import pika
+from pika.channel import Channel
+from pika.exceptions import ChannelClosedByClient
+from pika.spec import Basic, BasicProperties
+
+from taskyard.errors import BrokerUnavailable
+from taskyard.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
+from taskyard.rabbitmq import topology
+from taskyard.rabbitmq.confirms import Batch, Entry, Sent, Untaken
+from taskyard.rabbitmq.connection import ConnectionThread, describe
+from taskyard.rabbitmq.outgoing import Outgoing, check_texts
+from taskyard.rabbitmq.properties import property_text
+from taskyard.rabbitmq.topology import QueueType
+from taskyard.tls import SYSTEM_CAS, Tls
+
+#: RabbitMQ's names of replies without a queue: it hands them on, and returns them as unroutable all the same.
+DIRECT_REPLY = "amq.rabbitmq.reply-to"
+
+
+class Publisher:
+    """Publishes persistent, `mandatory` messages and waits for RabbitMQ to confirm them.
+
+    Args:
+        url: Where RabbitMQ is.
+        queue_type: The type that queues are declared with.
+        name: What the connection is called in RabbitMQ's own views.
+        tls: The certificates, where `url` begins with `amqps:`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        queue_type: QueueType = "auto",
+        name: str = "publisher",
+        tls: Tls = SYSTEM_CAS,
+    ) -> None:
+        self._queue_type = queue_type
+        self._lock = threading.Lock()
+        self._inbox: deque[list[Entry]] = deque()
+        self._is_started = False
+        self._connection: pika.SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._is_blocked = False
+        self._state = "not connected yet"
+        self._sent = Sent()
+        self._declared: set[str] = set()
+        self._declaring: dict[str, list[list[Entry]]] = {}
+        self._thread = ConnectionThread(
+            url,
+            name=f"taskyard {name}",
+            on_connected=self._connected,
+            on_lost=self._lost,
+            tls=tls,
+        )
+
+    def publish(self, messages: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
+        """Return when RabbitMQ has confirmed all messages; their queues are declared if they are not there.
+
+        Returns:
+            Replies that no queue took, which is no error.
+
+        Raises:
+            BrokerUnavailable: If that did not happen in `deadline_s` seconds; some may have been published.
+            QueueMismatch: If a queue exists with other arguments.
+            ValueError: If a name or id is longer than AMQP allows; nothing is published then.
+        """
+        if not messages:
+            return Untaken([], [])
+        for message in messages:
+            check_texts(message)
+        batch = Batch(len(messages))
+        entries = [Entry(batch, message) for message in messages]
+        self.start()
+        with self._lock:
+            self._inbox.append(entries)
+        self._thread.call(self._flush)
+        started = time.monotonic()
+        is_done = batch.done.wait(deadline_s)
+        CONFIRM_SECONDS.observe(time.monotonic() - started)
+        PUBLISH_BATCH.observe(len(messages))
+        if not is_done or batch.error is not None:
+            PUBLISH_FAILURES.inc()
+        if not is_done:
+            self._abandon(entries)
+            raise BrokerUnavailable(
+                f"RabbitMQ did not confirm within {deadline_s:g} s: {self._state}"
+            )
+        if batch.error is not None:
+            raise batch.error
+        return batch.untaken
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether messages can be published now: connected, and not blocked by an alarm."""
+        return self._channel is not None and not self._is_blocked
+
+    @property
+    def state(self) -> str:
+        """In words, what a publisher that is not ready waits for."""
+        return "ready" if self.is_ready else self._state
+
+    def start(self) -> None:
+        """Begin to connect, where that has not begun; `publish` does it too."""
+        with self._lock:
+            if not self._is_started:
+                self._thread.start()
+                self._is_started = True
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        if self._is_started:
+            self._thread.stop()
+
+    def _abandon(self, entries: list[Entry]) -> None:
+        """See to it that what was not sent yet never is: its caller was told so."""
+        entries[0].batch.is_abandoned = True
+        with self._lock:
+            if entries in self._inbox:
+                self._inbox.remove(entries)
+
+    # From here on everything runs in the connection's thread.
+
+    def _connected(self, connection: pika.SelectConnection) -> None:
+        self._connection = connection
+        connection.add_on_connection_blocked_callback(self._blocked)
+        connection.add_on_connection_unblocked_callback(self._unblocked)
+        connection.channel(on_open_callback=self._channel_opened)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        self._sent.begin()
+        channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_return_callback(self._returned)
+        channel.confirm_delivery(self._confirmed, callback=lambda _: self._open(channel))
+
+    def _open(self, channel: Channel) -> None:
+        self._channel = channel
+        self._state = "the confirm is outstanding"
+        self._flush()
+
+    def _channel_closed(self, channel: Channel, reason: Exception) -> None:
+        self._channel = None
+        self._declared.clear()  # the dead-letter exchange may be gone
+        self._sent.fail(f"the channel was closed: {describe(reason)}")
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=self._channel_opened)
+
+    def _lost(self, reason: BaseException) -> None:
+        self._connection = self._channel = None
+        self._is_blocked = False
+        self._state = f"no connection: {describe(reason)}"
+        self._declared.clear()
+        with self._lock:
+            for waiting in self._declaring.values():
+                self._inbox.extend(waiting)
+        self._declaring.clear()
+        self._sent.fail(self._state)
+
+    def _blocked(self, _connection: object, frame: Any) -> None:
+        self._is_blocked = True
+        reason = frame.method.reason or "no reason given"
+        self._state = f"an alarm of the broker blocks publishing ({reason})"
+
+    def _unblocked(self, *_: object) -> None:
+        self._is_blocked = False
+        self._state = "the confirm is outstanding"
+        self._flush()
+
+    def _flush(self) -> None:
+        while self.is_ready:
+            with self._lock:
+                if not self._inbox:
+                    return
+                entries = self._inbox.popleft()
+            ours = {entry.message.queue for entry in entries if not entry.message.is_reply}
+            missing = ours - self._declared
+            if entries[0].batch.is_abandoned:
+                continue
+            if missing:
+                self._declare(min(missing), entries)
+            else:
+                for entry in entries:
+                    self._send(entry)
+
+    def _declare(self, queue: str, entries: list[Entry]) -> None:
+        """Declare `queue` on a channel of its own, which a refusal closes, then go on with `entries`."""
+        waiting = self._declaring.setdefault(queue, [])
+        waiting.append(entries)
+        if len(waiting) > 1 or self._connection is None:
+            return
+        version = topology.server_version(self._connection.server_properties)
+
+        def opened(channel: Channel) -> None:
+            channel.add_on_close_callback(closed)
+            topology.declare(
+                channel, queue, version=version, queue_type=self._queue_type, done=channel.close
+            )
+
+        def closed(_channel: Channel, reason: Any) -> None:
+            if self._connection is None:
+                return  # lost: `_lost` has put back what waits
+            waiting = self._declaring.pop(queue, [])
+            if isinstance(reason, ChannelClosedByClient):
+                self._declared.add(queue)
+                with self._lock:
+                    self._inbox.extendleft(reversed(waiting))
+                self._flush()
+            else:
+                for refused in waiting:
+                    refused[0].batch.fail(topology.declare_error(queue, reason))
+
+        self._connection.channel(on_open_callback=opened)
+
+    def _send(self, entry: Entry) -> None:
+        if self._channel is None:
+            entry.batch.fail(BrokerUnavailable("RabbitMQ closed the channel"))
+            return
+        message = entry.message
+        self._sent.add(entry)
+        self._channel.basic_publish(
+            exchange=topology.DEAD_EXCHANGE if message.is_dead else "",
+            routing_key=message.queue,
+            body=message.body,
+            properties=BasicProperties(
+                content_type=message.content_type,
+                headers=message.headers,
+                delivery_mode=2,
+                priority=message.priority,
+                correlation_id=message.correlation_id,
+                message_id=message.id,
+                timestamp=int(time.time()),
+                type=property_text(message.task),
+                app_id="taskyard",
+            ),
+            mandatory=not message.queue.startswith(DIRECT_REPLY),
+        )
+
+    def _returned(
+        self, _channel: Channel, method: Basic.Return, properties: BasicProperties, _body: bytes
+    ) -> None:
+        """No queue took a message: it was deleted. The message's confirm follows and sends it again."""
+        self._sent.mark_returned(properties.message_id, method.routing_key)
+
+    def _confirmed(self, frame: Any) -> None:
+        is_ack = isinstance(frame.method, Basic.Ack)
+        for entry in self._sent.take(frame.method.delivery_tag, multiple=frame.method.multiple):
+            if entry.message.is_reply:
+                entry.batch.conclude(entry, is_ack=is_ack)
+            elif not is_ack:
+                entry.batch.fail(BrokerUnavailable("RabbitMQ refused the message"))
+            elif not entry.is_returned:
+                entry.batch.confirm()
+            elif entry.is_again:
+                entry.batch.fail(
+                    BrokerUnavailable(f"no queue {entry.message.queue!r} took the message")
+                )
+            else:
+                self._declared.discard(entry.message.queue)
+                self._declare(
+                    entry.message.queue, [Entry(entry.batch, entry.message, is_again=True)]
+                )

@@ -1,0 +1,80 @@
+"""A schedule as the store knows it, and the documents that show it and its history."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from taskyard.job import rfc3339
+from taskyard.schedules.plan import FireEvent, ScheduleState, decode_state
+from taskyard.schedules.rule import Schedule
+from taskyard.store.schedules import StoredSchedule
+
+
+class KnownSchedule(Struct, frozen=True, kw_only=True):
+    """A schedule as it was read."""
+
+    schedule: Schedule
+    state: ScheduleState
+    version: int
+    revision: int
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.schedule.name
+
+
+def known(row: StoredSchedule) -> KnownSchedule:
+    """Return the schedule in a row of the store.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        fields = msgspec.json.decode(row.spec)
+        # A later version may have written fields that this one does not know.
+        schedule = Schedule.model_validate(
+            {name: value for name, value in fields.items() if name in Schedule.model_fields}
+        )
+    except ValueError as error:
+        raise ValueError(f"unreadable schedule {row.name!r}: {error}") from error
+    return KnownSchedule(
+        schedule=schedule,
+        state=decode_state(row.state),
+        version=row.version,
+        revision=row.revision,
+    )
+
+
+def document(row: KnownSchedule) -> dict[str, Any]:
+    """Return the document that shows a schedule: its fields, and where it is."""
+    state = row.state
+    next_at = None if state.is_paused else state.next_at
+    return {
+        **row.schedule.model_dump(mode="json"),
+        "is_paused": state.is_paused,
+        "is_declared": state.is_declared,
+        "version": row.version,
+        "created_at": rfc3339(state.created_at),
+        "updated_at": rfc3339(state.updated_at),
+        "next_fire_at": rfc3339(next_at),
+        "last_fire_at": rfc3339(state.last_fire),
+        "last_job_id": state.last_job,
+        "links": {
+            "self": f"/v1/schedules/{row.name}",
+            "history": f"/v1/schedules/{row.name}/history",
+        },
+    }
+
+
+def event_document(event: FireEvent) -> dict[str, Any]:
+    """Return the document that shows an entry of a schedule's history."""
+    return {
+        "fire_at": rfc3339(event.fire_at),
+        "until": rfc3339(event.until),
+        "at": rfc3339(event.at),
+        "outcome": event.outcome,
+        "job_id": event.job_id,
+        "reason": event.reason,
+    }

@@ -1,0 +1,49 @@
+"""Claims, leases and outcomes on Redis."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Verdict
+from taskyard.store.redis.scripts import RedisScripts, guarded
+
+
+class RedisAttempts(RedisScripts):
+    """Tells what has ended and asks for what may begin in one script call."""
+
+    @guarded
+    def exchange(
+        self, outcomes: Sequence[Outcome], owner: str, worker: str, claims: Sequence[Claim]
+    ) -> tuple[list[bool], list[Verdict]]:
+        args = (outcomes, owner, worker, self._keep_ms, claims)
+        return self.run("exchange", args, tuple[list[bool], list[Verdict]])
+
+    def claim(self, owner: str, worker: str, claims: Sequence[Claim]) -> list[Verdict]:
+        return self.exchange((), owner, worker, claims)[1]
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        return self.exchange(outcomes, "", "", ())[0]
+
+    @guarded
+    def progress(self, job_id: str, token: int, progress: str) -> bool:
+        return self.run("progress", (job_id, token, progress), bool)
+
+    @guarded
+    def heartbeat(
+        self, owner: str, info: dict[str, Any], lease_ms: int, running: Sequence[tuple[str, int]]
+    ) -> Beat:
+        text = msgspec.json.encode(info).decode()
+        return self.run("heartbeat", (owner, text, lease_ms, running), Beat)
+
+    @guarded
+    def end_lease(self, owner: str, exit_reason: str) -> None:
+        self.run("end_lease", (owner, exit_reason or "unknown"), bool)
+
+    @guarded
+    def leave(self, owner: str) -> None:
+        self.run("end_lease", (owner, ""), bool)
+
+    @guarded
+    def lost(self, owner: str, lease_ms: int, limit: int) -> list[Lost]:
+        return self.run("lost", (owner, lease_ms, limit), list[Lost])

@@ -1,0 +1,55 @@
+"""The audit's questions, on Redis."""
+
+from collections.abc import Sequence
+
+from taskyard.store.audit import Page, Published, Totals
+from taskyard.store.base import Ready
+from taskyard.store.redis.scripts import RedisScripts, guarded
+
+
+class RedisAudit(RedisScripts):
+    """Checks of the store in itself."""
+
+    @guarded
+    def totals(self) -> Totals | None:
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hgetall(f"{self._prefix}totals")
+        pipeline.hgetall(f"{self._prefix}counts")
+        rows, counts = pipeline.execute()
+        if b"accepted" not in rows:
+            return None
+        pruned = sum(int(n) for name, n in rows.items() if name.startswith(b"pruned|"))
+        return Totals(
+            accepted=int(rows[b"accepted"]),
+            withdrawn=int(rows.get(b"withdrawn", 0)),
+            pruned=pruned,
+            kept=_by_state(counts),
+        )
+
+    @guarded
+    def audit_records(
+        self, cursor: str, limit: int, *, ids: Sequence[str] = (), is_repair: bool = False
+    ) -> Page:
+        return self.run("audit_records", (cursor, limit, ids, is_repair), Page)
+
+    @guarded
+    def audit_queues(
+        self, queues: Sequence[str], older_than_ms: int, *, recent_ms: int = 0
+    ) -> list[Published]:
+        return self.run("audit_queues", (older_than_ms, recent_ms, queues), list[Published])
+
+    @guarded
+    def audit_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+        return self.run("audit_published", (queue, older_than_ms, limit), list[str])
+
+    @guarded
+    def audit_republish(self, ids: Sequence[str]) -> list[Ready]:
+        return self.run("audit_republish", ids, list[Ready])
+
+
+def _by_state(counts: dict[bytes, bytes]) -> dict[str, int]:
+    states: dict[str, int] = {}
+    for field, count in counts.items():
+        state = field.decode().rpartition("|")[2]
+        states[state] = states.get(state, 0) + int(count)
+    return {state: count for state, count in sorted(states.items()) if count}

@@ -1,0 +1,73 @@
+"""Limits, pauses and the wake-up call of the dispatcher, on Redis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from taskyard.store.controls import Kind, Limits
+from taskyard.store.redis.scripts import RedisScripts, guarded
+
+
+class RedisControls(RedisScripts):
+    """What an operator changes while jobs run."""
+
+    _due: Any = None
+
+    @guarded
+    def declare_limits(self, limits: Mapping[str, Limits]) -> None:
+        rows = [(task, _text(each)) for task, each in limits.items()]
+        self.run("set_limits", ("declared", rows), bool)
+
+    @guarded
+    def set_limits(self, task: str, limits: Limits | None) -> None:
+        # "No limits" is a setting too: it wins over what is declared.
+        text = "" if limits is None else _text(limits) or "0|0|0"
+        self.run("set_limits", ("set", [(task, text)]), bool)
+
+    @guarded
+    def limits(self) -> dict[str, Limits]:
+        rows: Any = self._redis.hgetall(f"{self._prefix}limits")
+        return {task.decode(): _limits(text.decode()) for task, text in rows.items()}
+
+    @guarded
+    def pause(self, kind: Kind, name: str, document: Mapping[str, Any]) -> bool:
+        return self.run("pause", (kind, name, msgspec.json.encode(document).decode()), bool)
+
+    @guarded
+    def resume(self, kind: Kind, name: str) -> bool:
+        return self.run("pause", (kind, name, ""), bool)
+
+    @guarded
+    def pauses(self, kind: Kind) -> dict[str, dict[str, Any]]:
+        rows: Any = self._redis.hgetall(f"{self._prefix}paused")
+        found = {field.decode().partition("|")[::2]: text for field, text in rows.items()}
+        return {
+            name: msgspec.json.decode(text)
+            for (k, name), text in sorted(found.items())
+            if k == kind
+        }
+
+    @guarded
+    def await_due(self, timeout_s: float) -> None:
+        if self._due is None:
+            self._due = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # as in redis-py
+            self._due.subscribe(f"{self._prefix}due")
+        if self._due.get_message(timeout=timeout_s):
+            while self._due.get_message(timeout=0):
+                pass  # one look serves all who have called
+
+    def close(self) -> None:
+        """Close all connections; safe to call twice."""
+        if self._due is not None:
+            self._due.close()
+        self._redis.close()
+
+
+def _text(limits: Limits) -> str:
+    return f"{limits.concurrency}|{limits.starts}|{limits.per_ms}" if limits else ""
+
+
+def _limits(text: str) -> Limits:
+    concurrency, starts, per_ms = map(int, text.split("|"))
+    return Limits(concurrency=concurrency, starts=starts, per_ms=per_ms)

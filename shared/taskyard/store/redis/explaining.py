@@ -1,0 +1,155 @@
+"""Facts about one job on Redis: one script call, and a few bounded ones where more is asked."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from taskyard.store.controls import Limits
+from taskyard.store.explaining import (
+    AHEAD_LIMIT,
+    NAMED,
+    PACE_STEPS,
+    Ahead,
+    Holder,
+    Interval,
+    JobFacts,
+    LimitFacts,
+    Lock,
+    Run,
+)
+from taskyard.store.redis.reading import job_of
+from taskyard.store.redis.scripts import RedisScripts, guarded
+
+#: Ready jobs that one script call looks at: about a millisecond in which Redis serves nobody else.
+STEP = 1_000
+#: Running jobs that are looked at to find those that run longest.
+OCCUPANTS_LIMIT = 1_000
+
+
+class _Limit(msgspec.Struct, array_like=True):
+    holding: int
+    coming: int
+    holders: list[Holder]
+    oldest_start_ms: int
+    place: int
+    held_back: int
+    limits: str
+
+
+class _Facts(msgspec.Struct, array_like=True):
+    """What `explain.lua` answers."""
+
+    now_ms: int = 0
+    record: list[str] = []
+    queue_pause: str = ""
+    task_pause: str = ""
+    unconfirmed_since: int = -1
+    ready_since: int = -1
+    ready: int = 0
+    lease_ends_at: int = -1
+    limit: list[Any] = []
+    lock: list[Any] = []
+    pace: list[int] = []
+    queue_pauses: list[str] = []
+
+
+class RedisExplaining(RedisScripts):
+    """Reads all that is known of a job at one moment."""
+
+    @guarded
+    def explain(self, job_id: str) -> JobFacts | None:
+        found = self.run("explain", (job_id, PACE_STEPS, NAMED), _Facts)
+        if not found.record:
+            return None
+        fields = dict(zip(found.record[::2], found.record[1::2], strict=True))
+        record = {name.encode(): text.encode() for name, text in fields.items()}
+        return JobFacts(
+            now_ms=found.now_ms,
+            job=job_of(record),
+            runs=sorted(_runs(fields), key=lambda run: run.number),
+            intervals=list(_intervals(fields.get("gaps", ""))),
+            first_run_at=_number(fields.get("first_run_at")),
+            held_at=_number(fields.get("held_at")),
+            parked_at=_number(fields.get("parked_at")),
+            replaced_by=fields.get("replaced_by"),
+            queue_pause=_document(found.queue_pause),
+            task_pause=_document(found.task_pause),
+            unconfirmed_since=_known(found.unconfirmed_since),
+            ready_since=_known(found.ready_since),
+            ready=found.ready,
+            lease_ends_at=_known(found.lease_ends_at),
+            limit=_limit(found.limit, fields.get("limit", "")),
+            lock=msgspec.convert(found.lock, Lock) if found.lock else None,
+            pace=found.pace,
+            queue_pauses=[_pause(text, found.now_ms) for text in found.queue_pauses],
+        )
+
+    @guarded
+    def ahead(self, facts: JobFacts) -> Ahead:
+        if facts.ready_since is None:
+            return Ahead(count=0, is_complete=True)
+        job = facts.job
+        its_own = (job.queue, job.id, job.message.priority, facts.ready_since)
+        count = 0
+        for start in range(0, AHEAD_LIMIT, STEP):
+            found, is_end = self.run("ahead", (*its_own, start, STEP), tuple[int, bool])
+            count += found
+            if is_end:
+                return Ahead(count=count, is_complete=True)
+        return Ahead(count=count, is_complete=False)
+
+    @guarded
+    def occupants(self, owners: Sequence[str]) -> list[Holder]:
+        return self.run("occupants", (owners, OCCUPANTS_LIMIT, NAMED), list[Holder])
+
+
+def _runs(fields: dict[str, str]) -> Iterator[Run]:
+    for name, text in fields.items():
+        if name.startswith("a:"):
+            yield _run.decode(text)
+
+
+def _intervals(text: str) -> Iterator[Interval]:
+    for part in text.split(";"):
+        kind, _, times = part.partition(":")
+        if times:
+            from_ms, _, to_ms = times.partition(":")
+            yield msgspec.convert((kind, int(from_ms), int(to_ms)), Interval)
+
+
+def _pause(text: str, now_ms: int) -> tuple[int, int]:
+    from_ms, _, to_ms = text.partition(":")
+    return int(from_ms), int(to_ms or now_ms)
+
+
+def _limit(row: list[Any], name: str) -> LimitFacts | None:
+    if not row:
+        return None
+    found = msgspec.convert(row, _Limit)
+    concurrency, starts, per_ms = map(int, found.limits.split("|"))
+    return LimitFacts(
+        key=name.partition("|")[2],
+        limits=Limits(concurrency=concurrency, starts=starts, per_ms=per_ms),
+        holding=found.holding,
+        coming=found.coming,
+        holders=found.holders,
+        oldest_start_ms=found.oldest_start_ms,
+        place=found.place,
+        held_back=found.held_back,
+    )
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    return msgspec.json.decode(text, type=dict[str, Any]) if text else None
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _known(time_ms: int) -> int | None:
+    return None if time_ms < 0 else time_ms
+
+
+_run = msgspec.json.Decoder(Run)

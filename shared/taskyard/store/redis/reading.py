@@ -1,0 +1,63 @@
+"""Jobs as they are kept in Redis, and read from there."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from taskyard.job import Attempt, Job, Progress, State
+from taskyard.message import decode
+from taskyard.store.redis.scripts import RedisScripts, guarded
+
+
+class RedisReading(RedisScripts):
+    """Reads jobs by their ids."""
+
+    @guarded
+    def get(self, ids: Sequence[str]) -> list[Job | None]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipeline.hgetall(f"{self._prefix}j:{job_id}")
+        return [job_of(record) if record else None for record in pipeline.execute()]
+
+
+_attempt = msgspec.json.Decoder(Attempt)
+_progress = msgspec.json.Decoder(Progress)
+
+
+def job_of(record: dict[bytes, bytes]) -> Job:
+    """Return the job in a record (`HGETALL`)."""
+
+    def number(field: bytes) -> int | None:
+        return int(record[field]) if field in record else None
+
+    state = State(record[b"state"].decode())
+    attempts = sorted(
+        (_attempt.decode(value) for field, value in record.items() if field.startswith(b"a:")),
+        key=lambda attempt: attempt.number,
+    )
+    if state is State.RUNNING:
+        attempts.append(
+            Attempt(
+                number=int(record[b"attempt"]),
+                worker=record[b"worker"].decode(),
+                started_at=int(record[b"started_at"]),
+                finished_at=None,
+                outcome="running",
+            )
+        )
+    return Job(
+        message=decode(record[b"body"]),
+        queue=record[b"queue"].decode(),
+        state=state,
+        attempt=int(record[b"attempt"]),
+        created_at=int(record[b"created_at"]),
+        run_at=number(b"run_at"),
+        started_at=number(b"started_at"),
+        finished_at=number(b"finished_at"),
+        progress=_progress.decode(record[b"progress"]) if b"progress" in record else None,
+        result=msgspec.Raw(record[b"result"]) if b"result" in record else None,
+        attempts=attempts,
+        cancel_requested=b"cancel" in record,
+        crashes=number(b"crashes") or 0,
+        reason=record[b"reason"].decode() if b"reason" in record else None,
+    )

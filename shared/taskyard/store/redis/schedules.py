@@ -1,0 +1,55 @@
+"""Schedules on Redis: a hash each, one sorted set of when they are due, and a list of events each."""
+
+from typing import Any
+
+from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.schedules import DueSchedules, ScheduleStore, ScheduleWrite, StoredSchedule
+
+#: Events kept of each schedule.
+KEPT_EVENTS = 100
+
+
+class RedisSchedules(RedisScripts, ScheduleStore):
+    """The part of `RedisStore` that keeps schedules."""
+
+    @guarded
+    def now_ms(self) -> int:
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    @guarded
+    def schedules(self) -> list[StoredSchedule]:
+        found = self.run("read_schedules", (), list[StoredSchedule])
+        return sorted(found, key=lambda each: each.name)
+
+    @guarded
+    def schedule(self, name: str) -> StoredSchedule | None:
+        found = self.run("read_schedules", (name,), list[StoredSchedule])
+        return found[0] if found else None
+
+    @guarded
+    def write_schedule(self, change: ScheduleWrite) -> bool:
+        row = (
+            change.name,
+            change.revision,
+            change.spec,
+            change.state,
+            change.version,
+            change.due_at_ms,
+            list(change.events),
+            KEPT_EVENTS,
+        )
+        return self.run("write_schedule", row, bool)
+
+    @guarded
+    def remove_schedule(self, name: str, revision: int) -> bool:
+        return self.run("remove_schedule", (name, revision), bool)
+
+    @guarded
+    def due_schedules(self, limit: int) -> DueSchedules:
+        return self.run("due_schedules", (limit,), DueSchedules)
+
+    @guarded
+    def schedule_events(self, name: str, limit: int) -> list[str]:
+        rows: Any = self._redis.lrange(f"{self._prefix}fires:{name}", 0, limit - 1)
+        return [row.decode() for row in rows]
