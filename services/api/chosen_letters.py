@@ -8,11 +8,9 @@ from services.api.dead_letter_inputs import Chosen
 from services.api.parts import parts
 from services.api.principal import current
 from taskyard.audit_log import some_ids
-from taskyard.errors import DeadLetterNotFound, Fault, InvalidSubmission
-from taskyard.store.dead_letters import Cursor, DeadLetter, DeadLetterFilter
-
-#: Dead letters of one step of a purge, or of a snapshot for a replay.
-STEP = 500
+from taskyard.errors import DeadLetterNotFound
+from taskyard.letter_choice import by_filter, by_ids
+from taskyard.store.dead_letters import DeadLetter
 
 
 def letter(letter_id: str) -> DeadLetter:
@@ -40,35 +38,21 @@ def told(asked: Chosen) -> dict[str, Any]:
     return {"filter": asked.filter.model_dump(mode="json", exclude_none=True)}
 
 
-def page(
-    wanted: DeadLetterFilter, limit: int, cursor: Cursor | None
-) -> tuple[list[tuple[str, int]], Cursor | None]:
-    """Return a page that is full if there is enough: a search gives up after so many that do not fit."""
-    found, cursor = parts().store.find_dead(wanted, limit, cursor)
-    while cursor is not None and len(found) < limit:
-        more, cursor = parts().store.find_dead(wanted, limit - len(found), cursor)
-        found += more
-    return found, cursor
-
-
 def chosen(asked: Chosen, *, jobs_only: bool) -> Iterator[list[tuple[str, int]]]:
     """Give what was chosen in steps: id and time of death.
 
     Raises:
         InvalidSubmission: If an id is none of a dead letter, or not of a job where it must be.
     """
+    store = parts().store
     if asked.ids is not None:
-        yield _by_ids(list(dict.fromkeys(asked.ids)), jobs_only=jobs_only)
+        yield by_ids(store, asked.ids, jobs_only=jobs_only, is_reached=is_reached)
         return
     assert asked.filter is not None
-    cursor: Cursor | None = None
-    while True:
-        step, cursor = page(asked.filter.filter(jobs_only=jobs_only), STEP, cursor)
-        step = _reached(step)
-        if step:
-            yield step
-        if cursor is None:
-            return
+    for step in by_filter(store, asked.filter.filter(jobs_only=jobs_only)):
+        reached = _reached(step)
+        if reached:
+            yield reached
 
 
 def _reached(step: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -81,17 +65,3 @@ def _reached(step: list[tuple[str, int]]) -> list[tuple[str, int]]:
         for place, letter in zip(step, letters, strict=True)
         if letter is not None and is_reached(letter)
     ]
-
-
-def _by_ids(ids: list[str], *, jobs_only: bool) -> list[tuple[str, int]]:
-    letters = parts().store.dead_letters(ids)
-    faults = []
-    for place, (each, letter) in enumerate(zip(ids, letters, strict=True)):
-        if letter is None or not is_reached(letter):
-            faults.append(Fault(f"/ids/{place}", "not_found", f"no dead letter {each!r}"))
-        elif jobs_only and not letter.is_job:
-            text = f"{each!r} never was a job: resubmit it, corrected"
-            faults.append(Fault(f"/ids/{place}", "not_a_job", text))
-    if faults:
-        raise InvalidSubmission(faults)
-    return [(letter.id, letter.failed_at_ms) for letter in letters if letter is not None]

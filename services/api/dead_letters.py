@@ -12,12 +12,14 @@ from services.api.dead_letter_inputs import (
     query_filter,
 )
 from services.api.dead_letter_schemas import SCHEMAS as SCHEMAS
-from services.api.dead_letter_schemas import group_document, letter_document
 from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
 from taskyard import metrics
 from taskyard.errors import Fault, InvalidSubmission
+from taskyard.letter_choice import page
+from taskyard.letter_choice import purge as purge_letters
+from taskyard.letter_documents import group_document, letter_document
 from taskyard.request import new_job, validated
 from taskyard.tracing import Publishing
 
@@ -44,7 +46,7 @@ def list_letters() -> Response:
 
     A page may be short and yet not be the last: go on with `next` until there is none.
     """
-    found, cursor = chosen_letters.page(query_filter(), paging.limit(), paging.cursor())
+    found, cursor = page(parts().store, query_filter(), paging.limit(), paging.cursor())
     letters = parts().store.dead_letters([each for each, _ in found])
     items = [
         letter_document(letter, parts().catalogue)
@@ -95,11 +97,8 @@ def purge() -> Response:
     steps = chosen_letters.chosen(asked, jobs_only=False)
     if asked.dry_run:
         return reply({"matched": sum(map(len, steps)), "done": 0})
-    matched = done = 0
     with recording("dead_letters.purge", before=chosen_letters.told(asked)) as entry:
-        for step in steps:
-            matched += len(step)
-            done += len(parts().store.purge_dead([each for each, _ in step]))
+        matched, done = purge_letters(parts().store, steps)
         entry.after = {"removed": done}
         if not done:
             entry.void()

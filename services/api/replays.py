@@ -1,6 +1,5 @@
 """The routes of replays: run the jobs of dead letters again, and see how far that is."""
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -10,12 +9,13 @@ from flask import Response
 
 from services.api import chosen_letters, inputs, openapi
 from services.api.dead_letter_inputs import ReplayRequest
-from services.api.dead_letter_schemas import replay_document
 from services.api.parts import parts
 from services.api.principal import current
 from services.api.recording import recording
 from services.api.replies import reply
 from taskyard.errors import Fault, InvalidSubmission, ReplayNotFound
+from taskyard.letter_choice import found_replay, start_replay
+from taskyard.letter_documents import replay_document
 from taskyard.message import new_id
 from taskyard.request import validated
 from taskyard.store.replays import NewReplay, Replay
@@ -56,7 +56,7 @@ def replay() -> Response:
         edit=edit,
     )
     with recording("replay.start", new.id, before=chosen_letters.told(asked)) as entry:
-        started = _start(new, steps)
+        started = start_replay(parts().store, new, steps)
         facts = {"jobs": started.total, "rate_per_s": asked.rate_per_s, "canary": asked.canary}
         changed = [name for name in ("args", "kwargs") if getattr(asked, name) is not None]
         entry.after = {**facts, "changed": changed} if changed else facts
@@ -104,14 +104,6 @@ def stop_replay(replay_id: str) -> Response:
     return reply(replay_document(stopped))
 
 
-def _start(new: NewReplay, steps: Iterator[list[tuple[str, int]]]) -> Replay:
-    store = parts().store
-    for step in steps:
-        store.add_to_replay(new.id, step)
-    store.start_replay(new)
-    return _replay(new.id)
-
-
 def _shown(asked: ReplayRequest, data: dict[str, Any]) -> dict[str, Any]:
     """Return the request as it may be shown: it is kept for that."""
     if not asked.has_edit:
@@ -123,10 +115,10 @@ def _shown(asked: ReplayRequest, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replay(replay_id: str) -> Replay:
-    found = parts().store.replays([replay_id])
-    if not found or not _is_own(found[0]):
+    found = found_replay(parts().store, replay_id)
+    if not _is_own(found):
         raise ReplayNotFound(replay_id)
-    return found[0]
+    return found
 
 
 def _within() -> dict[str, Any]:

@@ -64,6 +64,26 @@ def test_pauses_come_with_who_when_and_why(store):
     assert (told, told) == (facts(store, job_id).queue_pause, facts(store, job_id).task_pause)
 
 
+def test_times_in_which_the_queue_was_paused_are_kept(store):
+    """The newest first; the one that lasts reaches until now, and a task of this name is another thing."""
+    job_id = pending(store)
+    store.pause("task", "default", {"at": ""})
+    assert [] == facts(store, job_id).queue_pauses
+    for _ in range(2):
+        store.pause("queue", "default", {"at": ""})
+        store.resume("queue", "default")
+        store.resume("queue", "default")
+    store.pause("queue", "default", {"at": ""})
+    store.pause("queue", "default", {"at": ""})
+
+    found = facts(store, job_id)
+
+    assert 3 == len(found.queue_pauses)
+    assert found.now_ms == found.queue_pauses[0][1]
+    assert found.queue_pauses == sorted(found.queue_pauses, reverse=True)
+    assert all(from_ms <= to_ms for from_ms, to_ms in found.queue_pauses)
+
+
 def test_a_running_job_has_a_lease(store):
     """That of its worker; before and afterwards there is none."""
     job_id, token = running(store)

@@ -49,6 +49,7 @@ def situation(
         "ready_since": NOW - 60_000 if state == "pending" else None,
         "ready": 1,
         "pace": list(pace),
+        "queue_pauses": [],
         **own,
     }
     return Situation(facts=JobFacts(**facts), limits=LIMITS, **fields)

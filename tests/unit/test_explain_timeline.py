@@ -15,7 +15,13 @@ BEGIN = 1_000_000
 
 
 def facts(
-    state: str, *, now: int = 1000, runs: Any = (), gaps: Any = (), **fields: Any
+    state: str,
+    *,
+    now: int = 1000,
+    runs: Any = (),
+    gaps: Any = (),
+    pauses: Any = (),
+    **fields: Any,
 ) -> JobFacts:
     """Return facts of a job; all times are milliseconds since its submission."""
     its_own = {"run_at", "started_at", "finished_at"}
@@ -54,6 +60,7 @@ def facts(
         limit=None,
         lock=None,
         pace=[],
+        queue_pauses=[(BEGIN + a, BEGIN + b) for a, b in pauses],
         **{name: BEGIN + fields[name] if name in fields else None for name in moments},
     )
 
@@ -231,3 +238,19 @@ def test_only_the_latest_of_very_many_are_shown():
     assert (2.5, 2.5) == (times(stretches)["running_s"], times(stretches)["retrying_s"])
     assert [None] == [each["to"] for each in shown if each["to"] is None]
     assert shown[-1]["to"] is None
+
+
+def test_time_in_a_paused_queue_is_told_as_paused():
+    """Only what would have been spent queued: an attempt that ran meanwhile ran."""
+    run = Run(number=1, started_at=BEGIN + 500, finished_at=BEGIN + 900, outcome="completed")
+    pauses = [(700, 2000), (300, 400), (-50, 100)]
+
+    cut = timeline(facts("completed", finished_at=900, runs=[run], pauses=pauses))
+
+    assert [
+        ("paused", 100),
+        ("queued", 200),
+        ("paused", 100),
+        ("queued", 100),
+        ("running", 400),
+    ] == [(each.phase, each.to_ms - each.from_ms) for each in cut]

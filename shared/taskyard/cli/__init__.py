@@ -7,6 +7,7 @@ import click
 from taskyard import __version__
 from taskyard.cli.audit import audit
 from taskyard.cli.controls import limit, pause, queues, resume, tasks, workers
+from taskyard.cli.dead_letters import dead_letters
 from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail
 from taskyard.cli.explain import explain
 from taskyard.cli.jobs import cancel, jobs, run_now, status, submit
@@ -15,8 +16,10 @@ from taskyard.cli.log import log
 from taskyard.cli.retry import retry
 from taskyard.cli.schedules import schedules
 from taskyard.errors import (
+    DeadLetterNotFound,
     InvalidSubmission,
     JobNotFound,
+    ReplayNotFound,
     ScheduleNotFound,
     TaskyardError,
     Unavailable,
@@ -25,7 +28,7 @@ from taskyard.errors import (
 COMMANDS: tuple[click.Command, ...] = (
     *(submit, status, cancel, jobs, run_now, retry, explain),
     *(tasks, queues, workers, pause, resume, limit),
-    *(schedules, audit, log, keys),
+    *(schedules, dead_letters, audit, log, keys),
 )
 
 
@@ -35,7 +38,7 @@ class _Group(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (JobNotFound, ScheduleNotFound) as error:
+        except (JobNotFound, ScheduleNotFound, DeadLetterNotFound, ReplayNotFound) as error:
             fail(str(error), NOT_FOUND)
         except InvalidSubmission as error:
             fail("\n".join(str(fault) for fault in error.faults), USAGE)

@@ -124,8 +124,13 @@ class Process:
         self.wait_ready()
 
     def pause(self) -> None:
-        """Freeze the process and its children: they keep their connections and answer nothing."""
+        """Freeze the process and its children: they keep their connections and answer nothing.
+
+        A signal takes effect when the system gets to it, so wait until the process itself has stopped.
+        """
         self._send_group(signal.SIGSTOP)
+        with suppress(ChildProcessError):  # it has ended already
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a frozen process go on."""

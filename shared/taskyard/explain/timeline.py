@@ -31,7 +31,7 @@ MEANING: dict[Phase, str] = {
     "late": "its time had come, and no scheduler had sent it to its queue yet",
     "queued": "it was ready and waited for its turn and a free slot",
     "limited": "a limit of its task held it back",
-    "paused": "its task was paused",
+    "paused": "its task or its queue was paused",
     "parked": "no worker of its queue that looked at it knew its task",
     "running": "a worker ran it",
     "handed_back": "a worker had it and handed it back without using up the attempt",
@@ -57,7 +57,9 @@ def timeline(facts: JobFacts) -> list[Stretch]:
     """
     begin, end = facts.job.created_at, _end(facts)
     cut: list[Stretch] = []
-    for stretch in _cut(sorted(_known(facts, end), key=lambda each: each.from_ms), begin, end):
+    known = sorted(_known(facts, end), key=lambda each: each.from_ms)
+    pauses = sorted(facts.queue_pauses)
+    for stretch in _with_pauses(_cut(known, begin, end), pauses):
         if cut and (cut[-1].phase, cut[-1].attempt) == (stretch.phase, stretch.attempt):
             cut[-1] = cut[-1]._replace(to_ms=stretch.to_ms)
         else:
@@ -76,6 +78,8 @@ def _now(facts: JobFacts) -> Phase | None:
         return "paused" if job.reason == "paused" else "limited"
     if facts.parked_at is not None:
         return "parked"
+    if job.state is State.PENDING and facts.queue_pause is not None:
+        return "paused"
     if job.state in WAITING and job.run_at is not None and job.run_at < facts.now_ms:
         return "late"
     return _NOW.get(job.state)
@@ -221,3 +225,22 @@ def _cut(known: Sequence[Stretch], begin: int, end: int) -> Iterator[Stretch]:
 
 
 _QUEUED = Stretch("queued", 0, 0)
+
+
+def _with_pauses(
+    stretches: Iterator[Stretch], pauses: Sequence[tuple[int, int]]
+) -> Iterator[Stretch]:
+    """Cut out of what was spent in the queue when that was paused; pauses are in order and do not overlap."""
+    for stretch in stretches:
+        at = stretch.from_ms
+        if stretch.phase == "queued":
+            for from_ms, to_ms in pauses:
+                start, stop = max(from_ms, at), min(to_ms, stretch.to_ms)
+                if start >= stop:
+                    continue
+                if at < start:
+                    yield Stretch("queued", at, start)
+                yield Stretch("paused", start, stop)
+                at = stop
+        if at < stretch.to_ms or stretch.from_ms == stretch.to_ms:
+            yield stretch._replace(from_ms=at)

@@ -103,6 +103,8 @@ class JobFacts(Struct, frozen=True, kw_only=True):
     lock: Lock | None
     #: Attempts of its queue that started, in steps of `PACE_STEP_S`, the latest last.
     pace: list[int]
+    #: When its queue was paused and resumed (now, if it still is), the latest hundred times.
+    queue_pauses: list[tuple[int, int]]
 
 
 class Ahead(Struct, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ class _Facts(msgspec.Struct, array_like=True):
     limit: list[Any] = []
     lock: list[Any] = []
     pace: list[int] = []
+    queue_pauses: list[str] = []
 
 
 class RedisExplaining(RedisScripts):
@@ -81,6 +82,7 @@ class RedisExplaining(RedisScripts):
             limit=_limit(found.limit, fields.get("limit", "")),
             lock=msgspec.convert(found.lock, Lock) if found.lock else None,
             pace=found.pace,
+            queue_pauses=[_pause(text, found.now_ms) for text in found.queue_pauses],
         )
 
     @guarded
@@ -114,6 +116,11 @@ def _intervals(text: str) -> Iterator[Interval]:
         if times:
             from_ms, _, to_ms = times.partition(":")
             yield msgspec.convert((kind, int(from_ms), int(to_ms)), Interval)
+
+
+def _pause(text: str, now_ms: int) -> tuple[int, int]:
+    from_ms, _, to_ms = text.partition(":")
+    return int(from_ms), int(to_ms or now_ms)
 
 
 def _limit(row: list[Any], name: str) -> LimitFacts | None:

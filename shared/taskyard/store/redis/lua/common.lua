@@ -15,7 +15,8 @@
 -- replay:<id>, its :todo and :canary | replays all of them by time | replays:active.
 -- Audit log: audit_log ids of its entries by time | audit_log:entries the entries by id.
 -- Replies: asked {id: JSON of who is to be told of its end} | replies jobs that have ended, by the time to tell it.
--- Explaining: pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
+-- Explaining: pauses:<queue> "<from>:<to>", its latest hundred pauses, the newest first, without an end while it
+-- lasts | pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
 -- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
 -- `first_run_at`, when it was to run first: `run_at` is that of its next attempt.
 local P = KEYS[1]

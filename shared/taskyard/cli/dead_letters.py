@@ -1,0 +1,275 @@
+"""The `taskyard dead-letters` commands: look at what died, run it again, or remove it."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import click
+import msgspec
+
+from taskyard.audit_log import some_ids
+from taskyard.catalogue import Catalogue
+from taskyard.cli.log import recording
+from taskyard.client import Client
+from taskyard.config import load
+from taskyard.errors import DeadLetterNotFound
+from taskyard.job import rfc3339
+from taskyard.letter_choice import Step, by_filter, by_ids, found_replay, page, start_replay
+from taskyard.letter_choice import purge as purge_letters
+from taskyard.letter_documents import group_document, letter_document, replay_document
+from taskyard.message import new_id
+from taskyard.store.base import JobStore
+from taskyard.store.dead_letters import Cursor, DeadGroup, DeadLetter, DeadLetterFilter
+from taskyard.store.replays import NewReplay, Replay
+
+#: Dead letters, or groups, that are read at a time.
+PAGE = 200
+_MOMENT = click.DateTime(
+    ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
+)
+_FILTERS = (
+    click.option("--queue", default="", help="Of this queue."),
+    click.option("--task", default="", help="Of this task."),
+    click.option("--reason", default="", help="Dead for this reason, such as timeout."),
+    click.option("--error-type", default="", help="Whose last error was of this type."),
+    click.option("--fingerprint", default="", help="Of this group."),
+    click.option("--after", type=_MOMENT, help="Died at this time (UTC) or later."),
+    click.option("--before", type=_MOMENT, help="Died at this time (UTC) or before."),
+)
+_LIMIT = click.option(
+    "--limit", type=click.IntRange(1), default=20, help="How many at most. Default: 20."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only count them.")
+_ALL = click.option("--all", "is_all", is_flag=True, help="All of them.")
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """Look after dead letters."""
+
+
+@dead_letters.command("list")
+@_filters
+@_LIMIT
+@_JSON
+def list_letters(limit: int, as_json: bool, **fields: Any) -> None:
+    """List dead letters, the newest first."""
+    store = Client(load()).store
+    catalogue = Catalogue(store)
+    for letter in islice(_letters(store, _wanted(fields), limit), limit):
+        click.echo(_json(letter_document(letter, catalogue)) if as_json else _letter_line(letter))
+
+
+@dead_letters.command()
+@_LIMIT
+@_JSON
+def groups(limit: int, as_json: bool) -> None:
+    """List groups of those that died of the same, the latest first."""
+    store = Client(load()).store
+    catalogue = Catalogue(store)
+    for group in islice(_groups(store, limit), limit):
+        click.echo(_json(group_document(group, catalogue)) if as_json else _group_line(group))
+
+
+@dead_letters.command()
+@click.argument("letter_id", metavar="ID")
+def show(letter_id: str) -> None:
+    """Show a dead letter as JSON."""
+    store = Client(load()).store
+    (letter,) = store.dead_letters([letter_id])
+    if letter is None:
+        raise DeadLetterNotFound(letter_id)
+    click.echo(_json(letter_document(letter, Catalogue(store)), indent=2))
+
+
+@dead_letters.command()
+@click.argument("ids", nargs=-1)
+@_filters
+@_ALL
+@_DRY_RUN
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    help="Jobs a second. Default: as fast as it goes.",
+)
+@click.option(
+    "--canary",
+    type=click.IntRange(0, 1000),
+    default=0,
+    help="So many first; the others only if all of these complete.",
+)
+def replay(
+    ids: Sequence[str],
+    is_all: bool,
+    dry_run: bool,
+    rate: float | None,
+    canary: int,
+    **fields: Any,
+) -> None:
+    """Run the jobs of dead letters again: IDS, or all that fit the options. The schedulers do it."""
+    wanted = _chosen(ids, fields, is_all)
+    client = Client(load())
+    steps = _steps(client.store, ids, wanted, jobs_only=True)
+    if dry_run:
+        click.echo(f"{sum(map(len, steps))} to replay")
+        return
+    told = _told(ids, fields)
+    asked = {"ids": list(ids)} if ids else told
+    new = NewReplay(
+        id=new_id(),
+        asked=_json(asked | {"rate_per_s": rate, "canary": canary}),
+        rate_per_s=rate or 0,
+        canary=canary,
+    )
+    with recording(client.store, client.settings, "replay.start", new.id, before=told) as entry:
+        started = start_replay(client.store, new, steps)
+        entry.after = {"jobs": started.total, "rate_per_s": rate, "canary": canary}
+    click.echo(_replay_line(started))
+
+
+@dead_letters.command()
+@click.argument("replay_ids", metavar="[ID]...", nargs=-1)
+@_JSON
+def replays(replay_ids: Sequence[str], as_json: bool) -> None:
+    """List replays with their progress: these, or the newest hundred."""
+    store = Client(load()).store
+    found = [found_replay(store, each) for each in replay_ids] or store.replays()
+    for each in found:
+        click.echo(_json(replay_document(each)) if as_json else _replay_line(each))
+
+
+@dead_letters.command("stop")
+@click.argument("replay_id", metavar="REPLAY")
+def stop_replay(replay_id: str) -> None:
+    """Stop a replay; what it has brought back goes on."""
+    client = Client(load())
+    before = found_replay(client.store, replay_id)
+    with recording(
+        client.store, client.settings, "replay.stop", replay_id, before={"state": before.state}
+    ) as entry:
+        client.store.stop_replay(replay_id)
+        stopped = found_replay(client.store, replay_id)
+        entry.after = {"state": stopped.state, "replayed": stopped.replayed}
+        if stopped.state == before.state:
+            entry.void()
+    click.echo(_replay_line(stopped))
+
+
+@dead_letters.command()
+@click.argument("ids", nargs=-1)
+@_filters
+@_ALL
+@_DRY_RUN
+def purge(ids: Sequence[str], is_all: bool, dry_run: bool, **fields: Any) -> None:
+    """Remove dead letters and the records of their jobs for good: IDS, or all that fit the options."""
+    wanted = _chosen(ids, fields, is_all)
+    client = Client(load())
+    steps = _steps(client.store, ids, wanted, jobs_only=False)
+    if dry_run:
+        click.echo(f"{sum(map(len, steps))} to purge")
+        return
+    told = _told(ids, fields)
+    with recording(client.store, client.settings, "dead_letters.purge", before=told) as entry:
+        _, done = purge_letters(client.store, steps)
+        entry.after = {"removed": done}
+        if not done:
+            entry.void()
+    click.echo(f"{done} purged")
+
+
+def _chosen(ids: Sequence[str], fields: dict[str, Any], is_all: bool) -> DeadLetterFilter:
+    """Return the filter; one that would mean all has to say so."""
+    wanted = _wanted(fields)
+    if sum((bool(ids), wanted != DeadLetterFilter(), is_all)) != 1:
+        raise click.UsageError("give ids, or options that say which dead letters, or --all")
+    return wanted
+
+
+def _steps(
+    store: JobStore, ids: Sequence[str], wanted: DeadLetterFilter, *, jobs_only: bool
+) -> Iterator[Step]:
+    if ids:
+        return iter([by_ids(store, ids, jobs_only=jobs_only)])
+    return by_filter(store, msgspec.structs.replace(wanted, jobs_only=jobs_only))
+
+
+def _wanted(fields: dict[str, Any]) -> DeadLetterFilter:
+    chosen = {name: value for name, value in fields.items() if name not in ("after", "before")}
+    bounds = {f"{name}_ms": _milliseconds(fields[name]) for name in ("after", "before")}
+    chosen |= {name: at for name, at in bounds.items() if at is not None}
+    return DeadLetterFilter(**chosen)
+
+
+def _told(ids: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return which ones were asked for, as the audit log tells it."""
+    if ids:
+        return some_ids(list(ids))
+    times = {name: rfc3339(_milliseconds(fields[name])) for name in ("after", "before")}
+    return {"filter": {name: value for name, value in {**fields, **times}.items() if value}}
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    at = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return max(0, round(at.timestamp() * 1000))
+
+
+def _letters(store: JobStore, wanted: DeadLetterFilter, limit: int) -> Iterator[DeadLetter]:
+    cursor: Cursor | None = None
+    while True:
+        found, cursor = page(store, wanted, min(limit, PAGE), cursor)
+        letters = store.dead_letters([each for each, _ in found])
+        yield from (letter for letter in letters if letter is not None)
+        if cursor is None:
+            return
+
+
+def _groups(store: JobStore, limit: int) -> Iterator[DeadGroup]:
+    cursor: Cursor | None = None
+    while True:
+        found, cursor = store.dead_groups(min(limit, PAGE), cursor)
+        yield from found
+        if cursor is None:
+            return
+
+
+def _letter_line(letter: DeadLetter) -> str:
+    task = letter.task if letter.is_job else f"{letter.task or '-'} (never a job)"
+    return (
+        f"{letter.id}  {letter.reason}  {task}  queue={letter.queue}"
+        f"  failed={rfc3339(letter.failed_at_ms)}  {_error(letter)}"
+    )
+
+
+def _group_line(group: DeadGroup) -> str:
+    letter = group.example
+    return (
+        f"{group.fingerprint}  {group.count}  {letter.reason}  {letter.task or '-'}"
+        f"  last={rfc3339(group.last_seen_ms)}  {_error(letter)}"
+    )
+
+
+def _replay_line(replay: Replay) -> str:
+    reason = f"  {replay.reason}" if replay.reason else ""
+    return (
+        f"{replay.id}  {replay.state}  total={replay.total}"
+        f"  replayed={replay.replayed}  skipped={replay.skipped}{reason}"
+    )
+
+
+def _error(letter: DeadLetter) -> str:
+    return f"{letter.error_type}: {letter.error_message.partition(chr(10))[0][:100]}"
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False)

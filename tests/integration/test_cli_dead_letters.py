@@ -1,0 +1,163 @@
+"""The `taskyard dead-letters` commands, on a store with an index of dead letters."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from taskyard.cli import main
+from tests.integration.letters import entry
+
+BODY = json.dumps({"args": [1], "kwargs": {}})
+
+
+@pytest.fixture
+def yard(make_yard):
+    """A yard with three dead jobs and a message that never was a job."""
+    yard = make_yard()
+    letters = [
+        entry("one", yard.queue, is_job=True, failed_at_ms=1_000, reason="timeout"),
+        entry("two", yard.queue, is_job=True, failed_at_ms=2_000),
+        entry("three", yard.queue, is_job=True, failed_at_ms=3_000, fingerprint="g", task="other"),
+        entry("stranger", yard.queue, is_job=False, failed_at_ms=4_000, fingerprint="h"),
+    ]
+    yard.store.bury([(letter, BODY if letter.is_job else "") for letter in letters])
+    return yard
+
+
+@pytest.fixture
+def run(yard):
+    """A function that runs a command of the group; gives its exit code, output and error output."""
+
+    def command(*args: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(main, ["dead-letters", *args], env=yard.env)
+        return done.exit_code, done.stdout, done.stderr
+
+    return command
+
+
+def ids(run, *args):
+    """Return the ids that a list shows."""
+    return [line.split("  ")[0] for line in run("list", *args)[1].splitlines()]
+
+
+def replay_id(out):
+    """Return the id of a replay in its line."""
+    return out.split("  ")[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ([], ["stranger", "three", "two", "one"]),
+        (["--limit", "2"], ["stranger", "three"]),
+        (["--reason", "timeout"], ["one"]),
+        (["--task", "other"], ["three"]),
+        (["--fingerprint", "g"], ["three"]),
+        (["--error-type", "none"], []),
+        (["--after", "1970-01-01T00:00:02Z", "--before", "1970-01-01T00:00:03"], ["three", "two"]),
+    ],
+)
+def test_dead_letters_are_listed(run, options, found):
+    """The newest first, chosen by the filters of REST; times without a zone are in UTC."""
+    assert found == ids(run, *options)
+
+
+def test_a_queue_is_a_filter(run, yard):
+    """Only its dead letters are listed."""
+    assert 4 == len(ids(run, "--queue", yard.queue))
+    assert [] == ids(run, "--queue", "other")
+
+
+def test_dead_letters_and_groups_are_shown(run):
+    """As lines, or as the documents of REST; an unknown one has the exit code of what is not there."""
+    shown = json.loads(run("show", "one")[1])
+    assert ("one", "timeout", "E") == (shown["job_id"], shown["reason"], shown["error"]["type"])
+    assert "encoding" in json.loads(run("show", "stranger")[1])["preview"]
+    listed = [json.loads(line) for line in run("list", "--json")[1].splitlines()]
+    assert shown == listed[-1]
+    groups = [json.loads(line) for line in run("groups", "--json")[1].splitlines()]
+    assert [("h", 1), ("g", 1), ("f", 2)] == [(g["fingerprint"], g["count"]) for g in groups]
+    assert "f  2  " in run("groups")[1]
+
+    code, _, err = run("show", "nobody")
+
+    assert (3, True) == (code, "no dead letter 'nobody'" in err)
+
+
+def test_a_replay_takes_the_jobs_that_fit(run, yard):
+    """A dry run counts and starts none; rate and canary are kept, and what never was a job is left out."""
+    options = ["--queue", yard.queue, "--fingerprint", "f"]
+    assert (0, "2 to replay\n") == run("replay", *options, "--dry-run")[:2]
+    assert [] == yard.store.replays()
+
+    code, out, _ = run("replay", *options, "--rate", "5", "--canary", "1")
+
+    (replay,) = yard.store.replays()
+    assert (0, replay.id) == (code, replay_id(out))
+    assert (2, 5, 1) == (replay.total, replay.rate_per_s, replay.canary)
+    shown = json.loads(run("replays", replay.id, "--json")[1])
+    assert {"queue": yard.queue, "fingerprint": "f"} == shown["asked"]["filter"]
+    assert "total=3 " in run("replay", "--all")[1]
+
+
+def test_single_jobs_are_replayed(run, yard):
+    """By their ids, each once; all that is wrong with the ids is named."""
+    assert "total=2 " in run("replay", "one", "two", "one")[1]
+
+    code, _, err = run("replay", "stranger", "nobody")
+
+    assert 2 == code
+    assert "'stranger' never was a job" in err
+    assert "no dead letter 'nobody'" in err
+
+
+def test_a_replay_is_stopped(run, yard):
+    """It is listed with its state; one that is not there is told."""
+    started = replay_id(run("replay", "--all")[1])
+    assert f"{started}  running" in run("replays")[1]
+
+    assert f"{started}  stopped" in run("stop", started)[1]
+
+    assert "stopped" == yard.store.replays([started])[0].state
+    assert 3 == run("stop", "nobody")[0]
+    assert 3 == run("replays", "nobody")[0]
+
+
+def test_dead_letters_are_purged(run):
+    """A dry run only counts; those that were never jobs go too."""
+    assert (0, "1 to purge\n") == run("purge", "--reason", "timeout", "--dry-run")[:2]
+    assert 4 == len(ids(run))
+
+    assert (0, "1 purged\n") == run("purge", "--reason", "timeout")[:2]
+    assert (0, "1 purged\n") == run("purge", "stranger")[:2]
+
+    assert ["three", "two"] == ids(run)
+    assert (0, "2 purged\n") == run("purge", "--all")[:2]
+
+
+@pytest.mark.parametrize("command", ["replay", "purge"])
+def test_nothing_is_taken_unless_it_is_said_which(run, command):
+    """No options are not all, and ids and options together are a mistake."""
+    for wrong in ([], ["one", "--task", "echo"], ["one", "--all"], ["--all", "--task", "echo"]):
+        assert 2 == run(command, *wrong)[0]
+    assert 4 == len(ids(run))
+
+
+def test_what_was_done_is_in_the_audit_log(run, yard):
+    """Starts, stops and purges; no dry run, and nothing that changed nothing."""
+    run("purge", "--all", "--dry-run")
+    run("purge", "--task", "nothing")
+    started = replay_id(run("replay", "one")[1])
+    run("stop", started)
+    run("stop", started)
+    run("purge", "--task", "other")
+
+    out = CliRunner().invoke(main, ["log", "--json"], env=yard.env).stdout
+
+    told = [json.loads(line) for line in out.splitlines()][::-1]
+    assert [("replay.start", started), ("replay.stop", started), ("dead_letters.purge", None)] == [
+        (each["action"], each["target"]) for each in told
+    ]
+    assert {"ids": ["one"], "count": 1} == told[0]["before"]
+    assert ({"filter": {"task": "other"}}, {"removed": 1}) == (told[2]["before"], told[2]["after"])
