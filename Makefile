@@ -67,7 +67,7 @@ format: $(VENV)/.dev ## Rewrite the code in the house format
 
 .PHONY: system-packages
 system-packages: $(VENV)/.runtime
-	@$(BIN)/python -m taskyard.devstack.install
+	@$(BIN)/python -c 'import sys; from taskyard.devstack import install; sys.exit(install.main())'
 
 # --- Dependencies ---------------------------------------------------------------------------------
 

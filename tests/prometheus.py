@@ -57,7 +57,7 @@ class Prometheus(Process):
 
     def _get(self, path: str, **parameters: str) -> Any:
         url = f"http://{LOOPBACK}:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return json.load(answer)["data"]
 
 

@@ -231,7 +231,7 @@ def manage(secured: Secured, user: str, path: str, method: str = "GET", body: An
     login = f"{user}:{secured.rabbit.passwords[user]}".encode()
     request.add_header("Authorization", f"Basic {base64.b64encode(login).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

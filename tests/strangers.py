@@ -75,7 +75,7 @@ class Strangers:
 
     def _request(self, method: str, path: str, body: Any) -> None:
         headers = {"Content-Type": "application/json", "X-Request-Id": word(), "User-Agent": word()}
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=10)
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=30)
         try:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {**headers, "Idempotency-Key": word()})

@@ -192,8 +192,8 @@ def huge_number() -> int:
 @own_task(timeout_s=60)
 def wait_at(gate: str) -> str:
     """Wait until the gate is opened, in Python code that an interrupt reaches."""
-    tell("waits")
     try:
+        tell("waits")
         while not _is_open(gate):
             time.sleep(PAUSE_S)
     except JobInterrupt as interrupt:
@@ -206,8 +206,8 @@ def wait_at(gate: str) -> str:
 @own_task(timeout_s=60)
 async def wait_at_later(gate: str) -> str:
     """Wait until the gate is opened, as a coroutine."""
-    tell("waits")
     try:
+        tell("waits")
         while not _is_open(gate):
             await asyncio.sleep(PAUSE_S)
     except asyncio.CancelledError:
@@ -369,8 +369,9 @@ def fail_as(name: str) -> None:
 
 @own_task(max_retries=3)
 def again_in(delay_s: float) -> str:
-    """Ask for one more try after so long."""
+    """Ask for one more try after so long, and take long enough to show in a timeline."""
     tell("tries")
+    time.sleep(PAUSE_S)
     if current_job().attempt == 1:
         raise Retry("not yet", delay_s=delay_s)
     return "done"

@@ -37,7 +37,7 @@ ENV = {
     "TASK_MODULES": "tests.worker_tasks",
     "WORKER_PROCESSES": "1",
     "WORKER_THREADS": "2",
-    "LEASE_S": "5",
+    "LEASE_S": "10",
     "HEARTBEAT_S": "0.2",
     "RETRY_MIN_S": "0.02",
     "RETRY_MAX_S": "0.1",
@@ -61,7 +61,7 @@ class Event(NamedTuple):
 
 def metric(service: Service, name: str, **labels: str) -> float:
     """Return the sum of a metric's samples that have these labels."""
-    with urllib.request.urlopen(service.metrics_url, timeout=5) as answer:
+    with urllib.request.urlopen(service.metrics_url, timeout=30) as answer:
         text = answer.read().decode()
     return sum(
         sample.value
@@ -85,7 +85,7 @@ class Worker(Service):
     def problems(self) -> list[str]:
         """Return what `/readyz` complains of."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=30) as answer:
                 return list(json.load(answer)["problems"])
         except urllib.error.HTTPError as error:
             with error:

@@ -29,7 +29,7 @@ def _admit() -> None:
         Refusal: If not.
         StoreUnavailable: If it cannot be known.
     """
-    rule = scopes.of(request)
+    rule = scopes.of(request, parts().settings)
     if rule is None:
         return
     principal = g.principal = _principal()

@@ -20,6 +20,7 @@ from services.api import (
     openapi,
     operation,
     problems,
+    queries,
     removal,
     replays,
     request_log,
@@ -79,13 +80,15 @@ def create_app(
         json_errors=False,
         static_folder=None,  # type: ignore[arg-type]  # Flask takes None for "none"
     )
+    app.url_map.merge_slashes = False  # a redirect would be a page, and know nothing of proxies
     attach(app, Parts(settings, dispatcher, is_stopping=is_stopping))
     request_log.install(app)
     problems.install(app)
     access.install(app)
+    queries.install(app, openapi.inputs_of(ROUTES))
     openapi.configure(app)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)
-    openapi.publish(app, ROUTES)
+    openapi.publish(app, ROUTES, settings)
     metrics.BUILD_INFO.labels("api", __version__).set(1)
     return app

@@ -31,10 +31,9 @@ _REPLIES = ("accepted", "acceptedBatch", "partial", "refused", "ended")
 @blueprint.get("/asyncapi.json")
 @blueprint.doc(
     tags=["Operation"],
-    responses={
-        200: openapi.other("The document.", "application/json", {"type": "object"}),
-        **openapi.problems(),
-    },
+    responses=openapi.answers(
+        {200: openapi.other("The document.", "application/json", {"type": "object"})}
+    ),
 )
 def get_asyncapi() -> Response:
     """Return what can be said over RabbitMQ (AsyncAPI 3.1): submissions, replies, messages, dead letters.

@@ -1,7 +1,6 @@
 """The route by which many jobs are submitted at once: all of them, or none."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -75,16 +74,9 @@ INPUTS = {
 @blueprint.post("/v1/jobs/batch")
 @blueprint.doc(
     tags=["Jobs"],
-    responses={
-        202: openapi.answer("All jobs are recorded.", "Batch", idempotency.REPLAYED),
-        **openapi.problems(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
-    },
+    responses=openapi.answers(
+        {202: openapi.answer("All jobs are recorded.", "Batch", idempotency.REPLAYED)}
+    ),
 )
 def submit_batch() -> Response:
     """Submit 1 to 1,000 jobs: all of them, or none if anything is wrong with one.

@@ -1,6 +1,5 @@
 """The routes that show what there is: tasks, queues and workers."""
 
-from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -16,12 +15,11 @@ from taskyard.store.base import QueueCounts
 from taskyard.store.controls import Limits
 
 blueprint = APIBlueprint("catalogue", __name__)
-_UNAVAILABLE = openapi.problems(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @blueprint.get("/v1/tasks")
 @blueprint.doc(
-    tags=["Catalogue"], responses={200: openapi.answer("The tasks.", "TaskList"), **_UNAVAILABLE}
+    tags=["Catalogue"], responses=openapi.answers({200: openapi.answer("The tasks.", "TaskList")})
 )
 def tasks() -> Response:
     """List the tasks that workers know, with their arguments and defaults."""
@@ -45,7 +43,7 @@ def tasks() -> Response:
 
 @blueprint.get("/v1/queues")
 @blueprint.doc(
-    tags=["Catalogue"], responses={200: openapi.answer("The queues.", "QueueList"), **_UNAVAILABLE}
+    tags=["Catalogue"], responses=openapi.answers({200: openapi.answer("The queues.", "QueueList")})
 )
 def queues() -> Response:
     """List the queues, with the number of jobs in each state."""
@@ -63,7 +61,7 @@ def queues() -> Response:
 @blueprint.get("/v1/workers")
 @blueprint.doc(
     tags=["Catalogue"],
-    responses={200: openapi.answer("The workers.", "WorkerList"), **_UNAVAILABLE},
+    responses=openapi.answers({200: openapi.answer("The workers.", "WorkerList")}),
 )
 def workers() -> Response:
     """List the worker processes, with the number of jobs that each runs now."""

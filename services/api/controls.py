@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import inputs, openapi, principal
@@ -76,26 +76,13 @@ INPUTS = {
     ("post", "/v1/queues/{name}/pause"): openapi.Input("PauseRequest", is_body_optional=True),
     ("put", "/v1/tasks/{name}/limits"): openapi.Input("LimitsRequest"),
 }
-_FAILED = (
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.SERVICE_UNAVAILABLE,
+_PAUSED = openapi.answers({200: openapi.answer("It is paused.", "Paused")}, HTTPStatus.NOT_FOUND)
+_RESUMED = openapi.answers(
+    {200: openapi.answer("It is not paused.", "Paused")}, HTTPStatus.NOT_FOUND
 )
-_REFUSED = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
+_LIMITED = openapi.answers(
+    {200: openapi.answer("The limits that hold now.", "Limits")}, HTTPStatus.NOT_FOUND
 )
-_PAUSED = {
-    200: openapi.answer("It is paused.", "Paused"),
-    **openapi.problems(*_FAILED, *_REFUSED),
-}
-_RESUMED = {200: openapi.answer("It is not paused.", "Paused"), **openapi.problems(*_FAILED)}
-_LIMITED = {
-    200: openapi.answer("The limits that hold now.", "Limits"),
-    **openapi.problems(*_FAILED),
-}
-_SET = {**_LIMITED, **openapi.problems(*_FAILED, *_REFUSED)}
 
 
 @blueprint.post("/v1/tasks/<name>/pause")
@@ -138,7 +125,7 @@ def get_limits(name: str) -> Response:
 
 
 @blueprint.put("/v1/tasks/<name>/limits")
-@blueprint.doc(tags=["Controls"], responses=_SET)
+@blueprint.doc(tags=["Controls"], responses=_LIMITED)
 def put_limits(name: str) -> Response:
     """Set the limits of a task, for all workers and from now on; null lifts one.
 
@@ -166,7 +153,7 @@ def delete_limits(name: str) -> Response:
 
 def _pause(kind: Kind, name: str) -> Response:
     _check_known(kind, name)
-    asked = validated(PauseRequest, _optional_body())
+    asked = validated(PauseRequest, inputs.optional_object(parts().settings.payload_max_bytes))
     at = rfc3339(time.time_ns() // 1_000_000)
     pause = {"at": at, "by": principal.who(), "reason": asked.reason}
     with recording("task.pause" if kind == "task" else "queue.pause", name) as entry:
@@ -194,12 +181,6 @@ def _limits(task: str) -> Response:
 
 def _limits_now(task: str) -> dict[str, Any]:
     return limits.describe(parts().store.limits().get(task, Limits()))
-
-
-def _optional_body() -> dict[str, Any]:
-    if not request.content_length and not request.mimetype:
-        return {}
-    return inputs.json_object(parts().settings.payload_max_bytes)
 
 
 def _checked(asked: LimitsRequest) -> Limits:

@@ -15,7 +15,8 @@ from services.api.dead_letter_schemas import SCHEMAS as SCHEMAS
 from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
-from taskyard.errors import Fault, InvalidSubmission, JobNotFound
+from taskyard import metrics
+from taskyard.errors import Fault, InvalidSubmission
 from taskyard.letter_choice import page
 from taskyard.letter_choice import purge as purge_letters
 from taskyard.letter_documents import group_document, letter_document
@@ -24,15 +25,6 @@ from taskyard.tracing import Publishing
 
 blueprint = APIBlueprint("dead_letters", __name__)
 
-_BAD = openapi.problems(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_READ = openapi.problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
-_ONE = openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
 INPUTS = {
     ("get", "/v1/dead-letters"): openapi.Input(parameters=PARAMETERS),
     ("get", "/v1/dead-letters/groups"): openapi.Input(parameters=(paging.LIMIT, paging.CURSOR)),
@@ -46,7 +38,8 @@ _TAGS = ["Dead letters"]
 
 @blueprint.get("/v1/dead-letters", endpoint="dead_letters")
 @blueprint.doc(
-    tags=_TAGS, responses={200: openapi.answer("The dead letters.", "DeadLetterPage"), **_READ}
+    tags=_TAGS,
+    responses=openapi.answers({200: openapi.answer("The dead letters.", "DeadLetterPage")}),
 )
 def list_letters() -> Response:
     """List dead letters, the newest first.
@@ -65,7 +58,8 @@ def list_letters() -> Response:
 
 @blueprint.get("/v1/dead-letters/groups", endpoint="dead_letter_groups")
 @blueprint.doc(
-    tags=_TAGS, responses={200: openapi.answer("The groups.", "DeadLetterGroupPage"), **_READ}
+    tags=_TAGS,
+    responses=openapi.answers({200: openapi.answer("The groups.", "DeadLetterGroupPage")}),
 )
 def list_groups() -> Response:
     """List groups of dead letters that died of the same, the latest first."""
@@ -80,7 +74,10 @@ def list_groups() -> Response:
 
 @blueprint.get("/v1/dead-letters/<letter_id>", endpoint="dead_letter")
 @blueprint.doc(
-    tags=_TAGS, responses={200: openapi.answer("The dead letter.", "DeadLetter"), **_ONE}
+    tags=_TAGS,
+    responses=openapi.answers(
+        {200: openapi.answer("The dead letter.", "DeadLetter")}, HTTPStatus.NOT_FOUND
+    ),
 )
 def show(letter_id: str) -> Response:
     """Return a dead letter."""
@@ -88,7 +85,9 @@ def show(letter_id: str) -> Response:
 
 
 @blueprint.post("/v1/dead-letters/purge", endpoint="purge_dead_letters")
-@blueprint.doc(tags=_TAGS, responses={200: openapi.answer("How many.", "DeadLetterCount"), **_BAD})
+@blueprint.doc(
+    tags=_TAGS, responses=openapi.answers({200: openapi.answer("How many.", "DeadLetterCount")})
+)
 def purge() -> Response:
     """Remove dead letters for good, and the records of their jobs.
 
@@ -109,12 +108,16 @@ def purge() -> Response:
 @blueprint.post("/v1/dead-letters/<letter_id>/resubmit", endpoint="resubmit_dead_letter")
 @blueprint.doc(
     tags=_TAGS,
-    responses={
-        202: openapi.answer("The job is recorded.", "Job", "Location"),
-        200: openapi.answer("It was there before; this is it.", "Job", "Location"),
-        **_BAD,
-        **_ONE,
-    },
+    responses=openapi.answers(
+        {
+            202: openapi.answer("The job is recorded.", "Job", "Location"),
+            200: openapi.answer(
+                "A job of this id, or a unique one like it, was there.", "Job", "Location"
+            ),
+        },
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+    ),
 )
 def resubmit(letter_id: str) -> Response:
     """Submit a corrected job in place of a message that never was one.
@@ -142,12 +145,9 @@ def resubmit(letter_id: str) -> Response:
         with recording("dead_letter.resubmit", letter.id, before=before) as entry:
             created = parts().waits.dispatch(job)
             parts().store.purge_dead([letter.id])
-            entry.after = {"job": job.id, "task": job.task, "queue": job.queue}
+            entry.after = {"job": created.id, "task": job.task, "queue": job.queue}
         publishing.made(created.id, job.queue, is_new=created.is_new)
     submitted.tell(job, created, publishing.traceparent)
-    (recorded,) = parts().read([job.id])
-    if recorded is None:
-        raise JobNotFound(job.id)
-    headers = {"Location": f"/v1/jobs/{job.id}"}
-    shown = parts().catalogue.document(recorded)
-    return reply(shown, 202 if created.is_new else 200, headers=headers)
+    if created.is_new:
+        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
+    return submitted.shown(job, created)

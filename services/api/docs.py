@@ -22,7 +22,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 @blueprint.get("/docs")
 @blueprint.doc(
     tags=["Operation"],
-    responses={200: openapi.other("The page.", "text/html", TEXT), **openapi.problems()},
+    responses=openapi.answers({200: openapi.other("The page.", "text/html", TEXT)}),
 )
 def reference() -> Response:
     """Return this API's reference as a page, which also works without the internet.

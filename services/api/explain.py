@@ -74,10 +74,9 @@ SCHEMAS = {
 @blueprint.get("/v1/jobs/<job_id>/explain")
 @blueprint.doc(
     tags=["Jobs"],
-    responses={
-        200: openapi.answer("The explanation.", "Explanation"),
-        **openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
-    },
+    responses=openapi.answers(
+        {200: openapi.answer("The explanation.", "Explanation")}, HTTPStatus.NOT_FOUND
+    ),
 )
 def explain(job_id: str) -> Response:
     """Explain why a job is not running, or where its time went.

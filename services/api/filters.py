@@ -82,7 +82,7 @@ def from_query(model: type[Any]) -> Any:
     """Return the request's query as a `model`.
 
     Raises:
-        InvalidParameters: With every parameter that is wrong, or not known.
+        InvalidParameters: With every parameter that is wrong.
     """
     given: dict[str, Any] = {name: request.args[name] for name in request.args}
     if "state" in given:

@@ -35,6 +35,15 @@ def json_object(max_bytes: int, *, setting: str = "PAYLOAD_MAX_BYTES") -> dict[s
     return _object(body)
 
 
+def optional_object(max_bytes: int) -> dict[str, Any]:
+    """Return the JSON object in the body as `json_object` does; an empty one where there is no body.
+
+    A body of unstated length is one: what it asks for must not be left out.
+    """
+    is_sent = request.content_length or "Transfer-Encoding" in request.headers
+    return json_object(max_bytes) if is_sent or request.mimetype else {}
+
+
 def _body(max_bytes: int, setting: str) -> bytes:
     # A body without a stated length is cut off at the limit: one byte more tells that it was longer.
     request.max_content_length = max_bytes + 1
@@ -85,11 +94,15 @@ def count(default: int, most: int) -> int:
 
 
 def accepted_version() -> Callable[[int | None], bool] | None:
-    """Return what If-Match says of a version (None: there is nothing); None where it is not given."""
-    if "If-Match" not in request.headers:
-        return None
-    tags = request.if_match
-    return lambda version: version is not None and tags.contains(str(version))
+    """Return what If-Match and If-None-Match say of a version (None: there is nothing); None without both."""
+    conditions: list[Callable[[int | None], bool]] = []
+    if "If-Match" in request.headers:
+        wanted = request.if_match
+        conditions.append(lambda version: version is not None and wanted.contains(str(version)))
+    if "If-None-Match" in request.headers:
+        known = request.if_none_match
+        conditions.append(lambda version: version is None or not known.contains_weak(str(version)))
+    return (lambda version: all(each(version) for each in conditions)) if conditions else None
 
 
 def traceparent() -> str | None:

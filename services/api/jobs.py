@@ -22,37 +22,32 @@ from taskyard.tracing import Publishing
 
 blueprint = APIBlueprint("jobs", __name__)
 
-_SUBMITTED = {
-    202: openapi.answer(
-        "The job is recorded.", "Job", "Location", idempotency.REPLAYED, "Preference-Applied"
-    ),
-    200: openapi.answer(
-        "A job of this id, or a unique one like it, was there; or it has ended within the wait.",
-        "Job",
-        "Location",
-        idempotency.REPLAYED,
-        "Preference-Applied",
-    ),
-    **openapi.problems(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    ),
-}
-_SHOWN = {
-    200: openapi.answer("The job.", "Job", "Preference-Applied"),
-    **openapi.problems(
-        HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
-    ),
-}
-_CANCELLED = {
-    200: openapi.answer("The job is cancelled.", "Job"),
-    202: openapi.answer("The job runs, and was asked to stop.", "Job"),
-    **openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
-}
+_SUBMITTED = openapi.answers(
+    {
+        202: openapi.answer(
+            "The job is recorded.", "Job", "Location", idempotency.REPLAYED, "Preference-Applied"
+        ),
+        200: openapi.answer(
+            "A job of this id, or a unique one like it, was there; or it has ended within the wait.",
+            "Job",
+            "Location",
+            idempotency.REPLAYED,
+            "Preference-Applied",
+        ),
+    },
+    HTTPStatus.CONFLICT,
+)
+_SHOWN = openapi.answers(
+    {200: openapi.answer("The job.", "Job", "Preference-Applied")}, HTTPStatus.NOT_FOUND
+)
+_CANCELLED = openapi.answers(
+    {
+        200: openapi.answer("The job is cancelled.", "Job"),
+        202: openapi.answer("The job runs, and was asked to stop.", "Job"),
+    },
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+)
 
 _TRACEPARENT = openapi.parameter(
     "traceparent",

@@ -1,6 +1,5 @@
 """The routes that find jobs: list them, count them."""
 
-from http import HTTPStatus
 from urllib.parse import urlencode
 
 from apiflask import APIBlueprint
@@ -39,9 +38,8 @@ INPUTS = {
     ("get", "/v1/jobs"): openapi.Input(parameters=parameters(ListQuery)),
     ("get", "/v1/jobs/count"): openapi.Input(parameters=parameters(JobFilter)),
 }
-_REFUSED = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
-_LISTED = {200: openapi.answer("A page.", "JobPage", "Link"), **openapi.problems(*_REFUSED)}
-_COUNTED = {200: openapi.answer("The number.", "JobCount"), **openapi.problems(*_REFUSED)}
+_LISTED = openapi.answers({200: openapi.answer("A page.", "JobPage", "Link")})
+_COUNTED = openapi.answers({200: openapi.answer("The number.", "JobCount")})
 
 
 @blueprint.get("/v1/jobs", endpoint="list")

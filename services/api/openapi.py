@@ -1,6 +1,6 @@
 """The OpenAPI document: APIFlask reads the routes and their texts, the rest is said here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +15,7 @@ from services.api.parts import parts
 from services.api.problems import CONTENT_TYPE as PROBLEM_TYPE
 from services.api.replies import reply
 from services.api.schemas import TEXT, WHOLE, all_schemas, ref
+from taskyard.config import Settings
 
 Part = dict[str, Any]
 #: As APIFlask wants it.
@@ -24,7 +25,10 @@ Responses = dict[int | str, Described]
 _DESCRIPTION = """Self-hosted background jobs: submit them, follow them, cancel them.
 
 Errors are problems (RFC 9457). Besides those that are told of each operation, any path may answer 405 with
-`Allow`, and what is no proper request of HTTP 400, 414, 417, 431 or 501."""
+`Allow`, and what is no proper request of HTTP 400, 414, 417, 431 or 501.
+
+A query may have the parameters that are told of its operation: any other, and one that is given twice, is
+refused (422)."""
 _LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 _HEADERS: dict[str, Part] = {
     "RateLimit-Policy": {"description": "The limit of the key, if it has one.", "schema": TEXT},
@@ -78,13 +82,23 @@ def answer(description: str, schema: str, *headers: str) -> Described:
     return _response(description, "application/json", ref(schema), *headers)
 
 
-def problems(*statuses: HTTPStatus) -> Responses:
-    """Return the descriptions of answers that are problems; any route may also answer 500."""
+def answers(told: Mapping[int, Described], *statuses: HTTPStatus) -> Responses:
+    """Return the descriptions of a route's own answers.
+
+    Args:
+        told: By status.
+        statuses: Of its problems. Those of `_general`, which any route like it has, are told without it.
+    """
+    own: Responses = dict(told.items())
+    return own | _problems(*statuses)
+
+
+def _problems(*statuses: HTTPStatus) -> Responses:
     return {
         status.value: _response(
             status.phrase, PROBLEM_TYPE, ref("Problem"), *_problem_headers(status)
         )
-        for status in (*statuses, HTTPStatus.INTERNAL_SERVER_ERROR)
+        for status in statuses
     }
 
 
@@ -131,18 +145,26 @@ def configure(app: APIFlask) -> None:
     )
 
 
-def publish(app: APIFlask, routes: Iterable[ModuleType]) -> None:
+def inputs_of(routes: Iterable[ModuleType]) -> Inputs:
+    """Return what these modules of routes say in their `INPUTS`."""
+    found: dict[tuple[str, str], Input] = {}
+    for module in routes:
+        found |= getattr(module, "INPUTS", {})
+    return found
+
+
+def publish(app: APIFlask, routes: Iterable[ModuleType], settings: Settings) -> None:
     """Answer `GET /openapi.json` with the document of all routes, made once.
 
     Args:
         app: The application, with its routes.
         routes: Modules of routes; each may have `SCHEMAS` (by name) and `INPUTS`, for what it alone knows.
+        settings: They say which routes ask for a key.
     """
     document = other("The document.", "application/json", {"type": "object"})
-    responses: Responses = {200: document, **problems()}
 
     @app.get("/openapi.json", endpoint="openapi")
-    @app.doc(tags=["Operation"], responses=responses)
+    @app.doc(tags=["Operation"], responses=answers({200: document}))
     def get_openapi() -> Response:
         """Return this document (OpenAPI 3.1).
 
@@ -151,22 +173,23 @@ def publish(app: APIFlask, routes: Iterable[ModuleType]) -> None:
         return reply(made if parts().keyring.may_be_needed() else _optional(made))
 
     schemas = all_schemas()
-    inputs: dict[tuple[str, str], Input] = {}
     for module in routes:
         schemas |= getattr(module, "SCHEMAS", {})
-        inputs |= getattr(module, "INPUTS", {})
-    app.spec_processor(partial(_complete, schemas, inputs))
+    app.spec_processor(partial(_complete, schemas, inputs_of(routes), settings))
     made = app.spec
 
 
-def _complete(schemas: Part, inputs: Inputs, spec: Any) -> Any:
-    """Add what APIFlask cannot know: schemas, bodies, parameters."""
+def _complete(schemas: Part, inputs: Inputs, settings: Settings, spec: Any) -> Any:
+    """Add what APIFlask cannot know: schemas, bodies, parameters, and what any route may answer."""
     spec["components"] = {"schemas": schemas, "securitySchemes": _SCHEMES}
     for path, methods in spec["paths"].items():
         for method, operation in methods.items():
             operation["operationId"] = operation["operationId"].removeprefix(f"{method}_")
-            _secure(operation, method, path)
             told = inputs.get((method, path), Input())
+            rule = scopes.of_path(method.upper(), path, settings)
+            for status, problem in _problems(*_general(told, rule)).items():
+                operation["responses"].setdefault(str(status), problem)
+            _secure(operation, rule)
             operation["parameters"] += [_REQUEST_ID, *told.parameters]
             if told.body is not None:
                 content = {"application/json": {"schema": ref(told.body)}}
@@ -187,17 +210,25 @@ _SCHEMES: Part = {
         "description": "The same, for clients that cannot set Authorization.",
     },
 }
-_REFUSALS = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 
 
-def _secure(operation: Part, method: str, path: str) -> None:
-    """Say what a key needs for an operation, and what the answers are if it lacks that."""
-    rule = scopes.of_path(method.upper(), path)
+def _general(told: Input, rule: scopes.Rule | None) -> Iterator[HTTPStatus]:
+    """Give what any operation like this one may answer: no route has to say it of itself."""
+    yield HTTPStatus.UNPROCESSABLE_ENTITY
+    yield HTTPStatus.INTERNAL_SERVER_ERROR
+    if told.body is not None:
+        yield HTTPStatus.BAD_REQUEST
+        yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    if rule is not None:
+        yield HTTPStatus.UNAUTHORIZED
+        yield HTTPStatus.FORBIDDEN
+        yield HTTPStatus.TOO_MANY_REQUESTS
+        yield HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _secure(operation: Part, rule: scopes.Rule | None) -> None:
+    """Say what a key needs for an operation, and that each answer tells of its limit."""
     if rule is None:
         operation["security"] = []
         return
@@ -205,8 +236,6 @@ def _secure(operation: Part, method: str, path: str) -> None:
     needed = " and ".join(f"`{scope}`" for scope in rule.scopes)
     text = f"{operation.get('description', '')}\n\nNeeds {needed}."
     operation["description"] = text.strip()
-    for status, told in problems(*_REFUSALS).items():
-        operation["responses"].setdefault(str(status), told)
     for told in operation["responses"].values():
         told.setdefault("headers", {}).update({name: _HEADERS[name] for name in _LIMIT_HEADERS})
 

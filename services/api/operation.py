@@ -36,7 +36,7 @@ _LINKS = {
 
 @blueprint.get("/")
 @blueprint.doc(
-    tags=["Operation"], responses={200: openapi.answer("The links.", "Index"), **openapi.problems()}
+    tags=["Operation"], responses=openapi.answers({200: openapi.answer("The links.", "Index")})
 )
 def index() -> Response:
     """Return links to what there is.
@@ -48,7 +48,7 @@ def index() -> Response:
 
 @blueprint.get("/healthz")
 @blueprint.doc(
-    tags=["Operation"], responses={200: openapi.answer("It works.", "Health"), **openapi.problems()}
+    tags=["Operation"], responses=openapi.answers({200: openapi.answer("It works.", "Health")})
 )
 def health() -> Response:
     """Say that the process works; asks nobody else.
@@ -61,11 +61,12 @@ def health() -> Response:
 @blueprint.get("/readyz")
 @blueprint.doc(
     tags=["Operation"],
-    responses={
-        200: openapi.answer("It serves.", "Health"),
-        503: openapi.answer("Something that it needs is away; `problems` says what.", "Health"),
-        **openapi.problems(),
-    },
+    responses=openapi.answers(
+        {
+            200: openapi.answer("It serves.", "Health"),
+            503: openapi.answer("Something that it needs is away; `problems` says what.", "Health"),
+        }
+    ),
 )
 def readiness() -> Response:
     """Say whether jobs can be submitted and read: store and RabbitMQ answer.
@@ -80,7 +81,7 @@ def readiness() -> Response:
 @blueprint.get("/metrics")
 @blueprint.doc(
     tags=["Operation"],
-    responses={200: openapi.other("The metrics.", "text/plain", TEXT), **openapi.problems()},
+    responses=openapi.answers({200: openapi.other("The metrics.", "text/plain", TEXT)}),
 )
 def metrics() -> Response:
     """Return this process's metrics for Prometheus.

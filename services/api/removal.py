@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import inputs, openapi
@@ -54,12 +54,9 @@ INPUTS = {
 @blueprint.delete("/v1/jobs/<job_id>")
 @blueprint.doc(
     tags=["Jobs"],
-    responses={
-        204: openapi.nothing("The record is gone."),
-        **openapi.problems(
-            HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
-        ),
-    },
+    responses=openapi.answers(
+        {204: openapi.nothing("The record is gone.")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+    ),
 )
 def remove(job_id: str) -> Response:
     """Remove the record of a job that has ended.
@@ -79,17 +76,9 @@ def remove(job_id: str) -> Response:
 @blueprint.post("/v1/queues/<name>/purge")
 @blueprint.doc(
     tags=["Controls"],
-    responses={
-        200: openapi.answer("What was done.", "Purge"),
-        **openapi.problems(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
-    },
+    responses=openapi.answers(
+        {200: openapi.answer("What was done.", "Purge")}, HTTPStatus.NOT_FOUND
+    ),
 )
 def purge(name: str) -> Response:
     """Cancel all jobs that are pending in a queue now.
@@ -127,6 +116,4 @@ def _purge(queue: str) -> tuple[int, int]:
 
 
 def _asked() -> PurgeRequest:
-    if not request.content_length and not request.mimetype:
-        return PurgeRequest()
-    return validated(PurgeRequest, inputs.json_object(parts().settings.payload_max_bytes))
+    return validated(PurgeRequest, inputs.optional_object(parts().settings.payload_max_bytes))

@@ -24,24 +24,17 @@ blueprint = APIBlueprint("replays", __name__)
 
 INPUTS = {("post", "/v1/dead-letters/replay"): openapi.Input("ReplayRequest")}
 _TAGS = ["Dead letters"]
-_BAD = openapi.problems(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @blueprint.post("/v1/dead-letters/replay", endpoint="replay_dead_letters")
 @blueprint.doc(
     tags=_TAGS,
-    responses={
-        202: openapi.answer("The replay has started.", "Replay", "Location"),
-        200: openapi.answer("A dry run: how many.", "DeadLetterCount"),
-        **_BAD,
-    },
+    responses=openapi.answers(
+        {
+            202: openapi.answer("The replay has started.", "Replay", "Location"),
+            200: openapi.answer("A dry run: how many.", "DeadLetterCount"),
+        }
+    ),
 )
 def replay() -> Response:
     """Run the jobs of dead letters again.
@@ -74,10 +67,7 @@ def replay() -> Response:
 @blueprint.get("/v1/dead-letters/replays", endpoint="replays")
 @blueprint.doc(
     tags=_TAGS,
-    responses={
-        200: openapi.answer("The replays.", "ReplayList"),
-        **openapi.problems(HTTPStatus.SERVICE_UNAVAILABLE),
-    },
+    responses=openapi.answers({200: openapi.answer("The replays.", "ReplayList")}),
 )
 def list_replays() -> Response:
     """List the newest hundred replays; each is kept for 30 days after its end."""
@@ -86,7 +76,10 @@ def list_replays() -> Response:
 
 
 @blueprint.get("/v1/dead-letters/replays/<replay_id>", endpoint="replay")
-@blueprint.doc(tags=_TAGS, responses={200: openapi.answer("The replay.", "Replay"), **_ONE})
+@blueprint.doc(
+    tags=_TAGS,
+    responses=openapi.answers({200: openapi.answer("The replay.", "Replay")}, HTTPStatus.NOT_FOUND),
+)
 def show_replay(replay_id: str) -> Response:
     """Return a replay, with its progress."""
     return reply(replay_document(_replay(replay_id)))
@@ -95,7 +88,9 @@ def show_replay(replay_id: str) -> Response:
 @blueprint.post("/v1/dead-letters/replays/<replay_id>/stop", endpoint="stop_replay")
 @blueprint.doc(
     tags=_TAGS,
-    responses={200: openapi.answer("The replay; it takes no more jobs.", "Replay"), **_ONE},
+    responses=openapi.answers(
+        {200: openapi.answer("The replay; it takes no more jobs.", "Replay")}, HTTPStatus.NOT_FOUND
+    ),
 )
 def stop_replay(replay_id: str) -> Response:
     """Stop a replay; what it has brought back goes on, and one that has ended stays as it is."""

@@ -35,12 +35,11 @@ INPUTS = {("post", "/v1/jobs/retry"): openapi.Input("RetryRequest")}
 @blueprint.post("/v1/jobs/<job_id>/retry", endpoint="retry_job")
 @blueprint.doc(
     tags=["Jobs"],
-    responses={
-        202: openapi.answer("The job is pending again.", "Job"),
-        **openapi.problems(
-            HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
-        ),
-    },
+    responses=openapi.answers(
+        {202: openapi.answer("The job is pending again.", "Job")},
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+    ),
 )
 def retry(job_id: str) -> Response:
     """Run a failed, cancelled or expired job again.
@@ -62,7 +61,9 @@ def retry(job_id: str) -> Response:
 
 
 @blueprint.post("/v1/jobs/retry")
-@blueprint.doc(tags=["Jobs"], responses=bulk.answers("What was done.", "Retrial"))
+@blueprint.doc(
+    tags=["Jobs"], responses=openapi.answers({200: openapi.answer("What was done.", "Retrial")})
+)
 def retry_many() -> Response:
     """Run all failed, cancelled and expired jobs that fit a filter again, or with `dry_run` count them.
 

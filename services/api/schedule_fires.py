@@ -11,7 +11,7 @@ from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
 from taskyard import metrics
-from taskyard.errors import JobNotFound, ScheduleNotFound, Unavailable
+from taskyard.errors import ScheduleNotFound, Unavailable
 from taskyard.job import rfc3339
 from taskyard.schedules import rule as rules
 from taskyard.schedules.known import event_document
@@ -22,12 +22,9 @@ from taskyard.tracing import Publishing
 blueprint = APIBlueprint("schedule_fires", __name__)
 MAX_COUNT = 100
 
-_PREVIEW = {
-    200: openapi.answer("The next fire times.", "FireTimes"),
-    **openapi.problems(
-        HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
-    ),
-}
+_PREVIEW = openapi.answers(
+    {200: openapi.answer("The next fire times.", "FireTimes")}, HTTPStatus.NOT_FOUND
+)
 _COUNT = openapi.parameter(
     "count",
     {"type": "integer", "minimum": 1, "maximum": MAX_COUNT, "default": 10},
@@ -43,16 +40,7 @@ INPUTS = {
 @blueprint.post("/v1/schedules/preview", endpoint="preview_new_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses={
-        200: openapi.answer("The next fire times.", "FireTimes"),
-        **openapi.problems(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
-    },
+    responses=openapi.answers({200: openapi.answer("The next fire times.", "FireTimes")}),
 )
 def preview_new() -> Response:
     """Return the next fire times of a schedule without adding it."""
@@ -66,16 +54,15 @@ def preview_new() -> Response:
 @blueprint.post("/v1/schedules/<name>/trigger", endpoint="trigger_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses={
-        202: openapi.answer("The job is recorded.", "Job", "Location"),
-        **openapi.problems(
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
-    },
+    responses=openapi.answers(
+        {
+            202: openapi.answer("The job is recorded.", "Job", "Location"),
+            200: openapi.answer("A unique job like it was there.", "Job", "Location"),
+        },
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ),
 )
 def trigger(name: str) -> Response:
     """Run a schedule's task now, also while it is paused; its fire times stay as they are."""
@@ -92,18 +79,15 @@ def trigger(name: str) -> Response:
             entry.after = {"job": created.id}
         publishing.made(created.id, job.queue, is_new=created.is_new)
     submitted.tell(job, created, publishing.traceparent)
-    job_id = created.id
     at = parts().store.now_ms()
-    event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id)
+    event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=created.id)
     # The job is made: that nobody could write it down is no reason to have it asked for again.
     with contextlib.suppress(Unavailable, ScheduleNotFound):
         parts().schedules.tell(name, event)
-    metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
+    if created.is_new:
+        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
     metrics.SCHEDULE_FIRES.labels(event.outcome).inc()
-    (made,) = parts().read([job_id])
-    if made is None:
-        raise JobNotFound(job_id)
-    return reply(parts().catalogue.document(made), 202, headers={"Location": f"/v1/jobs/{job_id}"})
+    return submitted.shown(job, created)
 
 
 @blueprint.get("/v1/schedules/<name>/preview", endpoint="preview_schedule")
@@ -117,12 +101,10 @@ def preview(name: str) -> Response:
 @blueprint.get("/v1/schedules/<name>/history", endpoint="schedule_history")
 @blueprint.doc(
     tags=["Schedules"],
-    responses={
-        200: openapi.answer("What became of its last fire times.", "FireEventList"),
-        **openapi.problems(
-            HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
-        ),
-    },
+    responses=openapi.answers(
+        {200: openapi.answer("What became of its last fire times.", "FireEventList")},
+        HTTPStatus.NOT_FOUND,
+    ),
 )
 def history(name: str) -> Response:
     """Return what became of the last fire times, newest first; the last hundred are kept."""

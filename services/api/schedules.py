@@ -20,22 +20,20 @@ from taskyard.schedules.rule import Schedule
 
 blueprint = APIBlueprint("schedules", __name__)
 
-_BODY = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
+_SHOWN = openapi.answers(
+    {200: openapi.answer("The schedule.", "Schedule", "ETag")}, HTTPStatus.NOT_FOUND
 )
-_NOT_FOUND = openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
-_SHOWN = {200: openapi.answer("The schedule.", "Schedule", "ETag"), **_NOT_FOUND}
 _CREATED = openapi.answer("The schedule is added.", "Schedule", "ETag", "Location")
-_GONE: openapi.Described = {"description": "The schedule is gone."}
+_GONE = openapi.nothing("The schedule is gone.")
 _IF_MATCH = openapi.parameter(
     "If-Match", TEXT, "Only if this is the ETag of what is there.", place="header"
 )
+_IF_NONE_MATCH = openapi.parameter(
+    "If-None-Match", TEXT, "`*`: only if there is none yet.", place="header"
+)
 INPUTS = {
     ("post", "/v1/schedules"): openapi.Input("ScheduleRequest"),
-    ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH,)),
+    ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH, _IF_NONE_MATCH)),
     ("delete", "/v1/schedules/{name}"): openapi.Input(parameters=(_IF_MATCH,)),
 }
 
@@ -43,10 +41,7 @@ INPUTS = {
 @blueprint.get("/v1/schedules", endpoint="list_schedules")
 @blueprint.doc(
     tags=["Schedules"],
-    responses={
-        200: openapi.answer("The schedules.", "ScheduleList"),
-        **openapi.problems(HTTPStatus.SERVICE_UNAVAILABLE),
-    },
+    responses=openapi.answers({200: openapi.answer("The schedules.", "ScheduleList")}),
 )
 def list_all() -> Response:
     """List the schedules, by name."""
@@ -57,10 +52,7 @@ def list_all() -> Response:
 @blueprint.post("/v1/schedules", endpoint="create_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses={
-        201: _CREATED,
-        **openapi.problems(*_BODY, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
-    },
+    responses=openapi.answers({201: _CREATED}, HTTPStatus.CONFLICT),
 )
 def create() -> Response:
     """Add a schedule; its arguments are checked like those of a job."""
@@ -81,16 +73,11 @@ def show(name: str) -> Response:
 @blueprint.put("/v1/schedules/<name>", endpoint="put_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses={
-        200: openapi.answer("The schedule is replaced.", "Schedule", "ETag"),
-        201: _CREATED,
-        **openapi.problems(
-            *_BODY,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.PRECONDITION_FAILED,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
-    },
+    responses=openapi.answers(
+        {200: openapi.answer("The schedule is replaced.", "Schedule", "ETag"), 201: _CREATED},
+        HTTPStatus.CONFLICT,
+        HTTPStatus.PRECONDITION_FAILED,
+    ),
 )
 def put(name: str) -> Response:
     """Replace a schedule as a whole, or add it.
@@ -116,15 +103,9 @@ def put(name: str) -> Response:
 @blueprint.delete("/v1/schedules/<name>", endpoint="delete_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses={
-        204: _GONE,
-        **openapi.problems(
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.PRECONDITION_FAILED,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
-    },
+    responses=openapi.answers(
+        {204: _GONE}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED
+    ),
 )
 def delete(name: str) -> Response:
     """Remove a schedule and its history; jobs that it made stay."""

@@ -11,6 +11,7 @@ from flask import Request
 
 from services.api import guards
 from services.api.guards import Guard
+from taskyard.config import Settings
 from taskyard.keys import Scope
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -28,11 +29,10 @@ class Rule(NamedTuple):
 READ: Scope = "jobs:read"
 SUBMIT: Scope = "jobs:submit"
 OPERATE: Scope = "jobs:operate"
+METRICS: Scope = "metrics:read"
 
-#: These ask for nothing: they say no more than the source does, or are for probes and Prometheus.
-OPEN = frozenset(
-    {"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"}
-)
+#: These ask for nothing: they say no more than the source does, or are for probes.
+_OPEN = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/asyncapi.json"})
 
 RULES: Mapping[str, Rule] = {
     # Jobs
@@ -58,6 +58,7 @@ RULES: Mapping[str, Rule] = {
     "GET /v1/queues": Rule((READ,), guards.queues_of_all_tasks),
     "GET /v1/workers": Rule((READ,), guards.unbound_only),
     "GET /v1/stats": Rule((READ,), guards.unbound_only),
+    "GET /metrics": Rule((METRICS,), guards.unbound_only),
     # What was done
     "GET /v1/audit-log": Rule(("admin",), guards.unbound_only),
     # Tasks and queues
@@ -95,18 +96,24 @@ RULES: Mapping[str, Rule] = {
 UNDECLARED = Rule(("admin",), guards.unbound_only)
 
 
-def of(request: Request) -> Rule | None:
+def open_paths(settings: Settings) -> frozenset[str]:
+    """Return the paths that ask for nothing."""
+    return _OPEN | {"/metrics"} if settings.api_metrics_open else _OPEN
+
+
+def of(request: Request, settings: Settings) -> Rule | None:
     """Return what a request has to have; None: nothing."""
     # Where nothing is found there is nothing to guard, and OPTIONS says only which methods there are.
-    if request.url_rule is None or request.method == "OPTIONS" or request.url_rule.rule in OPEN:
+    if request.url_rule is None or request.method == "OPTIONS":
         return None
-    return rule(request.method, request.url_rule.rule)
+    path = request.url_rule.rule
+    return None if path in open_paths(settings) else rule(request.method, path)
 
 
-def of_path(method: str, path: str) -> Rule | None:
+def of_path(method: str, path: str, settings: Settings) -> Rule | None:
     """Return the same for a route as OpenAPI writes it."""
     plain = _PARAMETER.sub(r"<\1>", path)
-    return None if plain in OPEN else rule(method, plain)
+    return None if plain in open_paths(settings) else rule(method, plain)
 
 
 def rule(method: str, path: str) -> Rule:

@@ -81,11 +81,13 @@ INPUTS = {
 @blueprint.get("/v1/jobs/<job_id>/events")
 @blueprint.doc(
     tags=["Jobs"],
-    responses={
-        200: openapi.other("Events named `job`, each with the job.", CONTENT_TYPE, TEXT),
-        204: openapi.nothing("The job has ended, and the client knows it."),
-        **openapi.problems(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
-    },
+    responses=openapi.answers(
+        {
+            200: openapi.other("Events named `job`, each with the job.", CONTENT_TYPE, TEXT),
+            204: openapi.nothing("The job has ended, and the client knows it."),
+        },
+        HTTPStatus.NOT_FOUND,
+    ),
 )
 def job_events(job_id: str) -> Response:
     """Stream a job: as it is now and after each change of it, until it has ended."""
@@ -101,12 +103,13 @@ def job_events(job_id: str) -> Response:
 @blueprint.get("/v1/events")
 @blueprint.doc(
     tags=["Operation"],
-    responses={
-        200: openapi.other(
-            "Events named `state`, each with a StateEvent, and `missed`.", CONTENT_TYPE, TEXT
-        ),
-        **openapi.problems(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
-    },
+    responses=openapi.answers(
+        {
+            200: openapi.other(
+                "Events named `state`, each with a StateEvent, and `missed`.", CONTENT_TYPE, TEXT
+            )
+        }
+    ),
 )
 def events() -> Response:
     """Stream the states of all jobs: each that a job comes to, or comes back to.

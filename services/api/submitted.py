@@ -1,9 +1,15 @@
-"""What a request's log line says of the jobs that came of it."""
+"""What is said of the jobs that came of a request: in its log line, and to the operator who made one."""
 
 from collections.abc import Sequence
 
+from flask import Response
+
+from services.api import reach
+from services.api.parts import parts
+from services.api.replies import reply
 from services.api.request_log import tell as tell_request
 from taskyard import trace_context
+from taskyard.errors import JobNotFound
 from taskyard.store.base import Created, NewJob
 
 #: More ids than these make a line unreadable; the request's id finds the rest.
@@ -20,3 +26,17 @@ def tell(job: NewJob, created: Created, traceparent: str | None) -> None:
 def tell_all(created: Sequence[Created]) -> None:
     """Tell of many: how many they are, and the first ids."""
     tell_request(jobs=len(created), job_ids=[each.id for each in created[:MAX_IDS]])
+
+
+def shown(asked: NewJob, created: Created) -> Response:
+    """Answer an operator with the job that came of it, or that was there before.
+
+    Raises:
+        JobNotFound: If it was removed meanwhile.
+    """
+    (job,) = parts().read([created.id])
+    if job is None:
+        raise JobNotFound(created.id)
+    document = reach.shown(parts().catalogue.document(job), job, asked)
+    headers = {"Location": f"/v1/jobs/{job.id}"}
+    return reply(document, 202 if created.is_new else 200, headers=headers)

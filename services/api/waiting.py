@@ -41,21 +41,12 @@ class ChangeRequest(BaseModel):
 
 SCHEMAS = {"ChangeRequest": ChangeRequest.model_json_schema()}
 INPUTS = {("patch", "/v1/jobs/{job_id}"): openapi.Input("ChangeRequest")}
-_FAILED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
-_CHANGED = {
-    200: openapi.answer("The job as it is now.", "Job"),
-    **openapi.problems(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        *_FAILED,
-    ),
-}
-_RUN_NOW = {
-    200: openapi.answer("The job is due.", "Job"),
-    **openapi.problems(*_FAILED),
-}
+_CHANGED = openapi.answers(
+    {200: openapi.answer("The job as it is now.", "Job")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+)
+_RUN_NOW = openapi.answers(
+    {200: openapi.answer("The job is due.", "Job")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+)
 
 
 @blueprint.patch("/v1/jobs/<job_id>")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.job import Job
@@ -32,6 +33,7 @@ class TellOutcomes:
 
     def __init__(self, dispatcher: Dispatcher, settings: Settings) -> None:
         self._store = dispatcher.store
+        self._catalogue = Catalogue(dispatcher.store)
         self._publisher = dispatcher.publisher
         self._deadline_s = settings.publish_deadline_s
         self._result_max_bytes = settings.result_max_bytes
@@ -65,7 +67,7 @@ class TellOutcomes:
             reply
             for each, job in zip(owed, jobs, strict=True)
             if job is not None
-            for reply in _replies(each, job, outcome(job, result_max_bytes=self._result_max_bytes))
+            for reply in _replies(each, job, self._outcome(job))
         ]
         untaken = self._publisher.publish(replies, deadline_s=self._deadline_s)
         REPLIES.labels("sent").inc(len(replies) - len(untaken.no_queue) - len(untaken.refused))
@@ -75,6 +77,11 @@ class TellOutcomes:
             logger.warning("outcome not told: the queue is gone", extra=facts)
         refused = {reply.id for reply in untaken.refused}
         return [each for each in owed if each.job_id not in refused]
+
+    def _outcome(self, job: Job) -> bytes:
+        # The id may be that of a job of somebody else, whose secrets are not for who asks.
+        shown = self._catalogue.document(job)
+        return outcome(shown, result_max_bytes=self._result_max_bytes)
 
     def _jobs(self, ids: Sequence[str]) -> list[Job | None]:
         """Read the jobs; one whose record cannot be read is given up, or it would hold up all others."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import dramatiq
 import msgspec
-import pydantic
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware
 
@@ -118,8 +117,6 @@ def _runner(task: Task[..., Any], result_max_bytes: int) -> Callable[..., None]:
             args, kwargs = convert(args, kwargs)  # type: ignore[assignment]  # sequences of any kind
         except TypeError as error:
             raise InvalidArguments(f"{task.name}: {error}") from None
-        except pydantic.ValidationError as error:
-            raise InvalidArguments(f"{task.name}: {_explain(error)}") from None
         try:
             attempt.enter()
             result = call(*args, **kwargs)
@@ -204,7 +201,3 @@ def _encode(result: object, limit_bytes: int) -> str:
             f"the result takes {len(encoded)} bytes, more than the {limit_bytes} of RESULT_MAX_BYTES"
         )
     return encoded.decode()
-
-
-def _explain(error: pydantic.ValidationError) -> str:
-    return "; ".join(finding["msg"] for finding in error.errors(include_url=False))

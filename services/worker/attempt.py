@@ -186,6 +186,8 @@ class Attempt(MessageProxy):
         """Return whether nobody has decided the outcome yet: the caller may, all others may not."""
         with self._lock:
             is_first, self._is_ended = not self._is_ended, True
+            if self.started is not None and self._thread_id is not None:  # given up while it runs
+                self.ran_s = time.monotonic() - self.started
             return is_first
 
     def waits_for_slot(self, limit_s: float) -> bool:

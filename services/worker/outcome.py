@@ -168,21 +168,30 @@ def describe(error: BaseException, reason: str, *, scrub: Callable[[str], str] =
         reason: Why the attempt ended, in a word.
         scrub: What takes secrets out of its texts.
     """
-    kind = type(error)
-    if isinstance(error, JobInterrupt):  # as the user knows it
-        kind = next(each for each in kind.__mro__ if not each.__name__.startswith("_"))
     try:
-        message, trace = scrub(str(error)), scrub("".join(_traceback(error)))
+        message = scrub(str(error))
     except BaseException as broken:  # noqa: BLE001 - its methods are the user's code
-        message, trace = f"(its text raised {type(broken).__name__})", ""
+        message = f"(its text raised {type(broken).__name__})"
+    try:
+        trace = scrub("".join(_traceback(error)))
+    except BaseException:  # noqa: BLE001 - as above
+        trace = ""
     if not message and isinstance(error, JobTimeout):
         message = "the task ran longer than its timeout_s"
     return JobError(
-        type=kind.__name__,
+        type=type_name(error),
         message=_bounded(message, MESSAGE_LIMIT),
         traceback=_bounded(trace, TRACEBACK_LIMIT),
         reason=reason,
     )
+
+
+def type_name(error: BaseException) -> str:
+    """Return the name of an error's type as the user knows it."""
+    kind = type(error)
+    if isinstance(error, JobInterrupt):
+        kind = next(each for each in kind.__mro__ if not each.__name__.startswith("_"))
+    return kind.__name__
 
 
 def _traceback(error: BaseException) -> list[str]:

@@ -10,7 +10,7 @@ from services.worker.attempt import Attempt
 from services.worker.burial import Burial
 from services.worker.consumer import Consumer
 from services.worker.inbox import Delivery
-from services.worker.outcome import Ending, Judge
+from services.worker.outcome import Ending, Judge, type_name
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
 from taskyard.errors import WorkerStopping
@@ -168,7 +168,7 @@ def _log_error(attempt: Attempt, error: BaseException, ending: Ending) -> None:
             "task": attempt.task,
             "attempt": attempt.number,
             "trace_id": attempt.message.trace_id,
-            "error_type": type(error).__name__.lstrip("_"),
+            "error_type": type_name(error),
             "duration_s": round(attempt.ran_s, 3),
         },
     )

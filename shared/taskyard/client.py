@@ -90,7 +90,7 @@ class JobHandle:
         return job
 
     def _wait(self, timeout_s: float | None) -> Job:
-        wait_s = 3600.0 if timeout_s is None else timeout_s
+        wait_s = 3600.0 if timeout_s is None else max(0.0, timeout_s)
         while True:
             job = self._client.store.wait(self.id, wait_s)
             if job is None:

@@ -176,6 +176,10 @@ class Settings(BaseSettings):
         (),
         description="Hosts that requests without a key may name, besides those of loopback. `*`: any.",
     )
+    api_metrics_open: bool = Field(
+        True,
+        description="Serve `/metrics` of the API to everybody. false: to keys with `metrics:read`.",
+    )
     api_threads: int = Field(32, ge=2, le=1024, description="Requests served at a time.")
     api_streams: int = Field(
         8,

@@ -176,7 +176,7 @@ class VersionMismatch(TaskyardError):
 
     def __init__(self, name: str, version: int | None) -> None:
         now = "there is none" if version is None else f"it is in version {version}"
-        super().__init__(f"If-Match does not match schedule {name!r}: {now}; read it again")
+        super().__init__(f"the condition does not hold for schedule {name!r}: {now}; read it again")
         self.name = name
 
 

@@ -10,7 +10,7 @@ from taskyard import limits
 from taskyard.errors import TaskyardError
 from taskyard.store.keys import NewKey
 
-Scope = Literal["jobs:submit", "jobs:read", "jobs:operate", "admin"]
+Scope = Literal["jobs:submit", "jobs:read", "jobs:operate", "metrics:read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 #: Every API process reads all keys every second: they stay few.
 MAX_KEYS = 1000

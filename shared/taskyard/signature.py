@@ -194,8 +194,8 @@ def converter(
 ) -> Callable[[Sequence[Any], Mapping[str, Any]], tuple[Sequence[Any], Mapping[str, Any]]]:
     """Return a function that makes JSON arguments what the type hints say, as `(args, kwargs)` to call with.
 
-    It raises `TypeError` (they do not fit, or a secret has a wrong value) or `pydantic.ValidationError` (a
-    wrong value). Parameters without a hint get the JSON value as it is.
+    It raises `TypeError` if they do not fit the parameters, or the value of one does not fit its hint; the
+    text names it. Parameters without a hint get the JSON value as it is.
     """
     signature = inspect.signature(function)
     parameters = _parameters(function)
@@ -230,13 +230,25 @@ def _same(value: Any) -> Any:
 
 
 def _adapter(parameter: inspect.Parameter, *, is_secret: bool) -> Callable[[Any], Any]:
-    one: Callable[[Any], Any] = TypeAdapter(parameter.annotation).validate_python
-    if is_secret:
-        one = _discreet(parameter.name, one)
+    convert = TypeAdapter(parameter.annotation).validate_python
+    one = (_discreet if is_secret else _named)(parameter.name, convert)
     if parameter.kind is parameter.VAR_POSITIONAL:
         return lambda values: tuple(map(one, values))
     if parameter.kind is parameter.VAR_KEYWORD:
         return lambda values: {name: one(value) for name, value in values.items()}
+    return one
+
+
+def _named(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the same conversion, whose errors name the parameter."""
+
+    def one(value: Any) -> Any:
+        try:
+            return convert(value)
+        except ValidationError as error:
+            wrong = "; ".join(finding["msg"] for finding in error.errors(include_url=False))
+            raise TypeError(f"{name}: {wrong}") from None
+
     return one
 
 

@@ -8,7 +8,6 @@ from msgspec import Meta, Struct
 from pydantic import Field
 
 from taskyard.errors import Fault, InvalidSubmission, TaskyardError
-from taskyard.job import Job, document
 from taskyard.request import JobRequest
 
 Reply = Literal["accepted", "result"]
@@ -83,14 +82,14 @@ def refusal(error: TaskyardError) -> Refused:
     return Refused(error.code, str(error), [Fault("", error.code, str(error))])
 
 
-def outcome(job: Job, *, result_max_bytes: int) -> bytes:
+def outcome(job: Mapping[str, Any], *, result_max_bytes: int) -> bytes:
     """Return the reply that tells how a job ended: its document, without what would be too large.
 
     Args:
-        job: The job, which has ended.
+        job: The document of the job, which has ended, as it may be shown.
         result_max_bytes: The largest result.
     """
-    told: dict[str, Any] = {"status": "ended", **document(job), "omitted": []}
+    told: dict[str, Any] = {"status": "ended", **job, "omitted": []}
     body = msgspec.json.encode(told)
     for name in OMITTED:
         if len(body) <= result_max_bytes + ROOM_BYTES:

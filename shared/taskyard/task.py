@@ -1,7 +1,7 @@
 """`@task`: a function that can be run in the background, by its name."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, get_args, overload
@@ -122,6 +122,7 @@ class Task(Generic[P, R]):
             Unavailable: If RabbitMQ or the store does not answer in time; the job does not run then.
         """
         kwargs = kwargs or {}
+        _check_shapes(args, kwargs)
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -140,7 +141,7 @@ class Task(Generic[P, R]):
             "expires_s": _seconds_from_now(expires),
             "max_retries": max_retries,
             "timeout_s": timeout_s,
-            "tags": list(tags),
+            "tags": tags if isinstance(tags, str) else list(tags),
         }
         return Task.submitter(self.options, parse(asked))
 
@@ -275,8 +276,20 @@ def _place(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
+def _check_shapes(args: object, kwargs: object) -> None:
+    """Refuse what would be taken apart into arguments that nobody meant, such as a text."""
+    faults = []
+    if isinstance(args, (str, bytes)) or not isinstance(args, Iterable):
+        faults.append(Fault("/args", "type", "must be a list or tuple of arguments"))
+    if not isinstance(kwargs, Mapping):
+        faults.append(Fault("/kwargs", "type", "must be a dict of arguments by name"))
+    if faults:
+        raise InvalidSubmission(faults)
+
+
 def _in_utc(moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
+    # What is no time is refused with all else that is wrong, by `parse`.
+    if isinstance(moment, datetime) and moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     return moment
 

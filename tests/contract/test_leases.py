@@ -201,12 +201,14 @@ def test_a_reclaimer_that_leaves_hands_its_jobs_on_at_once(store):
 
 def test_the_time_that_a_lost_job_ran_does_not_include_the_wait_for_its_lease(store):
     """A worker that is long silent has not run the job until now: its last heartbeat counts."""
+    before_ms = store.now_ms()
     running(store)
     store.heartbeat("w1", {}, 500, [])
+    after_ms = store.now_ms()
 
     (lost,) = poll(lambda: store.lost("r1", HOUR_MS, 10))
 
-    assert lost.ran_ms < 400
+    assert lost.ran_ms <= after_ms - before_ms
 
 
 def test_a_claim_without_a_heartbeat_is_not_held_for_ever(store):
@@ -229,9 +231,7 @@ def test_a_claim_after_the_worker_was_declared_dead_is_lost(store):
     job_id = pending(store)
     claim(store, job_id)
 
-    assert job_id in {
-        lost.id for lost in poll(lambda: store.lost("r1", HOUR_MS, 10), deadline_s=30)
-    }
+    assert job_id in {lost.id for lost in poll(lambda: store.lost("r1", HOUR_MS, 10))}
 
 
 def test_crashes_are_counted_over_attempts(store):

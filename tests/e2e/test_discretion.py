@@ -252,7 +252,7 @@ def test_no_password_is_logged_or_shown(yard):
 def _not_ready(service: Service) -> list[str]:
     """Return what `/readyz` complains of; empty while there is no answer."""
     try:
-        urllib.request.urlopen(f"{service.url}/readyz", timeout=10).close()
+        urllib.request.urlopen(f"{service.url}/readyz", timeout=30).close()
     except urllib.error.HTTPError as error:
         with error:
             return list(json.load(error)["problems"])

@@ -85,7 +85,7 @@ def scraped(services) -> dict[Series, float]:
     """Return the value of every series of every service."""
     found = {}
     for service in services.values():
-        with urllib.request.urlopen(service.metrics_url, timeout=10) as answer:
+        with urllib.request.urlopen(service.metrics_url, timeout=30) as answer:
             page = answer.read().decode()
         for family in text_string_to_metric_families(page):
             for sample in family.samples:

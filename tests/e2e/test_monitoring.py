@@ -115,7 +115,7 @@ class Load:
         )
         with (
             suppress(urllib.error.HTTPError),
-            urllib.request.urlopen(request, timeout=10) as answer,
+            urllib.request.urlopen(request, timeout=30) as answer,
         ):
             return json.load(answer)
 
@@ -126,7 +126,7 @@ class Load:
 
     def _get(self, path):
         with suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(f"{self.url}{path}", timeout=10).close()
+            urllib.request.urlopen(f"{self.url}{path}", timeout=30).close()
 
 
 def test_every_expression_has_an_answer(prometheus, load):
@@ -190,7 +190,7 @@ def _values(prometheus, text):
 def _pages(services):
     pages = {}
     for name, service in services.items():
-        with urllib.request.urlopen(service.metrics_url, timeout=10) as answer:
+        with urllib.request.urlopen(service.metrics_url, timeout=30) as answer:
             pages[name] = answer.read().decode()
     return pages
 

@@ -31,7 +31,7 @@ def submit(api, yard, *ids: str) -> bool:
         f"{api.url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status in (200, 202)
     except urllib.error.HTTPError as error:
         if error.code != 503:

@@ -61,7 +61,7 @@ def test_lost_messages_are_named_and_brought_back(yard, how):
         code, out, _ = command(yard.env, "audit", "--json")
         return code == 1 and json.loads(out)["missing_messages"]
 
-    (missing,) = poll(found, 30)
+    (missing,) = poll(found)
     assert (yard.queue, 20) == (missing["queue"], missing["messages"])
     assert set(ids) == set(missing["jobs"])
     code, out, _ = command(yard.env, "audit", "--repair")
@@ -99,9 +99,9 @@ def test_the_gauge_follows(yard):
             channel.queue_purge(yard.queue)
         with redis.Redis.from_url(yard.settings.result_backend) as server:
             server.zrem(f"{yard.settings.key_prefix}waiting", waiting)
-        poll(lambda: unaccounted(scheduler, yard) == 6, 25)
+        poll(lambda: unaccounted(scheduler, yard) == 6)
         audit(yard, is_repair=True)
-        poll(lambda: unaccounted(scheduler, yard) == 0, 25)
+        poll(lambda: unaccounted(scheduler, yard) == 0)
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_lost_attempts_tell_how_their_worker_ended(yard):
     with yard.running(yard.scheduler(), yard.worker()):
         signalled = yard.submit(tasks.crash, "kill", 1)
         exited = yard.submit(tasks.crash, "exit", 1)
-        jobs = [yard.ended(handle.id, 30) for handle in (signalled, exited)]
+        jobs = [yard.ended(handle.id) for handle in (signalled, exited)]
     # Both may have been on one child, and then share its end.
     ends = {job.attempts[0].exit for job in jobs}
     assert ends <= {"killed by SIGKILL", "exit code 7"}

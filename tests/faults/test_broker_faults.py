@@ -70,7 +70,7 @@ def test_a_broker_that_restarts_loses_nothing(yard, rabbit, how):
             assert 1 == len(yard.job(each).attempts)
         ran = [event.job_id for event in yard.events("ran")]
         assert len(ran) == len(set(ran)) == 310
-        poll(lambda: worker.problems() == [], 20)
+        poll(lambda: worker.problems() == [])
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_jobs_that_end_while_the_broker_is_away_are_settled_at_once(yard, rabbit
         assert "running" == bad.state  # until its dead letter is confirmed
         rabbit.start()
         rabbit.wait_ready()
-        assert "failed" == yard.ended(bad.id, 20).state
+        assert "failed" == yard.ended(bad.id).state
         assert "retries_exhausted" == yard.dead_letter()[0].headers["taskyard-reason"]
 
 
@@ -115,7 +115,7 @@ def test_an_alarm_stops_submissions_and_not_the_workers(yard, rabbit):
     try:
         poll(lambda: not is_accepted(yard, ledger))
         with yard.running(yard.worker()):
-            poll(lambda: yard.ready_messages() == 0, 20)
+            poll(lambda: yard.ready_messages() == 0)
             poll(lambda: yard.events("tries", doomed.id))
             assert "running" == doomed.state
             rabbit.control("set_vm_memory_high_watermark", "0.4")
@@ -202,7 +202,7 @@ def test_a_storm_loses_nothing(yard, rabbit, redis_server):
             for round_number in range(3):
                 for child in worker.children():
                     child.kill()
-                poll(lambda: len(worker.children()) == 2, 20)
+                poll(lambda: len(worker.children()) == 2)
                 redis_server.kill()
                 redis_server.start()
                 redis_server.wait_ready()
@@ -210,7 +210,7 @@ def test_a_storm_loses_nothing(yard, rabbit, redis_server):
                     kill(rabbit)
                     rabbit.start()
                     rabbit.wait_ready()
-                poll(lambda: worker.problems() == [], 30)
+                poll(lambda: worker.problems() == [])
         finally:
             is_over.set()
             producer.join()

@@ -44,20 +44,20 @@ def test_each_job_is_completed_or_cancelled_and_was_told_so(make_yard):
     worker = yard.worker()
     with yard.running(worker, yard.scheduler()):
         canceller.start()
-        poll(lambda: yard.states(ids)["completed"] > 40, 20)
+        poll(lambda: yard.states(ids)["completed"] > 40)
         worker.stop()
         worker.start()
         worker.wait_ready()
-        poll(lambda: yard.states(ids)["completed"] > 80, 20)
+        poll(lambda: yard.states(ids)["completed"] > 80)
         kill(worker.children()[0].pid)
-        poll(lambda: yard.states(ids)["completed"] > 120, 20)
+        poll(lambda: yard.states(ids)["completed"] > 120)
         done = cancel_found(
             yard.store, Filter(task=tasks.busy.name), cursor=None, limit=50, ttl_ms=HOUR_MS
         )
         assert done.cancelled + done.requested + done.too_late <= 50
         poll(lambda: set(yard.states(ids)) <= {"completed", "cancelled"}, 60)
         canceller.over.set()
-        canceller.join(10)
+        canceller.join(30)
 
     jobs = {job.id: job for job in map(yard.job, ids)}
     cancelled = {i for i, verdict, _ in canceller.answers if verdict == "cancelled"}

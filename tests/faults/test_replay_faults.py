@@ -20,7 +20,7 @@ def yard(make_yard):
 def bury_many(yard: Yard, count: int, gate: str) -> list[str]:
     """Return jobs that failed, and complete once the gate is open."""
     ids = yard.submit_many(tasks.fail_until, count, gate, max_retries=0)
-    poll(lambda: yard.states(ids)["failed"] == count, 30)
+    poll(lambda: yard.states(ids)["failed"] == count)
     return ids
 
 
@@ -45,8 +45,8 @@ def nothing_is_left(yard: Yard) -> bool:
 def check(yard: Yard, ids: list[str], replay_id: str) -> None:
     """Check that all completed once, and that no trace of a dead letter is left."""
     poll(lambda: yard.states(ids)["completed"] == len(ids), 40)
-    poll(lambda: yard.store.replays([replay_id])[0].state == "completed", 20)
-    poll(lambda: nothing_is_left(yard), 30)
+    poll(lambda: yard.store.replays([replay_id])[0].state == "completed")
+    poll(lambda: nothing_is_left(yard))
     done = [event.job_id for event in yard.events("done")]
     assert sorted(ids) == sorted(each for each in done if each in set(ids))
     assert len(ids) == yard.store.replays([replay_id])[0].replayed
@@ -72,7 +72,7 @@ def test_a_killed_scheduler_leaves_no_job_half_replayed(yard):
             with yard.running(scheduler):
                 before = yard.store.replays([replay_id])[0].replayed
                 # Another point of the pass each time.
-                poll(partial(moved, yard, replay_id, before + 20 + 7 * kills), 20)
+                poll(partial(moved, yard, replay_id, before + 20 + 7 * kills))
                 kill(scheduler.pid)
             kills += 1
         assert kills >= 3
@@ -96,11 +96,11 @@ def test_a_scheduler_killed_while_it_walks_loses_no_dead_letter(yard):
         for _ in range(3):
             scheduler = yard.scheduler()
             with yard.running(scheduler):
-                poll(lambda: yard.dead_messages() < count, 20)
+                poll(lambda: yard.dead_messages() < count)
                 kill(scheduler.pid)
 
         with yard.running(yard.scheduler()):
-            poll(lambda: yard.dead_messages() == count - len(purged), 20)
+            poll(lambda: yard.dead_messages() == count - len(purged))
             assert count - len(purged) == sum(yard.store.dead_counts()[0].values())
             yard.open(gate)
             replay_id = start_replay(yard)
@@ -129,13 +129,13 @@ def test_dead_letters_are_indexed_again_when_the_store_was_emptied(yard):
         yard.open(gate)
 
         with yard.running(yard.scheduler()):
-            poll(lambda: sum(yard.store.dead_counts()[0].values()) == 21, 30)
+            poll(lambda: sum(yard.store.dead_counts()[0].values()) == 21)
             found, _ = yard.store.find_dead(DeadLetterFilter(jobs_only=True), 100)
             assert sorted(ids) == sorted(each for each, _ in found)
             replay_id = start_replay(yard)
-            poll(lambda: yard.states(ids)["completed"] == 20, 20)
+            poll(lambda: yard.states(ids)["completed"] == 20)
             assert (20, 1) == (
                 yard.store.replays([replay_id])[0].replayed,
                 yard.store.replays([replay_id])[0].skipped,
             )
-            poll(lambda: yard.dead_messages() == 1, 20)
+            poll(lambda: yard.dead_messages() == 1)

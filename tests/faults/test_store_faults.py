@@ -13,7 +13,7 @@ from tests.polling import poll
 @pytest.fixture
 def yard(make_yard, redis_server):
     """A yard of its own; the store runs at the end, whatever happened."""
-    yard = make_yard(STORE_TIMEOUT_S="1")
+    yard = make_yard(STORE_TIMEOUT_S="1", LEASE_S="5")
     with yard.running(yard.scheduler()):
         yield yard
         if not redis_server.is_running:
@@ -64,7 +64,7 @@ def test_outcomes_are_kept_while_the_store_is_away(yard, redis_server, how):
 
 def test_a_store_that_is_away_for_longer_than_a_lease_loses_nothing(make_yard, redis_server):
     """Leases could not be extended meanwhile; that is not the workers' fault."""
-    yard = make_yard(LEASE_S="1", STORE_TIMEOUT_S="0.5")
+    yard = make_yard(LEASE_S="2", STORE_TIMEOUT_S="0.5")
     ledger = Ledger(yard)
     with yard.running(yard.worker(), yard.scheduler()):
         running, _, gate = busy_worker(yard, ledger)
@@ -74,7 +74,7 @@ def test_a_store_that_is_away_for_longer_than_a_lease_loses_nothing(make_yard, r
         for each in running:
             yard.await_event("passed", each)
         ended_at = max(yard.events("passed", each)[0].time for each in running)
-        poll(lambda: time.time() > ended_at + 2.5)  # two leases and a half
+        poll(lambda: time.time() > ended_at + 4)  # two leases
         redis_server.start()
         redis_server.wait_ready()
 
@@ -93,7 +93,7 @@ def test_a_worker_starts_while_the_store_is_away(yard, redis_server):
         redis_server.start()
         redis_server.wait_ready()
         worker.wait_ready()
-        poll(lambda: yard.states(ids) == {"completed": 20}, 20)
+        poll(lambda: yard.states(ids) == {"completed": 20})
     finally:
         worker.kill()
 
@@ -114,7 +114,7 @@ def test_a_worker_stops_while_the_store_is_away(yard, redis_server):
     redis_server.start()
     redis_server.wait_ready()
     with yard.running(yard.worker()):
-        assert gate == handle.get(timeout=20)
+        assert gate == handle.get(timeout=30)
 
 
 def test_ready_work_outlives_an_emptied_store(yard, redis_server):
@@ -132,8 +132,8 @@ def test_ready_work_outlives_an_emptied_store(yard, redis_server):
         assert {"missing": 22} == yard.states(running + queued)
         yard.open(gate)
 
-        poll(lambda: yard.states(queued) == {"completed": 20}, 20)
-        poll(lambda: all(yard.events("passed", each) for each in running), 20)
+        poll(lambda: yard.states(queued) == {"completed": 20})
+        poll(lambda: all(yard.events("passed", each) for each in running))
         assert all(1 == len(yard.events("ran", each)) for each in queued)
         poll(lambda: worker.problems() == [])
         poll(lambda: yard.store.tasks())

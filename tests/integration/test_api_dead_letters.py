@@ -63,7 +63,7 @@ class Cemetery:
         self._store = store
         self._publisher = publisher
         self._queue = queue
-        self._burial = Burial(publisher, store, deadline_s=5)
+        self._burial = Burial(publisher, store, deadline_s=30)
         self._burial.start()
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ def test_requests_at_once_make_one_job(api, client_of, settings, dispatcher):
     clients = [client_of(settings, dispatcher) for _ in range(count)]
 
     def submit(client):
-        barrier.wait(10)
+        barrier.wait(30)
         return post(client, "k")
 
     with ThreadPoolExecutor(count) as pool:
@@ -121,7 +121,7 @@ def test_a_client_may_prefer_to_wait(api, worker):
     job_id = "awaited"
 
     def work():
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while api.application.test_client().get(f"/v1/jobs/{job_id}").status_code == 404:
             assert time.monotonic() < deadline
         worker.run(job_id, result="7")
@@ -129,7 +129,7 @@ def test_a_client_may_prefer_to_wait(api, worker):
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(work)
         answer = api.post(
-            "/v1/jobs", json={"task": "echo", "id": job_id}, headers={"Prefer": "wait=10"}
+            "/v1/jobs", json={"task": "echo", "id": job_id}, headers={"Prefer": "wait=30"}
         )
         done.result()
 
@@ -138,7 +138,7 @@ def test_a_client_may_prefer_to_wait(api, worker):
         answer.json["state"],
         answer.json["result"],
     )
-    assert "wait=10" == answer.headers["Preference-Applied"]
+    assert "wait=30" == answer.headers["Preference-Applied"]
 
 
 def test_a_preference_that_passes_leaves_the_job_as_it_is(api, submit):

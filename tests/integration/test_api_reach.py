@@ -461,7 +461,7 @@ class Listener:
         self.has_ended = True
 
     def next(self):
-        return self.lines.get(timeout=10)
+        return self.lines.get(timeout=30)
 
 
 def test_the_stream_of_all_jobs_tells_those_within_reach(store, of_queue, free, made):

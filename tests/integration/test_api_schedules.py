@@ -126,6 +126,20 @@ def test_if_match_guards_changes(api, nightly):
     assert 204 == api.delete(PATH, headers={"If-Match": '"3"'}).status_code
 
 
+def test_if_none_match_adds_and_never_replaces(api, nightly):
+    """So that two who choose the same name do not overwrite each other."""
+
+    def put(path: str, tag: str) -> tuple[int, str | None]:
+        data = {**ASKED, "name": path.rpartition("/")[2], "args": [9]}
+        answer = api.put(path, json=data, headers={"If-None-Match": tag})
+        return answer.status_code, answer.json.get("code")
+
+    assert (412, "version_mismatch") == put(PATH, "*")
+    assert (412, "version_mismatch") == put(PATH, nightly.headers["ETag"])
+    assert (201, None) == put(f"{PATH}-b", "*")
+    assert ASKED["args"] == api.get(PATH).json["args"]
+
+
 def test_a_removed_schedule_is_gone(api, nightly):
     """Every route says so."""
     assert 204 == api.delete(PATH).status_code

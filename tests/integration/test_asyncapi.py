@@ -119,7 +119,7 @@ def test_all_headers_of_a_dead_letter_are_told():
 
 def taken(channel, publisher, queue: str, message: Outgoing) -> tuple[pika.BasicProperties, bytes]:
     """Publish a message and take it out of a queue."""
-    publisher.publish([message], deadline_s=5)
+    publisher.publish([message], deadline_s=30)
     _, properties, body = poll(lambda: (got := channel.basic_get(queue, True))[0] and got)
     return properties, body
 

@@ -45,7 +45,7 @@ def submit(secured, submission, *, replies_wanted=1):
             pika.BasicProperties(delivery_mode=2, reply_to=REPLY_TO),
             mandatory=True,
         )
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while len(replies) < replies_wanted and time.monotonic() < deadline:
             channel.connection.process_data_events(time_limit=15)
     return replies[replies_wanted - 1]

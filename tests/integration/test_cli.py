@@ -46,17 +46,17 @@ def command(env, *args):
 
 def test_a_job_is_submitted_and_awaited(run):
     """Arguments are JSON, or else texts."""
-    code, out, _ = run("submit", tasks.add.name, "1", "-k", "b=2", "--wait", "10", "--tag", "x")
+    code, out, _ = run("submit", tasks.add.name, "1", "-k", "b=2", "--wait", "30", "--tag", "x")
 
     job = json.loads(out)
     assert (0, "completed", 3, "cli") == (code, job["state"], job["result"], job["origin"])
     assert ["x"] == job["tags"]
-    assert "text" == json.loads(run("submit", tasks.echo.name, "text", "--wait", "10")[1])["result"]
+    assert "text" == json.loads(run("submit", tasks.echo.name, "text", "--wait", "30")[1])["result"]
 
 
 def test_the_exit_code_tells_how_a_job_ended(run, yard):
     """0 completed, 1 not, 124 not yet, 3 unknown."""
-    code, out, _ = run("submit", tasks.hopeless.name, "--wait", "10")
+    code, out, _ = run("submit", tasks.hopeless.name, "--wait", "30")
     assert (1, "failed") == (code, json.loads(out)["state"])
     yard.dead_letter(tasks.QUEUE)
 
@@ -97,7 +97,7 @@ def test_jobs_are_listed_and_run_now(run, yard):
     assert "" == run("jobs", "--tag", "listed", "--task", "other")[1]
 
     assert (0, f"{job_id} due scheduled\n") == run("run-now", job_id)[:2]
-    assert [job_id] == [ready.id for ready in yard.store.take_due(10)[0]]
+    assert job_id in [ready.id for ready in yard.store.take_due(10)[0]]
     assert (1, f"{job_id} too_late pending\n") == run("run-now", job_id)[:2]
     assert 1 == run("run-now", "nobody")[0]
 
@@ -228,12 +228,12 @@ def test_ended_jobs_are_retried(run, yard):
 
 def test_a_job_is_explained(run, yard):
     """For people, a line a finding and a line a stretch of its life; for programs, as JSON."""
-    job = yard.submit(tasks.echo, 1)
-    job.get(10)
+    job = yard.submit(tasks.busy, 0.01)  # else it may take no millisecond, and no stretch
+    job.get(timeout=30)
 
     code, out, _ = run("explain", job.id)
     assert 0 == code
-    assert f"{job.id}  completed  {tasks.echo.name}  queue={yard.queue}" == out.splitlines()[0]
+    assert f"{job.id}  completed  {tasks.busy.name}  queue={yard.queue}" == out.splitlines()[0]
     assert "- It completed: attempt 1 ran for" in out
     assert "running (attempt 1)" in out
     document = json.loads(run("explain", "--json", job.id)[1])

@@ -123,14 +123,14 @@ def servers(tmp_path_factory):
 
 def redis_says(servers, command):
     """Return the first line that Redis answers."""
-    with socket.create_connection(("127.0.0.1", servers.redis.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", servers.redis.port), timeout=30) as connection:
         connection.sendall(f"{command}\r\n".encode())
         return connection.makefile().readline().strip()
 
 
 def management(servers, method, path, body=None):
     """Return the status that RabbitMQ's management API answers with."""
-    connection = http.client.HTTPConnection("127.0.0.1", servers.rabbit.management_port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", servers.rabbit.management_port, timeout=30)
     password = base64.b64encode(b"guest:guest").decode()
     connection.request(method, path, body=body, headers={"Authorization": f"Basic {password}"})
     status = connection.getresponse().status

@@ -84,7 +84,7 @@ def test_a_job_that_was_there_is_kept_when_a_later_call_fails(away, dispatcher, 
 def test_a_job_promised_to_a_second_caller_is_kept(store, queue):
     """One whose client gave up and asked again with its id: the answer to the second call must hold."""
     publisher = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
-    slow = Dispatcher(store, publisher, publish_deadline_s=1)
+    slow = Dispatcher(store, publisher, publish_deadline_s=3)
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(slow.dispatch, [new_job("a", queue=queue)])

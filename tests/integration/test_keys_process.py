@@ -74,7 +74,7 @@ def serve(environment: dict[str, str], folder: Path, look: Any) -> str:
                 except httpx2.TransportError:
                     return False
 
-            poll(answers, 20)
+            poll(answers)
             look(http)
     finally:
         process.kill()

@@ -10,7 +10,7 @@ from services.scheduler.reclaim import Reclaim
 from taskyard import metrics
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable
-from taskyard.job import JobError
+from taskyard.job import JobError, rfc3339
 from taskyard.message import decode
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store.base import NewJob
@@ -180,7 +180,10 @@ def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_l
     assert ("crash_loop", settings.max_crashes, queue) == tuple(
         properties.headers[f"taskyard-{name}"] for name in ("reason", "attempts", "queue")
     )
-    assert properties.headers["taskyard-first-failed-at"] < properties.headers["taskyard-failed-at"]
+    first_failed_at, failed_at = (
+        properties.headers[f"taskyard-{name}"] for name in ("first-failed-at", "failed-at")
+    )
+    assert rfc3339(get(store, "a").attempts[0].finished_at) == first_failed_at <= failed_at
     assert (decode(job.body).args, 3) == (decode(body).args, decode(body).options.attempt)
 
 
@@ -195,7 +198,8 @@ def test_a_dead_letter_comes_before_its_job_is_failed(store, settings, dead_lett
         Reclaim(store, away, quick, random.Random(1)).run_once()
     assert "running" == state(store, "a")
     with_broker = Publisher(settings.broker_url)
-    Reclaim(store, with_broker, quick, random.Random(1)).run_once()
+    patient = quick.model_copy(update={"publish_deadline_s": 30})
+    Reclaim(store, with_broker, patient, random.Random(1)).run_once()
 
     assert "failed" == state(store, "a")
     assert 0 == error_of(store, "a").message.count("reclaim")

@@ -202,7 +202,7 @@ def test_queue_one_fires_when_the_last_job_has_ended(corner, worker):
     assert {"skipped_overlap", "skipped_missed"} >= set(corner.outcomes()[2:])
 
     worker.end(first.id, token, "completed")
-    poll(lambda: corner.run() or corner.outcomes()[-1] == "fired", 2)
+    poll(lambda: corner.run() or corner.outcomes()[-1] == "fired")
 
     assert row.state.queued is None
 

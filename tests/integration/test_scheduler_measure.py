@@ -33,7 +33,7 @@ def test_depths_of_queues_that_exist(depths, dispatcher, queue):
     """Those that do not are left out, wherever they are in the list."""
     dispatcher.dispatch([new_job(queue=queue), new_job(queue=queue)])
 
-    read = depths.read([f"{queue}-a", queue, f"{queue}.dead", "zzz", "000"], deadline_s=5)
+    read = depths.read([f"{queue}-a", queue, f"{queue}.dead", "zzz", "000"], deadline_s=30)
 
     assert {queue: Depth(2, 0), f"{queue}.dead": Depth(0, 0)} == read
 
@@ -55,7 +55,7 @@ def test_depths_without_a_broker():
 def test_gauges_follow_what_there_is(store, depths, dispatcher, channel, queue):
     """Jobs by state, ages, messages; what is gone is not told any more."""
     dispatcher.dispatch([new_job("a", queue=queue), new_job("b", queue=queue, delay_ms=HOUR_MS)])
-    chore = Measure(store, depths, deadline_s=5)
+    chore = Measure(store, depths, deadline_s=30)
 
     chore.run_once()
     assert {"pending": 1, "scheduled": 1} == {
@@ -84,7 +84,7 @@ def test_submissions_that_wait_are_told(store, depths, channel):
     channel.queue_purge(UNROUTED)
     channel.basic_publish("", UNROUTED, b"{}", pika.BasicProperties(delivery_mode=2))
 
-    Measure(store, depths, deadline_s=5).run_once()
+    Measure(store, depths, deadline_s=30).run_once()
 
     assert ({"queue": UNROUTED}, 1) in samples(metrics.QUEUE_MESSAGES)
     channel.queue_purge(UNROUTED)

@@ -14,19 +14,28 @@ from services.scheduler import intake_consumer
 from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.intake_consumer import IntakeConsumer
 from services.scheduler.outcomes import TellOutcomes
-from taskyard import config, metrics
+from taskyard import Secret, config, metrics, task
+from taskyard.catalogue import describe
 from taskyard.errors import BrokerUnavailable
-from taskyard.job import Attempt, Job, JobError, State
+from taskyard.job import Attempt, Job, JobError, State, document
 from taskyard.message import Message, Options
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import DIRECT_REPLY
 from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue, declare_error
+from taskyard.request import Defaults
+from taskyard.secrets import HIDDEN
 from taskyard.store.dead_letters import DeadLetterFilter
 from taskyard.store.replies import Asked
 from taskyard.submission import ROOM_BYTES, outcome
 from tests.contract import jobs
 from tests.polling import poll
+
+
+@task
+def pay(card: Secret[int], amount: int = 0) -> int:
+    """Give back the amount."""
+    return amount
 
 
 @pytest.fixture
@@ -69,6 +78,22 @@ def test_an_outcome_is_told_and_forgotten(store, teller, channel):
         properties.delivery_mode,
     )
     assert ([], 0) == store.take_replies(0, 10)
+
+
+def test_an_outcome_tells_no_secret(store, teller, channel, queue):
+    """Who asks for the outcome of a job by its id need not be who submitted it."""
+    store.declare(
+        [describe(pay, Defaults(queue=queue, priority=4, max_retries=2, timeout_s=60))], [queue]
+    )
+    replies = channel.queue_declare("", exclusive=True).method.queue
+    job_id, token = jobs.running(store, task=pay.name, args=[4111, 5])
+    store.ask_reply([Asked(job_id, replies, "")])
+    jobs.settle(store, job_id, token, result="3")
+
+    teller.run_once()
+
+    told = json.loads(channel.basic_get(replies, True)[2])
+    assert ("completed", [HIDDEN, 5], {}) == (told["state"], told["args"], told["kwargs"])
 
 
 def test_a_queue_that_is_gone_is_given_up_alone(store, teller, channel):
@@ -150,7 +175,7 @@ def test_a_reply_that_no_queue_takes_is_no_failure(publisher, queue):
     reply = Outgoing(queue=f"{queue}-gone", body=b"", id="r", is_reply=True)
     ours = Outgoing(queue=queue, body=b"", id="o")
 
-    assert [reply] == publisher.publish([reply, ours], deadline_s=5).no_queue
+    assert [reply] == publisher.publish([reply, ours], deadline_s=30).no_queue
 
 
 def job_of(**fields) -> Job:
@@ -177,7 +202,7 @@ def test_a_reply_leaves_out_what_is_too_large(attempts, size, omitted):
     made = [Attempt(n, "w", 0, 1, "failed", error) for n in range(attempts)]
     job = job_of(attempts=made, result=msgspec.Raw(json.dumps("r" * size).encode()))
 
-    told = json.loads(outcome(job, result_max_bytes=1024))
+    told = json.loads(outcome(document(job), result_max_bytes=1024))
 
     assert omitted == told["omitted"]
     assert not set(omitted) & (told.keys() - {"omitted"})

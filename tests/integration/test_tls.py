@@ -59,7 +59,7 @@ def measure(url, tls):
 
     def read():
         try:
-            return depths.read(["taskyard.intake"], deadline_s=5)
+            return depths.read(["taskyard.intake"], deadline_s=30)
         except BrokerUnavailable as error:
             if "not connected yet" in str(error):
                 return None
@@ -93,9 +93,9 @@ WAYS = [look, publish, measure, peek, walk_dead_letters]
 
 def test_a_job_completes_by_tls(secured_yard):
     """From this client over worker and scheduler, all by amqps and rediss."""
-    assert 42 == secured_yard.submit(tasks.add, 42).get(timeout=15)
+    assert 42 == secured_yard.submit(tasks.add, 42).get(timeout=30)
     late = secured_yard.submit(tasks.add, 2, delay_s=0.05)
-    assert 2 == late.get(timeout=15)
+    assert 2 == late.get(timeout=30)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -302,9 +302,9 @@ def test_a_collector_that_is_away_does_no_harm(make_yard, collector):
             began = time.monotonic()
             for service in services:
                 os.kill(service.pid, signal.SIGTERM)
-            poll(lambda: not any(service.is_running for service in services), 15)
+            poll(lambda: not any(service.is_running for service in services))
 
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 30
     assert 3 == len(yard.logged(event="traces are recorded"))
     assert [] == [
         line for line in yard.logged(level="error") if "opentelemetry" not in line["logger"]

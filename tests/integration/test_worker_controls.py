@@ -32,7 +32,7 @@ def test_no_more_run_at_a_time_than_the_limit_says(yard):
     """Over both children; each runs once, at its first attempt, and a slot that is freed is used at once."""
     ids = yard.submit_many(tasks.in_pairs, 60)
 
-    poll(lambda: {"completed": 60} == yard.states(ids), 20)
+    poll(lambda: {"completed": 60} == yard.states(ids))
     assert 2 == most_at_a_time(yard, set(ids))
     assert {1} == {yard.job(each).attempt for each in ids}
 
@@ -128,7 +128,7 @@ def test_a_paused_queue_rests(yard):
 @pytest.mark.slow
 def test_limits_and_pauses_survive_the_end_of_everything(make_yard):
     """A worker that dies gives its slots back, and a new worker knows what is paused."""
-    yard = make_yard(LEASE_S="2", HEARTBEAT_S="0.3")
+    yard = make_yard(LEASE_S="4", HEARTBEAT_S="0.3")
     worker = yard.worker()
     with yard.running(worker, yard.scheduler()):
         gate = yard.new_gate()
@@ -142,7 +142,7 @@ def test_limits_and_pauses_survive_the_end_of_everything(make_yard):
 
     with yard.running(yard.worker(), yard.scheduler()):
         yard.open(gate)
-        poll(lambda: {"completed": 3} == yard.states(ids), 20)
+        poll(lambda: {"completed": 3} == yard.states(ids))
         assert "scheduled" == held.state
         yard.store.resume("task", "test.note")
         held.get(timeout=30)

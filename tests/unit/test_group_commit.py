@@ -27,7 +27,7 @@ class Writer:
 
     def __call__(self, items: list[int]) -> list[int]:
         self.batches.append(items)
-        assert self.may_go_on.acquire(timeout=10)
+        assert self.may_go_on.acquire(timeout=30)
         return double(items)
 
 
@@ -82,7 +82,7 @@ def test_an_error_reaches_every_caller_of_its_batch():
 
     def write(items):
         entered.set()
-        assert may_fail.wait(10)
+        assert may_fail.wait(30)
         if 13 in items:
             raise ValueError("unlucky")
         return items
@@ -90,7 +90,7 @@ def test_an_error_reaches_every_caller_of_its_batch():
     commit = GroupCommit(write)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(commit, [1])
-        assert entered.wait(10)
+        assert entered.wait(30)
         unlucky = [pool.submit(commit, [13]), pool.submit(commit, [2])]
         poll(lambda: len(commit._waiting) == 2)
         may_fail.set()
@@ -110,7 +110,7 @@ def test_a_caller_that_is_interrupted_does_not_take_the_others_along():
     def write(items):
         if next(is_first, False):
             entered.set()
-            assert may_go_on.wait(10)
+            assert may_go_on.wait(30)
             return items
         if 13 in items and len(items) > 1:
             raise Interrupt
@@ -119,7 +119,7 @@ def test_a_caller_that_is_interrupted_does_not_take_the_others_along():
     commit = GroupCommit(write)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(commit, [1])
-        assert entered.wait(10)
+        assert entered.wait(30)
         cancelled = pool.submit(commit, [13])
         poll(lambda: len(commit._waiting) == 1)
         other = pool.submit(commit, [2])

@@ -40,7 +40,7 @@ def server(probes):
 
 
 def get(server, path):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read()

@@ -98,11 +98,11 @@ def test_stop_waits_for_the_pass_under_way(start):
 
     def run_once():
         entered.set()
-        may_end.wait(10)
+        may_end.wait(30)
         ended.set()
 
     loop = start(run_once, interval_s=0)
-    entered.wait(10)
+    entered.wait(30)
     loop.stop(0)
     assert not ended.is_set()
     may_end.set()
@@ -120,7 +120,7 @@ def test_stop_without_start_is_fine():
 def test_a_stuck_pass_shows():
     """The silence grows while a pass does not end."""
     may_end = threading.Event()
-    loop = Loop("test", lambda: may_end.wait(10) and None, interval_s=0)
+    loop = Loop("test", lambda: may_end.wait(30) and None, interval_s=0)
     loop.start()
 
     poll(lambda: loop.silent_s() > 0.1)
@@ -137,7 +137,7 @@ def test_signals_ask_to_stop():
             stopping = stop_signal()
             assert not stopping.is_set()
             os.kill(os.getpid(), number)
-            assert stopping.wait(10)
+            assert stopping.wait(30)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

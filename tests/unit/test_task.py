@@ -206,3 +206,26 @@ def test_tasks_are_found_by_name():
     def add() -> None: ...
 
     assert {"n": add} == sys.modules["taskyard.task"].registry
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ({"args": "ab"}, "/args"),
+        ({"args": 1}, "/args"),
+        ({"args": (1, 2), "kwargs": [1]}, "/kwargs"),
+        ({"args": (1, 2), "tags": "abc"}, "/tags"),
+        ({"args": (1, 2), "eta": "tomorrow"}, "/run_at"),
+    ],
+)
+def test_what_has_the_wrong_type_is_refused_and_named(asked, options, pointer):
+    """A text is not taken apart into arguments or tags."""
+
+    @task
+    def add(a: int, b: int) -> None: ...
+
+    with pytest.raises(InvalidSubmission) as caught:
+        add.apply_async(**options)
+
+    assert [pointer] == [fault.pointer for fault in caught.value.faults]
+    assert [] == asked

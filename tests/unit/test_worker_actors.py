@@ -96,7 +96,7 @@ barriers: list[threading.Barrier] = []
 @own
 def meet() -> None:
     """End only together with another."""
-    barriers[-1].wait(5)
+    barriers[-1].wait(30)
 
 
 # Arguments
@@ -178,9 +178,10 @@ def small(n: Annotated[int, pydantic.Field(le=9)], word: str = "") -> int:
         ([1, "a", 3], {}, "too many"),
         ([1], {"n": 1}, "multiple"),
         ([1], {"other": 1}, "unexpected"),
-        (["one"], {}, "valid integer"),
+        (["one"], {}, "small: n: Input should be a valid integer"),
         ([10], {}, "less than or equal to 9"),
-        ([1, 5], {}, "valid string"),
+        ([1, 5], {}, "small: word: Input should be a valid string"),
+        ([1], {"word": 5}, "small: word: Input should be a valid string"),
         ([None], {}, "valid integer"),
     ],
 )

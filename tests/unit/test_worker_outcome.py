@@ -7,6 +7,7 @@ import sys
 import msgspec
 import pytest
 
+from services.worker.attempt import _INTERRUPTS
 from services.worker.outcome import (
     InvalidArguments,
     Judge,
@@ -14,6 +15,7 @@ from services.worker.outcome import (
     ResultTooLarge,
     UnknownTask,
     describe,
+    type_name,
 )
 from taskyard import config
 from taskyard.errors import JobCancelled, JobLost, JobTimeout, Retry, WorkerStopping
@@ -281,7 +283,7 @@ slots = Slots({{"fail": task}}, threads=1, report=print, result_max_bytes=99,
               finished=lambda each: (ended.append(describe(each.error, "error")), done.set()))
 slots.start()
 slots.run([attempt("fail")])
-done.wait(10)
+done.wait(30)
 print(ended[0].traceback)
 """
     done = subprocess.run(
@@ -292,3 +294,19 @@ print(ended[0].traceback)
     assert f'File "{users}", line 2, in fail' in lines[1]
     assert "services/worker" not in done.stdout
     assert "dramatiq" not in done.stdout
+
+
+def test_an_interrupt_is_told_as_the_user_knows_it():
+    """Records and logs say `JobTimeout`, and leave a private type of the user as it is."""
+    assert "JobTimeout" == type_name(_INTERRUPTS[JobTimeout]())
+    assert "_Private" == type_name(_Private())
+
+
+def test_an_error_that_cannot_be_printed_has_its_traceback():
+    """Where it was raised is all that helps then."""
+    try:
+        raise Exits
+    except Exits as error:
+        told = describe(error, "error")
+
+    assert "raise Exits" in told.traceback

@@ -139,7 +139,7 @@ def supervise(tmp_path):
             except ProcessLookupError:
                 continue
         each.process.kill()
-        each.process.wait(10)
+        each.process.wait(30)
 
 
 # How an end is told
@@ -226,7 +226,7 @@ def test_settings_that_no_child_can_use_end_the_worker(supervise):
     """A person has to mend them: with the children's exit code."""
     running = supervise("exit2", WORKER_PROCESSES="3")
 
-    assert 2 == running.process.wait(10)
+    assert 2 == running.process.wait(30)
 
 
 def test_unusable_settings_later_on_do_not(supervise):

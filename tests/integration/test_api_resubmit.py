@@ -1,0 +1,97 @@
+"""Jobs that operators make, from a dead letter or a schedule, where another job is in the way."""
+
+import pytest
+
+from taskyard import task
+from taskyard.catalogue import describe
+from taskyard.request import Defaults
+from taskyard.store.dead_letters import DeadLetter
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+
+@task(unique_for=60)
+def alone(value: int) -> int:
+    """Give back a number; another one like it is the same job."""
+    return value
+
+
+@pytest.fixture
+def unique(store, catalogued):
+    """The name of a task whose jobs are unique; who asks for another gets the first."""
+    defaults = Defaults(queue=catalogued, priority=4, max_retries=2, timeout_s=60)
+    store.declare([describe(alone, defaults)], [catalogued])
+    return "alone"
+
+
+@pytest.fixture
+def letter(store, catalogued):
+    """The id of a dead letter that never was a job."""
+    found = DeadLetter(
+        id="stranger",
+        is_job=False,
+        queue=catalogued,
+        task="",
+        reason="undecodable",
+        error_type="",
+        error_message="",
+        fingerprint="f",
+        attempts=0,
+        failed_at_ms=1,
+        first_failed_at_ms=1,
+        worker="",
+        priority=5,
+        body_bytes=1,
+    )
+    store.bury([(found, "{")])
+    return found.id
+
+
+def test_a_resubmission_like_a_living_job_is_that_job(api, unique, letter):
+    """It is told of, as after any submission."""
+    first = api.post("/v1/jobs", json={"task": unique, "args": [1]}).json
+
+    answer = api.post(f"/v1/dead-letters/{letter}/resubmit", json={"task": unique, "args": [1]})
+
+    assert (200, first["id"]) == (answer.status_code, answer.json.get("id"))
+    assert f"/v1/jobs/{first['id']}" == answer.headers["Location"]
+    assert 404 == api.get(f"/v1/dead-letters/{letter}").status_code
+
+
+def test_a_resubmission_that_is_refused_keeps_the_letter(api, letter):
+    """409, which the document tells."""
+    assert 202 == api.post("/v1/jobs", json={"task": "once", "args": [1]}).status_code
+
+    answer = api.post(f"/v1/dead-letters/{letter}/resubmit", json={"task": "once", "args": [1]})
+
+    path = "/v1/dead-letters/{letter_id}/resubmit"
+    assert (409, "not_unique") == (answer.status_code, answer.json["code"])
+    assert "409" in api.get("/openapi.json").json["paths"][path]["post"]["responses"]
+    assert 200 == api.get(f"/v1/dead-letters/{letter}").status_code
+
+
+def test_who_may_not_read_is_not_shown_another_job(api, caller, letter):
+    """Whose id they gave; they see its state."""
+    api.post("/v1/jobs", json={"id": "theirs", "task": "echo", "args": ["private"]})
+    operator = caller("jobs:operate", "jobs:submit")
+
+    body = {"id": "theirs", "task": "echo", "args": ["mine"]}
+    answer = operator.post(f"/v1/dead-letters/{letter}/resubmit", json=body)
+
+    assert (200, "theirs", [], "pending") == (
+        answer.status_code,
+        answer.json["id"],
+        answer.json["args"],
+        answer.json["state"],
+    )
+
+
+def test_a_trigger_that_makes_no_job_says_so(api, unique):
+    """200 with the job that is like it."""
+    first = api.post("/v1/jobs", json={"task": unique, "args": [1]}).json
+    asked = {"name": "often", "task": unique, "args": [1], "cron": "0 3 * * *"}
+    assert 201 == api.post("/v1/schedules", json=asked).status_code
+
+    answer = api.post("/v1/schedules/often/trigger")
+
+    assert (200, first["id"]) == (answer.status_code, answer.json["id"])
