@@ -125,6 +125,7 @@ def test_servers_that_are_away_are_told(yard):
 
     assert 4 == code
     assert "the store does not answer" in err
+    assert "RESULT_BACKEND has its address" in err
 
 
 def test_a_task_is_paused_resumed_and_limited(run, yard):

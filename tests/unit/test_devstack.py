@@ -320,7 +320,7 @@ def test_settings_have_defaults(checkout):
     settings = read_settings({"BROKER_URL": ""}, checkout)
 
     assert (settings.api_host, settings.api_port) == ("127.0.0.1", 5000)
-    assert settings.worker_grace_s == 35
+    assert settings.worker_grace_s == 40
     assert settings.given_addresses == {}
     assert settings.folder == checkout / ".run"
 

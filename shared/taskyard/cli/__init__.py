@@ -21,6 +21,7 @@ from taskyard.errors import (
     JobNotFound,
     ReplayNotFound,
     ScheduleNotFound,
+    StoreUnavailable,
     TaskyardError,
     Unavailable,
 )
@@ -30,6 +31,8 @@ COMMANDS: tuple[click.Command, ...] = (
     *(tasks, queues, workers, pause, resume, limit),
     *(schedules, dead_letters, audit, log, keys),
 )
+
+_WHERE = "{} has its address; beside `make run`, `source ./.run/env` sets it."
 
 
 class _Group(click.Group):
@@ -42,8 +45,10 @@ class _Group(click.Group):
             fail(str(error), NOT_FOUND)
         except InvalidSubmission as error:
             fail("\n".join(str(fault) for fault in error.faults), USAGE)
+        except StoreUnavailable as error:
+            fail(f"{error}\n{_WHERE.format('RESULT_BACKEND')}", UNAVAILABLE)
         except Unavailable as error:
-            fail(str(error), UNAVAILABLE)
+            fail(f"{error}\n{_WHERE.format('BROKER_URL')}", UNAVAILABLE)
         except TaskyardError as error:
             fail(str(error), FAILED)
 

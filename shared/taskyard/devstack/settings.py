@@ -9,7 +9,7 @@ from taskyard.devstack.errors import DevStackError
 from taskyard.devstack.ports import LOOPBACK
 
 # The worker first stops taking jobs and lets the running ones finish, then closes its connections.
-WORKER_MARGIN_S = 5.0
+WORKER_MARGIN_S = 10.0
 
 # An address, or the file that holds it.
 BROKER = ("BROKER_URL", "BROKER_URL_FILE")
