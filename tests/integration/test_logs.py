@@ -95,8 +95,8 @@ def test_the_line_of_a_submission_names_the_job(yard):
     asked = {"task": tasks.add.name, "args": [1], "queue": yard.queue}
     job = post(yard, "/v1/jobs", asked, traceparent=TRACEPARENT, **{"X-Request-Id": "mine-1"})
     other = post(yard, "/v1/jobs", asked, **{"X-Request-Id": "mine-2"})
-    for n in range(40):  # more than there are threads
-        urllib.request.urlopen(f"{yard.url}/?{n}", timeout=30).close()
+    for _ in range(40):  # more than there are threads
+        urllib.request.urlopen(f"{yard.url}/", timeout=30).close()
 
     (line,) = poll(lambda: yard.logged(request_id="mine-1", event="request"))
     assert (job["id"], tasks.add.name, TRACE) == tuple(
