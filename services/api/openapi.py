@@ -28,7 +28,7 @@ Errors are problems (RFC 9457). Besides those that are told of each operation, a
 `Allow`, and what is no proper request of HTTP 400, 414, 417, 431 or 501.
 
 A query may have the parameters that are told of its operation: any other, and one that is given twice, is
-refused (422)."""
+refused (422). Operations that tell nothing of jobs, such as health, ignore queries."""
 _LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 _HEADERS: dict[str, Part] = {
     "RateLimit-Policy": {"description": "The limit of the key, if it has one.", "schema": TEXT},
@@ -61,6 +61,11 @@ class Input:
     parameters: tuple[Part, ...] = ()
     is_body_optional: bool = False
 
+
+#: Probes, scrapers and browsers ask for these with parameters of their own, as against caches.
+OPEN_TO_ANY_QUERY = frozenset(
+    {"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"}
+)
 
 #: By method and path.
 Inputs = Mapping[tuple[str, str], Input]
@@ -187,7 +192,7 @@ def _complete(schemas: Part, inputs: Inputs, settings: Settings, spec: Any) -> A
             operation["operationId"] = operation["operationId"].removeprefix(f"{method}_")
             told = inputs.get((method, path), Input())
             rule = scopes.of_path(method.upper(), path, settings)
-            for status, problem in _problems(*_general(told, rule)).items():
+            for status, problem in _problems(*_general(path, told, rule)).items():
                 operation["responses"].setdefault(str(status), problem)
             _secure(operation, rule)
             operation["parameters"] += [_REQUEST_ID, *told.parameters]
@@ -212,9 +217,10 @@ _SCHEMES: Part = {
 }
 
 
-def _general(told: Input, rule: scopes.Rule | None) -> Iterator[HTTPStatus]:
+def _general(path: str, told: Input, rule: scopes.Rule | None) -> Iterator[HTTPStatus]:
     """Give what any operation like this one may answer: no route has to say it of itself."""
-    yield HTTPStatus.UNPROCESSABLE_ENTITY
+    if path not in OPEN_TO_ANY_QUERY:
+        yield HTTPStatus.UNPROCESSABLE_ENTITY
     yield HTTPStatus.INTERNAL_SERVER_ERROR
     if told.body is not None:
         yield HTTPStatus.BAD_REQUEST

@@ -7,7 +7,7 @@ from functools import partial
 
 from flask import Flask, request
 
-from services.api.openapi import Inputs, Part
+from services.api.openapi import OPEN_TO_ANY_QUERY, Inputs, Part
 from services.api.problems import InvalidParameters
 
 _PARAMETER = re.compile(r"<(\w+)>")
@@ -38,6 +38,8 @@ def _check(known: Mapping[tuple[str, str], Mapping[str, Part]]) -> None:
         return
     method = "get" if request.method == "HEAD" else request.method.lower()
     path = _PARAMETER.sub(r"{\1}", request.url_rule.rule)
+    if path in OPEN_TO_ANY_QUERY:
+        return
     if faults := list(_faults(known.get((method, path), _NONE))):
         raise InvalidParameters(faults)
 
