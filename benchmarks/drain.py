@@ -18,7 +18,7 @@ from taskyard.client import Client
 from taskyard.config import load
 from taskyard.devstack import Servers
 from taskyard.request import parse
-from taskyard.task import TaskOptions
+from taskyard.task_options import TaskOptions
 
 Fill = Callable[[Servers, int], None]
 

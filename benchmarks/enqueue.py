@@ -16,7 +16,7 @@ from taskyard.config import load
 from taskyard.devstack import Servers
 from taskyard.devstack.ports import choose_port
 from taskyard.request import parse
-from taskyard.task import TaskOptions
+from taskyard.task_options import TaskOptions
 
 OPTIONS = TaskOptions(queue=noop_tasks.QUEUE)
 

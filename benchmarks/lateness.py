@@ -20,7 +20,7 @@ from taskyard.client import Client
 from taskyard.config import load
 from taskyard.devstack import Servers
 from taskyard.request import parse
-from taskyard.task import TaskOptions
+from taskyard.task_options import TaskOptions
 
 SCHEDULERS = (1, 3)
 WORKER = {

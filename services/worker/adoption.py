@@ -11,7 +11,8 @@ from taskyard.errors import Fault
 from taskyard.message import Message, complete
 from taskyard.request import Defaults
 from taskyard.store.base import NewJob
-from taskyard.task import Task, TaskOptions
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 
 
 class Adoption:

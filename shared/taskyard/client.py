@@ -13,7 +13,8 @@ from taskyard.job import TERMINAL, Job, State, document
 from taskyard.request import Defaults, JobRequest, new_job
 from taskyard.secrets import redacted
 from taskyard.store.base import JobStore, NewJob
-from taskyard.task import Task, TaskOptions
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 from taskyard.tracing import Publishing
 
 

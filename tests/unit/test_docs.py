@@ -32,7 +32,7 @@ from taskyard.store import open_store
 from taskyard.store.attempts import VerdictKind
 from taskyard.store.audit_log import Action, LoggedAction
 from taskyard.submission import Submission
-from taskyard.task import TaskOptions
+from taskyard.task_options import TaskOptions
 from tests.amqp_document import REPLIES, names_of
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ import pytest
 
 from taskyard.errors import InvalidSubmission
 from taskyard.request import JobRequest
-from taskyard.task import Task, TaskOptions, task
+from taskyard.task import Task, task
+from taskyard.task_options import TaskOptions
 
 
 @pytest.fixture(autouse=True)

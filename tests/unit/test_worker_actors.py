@@ -19,7 +19,8 @@ from services.worker.outcome import InvalidArguments, ResultNotJson, ResultTooLa
 from services.worker.slots import Slots
 from taskyard import current_job
 from taskyard.errors import JobCancelled, JobTimeout
-from taskyard.task import Task, TaskOptions
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 from tests.polling import poll
 from tests.unit.worker_doubles import attempt
 

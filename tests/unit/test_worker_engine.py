@@ -8,7 +8,8 @@ from services.worker.inbox import Delivery, Inbox
 from services.worker.settler import Settler
 from taskyard.config import Settings
 from taskyard.store.attempts import Verdict
-from taskyard.task import Task, TaskOptions
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 
 #: Doubles stand in for most of what these are made of.
 make_engine: Any = Engine

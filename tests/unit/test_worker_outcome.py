@@ -21,7 +21,8 @@ from taskyard import config
 from taskyard.errors import JobCancelled, JobLost, JobTimeout, Retry, WorkerStopping
 from taskyard.job import JobError, Progress
 from taskyard.message import MAX_SECONDS
-from taskyard.task import Task, TaskOptions
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 from tests.unit.worker_doubles import attempt
 
 
@@ -272,7 +273,8 @@ sys.path[:0] = [{str(tmp_path)!r}, "shared", "."]
 import users
 from services.worker.actors import make_broker
 from services.worker.outcome import describe
-from taskyard.task import Task, TaskOptions
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 from tests.unit.worker_doubles import attempt
 from services.worker.slots import Slots
 import threading

@@ -1,0 +1,119 @@
+"""What `@task` may be told, and what of it makes sense."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, get_args
+
+import msgspec
+from msgspec.structs import replace
+
+from taskyard import signature
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.limits import limits
+from taskyard.message import MAX_SECONDS
+from taskyard.request import UniqueRule, parse
+from taskyard.store.base import UniquePolicy
+
+
+class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What `@task` was told; None leaves it to the settings."""
+
+    queue: str = "default"
+    priority: int = 5
+    max_retries: int | None = None
+    timeout_s: float | None = None
+    expires_s: float | None = None
+    retry_min_s: float | None = None
+    retry_max_s: float | None = None
+    #: Errors that are final: no retry, dead letter at once.
+    final_errors: tuple[type[BaseException], ...] = ()
+    #: Jobs that run at a time over all workers, and jobs that start within a time (`100/m`) …
+    concurrency: int | None = None
+    rate: str | None = None
+    #: … for each value of this parameter, if it is given.
+    key: str | None = None
+    #: Seconds for which, and parameters by which, a living job keeps out others that are alike.
+    unique_for: float | None = None
+    unique_key: tuple[str, ...] = ()
+    unique_policy: UniquePolicy = "existing"
+    #: The same as a rule; made of the three above.
+    unique: UniqueRule | None = None
+
+
+def make_options(
+    *,
+    final_errors: Sequence[type[BaseException]] = (),
+    unique_key: str | Sequence[str] = (),
+    **options: Any,
+) -> TaskOptions:
+    """Return the options as `@task` is told them: lists may be any sequence, one name a text.
+
+    Raises:
+        TypeError: If an option is not known.
+    """
+    names = (unique_key,) if isinstance(unique_key, str) else tuple(unique_key)
+    return TaskOptions(**options, final_errors=tuple(final_errors), unique_key=names)
+
+
+def checked(options: TaskOptions, name: str, function: Callable[..., Any]) -> TaskOptions:
+    """Return the options of a task that is called `name` and runs `function`, with its rule of uniqueness.
+
+    Raises:
+        ValueError: With all that is not allowed.
+    """
+    fields = ("queue", "priority", "max_retries", "timeout_s", "expires_s")
+    faults = []
+    try:
+        parse({"task": name, **{field: getattr(options, field) for field in fields}})
+    except InvalidSubmission as error:
+        faults = [f"{_option(fault)}: {fault.detail}" for fault in error.faults]
+    low, high = options.retry_min_s or 0.0, options.retry_max_s
+    if low < 0 or (high is not None and high < low):
+        faults.append(f"retry_min_s={low}, retry_max_s={high}: must be 0 or more, in this order")
+    faults += _limit_faults(options, function)
+    if faults:
+        raise ValueError("; ".join(faults))
+    return replace(options, unique=_unique_rule(options, function))
+
+
+def _unique_rule(options: TaskOptions, function: Callable[..., Any]) -> UniqueRule | None:
+    if options.unique_for is None:
+        return None
+    return UniqueRule(
+        for_s=options.unique_for,
+        key=options.unique_key,
+        policy=options.unique_policy,
+        # Not before it is needed: hints may name what the module defines further down.
+        signature=cache(lambda: signature.describe(function)),
+    )
+
+
+def _limit_faults(options: TaskOptions, function: Callable[..., Any]) -> list[str]:
+    faults = []
+    try:
+        found = limits(options.concurrency, options.rate)
+        if options.key is not None and not found:
+            faults.append(f"key={options.key!r}: needs concurrency or rate")
+    except ValueError as error:
+        faults.append(str(error))
+    for_s = options.unique_for
+    if for_s is not None and not 0 < for_s <= MAX_SECONDS:
+        faults.append(f"unique_for={for_s}: must be a number of seconds above 0")
+    if for_s is None and (options.unique_key or options.unique_policy != "existing"):
+        faults.append("unique_key and unique_policy: need unique_for")
+    if options.unique_policy not in get_args(UniquePolicy):
+        text = " or ".join(map(repr, get_args(UniquePolicy)))
+        faults.append(f"unique_policy={options.unique_policy!r}: must be {text}")
+    names = inspect.signature(function).parameters
+    named = [*options.unique_key, *([] if options.key is None else [options.key])]
+    faults += [
+        f"key {key!r}: {function.__name__} has no such parameter"
+        for key in named
+        if key not in names
+    ]
+    return faults
+
+
+def _option(fault: Fault) -> str:
+    return "name" if fault.pointer == "/task" else fault.pointer[1:]
