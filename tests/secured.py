@@ -111,7 +111,7 @@ class SecuredRabbit(RabbitServer):
             capture_output=True,
             text=True,
         )
-        assert ("went on\n", "") == (made.stdout, made.stderr)
+        assert (made.stdout, made.stderr) == ("went on\n", "")
         server = authority.issue(HOST)
         config = (DEPLOY / "rabbitmq.conf").read_text()
         assert "/run/taskyard/definitions.json" in config

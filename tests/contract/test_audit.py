@@ -29,8 +29,8 @@ def test_totals_balance_whatever_becomes_of_records(store):
     store.prune(10)
 
     kept = {"pending": 1, "retrying": 1}
-    assert Totals(accepted=4, withdrawn=1, pruned=1, kept=kept) == store.totals()
-    assert 0 == store.totals().missing
+    assert store.totals() == Totals(accepted=4, withdrawn=1, pruned=1, kept=kept)
+    assert store.totals().missing == 0
 
 
 def test_records_in_every_state_are_where_they_belong(store):
@@ -45,7 +45,7 @@ def test_records_in_every_state_are_where_they_belong(store):
     cursor, checked, steps = "0", 0, 0
     while steps == 0 or cursor != "0":
         page = store.audit_records(cursor, 100)
-        assert [] == page.findings
+        assert page.findings == []
         cursor, checked, steps = page.cursor, checked + page.checked, steps + 1
     assert checked >= 704
     assert steps > 3
@@ -57,12 +57,12 @@ def test_jobs_that_must_have_a_message(store):
     store.mark_published([(confirmed, LATER_MS)])
 
     (row,) = store.audit_queues([QUEUE], 0)
-    assert (1, 1) == (row.jobs, row.old)
-    assert 0 == store.audit_queues([QUEUE], HOUR_MS)[0].old
-    assert [confirmed] == store.audit_published(QUEUE, 0, 10)
+    assert (row.jobs, row.old) == (1, 1)
+    assert store.audit_queues([QUEUE], HOUR_MS)[0].old == 0
+    assert store.audit_published(QUEUE, 0, 10) == [confirmed]
     (ready,) = store.audit_republish([confirmed, "unknown"])
-    assert (confirmed, QUEUE, 1) == (ready.id, ready.queue, ready.attempt)
-    assert [] == store.audit_published(QUEUE, 0, 10)
+    assert (ready.id, ready.queue, ready.attempt) == (confirmed, QUEUE, 1)
+    assert store.audit_published(QUEUE, 0, 10) == []
     assert unconfirmed in {each.id for each in store.unpublished(0, 10)}
 
 
@@ -70,7 +70,7 @@ def test_only_pending_jobs_are_published_again(store):
     """One that runs has had its message: a second one would do nothing."""
     job_id, _ = running(store)
 
-    assert [] == store.audit_republish([job_id])
+    assert store.audit_republish([job_id]) == []
 
 
 def test_a_lost_attempt_tells_its_exit_and_memory(store):
@@ -81,8 +81,8 @@ def test_a_lost_attempt_tells_its_exit_and_memory(store):
     settle(store, job_id, lost.token, "retrying", is_crash=True)
 
     (attempt,) = get(store, job_id).attempts
-    assert ("lost", "killed by SIGKILL", 123) == (attempt.outcome, attempt.exit, attempt.peak_mib)
-    assert 1 == get(store, job_id).crashes
+    assert (attempt.outcome, attempt.exit, attempt.peak_mib) == ("lost", "killed by SIGKILL", 123)
+    assert get(store, job_id).crashes == 1
     store.take_due(10)
-    assert "run" == claim(store, job_id, 2).kind
-    assert "running" == state(store, job_id)
+    assert claim(store, job_id, 2).kind == "run"
+    assert state(store, job_id) == "running"

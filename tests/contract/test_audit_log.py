@@ -33,7 +33,7 @@ def test_an_entry_says_that_its_end_is_unknown_until_it_is_told(store, begin):
     entry = begin()
     (found,), _ = store.find_actions(ActionFilter(), 10)
     assert entry == found.action
-    assert "unknown" == found.action.outcome
+    assert found.action.outcome == "unknown"
 
     ended = Action(
         id=entry.id,
@@ -59,7 +59,7 @@ def test_a_dropped_entry_is_gone_and_stays_gone(store, begin, ids):
     store.drop_action(entry.id)
     store.end_action(entry)
 
-    assert [] == ids()
+    assert ids() == []
 
 
 def test_a_repeated_call_makes_no_second_entry(store, begin, ids):
@@ -69,8 +69,8 @@ def test_a_repeated_call_makes_no_second_entry(store, begin, ids):
 
     store.begin_action(entry, max_entries=10, ttl_s=DAY_S)
 
-    assert [entry.id] == ids()
-    assert "done" == store.find_actions(ActionFilter(), 10)[0][0].action.outcome
+    assert ids() == [entry.id]
+    assert store.find_actions(ActionFilter(), 10)[0][0].action.outcome == "done"
 
 
 def test_filters_choose_by_who_action_target_and_time(store, begin, ids):
@@ -79,17 +79,17 @@ def test_filters_choose_by_who_action_target_and_time(store, begin, ids):
     resume = begin("queue.resume", "reports", "bob")
     other = begin("queues.odd", "emails", "bob")
 
-    assert [other.id, resume.id, pause.id] == ids()
-    assert [resume.id, pause.id] == ids(action="queue")
-    assert [resume.id] == ids(action="queue.resume")
-    assert [] == ids(action="queue.res")
-    assert [other.id, resume.id] == ids(who="bob")
-    assert [other.id, pause.id] == ids(target="emails")
-    assert [other.id] == ids(target="emails", who="bob")
+    assert ids() == [other.id, resume.id, pause.id]
+    assert ids(action="queue") == [resume.id, pause.id]
+    assert ids(action="queue.resume") == [resume.id]
+    assert ids(action="queue.res") == []
+    assert ids(who="bob") == [other.id, resume.id]
+    assert ids(target="emails") == [other.id, pause.id]
+    assert ids(target="emails", who="bob") == [other.id]
     at_ms = store.now_ms()
-    assert 3 == len(ids(before_ms=at_ms, after_ms=at_ms - 60_000))
-    assert [] == ids(after_ms=at_ms + 60_000)
-    assert [] == ids(before_ms=at_ms - 60_000)
+    assert len(ids(before_ms=at_ms, after_ms=at_ms - 60_000)) == 3
+    assert ids(after_ms=at_ms + 60_000) == []
+    assert ids(before_ms=at_ms - 60_000) == []
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 50])
@@ -116,7 +116,7 @@ def test_the_oldest_go_when_there_are_too_many(begin, ids):
 
     last = begin(max_entries=10)
 
-    assert 10 == len(ids())
+    assert len(ids()) == 10
     assert last.id == ids()[0]
 
 
@@ -124,7 +124,7 @@ def test_entries_past_their_time_go(store, begin, ids):
     """With the next entry that comes."""
     old = begin()
     begin(ttl_s=60)
-    assert 2 == len(ids())
+    assert len(ids()) == 2
 
     begin(ttl_s=0)
 

@@ -35,8 +35,8 @@ def test_a_pending_job_is_cancelled_at_once(store):
     assert Cancelled(job_id, "cancelled", "cancelled") == cancel(store, job_id)
     assert ("cancelled", set()) == (state(store, job_id), outbox(store))
     assert get(store, job_id).finished_at is not None
-    assert 0 == store.prune(10)
-    assert {"default": {"cancelled": 1}} == counts(store)
+    assert store.prune(10) == 0
+    assert counts(store) == {"default": {"cancelled": 1}}
 
 
 def test_a_record_outlives_the_message_of_a_cancelled_job(new_store):
@@ -47,10 +47,10 @@ def test_a_record_outlives_the_message_of_a_cancelled_job(new_store):
     waiting = pending(store, delay_ms=HOUR_MS)
     store.cancel([waiting], 0)
 
-    assert 1 == store.prune(10), "no message of the one that waited is anywhere"
-    assert "cancelled" == claim(store, job_id).kind
-    assert 1 == poll(lambda: store.prune(10)), "its message has come and gone"
-    assert [None, None] == store.get([job_id, waiting])
+    assert store.prune(10) == 1, "no message of the one that waited is anywhere"
+    assert claim(store, job_id).kind == "cancelled"
+    assert poll(lambda: store.prune(10)) == 1, "its message has come and gone"
+    assert store.get([job_id, waiting]) == [None, None]
 
 
 @pytest.mark.parametrize("first", ["scheduled", "retrying", "parked"])
@@ -65,10 +65,10 @@ def test_a_waiting_job_is_cancelled_at_once(store, first):
         job_id = pending(store)
         claim(store, job_id, park_delay_ms=1, park_ttl_ms=HOUR_MS)
 
-    assert "cancelled" == cancel(store, job_id).verdict
-    assert ([], None) == store.take_due(10)
+    assert cancel(store, job_id).verdict == "cancelled"
+    assert store.take_due(10) == ([], None)
     assert get(store, job_id).reason is None
-    assert {"default": {"cancelled": 1}} == counts(store)
+    assert counts(store) == {"default": {"cancelled": 1}}
 
 
 def test_a_running_job_is_asked_to_stop(store):
@@ -76,10 +76,10 @@ def test_a_running_job_is_asked_to_stop(store):
     job_id, token = running(store)
 
     assert Cancelled(job_id, "requested", "running") == cancel(store, job_id)
-    assert "requested" == cancel(store, job_id).verdict
+    assert cancel(store, job_id).verdict == "requested"
     assert get(store, job_id).cancel_requested
-    assert [job_id] == beat(store, (job_id, token)).cancelled
-    assert [] == beat(store, owner="w2").cancelled
+    assert beat(store, (job_id, token)).cancelled == [job_id]
+    assert beat(store, owner="w2").cancelled == []
 
 
 def test_a_job_that_stopped_is_cancelled(store):
@@ -88,8 +88,8 @@ def test_a_job_that_stopped_is_cancelled(store):
     cancel(store, job_id)
 
     assert settle(store, job_id, token, "cancelled")
-    assert "cancelled" == state(store, job_id)
-    assert [] == beat(store).cancelled
+    assert state(store, job_id) == "cancelled"
+    assert beat(store).cancelled == []
 
 
 @pytest.mark.parametrize("kind", ["completed", "failed"])
@@ -100,9 +100,9 @@ def test_a_job_that_ended_first_keeps_its_outcome(store, kind):
 
     settle(store, job_id, token, kind, result="1")
 
-    assert kind == state(store, job_id)
-    assert [] == beat(store).cancelled
-    assert {"default": {kind: 1}} == counts(store)
+    assert state(store, job_id) == kind
+    assert beat(store).cancelled == []
+    assert counts(store) == {"default": {kind: 1}}
 
 
 @pytest.mark.parametrize("kind", ["retrying", "released"])
@@ -114,10 +114,10 @@ def test_a_cancelled_job_does_not_run_again(store, kind):
     assert settle(store, job_id, token, kind, ttl_ms=0)
     assert settle(store, job_id, token, kind, ttl_ms=0)
 
-    assert "cancelled" == state(store, job_id)
+    assert state(store, job_id) == "cancelled"
     assert (set(), ([], None)) == (outbox(store), store.take_due(10))
-    assert {"default": {"cancelled": 1}} == counts(store)
-    assert 0 == store.prune(10), "a retry brings no time to be kept: the store's own must hold"
+    assert counts(store) == {"default": {"cancelled": 1}}
+    assert store.prune(10) == 0, "a retry brings no time to be kept: the store's own must hold"
 
 
 @pytest.mark.parametrize("kind", ["completed", "failed", "cancelled"])
@@ -131,8 +131,8 @@ def test_an_ended_job_cannot_be_cancelled(store, kind):
 
 def test_an_unknown_job_cannot_be_cancelled(store):
     """And leaves no trace."""
-    assert Cancelled("unheard-of", "unknown", "") == cancel(store, "unheard-of")
-    assert {} == counts(store)
+    assert cancel(store, "unheard-of") == Cancelled("unheard-of", "unknown", "")
+    assert counts(store) == {}
 
 
 def test_a_lost_job_that_is_to_be_cancelled_is_not_retried(store):
@@ -144,7 +144,7 @@ def test_a_lost_job_that_is_to_be_cancelled_is_not_retried(store):
 
     settle(store, job_id, lost.token, "retrying", is_crash=True)
 
-    assert "cancelled" == state(store, job_id)
+    assert state(store, job_id) == "cancelled"
 
 
 def test_a_worker_that_lost_its_job_is_not_told_to_cancel_it(store):
@@ -156,7 +156,7 @@ def test_a_worker_that_lost_its_job_is_not_told_to_cancel_it(store):
 
     answer = beat(store, (job_id, token))
 
-    assert ([], [job_id]) == (answer.cancelled, answer.lost)
+    assert (answer.cancelled, answer.lost) == ([], [job_id])
 
 
 def test_one_call_gives_each_job_its_answer(store):
@@ -166,4 +166,4 @@ def test_one_call_gives_each_job_its_answer(store):
     answers = store.cancel([busy, "unheard-of", ready, ready], HOUR_MS)
 
     verdicts = [answer.verdict for answer in answers]
-    assert ["requested", "unknown", "cancelled", "too_late"] == verdicts
+    assert verdicts == ["requested", "unknown", "cancelled", "too_late"]

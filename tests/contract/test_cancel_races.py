@@ -129,10 +129,10 @@ def test_each_job_ends_once_whoever_cancels_it_when(new_store, seed, is_limited)
     cancelled = Counter(i for i, verdict, _ in storm.verdicts if verdict == "cancelled")
     completed = [i for i, state in states.items() if state == "completed"]
     assert sorted(completed) == sorted(storm.completed), "each completion was accepted once"
-    assert {("cancelled", 1)} == {(states[i], times) for i, times in cancelled.items()}
+    assert {(states[i], times) for i, times in cancelled.items()} == {("cancelled", 1)}
     late = [(i, state) for i, verdict, state in storm.verdicts if verdict == "too_late"]
     assert late == [(i, states[i]) for i, _ in late]
-    assert {"default": dict(Counter(states.values()))} == counts(storm.store)
+    assert counts(storm.store) == {"default": dict(Counter(states.values()))}
     assert (set(), ([], None)) == (outbox(storm.store), storm.store.take_due(10))
     assert {"completed", "cancelled"} <= set(states.values())
 
@@ -148,4 +148,4 @@ def test_cancelled_jobs_leave_no_slot_taken(new_store):
     storm.store.heartbeat("w", {}, HOUR_MS, [])
     verdicts = storm.store.claim("w", "w", [Claim(i, 1, "default", task="add") for i in ids])
 
-    assert ["run", "run", "limited"] == [verdict.kind for verdict in verdicts]
+    assert [verdict.kind for verdict in verdicts] == ["run", "run", "limited"]

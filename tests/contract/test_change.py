@@ -25,12 +25,12 @@ def test_a_job_gets_another_time(store):
     before = get(store, job_id).run_at
     assert before is not None
 
-    assert Changed("changed", "scheduled") == store.change(job_id, Change(delay_ms=2 * HOUR_MS))
+    assert store.change(job_id, Change(delay_ms=2 * HOUR_MS)) == Changed("changed", "scheduled")
     assert (get(store, job_id).run_at or 0) >= before + HOUR_MS
     assert HOUR_MS < store.take_due(10)[1] <= 2 * HOUR_MS
     store.change(job_id, Change(run_at_ms=before))
-    assert before == get(store, job_id).run_at
-    assert {"default": {"scheduled": 1}} == counts(store)
+    assert get(store, job_id).run_at == before
+    assert counts(store) == {"default": {"scheduled": 1}}
 
 
 def test_a_time_that_has_passed_is_now(store):
@@ -40,9 +40,9 @@ def test_a_time_that_has_passed_is_now(store):
     store.change(job_id, Change(run_at_ms=1))
 
     ((ready,), _) = store.take_due(10)
-    assert job_id == ready.id
+    assert ready.id == job_id
     assert 0 <= ready.now_ms - ready.due_at_ms < 60_000
-    assert {"default": {"pending": 1}} == counts(store)
+    assert counts(store) == {"default": {"pending": 1}}
 
 
 def test_priority_and_arguments_are_those_of_the_next_message(store):
@@ -54,12 +54,12 @@ def test_priority_and_arguments_are_those_of_the_next_message(store):
 
     job = get(store, "a")
     message = job.message
-    assert (9, [2], {"x": 2}, "add") == (
+    assert (
         message.priority,
         message.args,
         message.kwargs,
         message.actor_name,
-    )
+    ) == (9, [2], {"x": 2}, "add")
     ((ready,), _) = store.take_due(10)
     assert '"priority":9' in ready.body
 
@@ -71,10 +71,10 @@ def test_a_retrying_or_parked_job_can_be_changed(store):
     parked = pending(store)
     claim(store, parked, park_delay_ms=HOUR_MS, park_ttl_ms=HOUR_MS)
 
-    assert "changed" == store.change(job_id, Change(delay_ms=0)).verdict
-    assert "changed" == store.change(parked, Change(delay_ms=0)).verdict
+    assert store.change(job_id, Change(delay_ms=0)).verdict == "changed"
+    assert store.change(parked, Change(delay_ms=0)).verdict == "changed"
 
-    assert {job_id: 2, parked: 1} == {ready.id: ready.attempt for ready in store.take_due(10)[0]}
+    assert {ready.id: ready.attempt for ready in store.take_due(10)[0]} == {job_id: 2, parked: 1}
 
 
 def test_a_limited_job_keeps_its_limit(store):
@@ -82,12 +82,12 @@ def test_a_limited_job_keeps_its_limit(store):
     store.declare_limits({"add": Limits(concurrency=1)})
     other, job_id = pending(store), pending(store)
     kinds = [claim(store, each, task="add").kind for each in (other, job_id)]
-    assert ["run", "limited"] == kinds
+    assert kinds == ["run", "limited"]
 
     store.change(job_id, Change(delay_ms=0, priority=9))
-    assert ("scheduled", "limited") == (state(store, job_id), get(store, job_id).reason)
+    assert (state(store, job_id), get(store, job_id).reason) == ("scheduled", "limited")
     store.change(job_id, Change(delay_ms=HOUR_MS))
-    assert ("scheduled", None) == (state(store, job_id), get(store, job_id).reason)
+    assert (state(store, job_id), get(store, job_id).reason) == ("scheduled", None)
     store.change(job_id, Change(delay_ms=0))
     assert job_id in {ready.id for ready in store.take_due(10)[0]}
 
@@ -101,15 +101,15 @@ def test_a_job_that_does_not_wait_is_not_changed(store, kind):
     if kind == "completed":
         settle(store, job_id, token)
 
-    assert Changed("too_late", kind) == store.change(job_id, Change(delay_ms=1, priority=1))
-    assert 5 == get(store, job_id).message.priority
-    assert ([], None) == store.take_due(10)
+    assert store.change(job_id, Change(delay_ms=1, priority=1)) == Changed("too_late", kind)
+    assert get(store, job_id).message.priority == 5
+    assert store.take_due(10) == ([], None)
 
 
 def test_an_unknown_job_is_not_changed(store):
     """And leaves no trace."""
-    assert Changed("unknown", "") == store.change("nobody", Change(priority=1))
-    assert {} == counts(store)
+    assert store.change("nobody", Change(priority=1)) == Changed("unknown", "")
+    assert counts(store) == {}
 
 
 def test_changes_at_the_same_time_are_all_made(new_store):
@@ -122,5 +122,5 @@ def test_changes_at_the_same_time_are_all_made(new_store):
         answers = list(pool.map(lambda change: store.change("a", change), changes))
 
     message = get(store, "a").message
-    assert ["changed"] * 4 == [answer.verdict for answer in answers]
-    assert (8, [7], {"x": 6}) == (message.priority, message.args, message.kwargs)
+    assert [answer.verdict for answer in answers] == ["changed"] * 4
+    assert (message.priority, message.args, message.kwargs) == (8, [7], {"x": 6})

@@ -33,12 +33,12 @@ def test_a_pending_job_runs(store):
 
     verdict = claim(store, job_id)
 
-    assert ("run", 0) == (verdict.kind, verdict.crashes)
+    assert (verdict.kind, verdict.crashes) == ("run", 0)
     assert verdict.token > 0
     assert 0 <= verdict.started_at_ms - verdict.ready_at_ms < 60_000
     job = get(store, job_id)
     assert ("running", 1, verdict.started_at_ms) == (job.state.value, job.attempt, job.started_at)
-    assert [(1, "w1-name", "running")] == [(a.number, a.worker, a.outcome) for a in job.attempts]
+    assert [(a.number, a.worker, a.outcome) for a in job.attempts] == [(1, "w1-name", "running")]
 
 
 def test_each_attempt_has_a_token_of_its_own(store):
@@ -55,20 +55,20 @@ def test_the_same_owner_asking_again_gets_the_same_answer(store):
     first, again = claim(store, job_id), claim(store, job_id)
 
     assert first == again
-    assert {"default": {"running": 1}} == counts(store)
+    assert counts(store) == {"default": {"running": 1}}
 
 
 def test_another_owner_is_told_that_it_is_leased(store):
     """Nobody runs beside a living lease."""
     job_id, _ = running(store, owner="w1")
 
-    assert "leased" == claim(store, job_id, owner="w2").kind
+    assert claim(store, job_id, owner="w2").kind == "leased"
 
 
 @pytest.mark.parametrize("attempt", [0, 2, 7])
 def test_a_message_with_another_attempt_number_is_a_duplicate(store, attempt):
     """The record says which attempt is next; a message of an old one does not start it."""
-    assert "duplicate" == claim(store, pending(store), attempt).kind
+    assert claim(store, pending(store), attempt).kind == "duplicate"
 
 
 @pytest.mark.parametrize("kind", ["completed", "failed"])
@@ -77,11 +77,11 @@ def test_an_ended_job_does_not_run_again(store, kind):
     job_id, token = running(store)
     settle(store, job_id, token, kind)
 
-    assert ["duplicate", "duplicate"] == [
+    assert [
         claim(store, job_id, 1).kind,
         claim(store, job_id, 2).kind,
-    ]
-    assert kind == state(store, job_id)
+    ] == ["duplicate", "duplicate"]
+    assert state(store, job_id) == kind
 
 
 def test_a_waiting_job_does_not_start(store):
@@ -89,11 +89,11 @@ def test_a_waiting_job_does_not_start(store):
     job_id, token = running(store)
     settle(store, job_id, token, "retrying", delay_ms=HOUR_MS)
 
-    assert ["duplicate", "duplicate"] == [
+    assert [
         claim(store, job_id, 1).kind,
         claim(store, job_id, 2).kind,
-    ]
-    assert "duplicate" == claim(store, pending(store, delay_ms=HOUR_MS)).kind
+    ] == ["duplicate", "duplicate"]
+    assert claim(store, pending(store, delay_ms=HOUR_MS)).kind == "duplicate"
 
 
 def test_a_cancelled_job_does_not_start(store):
@@ -101,38 +101,38 @@ def test_a_cancelled_job_does_not_start(store):
     job_id = pending(store)
     store.cancel([job_id], HOUR_MS)
 
-    assert "cancelled" == claim(store, job_id).kind
+    assert claim(store, job_id).kind == "cancelled"
 
 
 def test_a_job_without_a_record_is_unknown(store):
     """So its worker can record it anew."""
-    assert "unknown" == claim(store, "unheard-of").kind
+    assert claim(store, "unheard-of").kind == "unknown"
 
 
 def test_a_pruned_job_is_unknown(store):
     """A copy that comes after the record's end is like any message without a record."""
     job_id, token = running(store)
     settle(store, job_id, token, ttl_ms=0)
-    assert 1 == store.prune(10)
+    assert store.prune(10) == 1
 
-    assert "unknown" == claim(store, job_id).kind
-    assert {} == counts(store)
+    assert claim(store, job_id).kind == "unknown"
+    assert counts(store) == {}
 
 
 def test_an_expired_job_does_not_start(store):
     """The time to expire counts from the submission."""
     job_id = pending(store, created_at_ms=1)
 
-    assert "expired" == claim(store, job_id, expires_ms=HOUR_MS).kind
-    assert "expired" == state(store, job_id)
+    assert claim(store, job_id, expires_ms=HOUR_MS).kind == "expired"
+    assert state(store, job_id) == "expired"
     assert get(store, job_id).finished_at is not None
     assert ({"default": {"expired": 1}}, set()) == (counts(store), outbox(store))
-    assert "duplicate" == claim(store, job_id).kind
+    assert claim(store, job_id).kind == "duplicate"
 
 
 def test_a_job_that_has_not_expired_runs(store):
     """Until then it is like any other."""
-    assert "run" == claim(store, pending(store), expires_ms=HOUR_MS).kind
+    assert claim(store, pending(store), expires_ms=HOUR_MS).kind == "run"
 
 
 def test_an_expired_job_is_kept_for_a_while(new_store):
@@ -141,7 +141,7 @@ def test_an_expired_job_is_kept_for_a_while(new_store):
     job_id = pending(store, created_at_ms=1)
     claim(store, job_id, expires_ms=1)
 
-    assert 0 == store.prune(10)
+    assert store.prune(10) == 0
     assert poll(lambda: store.prune(10) == 1)
 
 
@@ -151,9 +151,9 @@ def test_a_job_of_an_unknown_task_is_parked(store):
 
     verdict = claim(store, job_id, park_delay_ms=HOUR_MS, park_ttl_ms=HOUR_MS)
 
-    assert "parked" == verdict.kind
+    assert verdict.kind == "parked"
     job = get(store, job_id)
-    assert ("scheduled", "unknown_task", 0) == (job.state.value, job.reason, job.attempt)
+    assert (job.state.value, job.reason, job.attempt) == ("scheduled", "unknown_task", 0)
     assert ({"default": {"scheduled": 1}}, set()) == (counts(store), outbox(store))
 
 
@@ -164,8 +164,8 @@ def test_a_parked_job_comes_back_and_runs_where_its_task_is_known(store):
 
     (ready,) = poll(lambda: store.take_due(10)[0])
 
-    assert (job_id, 1) == (ready.id, ready.attempt)
-    assert "run" == claim(store, job_id, ready.attempt).kind
+    assert (ready.id, ready.attempt) == (job_id, 1)
+    assert claim(store, job_id, ready.attempt).kind == "run"
     assert get(store, job_id).reason is None
 
 
@@ -177,7 +177,7 @@ def test_a_job_parked_for_too_long_runs(store):
 
     verdict = poll(lambda: _parked_again(store, job_id))
 
-    assert "run" == verdict.kind
+    assert verdict.kind == "run"
 
 
 def _parked_again(store, job_id):
@@ -195,8 +195,8 @@ def test_a_job_is_counted_in_the_queue_that_its_message_was_read_from(store):
 
     claim(store, job_id, queue="new")
 
-    assert "new" == get(store, job_id).queue
-    assert {"new": {"running": 1}} == counts(store)
+    assert get(store, job_id).queue == "new"
+    assert counts(store) == {"new": {"running": 1}}
 
 
 def test_one_call_gives_each_claim_its_verdict(store):
@@ -206,7 +206,7 @@ def test_one_call_gives_each_claim_its_verdict(store):
 
     verdicts = store.claim("w1", "w1", [Claim(job, 1, "default") for job in ("none", ended, ready)])
 
-    assert ["unknown", "cancelled", "run"] == [verdict.kind for verdict in verdicts]
+    assert [verdict.kind for verdict in verdicts] == ["unknown", "cancelled", "run"]
 
 
 def test_one_job_twice_in_one_call_starts_once(store):
@@ -216,7 +216,7 @@ def test_one_job_twice_in_one_call_starts_once(store):
     first, second = store.claim("w1", "w1", [Claim(job_id, 1, "default")] * 2)
 
     assert first == second
-    assert {"default": {"running": 1}} == counts(store)
+    assert counts(store) == {"default": {"running": 1}}
 
 
 def test_attempt_numbers_grow_with_each_retry(store):
@@ -225,11 +225,11 @@ def test_attempt_numbers_grow_with_each_retry(store):
     for attempt in (2, 3):
         settle(store, job_id, token, "retrying")
         (ready,), _ = store.take_due(10)
-        assert attempt == ready.attempt
+        assert ready.attempt == attempt
         token = claim(store, job_id, attempt).token
 
-    assert 3 == get(store, job_id).attempt
-    assert [1, 2, 3] == [attempt.number for attempt in get(store, job_id).attempts]
+    assert get(store, job_id).attempt == 3
+    assert [attempt.number for attempt in get(store, job_id).attempts] == [1, 2, 3]
 
 
 def test_eight_owners_claim_and_one_gets_it(new_store):
@@ -243,8 +243,8 @@ def test_eight_owners_claim_and_one_gets_it(new_store):
         answers = list(pool.map(lambda n: new_store().claim(f"o{n}", "w", claims), range(8)))
 
     runs = [verdict.kind for verdicts in answers for verdict in verdicts].count("run")
-    assert 200 == runs
-    assert {"default": {"running": 200}} == counts(store)
+    assert runs == 200
+    assert counts(store) == {"default": {"running": 200}}
 
 
 def test_one_exchange_settles_and_then_claims(store):
@@ -263,9 +263,9 @@ def test_one_exchange_settles_and_then_claims(store):
         [Claim(released, 1, "default"), Claim(ready, 1, "default"), Claim(ended, 1, "default")],
     )
 
-    assert [True, True, False] == accepted
-    assert ["run", "run", "duplicate"] == [verdict.kind for verdict in verdicts]
-    assert {"default": {"completed": 1, "running": 2}} == counts(store)
+    assert accepted == [True, True, False]
+    assert [verdict.kind for verdict in verdicts] == ["run", "run", "duplicate"]
+    assert counts(store) == {"default": {"completed": 1, "running": 2}}
 
 
 def test_a_claim_tells_when_the_job_first_failed(store):
@@ -279,6 +279,6 @@ def test_a_claim_tells_when_the_job_first_failed(store):
     store.take_due(1)
     third = claim(store, job_id, 3)
 
-    assert 0 == first.first_failed_at_ms
+    assert first.first_failed_at_ms == 0
     failed_at_ms = get(store, job_id).attempts[0].finished_at
     assert failed_at_ms == second.first_failed_at_ms == third.first_failed_at_ms

@@ -36,8 +36,8 @@ def test_a_job_without_a_time_is_pending(store):
     created_at = get(store, "a").created_at
     assert Created("a", True, State.PENDING, created_at, 0, False, created_at) == first
     read = get(store, "a")
-    assert (State.PENDING, 0, "default") == (read.state, read.attempt, read.queue)
-    assert ([1], {"b": "c"}) == (read.message.args, read.message.kwargs)
+    assert (read.state, read.attempt, read.queue) == (State.PENDING, 0, "default")
+    assert (read.message.args, read.message.kwargs) == ([1], {"b": "c"})
     assert abs(now_ms() - read.created_at) < 60_000
     assert read.run_at is None
 
@@ -49,7 +49,7 @@ def test_a_job_with_a_delay_is_scheduled(store):
     assert State.SCHEDULED is created[0].state
     read = get(store, "a")
     assert read.run_at == read.created_at + HOUR_MS
-    assert set() == outbox(store)
+    assert outbox(store) == set()
 
 
 def test_a_job_with_a_run_time_is_scheduled_for_it(store):
@@ -69,7 +69,7 @@ def test_a_run_time_that_has_passed_means_now(store):
 
     verdict = claim(store, "a")
 
-    assert "pending" == state(store, "b")
+    assert state(store, "b") == "pending"
     assert 0 <= verdict.started_at_ms - verdict.ready_at_ms < 60_000
 
 
@@ -79,9 +79,9 @@ def test_creating_the_same_id_again_changes_nothing(store):
 
     again = store.create([new_job("a", args=[2], queue="other")])
 
-    assert [("a", False, State.PENDING)] == [(each.id, each.is_new, each.state) for each in again]
-    assert ([1], "default") == (get(store, "a").message.args, get(store, "a").queue)
-    assert {"default": {"pending": 1}} == counts(store)
+    assert [(each.id, each.is_new, each.state) for each in again] == [("a", False, State.PENDING)]
+    assert (get(store, "a").message.args, get(store, "a").queue) == ([1], "default")
+    assert counts(store) == {"default": {"pending": 1}}
 
 
 def test_creating_an_ended_job_again_tells_its_state(store):
@@ -91,24 +91,24 @@ def test_creating_an_ended_job_again_tells_its_state(store):
 
     (again,) = store.create([new_job(job_id)])
     assert (job_id, False, State.COMPLETED) == (again.id, again.is_new, again.state)
-    assert set() == outbox(store)
+    assert outbox(store) == set()
 
 
 def test_one_call_may_name_an_id_twice(store):
     """Within one call too, the first wins."""
     created = store.create([new_job("a"), new_job("b"), new_job("a")])
 
-    assert [True, True, False] == [answer.is_new for answer in created]
-    assert {"default": {"pending": 2}} == counts(store)
+    assert [answer.is_new for answer in created] == [True, True, False]
+    assert counts(store) == {"default": {"pending": 2}}
 
 
 def test_empty_lists_are_fine(store):
     """Every call that takes a list takes an empty one."""
-    assert [] == store.create([])
-    assert [] == store.claim("w1", "w1", [])
-    assert [] == store.settle([])
-    assert [] == store.get([])
-    assert [] == store.cancel([], 1)
+    assert store.create([]) == []
+    assert store.claim("w1", "w1", []) == []
+    assert store.settle([]) == []
+    assert store.get([]) == []
+    assert store.cancel([], 1) == []
     store.withdraw([])
     store.mark_published([])
     store.declare([], [])
@@ -120,9 +120,9 @@ def test_an_adopted_job_keeps_its_attempts_and_time(store):
     store.create([new_job("a", attempts_made=2, created_at_ms=submitted_ms)])
     heartbeat(store)
 
-    assert "duplicate" == claim(store, "a", 1).kind
-    assert "run" == claim(store, "a", 3).kind
-    assert (3, submitted_ms) == (get(store, "a").attempt, get(store, "a").created_at)
+    assert claim(store, "a", 1).kind == "duplicate"
+    assert claim(store, "a", 3).kind == "run"
+    assert (get(store, "a").attempt, get(store, "a").created_at) == (3, submitted_ms)
 
 
 def test_a_producers_clock_that_is_ahead_is_not_believed(store):
@@ -139,7 +139,7 @@ def test_a_pending_job_is_in_the_outbox_until_it_is_published(store):
     store.mark_published([(job_id, LATER_MS)])
     store.mark_published([(job_id, LATER_MS), ("unheard-of", LATER_MS)])
 
-    assert {other} == outbox(store)
+    assert outbox(store) == {other}
 
 
 def test_a_confirm_is_about_the_message_that_was_recorded_before_it(store):
@@ -152,7 +152,7 @@ def test_a_confirm_is_about_the_message_that_was_recorded_before_it(store):
 
     store.mark_published([("a", created.recorded_at_ms)])
 
-    assert {"a"} == outbox(store)
+    assert outbox(store) == {"a"}
 
 
 def test_unpublished_gives_the_message_and_starts_its_time_anew(store):
@@ -164,21 +164,21 @@ def test_unpublished_gives_the_message_and_starts_its_time_anew(store):
 
     assert ("a", "default", job.body, 1) == (ready.id, ready.queue, ready.body, ready.attempt)
     assert 0 <= ready.now_ms - ready.due_at_ms < 60_000
-    assert [] == store.unpublished(HOUR_MS, 10)
+    assert store.unpublished(HOUR_MS, 10) == []
 
 
 def test_unpublished_gives_at_most_its_limit(store):
     """A long outbox comes in parts, the oldest first."""
     store.create([new_job(f"job-{number}") for number in range(5)])
 
-    assert 3 == len(store.unpublished(0, 3))
+    assert len(store.unpublished(0, 3)) == 3
 
 
 def test_a_claimed_job_leaves_the_outbox(store):
     """A message that was claimed was published, whether that was marked or not."""
     running(store)
 
-    assert set() == outbox(store)
+    assert outbox(store) == set()
 
 
 def test_withdrawn_jobs_are_forgotten(store):
@@ -188,7 +188,7 @@ def test_withdrawn_jobs_are_forgotten(store):
     store.withdraw([ready, scheduled, "unheard-of"])
     store.withdraw([ready])
 
-    assert [None, None] == store.get([ready, scheduled])
+    assert store.get([ready, scheduled]) == [None, None]
     assert ({}, set(), ([], None)) == (counts(store), outbox(store), store.take_due(10))
     assert store.create([new_job(ready)])[0].is_new
 
@@ -199,7 +199,7 @@ def test_a_job_that_started_is_not_withdrawn(store):
 
     store.withdraw([job_id])
 
-    assert "running" == state(store, job_id)
+    assert state(store, job_id) == "running"
 
 
 def test_a_job_that_another_caller_was_promised_is_not_withdrawn(store):
@@ -209,5 +209,5 @@ def test_a_job_that_another_caller_was_promised_is_not_withdrawn(store):
 
     store.withdraw([ready, scheduled])
 
-    assert ["pending", "scheduled"] == [state(store, ready), state(store, scheduled)]
-    assert {ready} == outbox(store)
+    assert [state(store, ready), state(store, scheduled)] == ["pending", "scheduled"]
+    assert outbox(store) == {ready}

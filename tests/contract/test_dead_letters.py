@@ -93,17 +93,17 @@ def test_a_dead_letter_is_listed_with_what_it_died_of(store):
 
     (letter,) = store.dead_letters([job_id])
     assert letter is not None
-    assert ("add", "retries_exhausted", "ValueError", "no", 1000, True) == (
+    assert (
         letter.task,
         letter.reason,
         letter.error_type,
         letter.error_message,
         letter.failed_at_ms,
         letter.is_job,
-    )
-    assert [job_id] == ids(store)
+    ) == ("add", "retries_exhausted", "ValueError", "no", 1000, True)
+    assert ids(store) == [job_id]
     assert settle(store, job_id, token, "failed")
-    assert ({("default", "retries_exhausted"): 1}, {}) == store.dead_counts()
+    assert store.dead_counts() == ({("default", "retries_exhausted"): 1}, {})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_pages_have_each_dead_letter_once(store):
             break
 
     assert sorted(pages) == [f"job-{n:02}" for n in range(23)]
-    assert 23 == len(pages)
+    assert len(pages) == 23
 
 
 def test_groups_count_what_died_of_the_same(store):
@@ -153,11 +153,12 @@ def test_groups_count_what_died_of_the_same(store):
 
     groups, cursor = store.dead_groups(10)
 
-    assert [(2, 1000, 3000, "b"), (1, 2000, 2000, "c")] == [
-        (g.count, g.first_seen_ms, g.last_seen_ms, g.example.id) for g in groups
+    assert [(g.count, g.first_seen_ms, g.last_seen_ms, g.example.id) for g in groups] == [
+        (2, 1000, 3000, "b"),
+        (1, 2000, 2000, "c"),
     ]
     assert cursor is None
-    assert ["b", "a"] == ids(store, fingerprint=groups[0].fingerprint)
+    assert ids(store, fingerprint=groups[0].fingerprint) == ["b", "a"]
 
 
 def test_pages_of_groups(store):
@@ -169,7 +170,7 @@ def test_pages_of_groups(store):
     first, cursor = store.dead_groups(3)
     second, end = store.dead_groups(3, cursor)
 
-    assert 4 == len({group.fingerprint for group in first + second})
+    assert len({group.fingerprint for group in first + second}) == 4
     assert end is None
 
 
@@ -177,17 +178,17 @@ def test_a_retried_job_is_pending_with_all_its_retries(store):
     """Its attempts go on, its dead letter leaves the index, its message the queue once it is published."""
     job_id = failed(store)
 
-    assert "retried" == retry(store, job_id)
+    assert retry(store, job_id) == "retried"
 
     job = get(store, job_id)
-    assert ("pending", 1, None, None) == (job.state, job.attempt, job.finished_at, job.error)
-    assert 1 == job.message.options.attempts_before
-    assert ({"default": {"pending": 1}}, []) == (counts(store), ids(store))
-    assert {job_id} == outbox(store)
-    assert [] == store.removals(10)
+    assert (job.state, job.attempt, job.finished_at, job.error) == ("pending", 1, None, None)
+    assert job.message.options.attempts_before == 1
+    assert (counts(store), ids(store)) == ({"default": {"pending": 1}}, [])
+    assert outbox(store) == {job_id}
+    assert store.removals(10) == []
     store.mark_published([(job_id, LATER_MS)])
-    assert [Removal("default", job_id, 1)] == store.removals(10)
-    assert "run" == claim(store, job_id, 2).kind
+    assert store.removals(10) == [Removal("default", job_id, 1)]
+    assert claim(store, job_id, 2).kind == "run"
 
 
 def test_a_retried_job_is_not_pruned(store):
@@ -195,10 +196,10 @@ def test_a_retried_job_is_not_pruned(store):
     job_id, token = running(store)
     settle(store, job_id, token, "failed", ttl_ms=0)
 
-    assert "retried" == retry(store, job_id)
+    assert retry(store, job_id) == "retried"
 
-    assert 0 == store.prune(10)
-    assert "pending" == state(store, job_id)
+    assert store.prune(10) == 0
+    assert state(store, job_id) == "pending"
 
 
 def test_a_cancelled_job_can_be_retried(store):
@@ -206,9 +207,9 @@ def test_a_cancelled_job_can_be_retried(store):
     job_id = pending(store)
     store.cancel([job_id], HOUR_MS)
 
-    assert "retried" == retry(store, job_id)
+    assert retry(store, job_id) == "retried"
 
-    assert "run" == claim(store, job_id, 1).kind
+    assert claim(store, job_id, 1).kind == "run"
 
 
 def test_a_job_that_was_asked_to_stop_can_be_retried(store):
@@ -217,11 +218,11 @@ def test_a_job_that_was_asked_to_stop_can_be_retried(store):
     store.cancel([job_id], HOUR_MS)
     settle(store, job_id, token, "cancelled")
 
-    assert "retried" == retry(store, job_id)
+    assert retry(store, job_id) == "retried"
 
     assert not get(store, job_id).cancel_requested
     assert settle(store, job_id, claim(store, job_id, 2).token, "retrying")
-    assert "retrying" == state(store, job_id)
+    assert state(store, job_id) == "retrying"
 
 
 @pytest.mark.parametrize("kind", ["completed", "retrying"])
@@ -230,15 +231,15 @@ def test_other_jobs_cannot_be_retried(store, kind):
     job_id, token = running(store)
     settle(store, job_id, token, kind, delay_ms=HOUR_MS)
 
-    assert "too_late" == retry(store, job_id)
+    assert retry(store, job_id) == "too_late"
 
-    assert kind == state(store, job_id)
+    assert state(store, job_id) == kind
 
 
 def test_a_job_that_nobody_knows_cannot_be_retried(store):
     """And none is made."""
-    assert ["unknown"] == [a.verdict for a in store.retry([Revival("nobody", 0, "")])]
-    assert [None] == store.get(["nobody"])
+    assert [a.verdict for a in store.retry([Revival("nobody", 0, "")])] == ["unknown"]
+    assert store.get(["nobody"]) == [None]
 
 
 def test_the_second_of_two_retries_does_nothing(store):
@@ -252,10 +253,10 @@ def test_the_second_of_two_retries_does_nothing(store):
     bury(store, job_id, 2)
     settle(store, job_id, token, "failed")
 
-    assert "changed" == store.retry([stale])[0].verdict
-    assert ("failed", [job_id]) == (state(store, job_id), ids(store))
+    assert store.retry([stale])[0].verdict == "changed"
+    assert (state(store, job_id), ids(store)) == ("failed", [job_id])
     store.mark_published([(job_id, LATER_MS)])
-    assert [Removal("default", job_id, 1)] == store.removals(10)
+    assert store.removals(10) == [Removal("default", job_id, 1)]
 
 
 def test_a_job_about_to_be_failed_is_left_alone(store):
@@ -263,11 +264,11 @@ def test_a_job_about_to_be_failed_is_left_alone(store):
     job_id, token = running(store)
     bury(store, job_id)
 
-    assert "changed" == retry(store, job_id)
-    assert [] == store.purge_dead([job_id])
+    assert retry(store, job_id) == "changed"
+    assert store.purge_dead([job_id]) == []
 
     assert settle(store, job_id, token, "failed")
-    assert [job_id] == ids(store)
+    assert ids(store) == [job_id]
 
 
 def test_a_dead_letter_outlives_its_record(store):
@@ -275,24 +276,24 @@ def test_a_dead_letter_outlives_its_record(store):
     job_id, token = running(store, args=[1, 2])
     bury(store, job_id)
     settle(store, job_id, token, "failed", ttl_ms=0)
-    assert 1 == store.prune(10)
+    assert store.prune(10) == 1
 
-    assert [job_id] == ids(store)
-    assert "retried" == retry(store, job_id)
+    assert ids(store) == [job_id]
+    assert retry(store, job_id) == "retried"
 
     job = get(store, job_id)
-    assert ("pending", [1, 2], 1) == (job.state, job.message.args, job.attempt)
-    assert {"default": {"pending": 1}} == counts(store)
-    assert "run" == claim(store, job_id, 2).kind
+    assert (job.state, job.message.args, job.attempt) == ("pending", [1, 2], 1)
+    assert counts(store) == {"default": {"pending": 1}}
+    assert claim(store, job_id, 2).kind == "run"
 
 
 def test_a_dead_letter_without_a_record_has_its_body(store):
     """As after the store was emptied and the queue was indexed again."""
     bury(store, "a", 3, body=new_job("a", args=[7]).body.encode())
 
-    assert "retried" == retry(store, "a")
+    assert retry(store, "a") == "retried"
 
-    assert (3, [7]) == (get(store, "a").attempt, get(store, "a").message.args)
+    assert (get(store, "a").attempt, get(store, "a").message.args) == (3, [7])
 
 
 def test_the_letter_of_a_lost_attempt_is_removed(store):
@@ -304,18 +305,18 @@ def test_the_letter_of_a_lost_attempt_is_removed(store):
 
     bury(store, job_id, 1)
 
-    assert [] == ids(store)
-    assert [Removal("default", job_id, 1)] == store.removals(10)
+    assert ids(store) == []
+    assert store.removals(10) == [Removal("default", job_id, 1)]
 
 
 def test_a_purge_takes_record_and_message(store):
     """Both are gone for good."""
     job_id = failed(store)
 
-    assert [job_id] == store.purge_dead([job_id, "nobody"])
+    assert store.purge_dead([job_id, "nobody"]) == [job_id]
 
-    assert ([None], [], {}) == (store.get([job_id]), ids(store), counts(store))
-    assert [Removal("default", job_id, 1)] == store.removals(10)
+    assert (store.get([job_id]), ids(store), counts(store)) == ([None], [], {})
+    assert store.removals(10) == [Removal("default", job_id, 1)]
 
 
 def test_limits_keep_the_record(store):
@@ -324,8 +325,8 @@ def test_limits_keep_the_record(store):
 
     store.purge_dead([job_id], keep_records=True)
 
-    assert ("failed", []) == (state(store, job_id), ids(store))
-    assert "retried" == retry(store, job_id)
+    assert (state(store, job_id), ids(store)) == ("failed", [])
+    assert retry(store, job_id) == "retried"
 
 
 def test_a_removal_that_is_done_is_forgotten(store):
@@ -335,10 +336,10 @@ def test_a_removal_that_is_done_is_forgotten(store):
         store.purge_dead(["a"])
 
     store.removed([Removal("default", "a", 1)])
-    assert [Removal("default", "a", 2)] == store.removals(10)
+    assert store.removals(10) == [Removal("default", "a", 2)]
     store.removed([Removal("default", "a", 2)])
 
-    assert [] == store.removals(10)
+    assert store.removals(10) == []
 
 
 def test_what_was_purged_is_not_indexed_again(store):
@@ -348,14 +349,14 @@ def test_what_was_purged_is_not_indexed_again(store):
 
     bury(store, "a")
 
-    assert [] == ids(store)
+    assert ids(store) == []
 
 
 def test_what_the_index_does_not_know(store):
     """A later attempt is not known either."""
     bury(store, "a")
 
-    assert ["b", "a"] == store.unindexed([("a", 1), ("b", 1), ("a", 2)])
+    assert store.unindexed([("a", 1), ("b", 1), ("a", 2)]) == ["b", "a"]
 
 
 def test_strangers_are_listed_and_purged(store):
@@ -364,13 +365,14 @@ def test_strangers_are_listed_and_purged(store):
 
     letters = store.dead_letters([text, binary])
 
-    assert [('{"no": 1}', "text", False), ("/w==", "base64", False)] == [
-        (x.preview, x.preview_encoding, x.is_job) for x in letters
+    assert [(x.preview, x.preview_encoding, x.is_job) for x in letters] == [
+        ('{"no": 1}', "text", False),
+        ("/w==", "base64", False),
     ]
-    assert ([text, binary], []) == (ids(store), ids(store, jobs_only=True))
-    assert [] == store.revivable([text])
-    assert [text] == store.purge_dead([text])
-    assert [text] == [removal.id for removal in store.removals(10)]
+    assert (ids(store), ids(store, jobs_only=True)) == ([text, binary], [])
+    assert store.revivable([text]) == []
+    assert store.purge_dead([text]) == [text]
+    assert [removal.id for removal in store.removals(10)] == [text]
 
 
 def test_limits_of_time_and_number(store):
@@ -381,10 +383,10 @@ def test_limits_of_time_and_number(store):
     def overdue(**limits: int) -> list[str]:
         return store.overdue_dead("default", limit=2, **limits)
 
-    assert ["job-0"] == overdue(ttl_ms=0, max_count=4)
-    assert ["job-0", "job-1"] == overdue(ttl_ms=0, max_count=1)
-    assert ["job-0", "job-1"] == overdue(ttl_ms=HOUR_MS, max_count=5)
-    assert [] == overdue(ttl_ms=0, max_count=5)
+    assert overdue(ttl_ms=0, max_count=4) == ["job-0"]
+    assert overdue(ttl_ms=0, max_count=1) == ["job-0", "job-1"]
+    assert overdue(ttl_ms=HOUR_MS, max_count=5) == ["job-0", "job-1"]
+    assert overdue(ttl_ms=0, max_count=5) == []
 
 
 def test_a_retry_does_not_expire():
@@ -393,4 +395,4 @@ def test_a_retry_does_not_expire():
 
     message = decode(revived(body, 4, {"args": [3]}))
 
-    assert (None, 4, [3]) == (message.expires_s, message.options.attempts_before, message.args)
+    assert (message.expires_s, message.options.attempts_before, message.args) == (None, 4, [3])

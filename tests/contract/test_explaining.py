@@ -44,8 +44,8 @@ def test_a_pending_job(store):
     assert get(store, job_id) == found.job
     assert found.ready_since == found.unconfirmed_since == found.job.created_at
     assert 0 <= found.now_ms - found.job.created_at < 60_000
-    assert (1, None, []) == (found.ready, found.limit, found.runs)
-    assert (None, None, None) == (found.queue_pause, found.task_pause, found.lock)
+    assert (found.ready, found.limit, found.runs) == (1, None, [])
+    assert (found.queue_pause, found.task_pause, found.lock) == (None, None, None)
 
     store.mark_published([(job_id, LATER_MS)])
     assert facts(store, job_id).unconfirmed_since is None
@@ -57,18 +57,18 @@ def test_pauses_come_with_who_when_and_why(store):
     job_id = pending(store)
     store.pause("queue", "other", told)
     store.pause("task", "other", told)
-    assert (None, None) == (facts(store, job_id).queue_pause, facts(store, job_id).task_pause)
+    assert (facts(store, job_id).queue_pause, facts(store, job_id).task_pause) == (None, None)
 
     store.pause("queue", "default", told)
     store.pause("task", "add", told)
-    assert (told, told) == (facts(store, job_id).queue_pause, facts(store, job_id).task_pause)
+    assert (facts(store, job_id).queue_pause, facts(store, job_id).task_pause) == (told, told)
 
 
 def test_times_in_which_the_queue_was_paused_are_kept(store):
     """The newest first; the one that lasts reaches until now, and a task of this name is another thing."""
     job_id = pending(store)
     store.pause("task", "default", {"at": ""})
-    assert [] == facts(store, job_id).queue_pauses
+    assert facts(store, job_id).queue_pauses == []
     for _ in range(2):
         store.pause("queue", "default", {"at": ""})
         store.resume("queue", "default")
@@ -78,7 +78,7 @@ def test_times_in_which_the_queue_was_paused_are_kept(store):
 
     found = facts(store, job_id)
 
-    assert 3 == len(found.queue_pauses)
+    assert len(found.queue_pauses) == 3
     assert found.now_ms == found.queue_pauses[0][1]
     assert found.queue_pauses == sorted(found.queue_pauses, reverse=True)
     assert all(from_ms <= to_ms for from_ms, to_ms in found.queue_pauses)
@@ -112,7 +112,7 @@ def test_a_retry_tells_when_the_next_was_to_begin(store):
     settle(store, job_id, token, "retrying", delay_ms=HOUR_MS)
 
     found = facts(store, job_id)
-    assert [first_at, found.job.run_at] == [run.retry_at for run in found.runs]
+    assert [run.retry_at for run in found.runs] == [first_at, found.job.run_at]
     assert found.first_run_at == found.job.created_at
 
 
@@ -134,7 +134,7 @@ def held(store):
     store.declare_limits({"add": limits(1, None)})
     first, second = pending(store), pending(store)
     token = claim(store, first, task="add", limit_key="x").token
-    assert "limited" == claim(store, second, task="add", limit_key="x").kind
+    assert claim(store, second, task="add", limit_key="x").kind == "limited"
     return first, token, second
 
 
@@ -144,18 +144,18 @@ def test_a_limit_is_told_with_who_holds_it(store, held):
 
     found = facts(store, second)
     assert found.limit is not None
-    assert ("x", 1, 1, 0) == (
+    assert (
         found.limit.key,
         found.limit.limits.concurrency,
         found.limit.holding,
         found.limit.coming,
-    )
+    ) == ("x", 1, 1, 0)
     (holder,) = found.limit.holders
-    assert (first, "add", "running") == (holder.id, holder.task, holder.state)
+    assert (holder.id, holder.task, holder.state) == (first, "add", "running")
     assert get(store, first).started_at == holder.started_at
-    assert (0, 1) == (found.limit.place, found.limit.held_back)
+    assert (found.limit.place, found.limit.held_back) == (0, 1)
     assert found.held_at is not None
-    assert [] == facts(store, first).limit.holders
+    assert facts(store, first).limit.holders == []
 
 
 def test_a_place_in_the_line_of_a_limit(store, held):
@@ -165,7 +165,7 @@ def test_a_place_in_the_line_of_a_limit(store, held):
     claim(store, urgent, task="add", limit_key="x", priority=9)
 
     places = [facts(store, each).limit.place for each in (urgent, held[2], third)]
-    assert [0, 1, 2] == places
+    assert places == [0, 1, 2]
 
 
 def test_a_rate_tells_which_start_has_to_pass(store):
@@ -179,7 +179,7 @@ def test_a_rate_tells_which_start_has_to_pass(store):
     limit = facts(store, ids[2]).limit
     assert limit is not None
     assert get(store, ids[0]).started_at == limit.oldest_start_ms
-    assert (2, HOUR_MS) == (limit.limits.starts, limit.limits.per_ms)
+    assert (limit.limits.starts, limit.limits.per_ms) == (2, HOUR_MS)
 
 
 def test_a_time_held_back_is_noted_when_it_ends(store, held):
@@ -193,9 +193,9 @@ def test_a_time_held_back_is_noted_when_it_ends(store, held):
     store.cancel([third], HOUR_MS)
 
     found = facts(store, second)
-    assert (None, since) == (found.held_at, found.intervals[0].from_ms)
+    assert (found.held_at, found.intervals[0].from_ms) == (None, since)
     assert found.ready_since == found.intervals[0].to_ms
-    assert [["limited"]] * 2 == [kinds(store, second), kinds(store, third)]
+    assert [kinds(store, second), kinds(store, third)] == [["limited"]] * 2
 
 
 def test_a_pause_holds_back_too(store):
@@ -207,7 +207,7 @@ def test_a_pause_holds_back_too(store):
     store.resume("task", "add")
     poll(lambda: store.take_due(10)[0])
 
-    assert ["paused"] == kinds(store, job_id)
+    assert kinds(store, job_id) == ["paused"]
 
 
 def test_a_time_parked_is_noted_when_it_ends(store):
@@ -224,9 +224,9 @@ def test_a_time_parked_is_noted_when_it_ends(store):
 
     found = facts(store, job_id)
     (interval,) = found.intervals
-    assert ("parked", parked_at) == (interval.kind, interval.from_ms)
+    assert (interval.kind, interval.from_ms) == ("parked", parked_at)
     assert found.job.started_at == interval.to_ms
-    assert (None, first_at) == (found.parked_at, found.first_run_at)
+    assert (found.parked_at, found.first_run_at) == (None, first_at)
 
 
 def test_an_attempt_that_was_handed_back_is_noted(store):
@@ -234,7 +234,7 @@ def test_an_attempt_that_was_handed_back_is_noted(store):
     job_id, token = running(store)
     settle(store, job_id, token, "released")
 
-    assert ["handed_back"] == kinds(store, job_id)
+    assert kinds(store, job_id) == ["handed_back"]
 
 
 def test_a_time_after_an_end_is_noted(store):
@@ -246,7 +246,7 @@ def test_a_time_after_an_end_is_noted(store):
     store.retry([(job_id, 1, revivable.body)])
 
     (interval,) = facts(store, job_id).intervals
-    assert ("ended", ended_at) == (interval.kind, interval.from_ms)
+    assert (interval.kind, interval.from_ms) == ("ended", ended_at)
 
 
 def test_only_the_latest_times_are_kept(store):
@@ -258,7 +258,7 @@ def test_only_the_latest_times_are_kept(store):
 
     found = facts(store, job_id).intervals
     assert 50 < len(found) < 130
-    assert {"handed_back"} == {each.kind for each in found}
+    assert {each.kind for each in found} == {"handed_back"}
 
 
 def test_a_lock_is_told_with_its_holder(store):
@@ -283,8 +283,8 @@ def test_the_pace_counts_starts_of_the_queue(store):
         claim(store, pending(store, queue=queue), queue=queue)
 
     pace = facts(store, pending(store)).pace
-    assert (PACE_STEPS, 2) == (len(pace), sum(pace))
-    assert 2 == sum(pace[-2:])
+    assert (len(pace), sum(pace)) == (PACE_STEPS, 2)
+    assert sum(pace[-2:]) == 2
 
 
 def test_those_ahead_are_of_higher_priority_or_older(store):
@@ -294,21 +294,21 @@ def test_those_ahead_are_of_higher_priority_or_older(store):
         store.create([job])
 
     ahead = [store.ahead(facts(store, job.id)) for job in jobs]
-    assert [2, 0, 5, 3, 4, 1] == [each.count for each in ahead]
+    assert [each.count for each in ahead] == [2, 0, 5, 3, 4, 1]
     assert all(each.is_complete for each in ahead)
 
 
 def test_nobody_is_ahead_of_a_job_that_is_not_ready(store):
     """It is in no line."""
     pending(store)
-    assert 0 == store.ahead(facts(store, pending(store, delay_ms=HOUR_MS))).count
+    assert store.ahead(facts(store, pending(store, delay_ms=HOUR_MS))).count == 0
 
 
 def test_so_many_are_ahead_that_they_are_not_counted(store):
     """The look is bounded."""
     store.create([new_job() for _ in range(AHEAD_LIMIT)])
     ahead = store.ahead(facts(store, pending(store)))
-    assert (AHEAD_LIMIT, False) == (ahead.count, ahead.is_complete)
+    assert (ahead.count, ahead.is_complete) == (AHEAD_LIMIT, False)
 
 
 def test_occupants_run_longest_first(store):
@@ -317,6 +317,6 @@ def test_occupants_run_longest_first(store):
     other = running(store, owner="w3")[0]
 
     found = [each.id for each in store.occupants(["w2", "w1"])]
-    assert {first, second} == set(found)
-    assert [other] == [each.id for each in store.occupants(["w3", "gone"])]
-    assert [] == store.occupants([])
+    assert set(found) == {first, second}
+    assert [each.id for each in store.occupants(["w3", "gone"])] == [other]
+    assert store.occupants([]) == []

@@ -35,7 +35,7 @@ def test_newest_come_first_and_ties_go_by_id(store):
     record(store, "B", "a", "c", "aa", created_at_ms=2_000)
     record(store, "new", created_at_ms=3_000)
 
-    assert ["new", "c", "aa", "a", "B", "old"] == found(store)
+    assert found(store) == ["new", "c", "aa", "a", "B", "old"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
@@ -45,14 +45,14 @@ def test_pages_have_every_job_once(store, limit):
     record(store, *(f"new-{number:02}" for number in range(5)))
 
     assert found(store) == walk(store, limit)
-    assert 25 == len(found(store))
+    assert len(found(store)) == 25
 
 
 def test_pages_do_not_shift_when_jobs_come_and_go(store):
     """New ones are not seen by who has begun, and one that the cursor stands at may go."""
     ids = record(store, *(f"job-{number:02}" for number in range(9)), created_at_ms=5_000)
     page = store.find(Filter(), limit=3)
-    assert ["job-08", "job-07", "job-06"] == [job.id for job in page.jobs]
+    assert [job.id for job in page.jobs] == ["job-08", "job-07", "job-06"]
 
     record(store, "newest")
     store.withdraw(["job-06", "job-07"])
@@ -82,8 +82,8 @@ def test_filters(store, wanted, ids):
     pending(store, job_id="b", task="mul", created_at_ms=2_000)
     pending(store, job_id="c", queue="other", delay_ms=HOUR_MS, created_at_ms=3_000)
 
-    assert ids == found(store, **wanted)
-    assert (len(ids), True) == _counted(store, **wanted)
+    assert found(store, **wanted) == ids
+    assert _counted(store, **wanted) == (len(ids), True)
 
 
 def test_errors_are_found_by_their_text(store):
@@ -93,8 +93,8 @@ def test_errors_are_found_by_their_text(store):
     settle(store, job_id, token, "failed", error=error)
     pending(store)
 
-    assert [job_id] == found(store, error="lookuperror: IT was")
-    assert [] == found(store, error="full")
+    assert found(store, error="lookuperror: IT was") == [job_id]
+    assert found(store, error="full") == []
 
 
 def test_waiting_jobs_come_in_the_order_of_their_times(store):
@@ -104,8 +104,8 @@ def test_waiting_jobs_come_in_the_order_of_their_times(store):
     pending(store)
 
     ids = ["job-6", "job-4", "job-5", "job-2", "job-3", "job-0", "job-1"]
-    assert ids == walk(store, 50, order="run_at")
-    assert ids == walk(store, 2, order="run_at")
+    assert walk(store, 50, order="run_at") == ids
+    assert walk(store, 2, order="run_at") == ids
 
 
 def test_a_call_looks_at_a_bounded_number_of_jobs(store):
@@ -116,10 +116,10 @@ def test_a_call_looks_at_a_bounded_number_of_jobs(store):
 
     page = store.find(Filter(task="rare"))
 
-    assert ([], True) == (page.jobs, page.cursor is not None)
-    assert ["needle"] == walk(store, 50, task="rare")
-    assert (5_001, True) == _counted(store)
-    assert (1, True) == _counted(store, task="rare")
+    assert (page.jobs, page.cursor is not None) == ([], True)
+    assert walk(store, 50, task="rare") == ["needle"]
+    assert _counted(store) == (5_001, True)
+    assert _counted(store, task="rare") == (1, True)
 
 
 def test_running_jobs_are_found_at_once_however_many_others_there_are(store):
@@ -130,8 +130,8 @@ def test_running_jobs_are_found_at_once_however_many_others_there_are(store):
 
     assert sorted(ids, reverse=True) == found(store, states=("running",))
     assert sorted(ids, reverse=True) == walk(store, 1, states=("running",))
-    assert [] == found(store, states=("running",), task="other")
-    assert (3, True) == _counted(store, states=("running",))
+    assert found(store, states=("running",), task="other") == []
+    assert _counted(store, states=("running",)) == (3, True)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "!!!", "eyJh", "é", "W10", "A" * 1000])

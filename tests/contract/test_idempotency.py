@@ -9,9 +9,9 @@ def test_the_first_reservation_holds(store):
     """Whoever comes later gets it."""
     first, second = Reservation("a", "1"), Reservation("b", "2")
 
-    assert first == store.reserve("k", first, HOUR_MS)
-    assert first == store.reserve("k", second, HOUR_MS)
-    assert second == store.reserve("other", second, HOUR_MS)
+    assert store.reserve("k", first, HOUR_MS) == first
+    assert store.reserve("k", second, HOUR_MS) == first
+    assert store.reserve("other", second, HOUR_MS) == second
 
 
 def test_an_answer_is_remembered(store):
@@ -21,11 +21,11 @@ def test_an_answer_is_remembered(store):
 
     store.conclude("k", Reservation("a", "1", "{}"))
 
-    assert "{}" == store.reserve("k", mine, HOUR_MS).answer
+    assert store.reserve("k", mine, HOUR_MS).answer == "{}"
 
 
 def test_a_reservation_that_was_forgotten_stays_so(store):
     """An answer that comes too late makes none anew."""
     store.conclude("k", Reservation("a", "1", "{}"))
 
-    assert "2" == store.reserve("k", Reservation("b", "2"), HOUR_MS).base_id
+    assert store.reserve("k", Reservation("b", "2"), HOUR_MS).base_id == "2"

@@ -27,23 +27,23 @@ def ring(store):
 def test_a_key_is_there_with_all_that_it_was_given(store, new_store):
     """For every process, in the order of their making, with the store's times."""
     full = new(2, tasks=("a",), queues=("q", "r"), requests=5, per_ms=1000)
-    assert "added" == add(store, full, ttl_ms=HOUR_MS)
+    assert add(store, full, ttl_ms=HOUR_MS) == "added"
     poll(lambda: store.now_ms() > store.key_ring().keys[0].created_at_ms)
-    assert "added" == add(store, new(1))
+    assert add(store, new(1)) == "added"
 
     found = new_store().key_ring()
     first = found.keys[0]
-    assert [full.id, new(1).id] == [key.id for key in found.keys]
+    assert [key.id for key in found.keys] == [full.id, new(1).id]
     assert (full.digest, full.scopes, ("a",), ("q", "r")) == (
         first.digest,
         first.scopes,
         first.tasks,
         first.queues,
     )
-    assert (5, 1000) == (first.requests, first.per_ms)
+    assert (first.requests, first.per_ms) == (5, 1000)
     assert first.created_at_ms + HOUR_MS == first.expires_at_ms
     assert 0 <= found.now_ms - first.created_at_ms < HOUR_MS
-    assert (None, None) == (first.revoked_at_ms, first.last_used_at_ms)
+    assert (first.revoked_at_ms, first.last_used_at_ms) == (None, None)
     assert found.keys[1].expires_at_ms is None
 
 
@@ -51,44 +51,44 @@ def test_a_key_that_is_there_stays_as_it_is(store):
     """The same id twice is one key."""
     add(store, new(1))
 
-    assert "exists" == add(store, new(1, name="other", scopes=("admin",)))
-    assert [("jobs:read",)] == [key.scopes for key in store.key_ring().keys]
+    assert add(store, new(1, name="other", scopes=("admin",))) == "exists"
+    assert [key.scopes for key in store.key_ring().keys] == [("jobs:read",)]
 
 
 def test_names_are_unique_among_keys_that_are_not_revoked(store):
     """A name tells who it was: it is free again when its key is revoked, or replaced on purpose."""
     add(store, new(1, name="ci"))
-    assert "name_taken" == add(store, new(2, name="ci"))
+    assert add(store, new(2, name="ci")) == "name_taken"
 
     store.revoke_keys([new(1).id])
-    assert "added" == add(store, new(2, name="ci"))
+    assert add(store, new(2, name="ci")) == "added"
 
-    assert "added" == add(store, new(3, name="ci"), is_replacing=True)
+    assert add(store, new(3, name="ci"), is_replacing=True) == "added"
     revoked = {key.id: key.revoked_at_ms is not None for key in store.key_ring().keys}
-    assert {new(1).id: True, new(2).id: True, new(3).id: False} == revoked
+    assert revoked == {new(1).id: True, new(2).id: True, new(3).id: False}
 
 
 def test_the_name_of_an_expired_key_is_free(store):
     """Nobody can use that key any more."""
     add(store, new(1, name="ci"), ttl_ms=1)
 
-    poll(lambda: "added" == add(store, new(2, name="ci")))
+    poll(lambda: add(store, new(2, name="ci")) == "added")
 
 
 def test_there_are_no_more_keys_than_allowed(store):
     """They are all read at once, so they stay few."""
-    assert "added" == add(store, new(1), max_keys=1)
-    assert "too_many" == add(store, new(2), max_keys=1)
+    assert add(store, new(1), max_keys=1) == "added"
+    assert add(store, new(2), max_keys=1) == "too_many"
 
 
 def test_revoking_is_told_once(store):
     """The time of the first revocation stays, and a stranger's id is no key."""
     add(store, new(1))
 
-    assert [new(1).id] == store.revoke_keys([new(1).id, "nobody"])
+    assert store.revoke_keys([new(1).id, "nobody"]) == [new(1).id]
     at_ms = ring(store)[new(1).id].revoked_at_ms
-    assert [] == store.revoke_keys([new(1).id])
-    assert at_ms == ring(store)[new(1).id].revoked_at_ms
+    assert store.revoke_keys([new(1).id]) == []
+    assert ring(store)[new(1).id].revoked_at_ms == at_ms
 
 
 def test_only_what_is_revoked_or_expired_is_forgotten(store):
@@ -102,8 +102,8 @@ def test_only_what_is_revoked_or_expired_is_forgotten(store):
     gone = poll(lambda: store.forget_keys(ids))
     gone += store.forget_keys(ids)
     assert sorted(gone) == [new(2).id, new(3).id]
-    assert [new(1).id] == list(ring(store))
-    assert "added" == add(store, new(4, name=new(3).name))
+    assert list(ring(store)) == [new(1).id]
+    assert add(store, new(4, name=new(3).name)) == "added"
 
 
 def test_a_use_is_noted(store):
@@ -116,19 +116,19 @@ def test_a_use_is_noted(store):
     found = ring(store)
     assert found[new(1).id].last_used_at_ms is not None
     assert found[new(2).id].last_used_at_ms is None
-    assert 2 == len(found)
+    assert len(found) == 2
 
 
 def test_requests_are_counted_in_windows(store, new_store):
     """Over all processes, until a window is over; what is refused is counted no further."""
     limited = Use(new(1).id, 2, HOUR_MS)
 
-    assert [1, 2, 3, 3] == [metered.used for metered in store.use_keys([limited] * 4)]
+    assert [metered.used for metered in store.use_keys([limited] * 4)] == [1, 2, 3, 3]
     (metered,) = new_store().use_keys([limited])
-    assert 3 == metered.used
+    assert metered.used == 3
     assert 0 < metered.reset_ms <= HOUR_MS
-    assert 1 == store.use_keys([Use(new(2).id, 2, HOUR_MS)])[0].used
-    assert [Metered(0, 0)] == store.use_keys([Use(new(3).id)])
+    assert store.use_keys([Use(new(2).id, 2, HOUR_MS)])[0].used == 1
+    assert store.use_keys([Use(new(3).id)]) == [Metered(0, 0)]
 
 
 def test_a_window_ends(store):
@@ -136,7 +136,7 @@ def test_a_window_ends(store):
     limited = Use(new(1).id, 1, 50)
     store.use_keys([limited, limited])
 
-    poll(lambda: 1 == store.use_keys([limited])[0].used)
+    poll(lambda: store.use_keys([limited])[0].used == 1)
 
 
 @pytest.mark.parametrize(
@@ -154,5 +154,5 @@ def test_jobs_are_found_within_what_a_key_is_bound_to(store, wanted, ids):
     made = [("1", "add", "q"), ("2", "mul", "r"), ("3", "add", "s")]
     store.create([jobs.new_job(i, task=task, queue=queue) for i, task, queue in made])
 
-    assert ids == {job.id for job in store.find(Filter(**wanted)).jobs}
+    assert {job.id for job in store.find(Filter(**wanted)).jobs} == ids
     assert len(ids) == store.count(Filter(**wanted)).count

@@ -22,7 +22,7 @@ def test_a_living_lease_keeps_its_jobs(store):
     """Nothing is lost while heartbeats come."""
     running(store)
 
-    assert [] == store.lost("r1", HOUR_MS, 10)
+    assert store.lost("r1", HOUR_MS, 10) == []
 
 
 def test_a_lease_that_ran_out_loses_its_jobs(store):
@@ -32,12 +32,12 @@ def test_a_lease_that_ran_out_loses_its_jobs(store):
 
     (lost,) = poll(lambda: store.lost("r1", HOUR_MS, 10))
 
-    assert (job_id, "default", 1, 0) == (lost.id, lost.queue, lost.attempt, lost.crashes)
-    assert ("w1-name", "") == (lost.worker, lost.exit)
+    assert (lost.id, lost.queue, lost.attempt, lost.crashes) == (job_id, "default", 1, 0)
+    assert (lost.worker, lost.exit) == ("w1-name", "")
     assert token < lost.token
     assert "[1]" in lost.body
     assert 0 <= lost.ran_ms < 60_000
-    assert "running" == state(store, job_id)
+    assert state(store, job_id) == "running"
 
 
 def test_a_heartbeat_extends_the_lease(store):
@@ -46,7 +46,7 @@ def test_a_heartbeat_extends_the_lease(store):
     store.heartbeat("w1", {}, 1, [])
     store.heartbeat("w1", {}, HOUR_MS, [])
 
-    assert [] == store.lost("r1", HOUR_MS, 10)
+    assert store.lost("r1", HOUR_MS, 10) == []
 
 
 def test_an_ended_lease_loses_its_jobs_at_once(store):
@@ -55,8 +55,8 @@ def test_an_ended_lease_loses_its_jobs_at_once(store):
 
     store.end_lease("w1", "signal 9")
 
-    assert [(job_id, "signal 9")] == [
-        (lost.id, lost.exit) for lost in store.lost("r1", HOUR_MS, 10)
+    assert [(lost.id, lost.exit) for lost in store.lost("r1", HOUR_MS, 10)] == [
+        (job_id, "signal 9")
     ]
 
 
@@ -66,8 +66,8 @@ def test_a_worker_that_leaves_loses_what_it_holds(store):
 
     store.leave("w1")
 
-    assert [] == store.workers()
-    assert [job_id] == [lost.id for lost in store.lost("r1", HOUR_MS, 10)]
+    assert store.workers() == []
+    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
 
 
 @pytest.mark.parametrize("end", ["leave", "end_lease"])
@@ -77,7 +77,7 @@ def test_ending_the_lease_of_an_idle_or_unknown_worker_does_nothing(store, end):
     for owner in ("w1", "w1", "unheard-of"):
         store.leave(owner) if end == "leave" else store.end_lease(owner, "exit 1")
 
-    assert [] == store.lost("r1", HOUR_MS, 10)
+    assert store.lost("r1", HOUR_MS, 10) == []
 
 
 def test_only_the_dead_workers_jobs_are_lost(store):
@@ -87,7 +87,7 @@ def test_only_the_dead_workers_jobs_are_lost(store):
 
     store.end_lease("w1", "exit 1")
 
-    assert [mine] == [lost.id for lost in store.lost("r1", HOUR_MS, 10)]
+    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [mine]
 
 
 def test_an_exit_is_told_of_the_attempt_that_it_ended_only(store):
@@ -103,7 +103,7 @@ def test_an_exit_is_told_of_the_attempt_that_it_ended_only(store):
 
     (again,) = store.lost("r1", HOUR_MS, 10)
 
-    assert ("", 1, 2) == (again.exit, again.crashes, again.attempt)
+    assert (again.exit, again.crashes, again.attempt) == ("", 1, 2)
 
 
 def test_the_worker_that_lost_a_job_is_told_and_fenced_off(store):
@@ -114,7 +114,7 @@ def test_the_worker_that_lost_a_job_is_told_and_fenced_off(store):
 
     beat = store.heartbeat("w1", {}, HOUR_MS, [(job_id, token), ("unheard-of", 1)])
 
-    assert [job_id, "unheard-of"] == beat.lost
+    assert beat.lost == [job_id, "unheard-of"]
     assert not settle(store, job_id, token)
     assert not store.progress(job_id, token, '{"done":1}')
 
@@ -124,7 +124,7 @@ def test_a_heartbeat_of_settled_jobs_tells_them_lost(store):
     job_id, token = running(store)
     settle(store, job_id, token)
 
-    assert [job_id] == store.heartbeat("w1", {}, HOUR_MS, [(job_id, token)]).lost
+    assert store.heartbeat("w1", {}, HOUR_MS, [(job_id, token)]).lost == [job_id]
 
 
 def test_a_settled_job_is_not_lost(store):
@@ -134,7 +134,7 @@ def test_a_settled_job_is_not_lost(store):
 
     store.end_lease("w1", "exit 1")
 
-    assert [] == store.lost("r1", HOUR_MS, 10)
+    assert store.lost("r1", HOUR_MS, 10) == []
 
 
 def test_several_reclaimers_get_each_job_once(new_store):
@@ -147,7 +147,7 @@ def test_several_reclaimers_get_each_job_once(new_store):
         parts = list(pool.map(lambda n: new_store().lost(f"r{n}", HOUR_MS, 20), range(8)))
 
     handed = [lost.id for part in parts for lost in part]
-    assert (100, ids) == (len(handed), set(handed))
+    assert (len(handed), set(handed)) == (100, ids)
 
 
 def test_lost_gives_at_most_its_limit(store):
@@ -158,8 +158,8 @@ def test_lost_gives_at_most_its_limit(store):
 
     taken = [store.lost("r1", HOUR_MS, 2) for _ in range(4)]
 
-    assert [2, 2, 1, 0] == [len(part) for part in taken]
-    assert {"exit 1"} == {lost.exit for part in taken for lost in part}
+    assert [len(part) for part in taken] == [2, 2, 1, 0]
+    assert {lost.exit for part in taken for lost in part} == {"exit 1"}
 
 
 def test_a_reclaimer_that_dies_loses_the_job_to_another(store):
@@ -185,7 +185,7 @@ def test_a_reclaimer_may_be_the_one_whose_lease_ran_out(store):
     again = poll(lambda: store.lost("r1", HOUR_MS, 10))
 
     assert sorted(ids) == sorted(lost.id for lost in again)
-    assert [] == store.lost("r1", HOUR_MS, 10)
+    assert store.lost("r1", HOUR_MS, 10) == []
 
 
 def test_a_reclaimer_that_leaves_hands_its_jobs_on_at_once(store):
@@ -196,7 +196,7 @@ def test_a_reclaimer_that_leaves_hands_its_jobs_on_at_once(store):
 
     store.leave("r1")
 
-    assert [job_id] == [lost.id for lost in store.lost("r2", HOUR_MS, 10)]
+    assert [lost.id for lost in store.lost("r2", HOUR_MS, 10)] == [job_id]
 
 
 def test_the_time_that_a_lost_job_ran_does_not_include_the_wait_for_its_lease(store):
@@ -220,7 +220,7 @@ def test_a_claim_without_a_heartbeat_is_not_held_for_ever(store):
 
     store.end_lease("w1", "signal 9")
 
-    assert [job_id] == [lost.id for lost in store.lost("r1", HOUR_MS, 10)]
+    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
 
 
 def test_a_claim_after_the_worker_was_declared_dead_is_lost(store):
@@ -247,8 +247,8 @@ def test_crashes_are_counted_over_attempts(store):
         settle(store, job_id, lost.token, "retrying", is_crash=True)
         store.take_due(10)
 
-    assert ["lost"] * 3 == [attempt.outcome for attempt in get(store, job_id).attempts]
-    assert {"default": {"pending": 1}} == counts(store)
+    assert [attempt.outcome for attempt in get(store, job_id).attempts] == ["lost"] * 3
+    assert counts(store) == {"default": {"pending": 1}}
 
 
 def test_workers_are_listed_with_what_they_run(store):
@@ -258,13 +258,13 @@ def test_workers_are_listed_with_what_they_run(store):
 
     first, second = store.workers()
 
-    assert ("w1", True, 1) == (first["id"], first["is_alive"], first["running"])
-    assert ("w2", False, 0, "ä|b\n") == (
+    assert (first["id"], first["is_alive"], first["running"]) == ("w1", True, 1)
+    assert (
         second["id"],
         second["is_alive"],
         second["running"],
         second["host"],
-    )
+    ) == ("w2", False, 0, "ä|b\n")
     assert abs(get(store, pending(store)).created_at - first["last_seen_at"]) < 60_000
 
 
@@ -275,7 +275,7 @@ def test_a_lost_worker_stays_listed_for_a_while(store):
     store.end_lease("w1", "signal 9")
     store.prune(10)
 
-    assert [("w1", False)] == [(w["id"], w["is_alive"]) for w in store.workers()]
+    assert [(w["id"], w["is_alive"]) for w in store.workers()] == [("w1", False)]
 
 
 def test_an_outage_extends_the_leases_that_nobody_could_extend(store):
@@ -286,10 +286,10 @@ def test_an_outage_extends_the_leases_that_nobody_could_extend(store):
 
     assert store.forgive_outage(0, HOUR_MS)
 
-    assert [] == store.lost("r1", HOUR_MS, 10)
+    assert store.lost("r1", HOUR_MS, 10) == []
     store.heartbeat("w1", {}, 1, [])
     assert not store.forgive_outage(HOUR_MS, HOUR_MS)
-    assert [job_id] == [lost.id for lost in poll(lambda: store.lost("r1", HOUR_MS, 10))]
+    assert [lost.id for lost in poll(lambda: store.lost("r1", HOUR_MS, 10))] == [job_id]
 
 
 def test_an_outage_is_no_grace_for_workers_that_have_ended(store):
@@ -299,7 +299,7 @@ def test_an_outage_is_no_grace_for_workers_that_have_ended(store):
 
     assert store.forgive_outage(0, HOUR_MS)
 
-    assert [job_id] == [lost.id for lost in store.lost("r1", HOUR_MS, 10)]
+    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
 
 
 def test_an_outage_never_shortens_a_lease(store):
@@ -309,7 +309,7 @@ def test_an_outage_never_shortens_a_lease(store):
 
     store.forgive_outage(0, 1)
 
-    assert [] == store.lost("r1", HOUR_MS, 10)
+    assert store.lost("r1", HOUR_MS, 10) == []
 
 
 def test_a_store_that_nobody_has_looked_at_yet_had_no_outage(store):

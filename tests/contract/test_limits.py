@@ -49,11 +49,11 @@ def test_no_more_start_than_the_limit_says(owned):
     owned.declare_limits({"add": limits(2, None)})
     ids = submit(owned, 3)
 
-    assert ["run", "run", "limited"] == kinds(start(owned, *ids))
+    assert kinds(start(owned, *ids)) == ["run", "run", "limited"]
     job = get(owned, ids[2])
-    assert ("scheduled", "limited", 0) == (job.state, job.reason, job.attempt)
-    assert {"default": {"running": 2, "scheduled": 1}} == counts(owned)
-    assert [] == due(owned)
+    assert (job.state, job.reason, job.attempt) == ("scheduled", "limited", 0)
+    assert counts(owned) == {"default": {"running": 2, "scheduled": 1}}
+    assert due(owned) == []
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "retrying", "released"])
@@ -64,11 +64,11 @@ def test_a_slot_is_given_on(owned, end):
     verdicts = start(owned, first, second, third)
     settle(owned, first, verdicts[0].token, end, delay_ms=HOUR_MS)
 
-    assert [second] == due(owned)
-    assert "pending" == state(owned, second)
+    assert due(owned) == [second]
+    assert state(owned, second) == "pending"
     assert second in outbox(owned)
-    assert ["limited"] == kinds(start(owned, *submit(owned)))  # the slot is taken already
-    assert ["run"] == kinds(start(owned, second))
+    assert kinds(start(owned, *submit(owned))) == ["limited"]  # the slot is taken already
+    assert kinds(start(owned, second)) == ["run"]
     assert get(owned, second).reason is None
 
 
@@ -79,8 +79,8 @@ def test_a_newcomer_does_not_overtake(owned):
     verdicts = start(owned, first, second)
     settle(owned, first, verdicts[0].token)
 
-    assert ["limited"] == kinds(start(owned, newcomer))
-    assert [second] == due(owned)
+    assert kinds(start(owned, newcomer)) == ["limited"]
+    assert due(owned) == [second]
 
 
 def test_a_newcomer_does_not_overtake_after_the_last_limit(owned):
@@ -90,9 +90,9 @@ def test_a_newcomer_does_not_overtake_after_the_last_limit(owned):
     start(owned, first, second)
     owned.declare_limits({"add": Limits()})
 
-    assert ["limited"] == kinds(start(owned, newcomer))
-    assert [second, newcomer] == due(owned)
-    assert ["run", "run", "run"] == kinds(start(owned, second, newcomer, *submit(owned)))
+    assert kinds(start(owned, newcomer)) == ["limited"]
+    assert due(owned) == [second, newcomer]
+    assert kinds(start(owned, second, newcomer, *submit(owned))) == ["run", "run", "run"]
 
 
 def test_a_higher_priority_goes_first(owned):
@@ -104,7 +104,7 @@ def test_a_higher_priority_goes_first(owned):
     start(owned, high, priority=9)
     settle(owned, first, verdict.token)
 
-    assert [high] == due(owned)
+    assert due(owned) == [high]
 
 
 def test_each_value_of_a_key_has_its_own_limit(owned):
@@ -112,9 +112,9 @@ def test_each_value_of_a_key_has_its_own_limit(owned):
     owned.declare_limits({"add": limits(1, None)})
     first, second, third = submit(owned, 3)
 
-    assert ["run"] == kinds(start(owned, first, key="a"))
-    assert ["limited"] == kinds(start(owned, second, key="a"))
-    assert ["run"] == kinds(start(owned, third, key="b"))
+    assert kinds(start(owned, first, key="a")) == ["run"]
+    assert kinds(start(owned, second, key="a")) == ["limited"]
+    assert kinds(start(owned, third, key="b")) == ["run"]
 
 
 def test_a_rate_counts_starts(owned):
@@ -123,10 +123,10 @@ def test_a_rate_counts_starts(owned):
     ids = submit(owned, 3)
 
     verdicts = start(owned, *ids)
-    assert ["run", "run", "limited"] == kinds(verdicts)
+    assert kinds(verdicts) == ["run", "run", "limited"]
     settle(owned, ids[0], verdicts[0].token)  # its end changes nothing
     ready, next_ms = owned.take_due(10)
-    assert [] == ready
+    assert ready == []
     assert HOUR_MS - 60_000 < next_ms <= HOUR_MS
 
 
@@ -134,10 +134,10 @@ def test_a_rate_lets_the_next_go_in_time(owned):
     """As soon as the window has moved on."""
     owned.declare_limits({"add": Limits(starts=1, per_ms=30)})
     first, second = submit(owned, 2)
-    assert ["run", "limited"] == kinds(start(owned, first, second))
+    assert kinds(start(owned, first, second)) == ["run", "limited"]
 
-    assert [second] == poll(lambda: due(owned))
-    assert ["run"] == kinds(start(owned, second))
+    assert poll(lambda: due(owned)) == [second]
+    assert kinds(start(owned, second)) == ["run"]
 
 
 def test_what_was_let_go_counts_until_it_starts(owned):
@@ -149,7 +149,7 @@ def test_what_was_let_go_counts_until_it_starts(owned):
     let_go = poll(lambda: due(owned))
     for _ in range(20):
         let_go += due(owned)
-    assert 2 == len(let_go)
+    assert len(let_go) == 2
 
 
 def test_limits_change_at_run_time(owned):
@@ -163,11 +163,11 @@ def test_limits_change_at_run_time(owned):
     assert ids[1:3] == due(owned)
     owned.set_limits("add", limits(None, None))
     assert ids[3:] == due(owned)
-    assert {"add": Limits()} == owned.limits()
+    assert owned.limits() == {"add": Limits()}
     owned.set_limits("add", None)
-    assert {"add": limits(1, None)} == owned.limits()
+    assert owned.limits() == {"add": limits(1, None)}
     owned.declare_limits({"add": Limits()})
-    assert {} == owned.limits()
+    assert owned.limits() == {}
 
 
 def test_a_job_that_was_let_go_and_cancelled_gives_its_slot_back(owned):
@@ -176,10 +176,10 @@ def test_a_job_that_was_let_go_and_cancelled_gives_its_slot_back(owned):
     first, second, third = submit(owned, 3)
     verdicts = start(owned, first, second, third)
     settle(owned, first, verdicts[0].token)
-    assert [second] == due(owned)
+    assert due(owned) == [second]
 
     owned.cancel([second], HOUR_MS)
-    assert [third] == due(owned)
+    assert due(owned) == [third]
 
 
 def test_a_job_that_waits_for_its_limit_can_be_cancelled(owned):
@@ -190,8 +190,8 @@ def test_a_job_that_waits_for_its_limit_can_be_cancelled(owned):
 
     owned.cancel([second], HOUR_MS)
     settle(owned, first, verdicts[0].token)
-    assert [] == due(owned)
-    assert {"default": {"cancelled": 1, "completed": 1}} == counts(owned)
+    assert due(owned) == []
+    assert counts(owned) == {"default": {"cancelled": 1, "completed": 1}}
 
 
 def test_a_lost_worker_gives_its_slots_back(owned):
@@ -201,10 +201,10 @@ def test_a_lost_worker_gives_its_slots_back(owned):
     start(owned, first, second)
     owned.end_lease("w1", "killed")
     (lost,) = owned.lost("reclaim", HOUR_MS, 10)
-    assert [] == due(owned)
+    assert due(owned) == []
 
     settle(owned, lost.id, lost.token, "retrying", delay_ms=HOUR_MS)
-    assert [second] == due(owned)
+    assert due(owned) == [second]
 
 
 def test_a_paused_task_starts_nothing(owned):
@@ -212,12 +212,12 @@ def test_a_paused_task_starts_nothing(owned):
     assert owned.pause("task", "add", {"reason": "why"})
     ids = submit(owned, 3)
 
-    assert ["held"] * 3 == kinds(start(owned, *ids))
-    assert "paused" == get(owned, ids[0]).reason
-    assert [] == due(owned)
+    assert kinds(start(owned, *ids)) == ["held"] * 3
+    assert get(owned, ids[0]).reason == "paused"
+    assert due(owned) == []
     assert owned.resume("task", "add")
-    assert ids == due(owned)
-    assert ["run"] * 3 == kinds(start(owned, *ids))
+    assert due(owned) == ids
+    assert kinds(start(owned, *ids)) == ["run"] * 3
 
 
 def test_a_paused_queue_starts_nothing(owned):
@@ -225,11 +225,11 @@ def test_a_paused_queue_starts_nothing(owned):
     owned.pause("queue", "default", {"reason": "why"})
     (job_id,) = submit(owned)
 
-    assert ["paused"] == kinds(start(owned, job_id))
-    assert "pending" == state(owned, job_id)
-    assert ["default"] == owned.heartbeat("w1", {}, HOUR_MS, []).paused
+    assert kinds(start(owned, job_id)) == ["paused"]
+    assert state(owned, job_id) == "pending"
+    assert owned.heartbeat("w1", {}, HOUR_MS, []).paused == ["default"]
     owned.resume("queue", "default")
-    assert ["run"] == kinds(start(owned, job_id))
+    assert kinds(start(owned, job_id)) == ["run"]
 
 
 def test_pauses_are_told_apart(owned):
@@ -237,8 +237,8 @@ def test_pauses_are_told_apart(owned):
     assert owned.pause("queue", "add", {"reason": "first"})
     assert not owned.pause("queue", "add", {"reason": "second"})
 
-    assert {"add": {"reason": "first"}} == owned.pauses("queue")
-    assert {} == owned.pauses("task")
+    assert owned.pauses("queue") == {"add": {"reason": "first"}}
+    assert owned.pauses("task") == {}
     assert owned.resume("queue", "add")
     assert not owned.resume("queue", "add")
 

@@ -162,7 +162,7 @@ class Walk(RuleBasedStateMachine):
             is_crash=is_crash,
         )
         for _ in range(times):
-            assert [True] == self.store.settle([outcome])
+            assert self.store.settle([outcome]) == [True]
         self.stale.append((job_id, job.token - 1))
         job.owner = ""
         job.crashes += is_crash
@@ -181,7 +181,7 @@ class Walk(RuleBasedStateMachine):
         """An old token changes nothing."""
         if self.stale:
             job_id, token = self.stale[index % len(self.stale)]
-            assert [False] == self.store.settle([Outcome(job_id, token, "completed")])
+            assert self.store.settle([Outcome(job_id, token, "completed")]) == [False]
             assert not self.store.progress(job_id, token, '{"done":1}')
 
     @rule(chosen=id_lists, ttl_ms=ttls)
@@ -190,12 +190,12 @@ class Walk(RuleBasedStateMachine):
         for job_id, answer in zip(chosen, self.store.cancel(chosen, ttl_ms), strict=True):
             job = self.jobs.get(job_id)
             if job is None:
-                assert "unknown" == answer.verdict
+                assert answer.verdict == "unknown"
             elif job.state == "running":
-                assert "requested" == answer.verdict
+                assert answer.verdict == "requested"
                 job.cancel_requested = True
             elif job.state in ("pending", "scheduled", "retrying"):
-                assert "cancelled" == answer.verdict
+                assert answer.verdict == "cancelled"
                 # A pending one has a message on its way, which must find its record.
                 job.is_prunable = ttl_ms == 0 and job.state != "pending"
                 job.state = "cancelled"
@@ -249,7 +249,7 @@ class Walk(RuleBasedStateMachine):
             return
         beat = self._beat(owner)
         asked = {i for i, j in self.jobs.items() if j.owner == owner and j.cancel_requested}
-        assert (asked, []) == (set(beat.cancelled), beat.lost)
+        assert (set(beat.cancelled), beat.lost) == (asked, [])
 
     @rule(limit=st.integers(1, 10))
     def prune(self, limit):
@@ -281,8 +281,8 @@ class Walk(RuleBasedStateMachine):
         unpublished = {
             i for i, job in self.jobs.items() if job.state == "pending" and not job.is_published
         }
-        assert unpublished == outbox(self.store)
-        assert [] == self.store.audit_records("0", 100).findings
+        assert outbox(self.store) == unpublished
+        assert self.store.audit_records("0", 100).findings == []
         totals = self.store.totals()
         assert totals is None or totals.missing == 0
 

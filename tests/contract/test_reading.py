@@ -30,7 +30,7 @@ def test_get_answers_in_the_order_of_the_ids(store):
     """None where there is no such job."""
     store.create([new_job("a"), new_job("b")])
 
-    assert ["b", None, "a"] == [job and job.id for job in store.get(["b", "unheard-of", "a"])]
+    assert [job and job.id for job in store.get(["b", "unheard-of", "a"])] == ["b", None, "a"]
 
 
 def test_waiting_for_an_unknown_job_gives_none_at_once(store):
@@ -43,7 +43,7 @@ def test_waiting_for_an_ended_job_gives_it_at_once(store):
     job_id, token = running(store)
     settle(store, job_id, token)
 
-    assert "completed" == store.wait(job_id, 60).state
+    assert store.wait(job_id, 60).state == "completed"
 
 
 @pytest.mark.parametrize("timeout_s", [0, 0.05])
@@ -52,7 +52,7 @@ def test_a_wait_ends_with_its_timeout(store, timeout_s):
     job_id = pending(store)
     started = time.monotonic()
 
-    assert "pending" == store.wait(job_id, timeout_s).state
+    assert store.wait(job_id, timeout_s).state == "pending"
     assert timeout_s <= time.monotonic() - started < timeout_s + 30
 
 
@@ -81,7 +81,7 @@ def test_whoever_waits_wakes_at_once(new_store, end):
         ended = time.monotonic()
         answers = [future.result() for future in waiting]
 
-    assert {end} == {state for state, _ in answers}
+    assert {state for state, _ in answers} == {end}
     assert max(woken for _, woken in answers) - ended < 1.5  # waits look by themselves after 2 s
 
 
@@ -90,7 +90,7 @@ def test_a_long_wait_goes_on_past_the_deadline_of_one_answer(new_store):
     store = new_store(store_timeout_s=0.1)
     job_id = pending(store)
 
-    assert "pending" == store.wait(job_id, 0.5).state
+    assert store.wait(job_id, 0.5).state == "pending"
 
 
 def test_counts_tell_the_age_of_the_oldest_ready_job(store):
@@ -100,8 +100,8 @@ def test_counts_tell_the_age_of_the_oldest_ready_job(store):
 
     rows = {row.queue: row for row in store.counts()}
 
-    assert {"declared", "told-by-none", "waits"} == set(rows)
-    assert ({}, None) == (rows["declared"].states, rows["declared"].oldest_pending_s)
+    assert set(rows) == {"declared", "told-by-none", "waits"}
+    assert (rows["declared"].states, rows["declared"].oldest_pending_s) == ({}, None)
     age_s = rows["told-by-none"].oldest_pending_s
     assert age_s is not None
     assert 0 <= age_s < 60
@@ -114,7 +114,7 @@ def test_the_oldest_is_the_oldest_of_those_that_are_pending(store):
     heartbeat(store)
     claim(store, job_id)
 
-    assert [None] == [row.oldest_pending_s for row in store.counts()]
+    assert [row.oldest_pending_s for row in store.counts()] == [None]
 
 
 def test_the_catalogue_keeps_the_last_word_on_each_task(store):
@@ -122,8 +122,8 @@ def test_the_catalogue_keeps_the_last_word_on_each_task(store):
     store.declare([{"name": "b", "n": 1}, {"name": "a", "deep": [{"x": None}]}], ["q2", "q1"])
     store.declare([{"name": "b", "n": 2}], ["q1"])
 
-    assert [{"name": "a", "deep": [{"x": None}]}, {"name": "b", "n": 2}] == store.tasks()
-    assert ["q1", "q2"] == store.queues()
+    assert store.tasks() == [{"name": "a", "deep": [{"x": None}]}, {"name": "b", "n": 2}]
+    assert store.queues() == ["q1", "q2"]
 
 
 ARGUMENTS = [
@@ -148,7 +148,7 @@ def test_values_come_back_as_they_went_in(store, value):
 
     job = get(store, job_id)
 
-    assert ([value], {"ä.b": value}) == (job.message.args, job.message.kwargs)
+    assert (job.message.args, job.message.kwargs) == ([value], {"ä.b": value})
     assert msgspec.json.encode(value) == result(store, job_id)
 
 
@@ -157,7 +157,7 @@ def test_a_null_result_is_not_no_result(store):
     job_id, token = running(store)
     settle(store, job_id, token, result="null")
 
-    assert b"null" == result(store, job_id)
+    assert result(store, job_id) == b"null"
 
 
 @pytest.mark.parametrize(
@@ -168,13 +168,13 @@ def test_strange_ids_are_ids_like_any_other(store, job_id):
     heartbeat(store)
     store.create([new_job(job_id)])
 
-    assert job_id == store.unpublished(0, 10)[0].id
+    assert store.unpublished(0, 10)[0].id == job_id
     token = claim(store, job_id).token
     store.cancel([job_id], HOUR_MS)
     beat = store.heartbeat("w1", {}, HOUR_MS, [(job_id, token)])
-    assert ([job_id], []) == (beat.cancelled, beat.lost)
+    assert (beat.cancelled, beat.lost) == ([job_id], [])
     assert settle(store, job_id, token)
-    assert "completed" == get(store, job_id).state
+    assert get(store, job_id).state == "completed"
 
 
 @pytest.mark.parametrize("queue", ["a|b", "ä", "running", "x|pending|y", "q.dead", "100"])
@@ -183,7 +183,7 @@ def test_strange_queue_names_are_counted_right(store, queue):
     running(store, queue=queue)
     pending(store, queue=queue)
 
-    assert {queue: {"running": 1, "pending": 1}} == counts(store)
+    assert counts(store) == {queue: {"running": 1, "pending": 1}}
 
 
 def test_large_arguments_come_back_whole(store):
@@ -191,7 +191,7 @@ def test_large_arguments_come_back_whole(store):
     text = "ä" * 500_000
     job_id = pending(store, args=[text])
 
-    assert [text] == get(store, job_id).message.args
+    assert get(store, job_id).message.args == [text]
 
 
 def test_deep_arguments_come_back_whole(store):
@@ -200,7 +200,7 @@ def test_deep_arguments_come_back_whole(store):
     for _ in range(200):
         deep = [deep]
 
-    assert [deep] == get(store, pending(store, args=[deep])).message.args
+    assert get(store, pending(store, args=[deep])).message.args == [deep]
 
 
 def test_ten_thousand_jobs_in_each_call(store):
@@ -210,20 +210,20 @@ def test_ten_thousand_jobs_in_each_call(store):
     heartbeat(store)
 
     assert all(created.is_new for created in store.create(jobs))
-    assert 10_000 == len(outbox(store))
+    assert len(outbox(store)) == 10_000
     store.mark_published([(job_id, LATER_MS) for job_id in ids])
     verdicts = store.claim("w1", "w1", [Claim(job_id, 1, "default") for job_id in ids])
     tokens = [verdict.token for verdict in verdicts]
-    assert 10_000 == len(set(tokens))
-    assert [] == store.heartbeat("w1", {}, HOUR_MS, list(zip(ids, tokens, strict=True))).lost
+    assert len(set(tokens)) == 10_000
+    assert store.heartbeat("w1", {}, HOUR_MS, list(zip(ids, tokens, strict=True))).lost == []
     outcomes = [
         Outcome(job_id, token, "completed", result="1")
         for job_id, token in zip(ids, tokens, strict=True)
     ]
     assert all(store.settle(outcomes))
-    assert ids == [job.id for job in store.get(ids) if job]
-    assert 10_000 == store.prune(10_000)
-    assert {} == counts(store)
+    assert [job.id for job in store.get(ids) if job] == ids
+    assert store.prune(10_000) == 10_000
+    assert counts(store) == {}
 
 
 def test_check_finds_nothing_unsafe(store):

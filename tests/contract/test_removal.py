@@ -21,13 +21,15 @@ def test_only_what_has_ended_is_removed(store):
 
     answers = store.remove([ended, alive, "nothing"])
 
-    assert [("removed", "completed"), ("too_early", "pending"), ("unknown", "")] == [
-        (each.verdict, each.state) for each in answers
+    assert [(each.verdict, each.state) for each in answers] == [
+        ("removed", "completed"),
+        ("too_early", "pending"),
+        ("unknown", ""),
     ]
-    assert [None] == store.get([ended])
-    assert {QUEUE: {"pending": 1}} == counts(store)
-    assert ["unknown"] == [each.verdict for each in store.remove([ended])]
-    assert 0 == store.prune(10)
+    assert store.get([ended]) == [None]
+    assert counts(store) == {QUEUE: {"pending": 1}}
+    assert [each.verdict for each in store.remove([ended])] == ["unknown"]
+    assert store.prune(10) == 0
 
 
 def test_a_cancelled_job_is_removed_once_its_message_was_seen(store):
@@ -36,9 +38,9 @@ def test_a_cancelled_job_is_removed_once_its_message_was_seen(store):
     job_id = pending(store)
     store.cancel([job_id], HOUR_MS)
 
-    assert ["too_early"] == [each.verdict for each in store.remove([job_id])]
-    assert "cancelled" == claim(store, job_id).kind
-    assert ["removed"] == [each.verdict for each in store.remove([job_id])]
+    assert [each.verdict for each in store.remove([job_id])] == ["too_early"]
+    assert claim(store, job_id).kind == "cancelled"
+    assert [each.verdict for each in store.remove([job_id])] == ["removed"]
 
 
 def test_a_purge_cancels_what_is_pending_in_steps(store):
@@ -52,11 +54,13 @@ def test_a_purge_cancels_what_is_pending_in_steps(store):
     first = store.purge(QUEUE, limit=2, ttl_ms=HOUR_MS)
     last = store.purge(QUEUE, limit=2, ttl_ms=HOUR_MS, before_ms=first.before_ms)
 
-    assert [(0, 3), (2, 1), (1, 0)] == [
-        (step.cancelled, step.left) for step in (counted, first, last)
+    assert [(step.cancelled, step.left) for step in (counted, first, last)] == [
+        (0, 3),
+        (2, 1),
+        (1, 0),
     ]
-    assert {"cancelled"} == {state(store, job_id) for job_id in job_ids}
-    assert ["running", "scheduled", "pending"] == [state(store, i) for i in (busy, later, other)]
+    assert {state(store, job_id) for job_id in job_ids} == {"cancelled"}
+    assert [state(store, i) for i in (busy, later, other)] == ["running", "scheduled", "pending"]
 
 
 def test_what_comes_after_a_purge_began_is_left(store):
@@ -65,7 +69,7 @@ def test_what_comes_after_a_purge_began_is_left(store):
     pending(store)
 
     assert (
-        0 == store.purge(QUEUE, limit=10, ttl_ms=HOUR_MS, before_ms=begun.before_ms - 1).cancelled
+        store.purge(QUEUE, limit=10, ttl_ms=HOUR_MS, before_ms=begun.before_ms - 1).cancelled == 0
     )
 
 
@@ -74,4 +78,4 @@ def test_submissions_of_a_period_are_counted(store):
     for _ in range(3):
         pending(store)
 
-    assert 3 == store.submitted_within(60)
+    assert store.submitted_within(60) == 3

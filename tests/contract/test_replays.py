@@ -48,28 +48,28 @@ def test_a_replay_brings_back_all_and_ends(store):
     """Oldest first; it counts what it did."""
     jobs = start(store, 3)
 
-    assert jobs == take(store)
-    assert ["retried"] * 3 == retry(store, jobs)
+    assert take(store) == jobs
+    assert retry(store, jobs) == ["retried"] * 3
     take(store)
 
     done = replay(store)
-    assert ("completed", 3, 3, 0) == (done.state, done.total, done.replayed, done.skipped)
+    assert (done.state, done.total, done.replayed, done.skipped) == ("completed", 3, 3, 0)
     assert done.finished_at_ms is not None
-    assert [done] == store.replays()
+    assert store.replays() == [done]
 
 
 def test_a_batch_is_one_schedulers_until_its_lease_ends(store):
     """Then another gets what is left of it, and what the first does after all counts once."""
     jobs = start(store, 2)
 
-    assert jobs == take(store, lease_ms=1)
+    assert take(store, lease_ms=1) == jobs
     first = poll(lambda: take(store))
-    assert [] == take(store)
+    assert take(store) == []
 
-    assert ["retried"] * 2 == retry(store, first)
+    assert retry(store, first) == ["retried"] * 2
     rows = [Revival(each, 1, new_job(each).body) for each in jobs]
-    assert ["changed"] * 2 == [a.verdict for a in store.retry(rows, replay_id="r")]
-    assert 2 == replay(store).replayed
+    assert [a.verdict for a in store.retry(rows, replay_id="r")] == ["changed"] * 2
+    assert replay(store).replayed == 2
 
 
 def test_the_rate_is_kept(store):
@@ -90,13 +90,13 @@ def test_the_canary_goes_first(store):
     canary = take(store)
     assert jobs[:2] == canary
     retry(store, canary)
-    assert [] == take(store)
-    assert "waiting_for_canary" == replay(store).state
+    assert take(store) == []
+    assert replay(store).state == "waiting_for_canary"
     for each in canary:
         run(store, each)
 
     assert jobs[2:] == take(store)
-    assert "running" == replay(store).state
+    assert replay(store).state == "running"
 
 
 def test_a_dead_canary_stops_the_replay(store):
@@ -105,13 +105,13 @@ def test_a_dead_canary_stops_the_replay(store):
     retry(store, take(store))
     run(store, jobs[0], "failed")
 
-    assert [] == take(store)
+    assert take(store) == []
 
     stopped = replay(store)
-    assert ("stopped", 1) == (stopped.state, stopped.replayed)
+    assert (stopped.state, stopped.replayed) == ("stopped", 1)
     assert jobs[0] in stopped.reason
     assert "failed" in stopped.reason
-    assert ["failed", "failed"] == [state(store, each) for each in jobs[1:]]
+    assert [state(store, each) for each in jobs[1:]] == ["failed", "failed"]
 
 
 def test_a_canary_whose_scheduler_died_is_taken_again(store):
@@ -129,10 +129,10 @@ def test_a_stopped_replay_brings_nothing_back(store):
 
     store.stop_replay("r")
 
-    assert [] == retry(store, taken)
-    assert ("stopped", 0) == (replay(store).state, replay(store).replayed)
-    assert {"failed"} == {state(store, each) for each in jobs}
-    assert [] == take(store)
+    assert retry(store, taken) == []
+    assert (replay(store).state, replay(store).replayed) == ("stopped", 0)
+    assert {state(store, each) for each in jobs} == {"failed"}
+    assert take(store) == []
 
 
 def test_a_job_that_went_its_own_way_is_skipped(store):
@@ -142,14 +142,14 @@ def test_a_job_that_went_its_own_way_is_skipped(store):
     rows = [Revival(each, 1, new_job(each).body) for each in jobs]
     store.retry(rows)
 
-    assert ["too_late"] == retry(store, taken)
+    assert retry(store, taken) == ["too_late"]
 
     take(store)
-    assert ("completed", 0, 1) == (
+    assert (
         replay(store).state,
         replay(store).replayed,
         replay(store).skipped,
-    )
+    ) == ("completed", 0, 1)
 
 
 def test_a_replay_of_nothing_is_complete(store):
@@ -158,11 +158,11 @@ def test_a_replay_of_nothing_is_complete(store):
 
     take(store)
 
-    assert "completed" == replay(store).state
+    assert replay(store).state == "completed"
 
 
 def test_a_replay_that_nobody_knows(store):
     """There is none, and stopping it makes none."""
     store.stop_replay("nobody")
 
-    assert [] == store.replays(["nobody"])
+    assert store.replays(["nobody"]) == []

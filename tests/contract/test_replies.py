@@ -24,11 +24,11 @@ def test_an_end_is_owed_to_who_asked(store, kind):
     """Nothing is owed before the end; then it is, with where it goes."""
     job_id, token = jobs.running(store)
     ask(store, job_id)
-    assert {} == owed(store)
+    assert owed(store) == {}
 
     jobs.settle(store, job_id, token, kind)
 
-    assert [("q", "c")] == owed(store)[job_id].places
+    assert owed(store)[job_id].places == [("q", "c")]
 
 
 def test_a_cancelled_or_expired_job_has_ended_too(store):
@@ -40,9 +40,9 @@ def test_a_cancelled_or_expired_job_has_ended_too(store):
     store.cancel([waiting], HOUR_MS)
     created_at = jobs.get(store, expired).created_at
     poll(lambda: store.now_ms() > created_at)
-    assert "expired" == jobs.claim(store, expired, expires_ms=1).kind
+    assert jobs.claim(store, expired, expires_ms=1).kind == "expired"
 
-    assert {waiting, expired} == set(owed(store))
+    assert set(owed(store)) == {waiting, expired}
 
 
 def test_who_asks_after_the_end_is_told_at_once(store):
@@ -65,7 +65,7 @@ def test_a_job_that_goes_on_owes_nothing(store):
     other, token = jobs.running(store)
     jobs.settle(store, other, token)
 
-    assert ([], 0) == store.take_replies(0, 100)
+    assert store.take_replies(0, 100) == ([], 0)
 
 
 def test_what_is_taken_is_hidden_and_comes_again(store):
@@ -74,11 +74,11 @@ def test_what_is_taken_is_hidden_and_comes_again(store):
     ask(store, job_id)
     jobs.settle(store, job_id, token)
 
-    assert (1, 1) == (len(owed(store, 50)), store.take_replies(50, 100)[1])
+    assert (len(owed(store, 50)), store.take_replies(50, 100)[1]) == (1, 1)
     again = poll(lambda: owed(store))
     store.replied(list(again.values()))
 
-    assert ([], 0) == store.take_replies(0, 100)
+    assert store.take_replies(0, 100) == ([], 0)
 
 
 def test_what_is_asked_for_meanwhile_is_not_forgotten(store):
@@ -91,7 +91,7 @@ def test_what_is_asked_for_meanwhile_is_not_forgotten(store):
     ask(store, job_id, "new")
     store.replied(list(taken.values()))
 
-    assert [("old", "c"), ("new", "c")] == owed(store)[job_id].places
+    assert owed(store)[job_id].places == [("old", "c"), ("new", "c")]
 
 
 def test_a_job_that_is_retried_is_owed_at_its_next_end(store):
@@ -101,11 +101,11 @@ def test_a_job_that_is_retried_is_owed_at_its_next_end(store):
     store.cancel([job_id], HOUR_MS)
     (found,) = store.revivable([job_id])
     store.retry([Revival(job_id, found.attempts_made, found.body)])
-    assert {} == owed(store)
+    assert owed(store) == {}
 
     store.cancel([job_id], HOUR_MS)
 
-    assert [job_id] == list(owed(store))
+    assert list(owed(store)) == [job_id]
 
 
 def test_places_are_counted_once_and_bounded(store):
@@ -125,10 +125,10 @@ def test_a_record_outlives_its_time_until_it_is_told(store):
     ask(store, job_id)
     jobs.settle(store, job_id, token, ttl_ms=0)
 
-    assert 0 == store.prune(100)
+    assert store.prune(100) == 0
     store.remove([job_id])
 
-    assert -1 == owed(store)[job_id].age_ms
+    assert owed(store)[job_id].age_ms == -1
 
 
 def test_waiting_ends_with_an_end(store, new_store):
@@ -141,4 +141,4 @@ def test_waiting_ends_with_an_end(store, new_store):
 
     sender.await_replies(30)
 
-    assert [job_id] == list(owed(sender))
+    assert list(owed(sender)) == [job_id]

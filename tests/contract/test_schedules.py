@@ -27,14 +27,14 @@ def test_what_is_written_can_be_read(store):
 
     found = store.schedule("b")
 
-    assert ("b", '{"x":1}', '{"y":2}', 7, 1) == (
+    assert (
         found.name,
         found.spec,
         found.state,
         found.version,
         found.revision,
-    )
-    assert ["a", "b"] == [each.name for each in store.schedules()]
+    ) == ("b", '{"x":1}', '{"y":2}', 7, 1)
+    assert [each.name for each in store.schedules()] == ["a", "b"]
     assert store.schedule("c") is None
 
 
@@ -44,10 +44,10 @@ def test_only_one_who_read_the_last_revision_writes(store):
 
     assert not store.write_schedule(change(spec="[]", events=["e"]))
     assert not store.write_schedule(change(revision=2, spec="[]", events=["e"]))
-    assert ("{}", 1) == (store.schedule("a").spec, store.schedule("a").revision)
-    assert [] == store.schedule_events("a", 10)
+    assert (store.schedule("a").spec, store.schedule("a").revision) == ("{}", 1)
+    assert store.schedule_events("a", 10) == []
     assert store.write_schedule(change(revision=1, spec="[]"))
-    assert ("[]", 2) == (store.schedule("a").spec, store.schedule("a").revision)
+    assert (store.schedule("a").spec, store.schedule("a").revision) == ("[]", 2)
 
 
 def test_of_many_at_once_one_writes(store):
@@ -57,7 +57,7 @@ def test_of_many_at_once_one_writes(store):
     with ThreadPoolExecutor(8) as pool:
         wrote = list(pool.map(lambda _: store.write_schedule(change(revision=1)), range(40)))
 
-    assert 1 == sum(wrote)
+    assert sum(wrote) == 1
 
 
 def test_due_ones_come_in_order_and_stay(store):
@@ -69,10 +69,10 @@ def test_due_ones_come_in_order_and_stay(store):
 
     due = store.due_schedules(10)
 
-    assert ["b", "c", "a"] == [each.name for each in due.schedules]
+    assert [each.name for each in due.schedules] == ["b", "c", "a"]
     assert now_ms <= due.now_ms
     assert 50_000 < due.next_due_ms <= 60_000
-    assert ["b", "c"] == [each.name for each in store.due_schedules(2).schedules]
+    assert [each.name for each in store.due_schedules(2).schedules] == ["b", "c"]
 
 
 def test_without_a_time_it_is_not_due(store):
@@ -82,7 +82,7 @@ def test_without_a_time_it_is_not_due(store):
 
     due = store.due_schedules(10)
 
-    assert ([], -1) == (due.schedules, due.next_due_ms)
+    assert (due.schedules, due.next_due_ms) == ([], -1)
 
 
 def test_the_last_hundred_events_are_kept(store):
@@ -90,7 +90,7 @@ def test_the_last_hundred_events_are_kept(store):
     store.write_schedule(change(events=[str(n) for n in range(90)]))
     store.write_schedule(change(revision=1, events=[str(n) for n in range(90, 120)]))
 
-    assert ["119", "118"] == store.schedule_events("a", 2)
+    assert store.schedule_events("a", 2) == ["119", "118"]
     assert [str(n) for n in range(119, 19, -1)] == store.schedule_events("a", 1000)
 
 
@@ -105,5 +105,5 @@ def test_one_is_removed_with_its_history(store):
 
     assert store.schedule("a") is None
     assert [] == store.schedules() == store.schedule_events("a", 10)
-    assert [] == store.due_schedules(10).schedules
+    assert store.due_schedules(10).schedules == []
     assert store.write_schedule(change())

@@ -30,14 +30,14 @@ def test_a_completed_job_has_its_result(store):
     assert settle(store, job_id, token, result='{"sum":3}')
 
     job = get(store, job_id)
-    assert ("completed", b'{"sum":3}', None) == (job.state.value, result(store, job_id), job.error)
+    assert (job.state.value, result(store, job_id), job.error) == ("completed", b'{"sum":3}', None)
     assert job.started_at is not None
     assert job.finished_at is not None
     assert job.started_at <= job.finished_at
-    assert [(1, "w1-name", "completed", None)] == [
-        (a.number, a.worker, a.outcome, a.error) for a in job.attempts
+    assert [(a.number, a.worker, a.outcome, a.error) for a in job.attempts] == [
+        (1, "w1-name", "completed", None)
     ]
-    assert {"default": {"completed": 1}} == counts(store)
+    assert counts(store) == {"default": {"completed": 1}}
 
 
 def test_a_failed_job_has_its_error(store):
@@ -47,8 +47,8 @@ def test_a_failed_job_has_its_error(store):
     assert settle(store, job_id, token, "failed", error=ERROR_JSON)
 
     job = get(store, job_id)
-    assert ("failed", ERROR) == (job.state.value, job.error)
-    assert [ERROR] == [attempt.error for attempt in job.attempts]
+    assert (job.state.value, job.error) == ("failed", ERROR)
+    assert [attempt.error for attempt in job.attempts] == [ERROR]
 
 
 def test_a_retrying_job_waits_for_its_delay(store):
@@ -58,13 +58,13 @@ def test_a_retrying_job_waits_for_its_delay(store):
     settle(store, job_id, token, "retrying", delay_ms=HOUR_MS, error=ERROR_JSON)
 
     job = get(store, job_id)
-    assert ("retrying", ERROR) == (job.state.value, job.error)
+    assert (job.state.value, job.error) == ("retrying", ERROR)
     assert job.run_at is not None
     assert job.attempts[0].finished_at is not None
-    assert HOUR_MS == job.run_at - job.attempts[0].finished_at
-    assert "failed" == job.attempts[0].outcome
+    assert job.run_at - job.attempts[0].finished_at == HOUR_MS
+    assert job.attempts[0].outcome == "failed"
     ready, next_due_ms = store.take_due(10)
-    assert [] == ready
+    assert ready == []
     assert next_due_ms is not None
     assert HOUR_MS - 60_000 < next_due_ms <= HOUR_MS
 
@@ -79,8 +79,8 @@ def test_a_retry_that_is_due_starts_the_next_attempt(store):
     settle(store, job_id, verdict.token)
 
     job = get(store, job_id)
-    assert ("completed", 2, None) == (job.state.value, job.attempt, job.error)
-    assert ["failed", "completed"] == [attempt.outcome for attempt in job.attempts]
+    assert (job.state.value, job.attempt, job.error) == ("completed", 2, None)
+    assert [attempt.outcome for attempt in job.attempts] == ["failed", "completed"]
 
 
 def test_a_released_job_burns_no_attempt(store):
@@ -90,10 +90,10 @@ def test_a_released_job_burns_no_attempt(store):
     settle(store, job_id, token, "released")
 
     job = get(store, job_id)
-    assert ("pending", 0, []) == (job.state.value, job.attempt, job.attempts)
-    assert {job_id} == outbox(store)
-    assert {"default": {"pending": 1}} == counts(store)
-    assert "run" == claim(store, job_id, 1, owner="w2").kind
+    assert (job.state.value, job.attempt, job.attempts) == ("pending", 0, [])
+    assert outbox(store) == {job_id}
+    assert counts(store) == {"default": {"pending": 1}}
+    assert claim(store, job_id, 1, owner="w2").kind == "run"
 
 
 def test_a_stale_token_is_refused(store):
@@ -103,9 +103,9 @@ def test_a_stale_token_is_refused(store):
     new = claim(store, job_id, owner="w2").token
 
     assert not settle(store, job_id, old, result="1")
-    assert "running" == state(store, job_id)
+    assert state(store, job_id) == "running"
     assert settle(store, job_id, new, result="2")
-    assert b"2" == result(store, job_id)
+    assert result(store, job_id) == b"2"
 
 
 @pytest.mark.parametrize("token", [0, -1, 2**53])
@@ -115,7 +115,7 @@ def test_a_token_that_was_never_given_is_refused(store, token):
 
     assert not settle(store, job_id, token)
     assert not settle(store, "unheard-of", token)
-    assert "running" == state(store, job_id)
+    assert state(store, job_id) == "running"
 
 
 @pytest.mark.parametrize("kind", ["completed", "failed", "cancelled", "retrying", "released"])
@@ -127,9 +127,9 @@ def test_a_repeated_settle_is_accepted_and_counted_once(store, kind):
         settle(store, job_id, token, kind, delay_ms=HOUR_MS, is_crash=True) for _ in range(2)
     ]
 
-    assert [True, True] == answers
+    assert answers == [True, True]
     now = "pending" if kind == "released" else kind
-    assert {"default": {now: 1}} == counts(store)
+    assert counts(store) == {"default": {now: 1}}
 
 
 def test_a_repeated_settle_of_a_pruned_job_is_refused_without_harm(store):
@@ -139,7 +139,7 @@ def test_a_repeated_settle_of_a_pruned_job_is_refused_without_harm(store):
     store.prune(10)
 
     assert not settle(store, job_id, token, ttl_ms=0)
-    assert ([None], {}, 0) == (store.get([job_id]), counts(store), store.prune(10))
+    assert (store.get([job_id]), counts(store), store.prune(10)) == ([None], {}, 0)
 
 
 def test_one_call_gives_each_outcome_its_answer(store):
@@ -150,8 +150,8 @@ def test_one_call_gives_each_outcome_its_answer(store):
         [Outcome(second, 0, "failed"), Outcome(first, token, "completed", ttl_ms=HOUR_MS)]
     )
 
-    assert [False, True] == answers
-    assert ["completed", "running"] == [state(store, first), state(store, second)]
+    assert answers == [False, True]
+    assert [state(store, first), state(store, second)] == ["completed", "running"]
 
 
 def test_a_crash_is_counted_and_shown(store):
@@ -160,8 +160,8 @@ def test_a_crash_is_counted_and_shown(store):
     settle(store, job_id, token, "retrying", is_crash=True, error=ERROR_JSON)
     store.take_due(10)
 
-    assert 1 == claim(store, job_id, 2).crashes
-    assert "lost" == get(store, job_id).attempts[0].outcome
+    assert claim(store, job_id, 2).crashes == 1
+    assert get(store, job_id).attempts[0].outcome == "lost"
 
 
 def test_progress_shows_on_the_job(store):
@@ -169,10 +169,10 @@ def test_progress_shows_on_the_job(store):
     job_id, token = running(store)
 
     assert store.progress(job_id, token, '{"done":1,"total":2}')
-    assert Progress(1, 2) == get(store, job_id).progress
+    assert get(store, job_id).progress == Progress(1, 2)
 
     settle(store, job_id, token, progress='{"done":2,"total":2,"note":"ä"}')
-    assert Progress(2, 2, "ä") == get(store, job_id).progress
+    assert get(store, job_id).progress == Progress(2, 2, "ä")
 
 
 def test_progress_with_a_stale_token_is_refused(store):
@@ -193,9 +193,9 @@ def test_the_record_is_kept_for_its_time(store):
     settle(store, *long, ttl_ms=HOUR_MS)
 
     assert poll(lambda: store.prune(10) == 1)
-    assert [None] == store.get([short[0]])
-    assert {"default": {"completed": 1}} == counts(store)
-    assert "completed" == state(store, long[0])
+    assert store.get([short[0]]) == [None]
+    assert counts(store) == {"default": {"completed": 1}}
+    assert state(store, long[0]) == "completed"
 
 
 def test_prune_removes_at_most_its_limit(store):
@@ -204,5 +204,5 @@ def test_prune_removes_at_most_its_limit(store):
     for job_id, token in [running(store) for _ in range(5)]:
         settle(store, job_id, token, ttl_ms=0)
 
-    assert [3, 2, 0] == [store.prune(3) for _ in range(3)]
-    assert {} == counts(store)
+    assert [store.prune(3) for _ in range(3)] == [3, 2, 0]
+    assert counts(store) == {}

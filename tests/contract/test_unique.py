@@ -19,7 +19,7 @@ def test_one_like_it_is_given_instead(store):
 
     (created,) = store.create([second])
     assert (first.id, False, False) == (created.id, created.is_new, created.is_rejected)
-    assert [None] == store.get([second.id])
+    assert store.get([second.id]) == [None]
 
 
 def test_one_like_it_is_rejected(store):
@@ -39,8 +39,8 @@ def test_one_like_it_is_replaced(store, fields):
 
     (created,) = store.create([second])
     assert (second.id, True) == (created.id, created.is_new)
-    assert ("cancelled", "replaced") == (get(store, first.id).state, get(store, first.id).reason)
-    assert {"default": {"pending": 1, "cancelled": 1}} == counts(store)
+    assert (get(store, first.id).state, get(store, first.id).reason) == ("cancelled", "replaced")
+    assert counts(store) == {"default": {"pending": 1, "cancelled": 1}}
 
 
 def test_a_running_one_is_asked_to_stop_when_it_is_replaced(store):
@@ -49,7 +49,7 @@ def test_a_running_one_is_asked_to_stop_when_it_is_replaced(store):
 
     store.create([alike("replace", lock="l")])
     assert get(store, job_id).cancel_requested
-    assert [job_id] == store.heartbeat("w1", {}, 60_000, [(job_id, token)]).cancelled
+    assert store.heartbeat("w1", {}, 60_000, [(job_id, token)]).cancelled == [job_id]
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
@@ -82,7 +82,7 @@ def test_other_locks_are_other_jobs(store):
     """Only those that are alike meet."""
     created = store.create([alike(lock="a"), alike(lock="b"), alike(lock="a")])
 
-    assert [True, True, False] == [each.is_new for each in created]
+    assert [each.is_new for each in created] == [True, True, False]
 
 
 def test_a_repeated_submission_is_the_same_job(store):
@@ -102,4 +102,4 @@ def test_a_retrying_job_keeps_its_lock(store):
     settle(store, job.id, claim(store, job.id).token, "retrying", delay_ms=60_000)
 
     assert store.create([alike("reject")])[0].is_rejected
-    assert "retrying" == state(store, job.id)
+    assert state(store, job.id) == "retrying"

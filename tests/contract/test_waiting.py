@@ -9,7 +9,7 @@ from tests.polling import poll
 
 def test_nothing_is_due_in_an_empty_store(store):
     """And nothing will be."""
-    assert ([], None) == store.take_due(10)
+    assert store.take_due(10) == ([], None)
 
 
 def test_a_job_is_handed_out_when_it_is_due(store):
@@ -17,15 +17,15 @@ def test_a_job_is_handed_out_when_it_is_due(store):
     job = new_job("a", delay_ms=100, args=[1])
     store.create([job])
     early, next_due_ms = store.take_due(10)
-    assert ([], True) == (early, next_due_ms is not None and 0 <= next_due_ms <= 100)
+    assert (early, next_due_ms is not None and 0 <= next_due_ms <= 100) == ([], True)
 
     (ready,) = poll(lambda: store.take_due(10)[0])
 
     assert ("a", "default", job.body, 1) == (ready.id, ready.queue, ready.body, ready.attempt)
     assert 0 <= ready.now_ms - ready.due_at_ms < 60_000
-    assert ("pending", {"a"}) == (state(store, "a"), outbox(store))
-    assert ([], None) == store.take_due(10)
-    assert {"default": {"pending": 1}} == counts(store)
+    assert (state(store, "a"), outbox(store)) == ("pending", {"a"})
+    assert store.take_due(10) == ([], None)
+    assert counts(store) == {"default": {"pending": 1}}
 
 
 def test_no_job_is_handed_out_early(store):
@@ -39,7 +39,7 @@ def test_no_job_is_handed_out_early(store):
         return next_due_ms is None
 
     poll(take)
-    assert 67 == len(taken)
+    assert len(taken) == 67
     assert all(ready.now_ms >= ready.due_at_ms for ready in taken)
 
 
@@ -51,8 +51,8 @@ def test_due_jobs_come_in_the_order_of_their_times_and_in_parts(store):
 
     parts = [store.take_due(2) for _ in range(3)]
 
-    assert [ids[:2], ids[2:4], ids[4:]] == [[ready.id for ready in part] for part, _ in parts]
-    assert [0, 0, None] == [next_due_ms for _, next_due_ms in parts]
+    assert [[ready.id for ready in part] for part, _ in parts] == [ids[:2], ids[2:4], ids[4:]]
+    assert [next_due_ms for _, next_due_ms in parts] == [0, 0, None]
 
 
 def get_next(store):
@@ -84,7 +84,7 @@ def test_eight_schedulers_take_each_job_once(new_store):
         taken = [job_id for part in pool.map(take_all, range(8)) for job_id in part]
 
     assert (2000, {job.id for job in jobs}) == (len(taken), set(taken))
-    assert {"default": {"pending": 2000}} == counts(store)
+    assert counts(store) == {"default": {"pending": 2000}}
 
 
 def test_a_retry_comes_with_its_attempt(store):
@@ -94,7 +94,7 @@ def test_a_retry_comes_with_its_attempt(store):
 
     (ready,) = poll(lambda: store.take_due(10)[0])
 
-    assert (job_id, 2) == (ready.id, ready.attempt)
+    assert (ready.id, ready.attempt) == (job_id, 2)
 
 
 def test_a_withdrawn_or_cancelled_job_is_never_due(store):
@@ -104,7 +104,7 @@ def test_a_withdrawn_or_cancelled_job_is_never_due(store):
     store.withdraw([withdrawn])
     store.cancel([cancelled], HOUR_MS)
 
-    assert ([], None) == store.take_due(10)
+    assert store.take_due(10) == ([], None)
 
 
 def test_times_far_away_keep_their_milliseconds(store):
@@ -114,7 +114,7 @@ def test_times_far_away_keep_their_milliseconds(store):
     store.create([new_job("a", run_at_ms=far_ms)])
 
     (job,) = store.get(["a"])
-    assert far_ms == job.run_at
+    assert job.run_at == far_ms
     next_due_ms = get_next(store)
     assert next_due_ms is not None
     assert abs(job.created_at + next_due_ms - far_ms) < 60_000

@@ -108,8 +108,8 @@ def test_no_argument_is_logged(yard, ask, lines):
     poll(lambda: has(lines, "jobs replayed"))
     poll(lambda: has(lines, "killed by SIGKILL") or has(lines, "SIGKILL"))
     poll(lambda: has(lines, "attempt ended: failed") and has(lines, "attempt ended: retrying"))
-    assert {"completed", "failed", "cancelled"} == set(yard.states(list(ids.values())))
-    assert [] == [line for line in lines if MARKER in line]
+    assert set(yard.states(list(ids.values()))) == {"completed", "failed", "cancelled"}
+    assert [line for line in lines if MARKER in line] == []
 
 
 def _submitted(yard: Yard, ask: Ask) -> dict[str, str]:
@@ -125,7 +125,7 @@ def _submitted(yard: Yard, ask: Ask) -> dict[str, str]:
     ids = {}
     for name, body in asked.items():
         status, job = ask("POST", "/v1/jobs", {**body, "queue": yard.queue})
-        assert 202 == status, job
+        assert status == 202, job
         ids[name] = job["id"]
     return ids
 
@@ -145,7 +145,7 @@ def _refused_over_rest(ask: Ask) -> None:
         ("GET", f"/v1/{MARKER}?{MARKER}={MARKER}", None),
         ("POST", "/v1/schedules", {"name": "x", "every_s": 1, **add, **marked}),
     ]
-    assert {400, 404, 422} == {ask(*each)[0] for each in refused}
+    assert {ask(*each)[0] for each in refused} == {400, 404, 422}
 
 
 def _published(yard: Yard) -> None:
@@ -191,7 +191,7 @@ def _replayed(yard: Yard, ask: Ask, job_id: str) -> None:
     poll(lambda: ask("GET", f"/v1/dead-letters/{job_id}")[0] == 200)
     before = yard.ended(job_id)
     replay = {"ids": [job_id], "kwargs": {"value": MARKER * 2}}
-    assert 202 == ask("POST", "/v1/dead-letters/replay", replay)[0]
+    assert ask("POST", "/v1/dead-letters/replay", replay)[0] == 202
     poll(
         lambda: (job := yard.job(job_id)) and job.state == "failed" and job.attempt > before.attempt
     )
@@ -205,13 +205,13 @@ def test_a_secret_is_nowhere_but_where_it_has_to_be(yard, ask):
     poll(lambda: ask("GET", f"/v1/dead-letters/{handle.id}")[0] == 200)
     shown = _command(f"from taskyard.cli import main; main(['status', '{handle.id}'])", **yard.env)
 
-    assert ("failed", [secret]) == (job.state, job.message.args)
-    assert f"{HIDDEN} has no 1" == job.error.message
+    assert (job.state, job.message.args) == ("failed", [secret])
+    assert job.error.message == f"{HIDDEN} has no 1"
     assert HIDDEN in job.error.traceback
     assert [HIDDEN] == json.loads(shown.stdout)["args"] == handle.document()["args"]
     told = [ask("GET", path)[1] for path in (f"/v1/jobs/{job.id}", f"/v1/dead-letters/{job.id}")]
     assert secret not in f"{told}{shown}{job.attempts}"
-    assert 3 == yard.submit(tasks.charge, "abc", 0).get(timeout=30)
+    assert yard.submit(tasks.charge, "abc", 0).get(timeout=30) == 3
 
 
 def test_no_password_is_logged_or_shown(yard):
@@ -242,7 +242,7 @@ def test_no_password_is_logged_or_shown(yard):
         for each in services:
             each.kill()
 
-    assert 4 == command.returncode
+    assert command.returncode == 4
     assert "the store" in f"{told}"
     assert "RabbitMQ" in f"{told}"
     assert len(lines) > 3

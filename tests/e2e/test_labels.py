@@ -61,7 +61,7 @@ def await_counted(services, strangers: int) -> None:
     """Return once all that so many strangers sent is counted."""
     with suppress(AssertionError):  # which would not tell what is missing
         poll(lambda: not not_seen(services, strangers), 40, pause_s=LOOK_S)
-    assert {} == not_seen(services, strangers)
+    assert not_seen(services, strangers) == {}
 
 
 def not_seen(services, strangers: int) -> dict[tuple[str, str], float]:
@@ -106,7 +106,7 @@ def test_no_label_holds_an_id_or_a_strangers_text(yard, rounds):
         or value in strangers.ids
         or _ID.search(value.replace(yard.queue, "").replace(tasks.QUEUE, ""))
     ]
-    assert [] == wrong
+    assert wrong == []
 
 
 def test_strangers_make_no_series(rounds):
@@ -115,7 +115,7 @@ def test_strangers_make_no_series(rounds):
 
     grown = Counter((service, name) for service, name, _ in after - before)
 
-    assert {} == {each: count for each, count in grown.items() if count > FEW}
+    assert {each: count for each, count in grown.items() if count > FEW} == {}
 
 
 def test_series_and_values_are_few(rounds):
@@ -125,5 +125,5 @@ def test_series_and_values_are_few(rounds):
     sizes = Counter((service, name) for service, name, _ in after)
     values = Counter(label for label, _ in {pair for _, _, labels in after for pair in labels})
 
-    assert {} == {name: size for name, size in sizes.items() if size > MAX_SERIES}
-    assert {} == {label: count for label, count in values.items() if count > MAX_VALUES}
+    assert {name: size for name, size in sizes.items() if size > MAX_SERIES} == {}
+    assert {label: count for label, count in values.items() if count > MAX_VALUES} == {}

@@ -152,7 +152,7 @@ def test_every_expression_has_an_answer(prometheus, load):
 
     with suppress(AssertionError):  # which would not tell what is missing
         poll(all_answered, 60)
-    assert [] == missing
+    assert missing == []
 
 
 def test_every_expression_can_be_evaluated(prometheus, load):
@@ -166,7 +166,7 @@ def test_every_expression_can_be_evaluated(prometheus, load):
 
     told = poll(all_tried)
 
-    assert {"ok"} == {rule["health"] for rule in told}, told
+    assert {rule["health"] for rule in told} == {"ok"}, told
     assert len(rules()) == len(told)
 
 

@@ -76,8 +76,8 @@ def test_a_job_goes_in_over_rest_and_its_result_comes_out(rest, submit, show):
     job = rest.submit("background_task", 1, 2, path=submit)
 
     status, _, ended = rest.call("GET", show.format(job["id"]) + "?wait_s=15")
-    assert (200, "completed", 3) == (status, ended["state"], ended["result"])
-    assert "api" == ended["origin"]
+    assert (status, ended["state"], ended["result"]) == (200, "completed", 3)
+    assert ended["origin"] == "api"
 
 
 def test_a_wrong_call_is_refused_at_the_door(rest):
@@ -85,33 +85,33 @@ def test_a_wrong_call_is_refused_at_the_door(rest):
     status, headers, problem = rest.call(
         "POST", "/v1/jobs", {"task": "background_tusk", "priority": 11, "delay_s": -1}
     )
-    assert 422 == status
-    assert "application/problem+json" == headers["Content-Type"]
-    assert {"/task", "/priority", "/delay_s"} == {error["pointer"] for error in problem["errors"]}
+    assert status == 422
+    assert headers["Content-Type"] == "application/problem+json"
+    assert {error["pointer"] for error in problem["errors"]} == {"/task", "/priority", "/delay_s"}
     assert "background_task" in problem["detail"]
 
     status, _, problem = rest.call("POST", "/v1/jobs", {"task": "background_task", "args": [1]})
-    assert (422, "/kwargs/b") == (status, problem["errors"][0]["pointer"])
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/kwargs/b")
 
 
 def test_jobs_wait_run_fail_and_are_cancelled(rest):
     """The states of a job, over REST."""
     waits = rest.submit("background_task", 1, 2, delay_s=0.5)
-    assert "scheduled" == waits["state"]
+    assert waits["state"] == "scheduled"
     fails = rest.submit("fail", max_retries=0)
     never = rest.submit("background_task", 1, 2, delay_s=3600)
     runs = rest.submit("nap", 30)
     poll(lambda: rest.call("GET", f"/v1/jobs/{runs['id']}")[2]["state"] == "running")
 
-    assert 200 == rest.call("POST", f"/v1/jobs/{never['id']}/cancel")[0]
-    assert "cancelled" == rest.ended(never["id"])["state"]
-    assert 3 == rest.ended(waits["id"])["result"]
+    assert rest.call("POST", f"/v1/jobs/{never['id']}/cancel")[0] == 200
+    assert rest.ended(never["id"])["state"] == "cancelled"
+    assert rest.ended(waits["id"])["result"] == 3
     failed = rest.ended(fails["id"])
-    assert ("failed", "RuntimeError") == (failed["state"], failed["error"]["type"])
-    assert 202 == rest.call("POST", f"/v1/jobs/{runs['id']}/cancel")[0]
-    assert "cancelled" == rest.ended(runs["id"])["state"]
+    assert (failed["state"], failed["error"]["type"]) == ("failed", "RuntimeError")
+    assert rest.call("POST", f"/v1/jobs/{runs['id']}/cancel")[0] == 202
+    assert rest.ended(runs["id"])["state"] == "cancelled"
     status, _, problem = rest.call("POST", f"/v1/jobs/{runs['id']}/cancel")
-    assert (409, "too_late") == (status, problem["code"])
+    assert (status, problem["code"]) == (409, "too_late")
 
 
 def test_python_hands_over_as_the_readme_says(yard, services):
@@ -131,8 +131,8 @@ print(handle.state, handle.get(timeout=30))
         text=True,
         timeout=60,
     )
-    assert "" == done.stderr
-    assert "3\nscheduled 4\n" == done.stdout
+    assert done.stderr == ""
+    assert done.stdout == "3\nscheduled 4\n"
 
 
 def test_what_waits_outlives_a_restart_of_every_service(yard, services, rest):
@@ -144,8 +144,8 @@ def test_what_waits_outlives_a_restart_of_every_service(yard, services, rest):
         service.restart()
 
     poll(lambda: services["api"].is_ready())
-    assert "completed" == rest.ended(waits["id"])["state"]
-    assert "completed" == rest.ended(retries["id"])["state"]
+    assert rest.ended(waits["id"])["state"] == "completed"
+    assert rest.ended(retries["id"])["state"] == "completed"
 
 
 def test_all_metrics_are_as_prometheus_wants_them(yard, services, rest):
@@ -168,5 +168,5 @@ def test_all_metrics_are_as_prometheus_wants_them(yard, services, rest):
         assert time.monotonic() < time_to_measure
     for name, page in pages().items():
         done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True)
-        assert (0, b"") == (done.returncode, done.stderr + done.stdout), name
+        assert (done.returncode, done.stderr + done.stdout) == (0, b""), name
         assert page.count(b"taskyard_") > 20

@@ -97,6 +97,6 @@ def test_submissions_under_load_outlive_the_api(yard):
 
     ledger = Ledger(yard)
     ledger.add(*accepted)
-    assert {"completed"} == ledger.settle().keys()
+    assert ledger.settle().keys() == {"completed"}
     check_ran_once(yard, accepted)
     assert retried

@@ -65,12 +65,12 @@ def test_lost_messages_are_named_and_brought_back(yard, how):
     assert (yard.queue, 20) == (missing["queue"], missing["messages"])
     assert set(ids) == set(missing["jobs"])
     code, out, _ = command(yard.env, "audit", "--repair")
-    assert 0 == code, out
+    assert code == 0, out
     assert ids[0] in out
     code, out, _ = command(yard.env, "audit")
-    assert (0, True) == (code, "every job is accounted for" in out)
+    assert (code, "every job is accounted for" in out) == (0, True)
     with yard.running(yard.worker()):
-        assert {"completed": 21} == ledger.settle()
+        assert ledger.settle() == {"completed": 21}
     assert 21 == len({event.job_id for event in yard.events("ran")}) == len(yard.events("ran"))
 
 
@@ -81,7 +81,7 @@ def test_a_record_that_left_its_index_is_named_and_runs(yard):
         server.delete(f"{yard.settings.key_prefix}waiting")
     with yard.running(yard.worker(), yard.scheduler()):
         report = audit(yard)
-        assert [(handle.id, "not_waiting")] == [(f.id, f.problem) for f in report.findings]
+        assert [(f.id, f.problem) for f in report.findings] == [(handle.id, "not_waiting")]
         assert not report.is_fine
         assert audit(yard, is_repair=True).is_fine
         handle.get(timeout=30)
@@ -119,10 +119,10 @@ def test_the_books_balance_after_everything_was_killed(yard, rabbit):
         rabbit.start()
         rabbit.wait_ready()
         # What RabbitMQ lost with its queue's definition, `--repair` would bring back; nothing may need it.
-        assert 500 == ledger.settle().total()
+        assert ledger.settle().total() == 500
         report = audit(yard)
     assert report.is_fine, report
-    assert 500 == report.totals.accepted
+    assert report.totals.accepted == 500
 
 
 def test_lost_attempts_tell_how_their_worker_ended(yard):
@@ -136,7 +136,7 @@ def test_lost_attempts_tell_how_their_worker_ended(yard):
     assert ends <= {"killed by SIGKILL", "exit code 7"}
     for job in jobs:
         lost = job.attempts[0]
-        assert ("lost", "completed") == (lost.outcome, job.state)
+        assert (lost.outcome, job.state) == ("lost", "completed")
         assert job.crashes >= 1
         assert lost.worker
     # A child that had hardly started has told nothing yet; the first was ready before.
@@ -152,9 +152,9 @@ def test_three_schedulers_one_of_them_frozen(yard):
     with yard.running(frozen, yard.scheduler(), yard.scheduler(), yard.worker()):
         ledger.add(*yard.submit_many(tasks.note, 200, delay_s=1.0))
         os.kill(frozen.pid, signal.SIGSTOP)
-        assert {"completed": 200} == ledger.settle()
+        assert ledger.settle() == {"completed": 200}
         os.kill(frozen.pid, signal.SIGCONT)
         ledger.add(*yard.submit_many(tasks.note, 50, delay_s=0.5))
-        assert {"completed": 250} == ledger.settle()
+        assert ledger.settle() == {"completed": 250}
         assert audit(yard).is_fine
-    assert 250 == len(yard.events("ran"))
+    assert len(yard.events("ran")) == 250

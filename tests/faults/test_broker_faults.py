@@ -64,10 +64,10 @@ def test_a_broker_that_restarts_loses_nothing(yard, rabbit, how):
         for _ in range(20):
             poll(lambda: is_accepted(yard, ledger))
 
-        assert {"completed": 352} == ledger.settle()
+        assert ledger.settle() == {"completed": 352}
         for each in running:
-            assert 1 == len(yard.events("waits", each))
-            assert 1 == len(yard.job(each).attempts)
+            assert len(yard.events("waits", each)) == 1
+            assert len(yard.job(each).attempts) == 1
         ran = [event.job_id for event in yard.events("ran")]
         assert len(ran) == len(set(ran)) == 310
         poll(lambda: worker.problems() == [])
@@ -84,12 +84,12 @@ def test_jobs_that_end_while_the_broker_is_away_are_settled_at_once(yard, rabbit
         kill(rabbit)
         yard.open(gate)
 
-        assert gate == good.get(timeout=30)
-        assert "running" == bad.state  # until its dead letter is confirmed
+        assert good.get(timeout=30) == gate
+        assert bad.state == "running"  # until its dead letter is confirmed
         rabbit.start()
         rabbit.wait_ready()
-        assert "failed" == yard.ended(bad.id).state
-        assert "retries_exhausted" == yard.dead_letter()[0].headers["taskyard-reason"]
+        assert yard.ended(bad.id).state == "failed"
+        assert yard.dead_letter()[0].headers["taskyard-reason"] == "retries_exhausted"
 
 
 def is_accepted(yard, ledger):
@@ -117,12 +117,12 @@ def test_an_alarm_stops_submissions_and_not_the_workers(yard, rabbit):
         with yard.running(yard.worker()):
             poll(lambda: yard.ready_messages() == 0)
             poll(lambda: yard.events("tries", doomed.id))
-            assert "running" == doomed.state
+            assert doomed.state == "running"
             rabbit.control("set_vm_memory_high_watermark", "0.4")
 
             states = ledger.settle()
-            assert 1 == states["failed"]
-            assert 230 <= states["completed"]
+            assert states["failed"] == 1
+            assert states["completed"] >= 230
     finally:
         rabbit.control("set_vm_memory_high_watermark", "0.4")
 
@@ -143,16 +143,16 @@ def test_a_deleted_queue_is_declared_and_consumed_again(yard):
     """An operator's mistake costs the messages in it, which `relay` publishes anew, and nothing else."""
     worker = yard.worker()
     with yard.running(worker):
-        assert 3 == yard.submit(tasks.add, 1, 2).get(timeout=30)
+        assert yard.submit(tasks.add, 1, 2).get(timeout=30) == 3
         with yard.channel() as channel:
             channel.queue_delete(yard.queue)
             channel.queue_delete(dead_queue(yard.queue))
 
         handle = yard.submit(tasks.add, 2, 3)
-        assert 5 == handle.get(timeout=30)
+        assert handle.get(timeout=30) == 5
         poll(lambda: worker.problems() == [])
         yard.publish(b"malformed")
-        assert "undecodable" == yard.dead_letter()[0].headers["taskyard-reason"]
+        assert yard.dead_letter()[0].headers["taskyard-reason"] == "undecodable"
 
 
 def test_a_queue_with_other_arguments_is_named_and_the_others_are_served(yard):
@@ -169,7 +169,7 @@ def test_a_queue_with_other_arguments_is_named_and_the_others_are_served(yard):
         (problem,) = worker.problems()
         assert yard.queue in problem
         assert "x-max-priority" in problem
-        assert 3 == yard.submit(tasks.add, 1, 2, queue=tasks.QUEUE).get(timeout=30)
+        assert yard.submit(tasks.add, 1, 2, queue=tasks.QUEUE).get(timeout=30) == 3
 
         with yard.channel() as channel:
             channel.queue_delete(yard.queue)
@@ -216,5 +216,5 @@ def test_a_storm_loses_nothing(yard, rabbit, redis_server):
             producer.join()
 
         states = ledger.settle(timeout_s=60)
-        assert {"completed"} == states.keys()
+        assert states.keys() == {"completed"}
         assert states["completed"] > 50

@@ -63,11 +63,11 @@ def test_each_job_is_completed_or_cancelled_and_was_told_so(make_yard):
     cancelled = {i for i, verdict, _ in canceller.answers if verdict == "cancelled"}
     late = [(i, state) for i, verdict, state in canceller.answers if verdict == "too_late"]
     assert len(cancelled) > 20
-    assert {"cancelled"} == {jobs[i].state.value for i in cancelled}
+    assert {jobs[i].state.value for i in cancelled} == {"cancelled"}
     assert late == [(i, jobs[i].state.value) for i, _ in late]
     never_started = {i for i in cancelled if not jobs[i].attempts}
-    assert set() == never_started & {event.job_id for event in yard.events()}
-    assert set() == {i for i, job in jobs.items() if job.state == "completed" and i in cancelled}
-    assert {yard.queue: dict(yard.states(ids))} == {
-        row.queue: row.states for row in yard.store.counts() if row.states
+    assert never_started & {event.job_id for event in yard.events()} == set()
+    assert {i for i, job in jobs.items() if job.state == "completed" and i in cancelled} == set()
+    assert {row.queue: row.states for row in yard.store.counts() if row.states} == {
+        yard.queue: dict(yard.states(ids))
     }

@@ -51,10 +51,10 @@ def check(yard: Yard, ids: list[str], replay_id: str) -> None:
     assert sorted(ids) == sorted(each for each in done if each in set(ids))
     assert len(ids) == yard.store.replays([replay_id])[0].replayed
     jobs = yard.store.get(ids)
-    assert {("failed", "completed")} == {
-        tuple(a.outcome for a in job.attempts) for job in jobs if job
+    assert {tuple(a.outcome for a in job.attempts) for job in jobs if job} == {
+        ("failed", "completed")
     }
-    assert 0 == yard.ready_messages()
+    assert yard.ready_messages() == 0
 
 
 def test_a_killed_scheduler_leaves_no_job_half_replayed(yard):
@@ -62,7 +62,7 @@ def test_a_killed_scheduler_leaves_no_job_half_replayed(yard):
     count, gate = 400, yard.new_gate()
     with yard.running(yard.worker()):
         ids = bury_many(yard, count, gate)
-        assert count == yard.dead_messages()
+        assert yard.dead_messages() == count
         yard.open(gate)
         replay_id = start_replay(yard, rate_per_s=150)
 
@@ -134,8 +134,8 @@ def test_dead_letters_are_indexed_again_when_the_store_was_emptied(yard):
             assert sorted(ids) == sorted(each for each, _ in found)
             replay_id = start_replay(yard)
             poll(lambda: yard.states(ids)["completed"] == 20)
-            assert (20, 1) == (
+            assert (
                 yard.store.replays([replay_id])[0].replayed,
                 yard.store.replays([replay_id])[0].skipped,
-            )
+            ) == (20, 1)
             poll(lambda: yard.dead_messages() == 1)

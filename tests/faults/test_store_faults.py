@@ -47,18 +47,18 @@ def test_outcomes_are_kept_while_the_store_is_away(yard, redis_server, how):
             yard.await_event("passed", each)
         poll(lambda: any("heartbeat" in problem for problem in worker.problems()))
         assert not yard.events("ran")  # nothing is claimed without the store
-        assert 0 == yard.dead_messages()
+        assert yard.dead_messages() == 0
         if how == "pause":
             redis_server.resume()
         else:
             redis_server.start()
             redis_server.wait_ready()
 
-        assert {"completed": 22} == ledger.settle()
+        assert ledger.settle() == {"completed": 22}
         for each in running + behind:
-            assert 1 == len(yard.job(each).attempts)
-        assert all(1 == len(yard.events("passed", each)) for each in running)
-        assert all(1 == len(yard.events("ran", each)) for each in behind)
+            assert len(yard.job(each).attempts) == 1
+        assert all(len(yard.events("passed", each)) == 1 for each in running)
+        assert all(len(yard.events("ran", each)) == 1 for each in behind)
         poll(lambda: worker.problems() == [])
 
 
@@ -78,8 +78,8 @@ def test_a_store_that_is_away_for_longer_than_a_lease_loses_nothing(make_yard, r
         redis_server.start()
         redis_server.wait_ready()
 
-        assert {"completed": 22} == ledger.settle()
-        assert all(1 == len(yard.events("passed", each)) for each in running)
+        assert ledger.settle() == {"completed": 22}
+        assert all(len(yard.events("passed", each)) == 1 for each in running)
 
 
 def test_a_worker_starts_while_the_store_is_away(yard, redis_server):
@@ -114,7 +114,7 @@ def test_a_worker_stops_while_the_store_is_away(yard, redis_server):
     redis_server.start()
     redis_server.wait_ready()
     with yard.running(yard.worker()):
-        assert gate == handle.get(timeout=30)
+        assert handle.get(timeout=30) == gate
 
 
 def test_ready_work_outlives_an_emptied_store(yard, redis_server):
@@ -129,12 +129,12 @@ def test_ready_work_outlives_an_emptied_store(yard, redis_server):
 
         with redis.Redis.from_url(redis_server.url) as server:
             server.flushall()
-        assert {"missing": 22} == yard.states(running + queued)
+        assert yard.states(running + queued) == {"missing": 22}
         yard.open(gate)
 
         poll(lambda: yard.states(queued) == {"completed": 20})
         poll(lambda: all(yard.events("passed", each) for each in running))
-        assert all(1 == len(yard.events("ran", each)) for each in queued)
+        assert all(len(yard.events("ran", each)) == 1 for each in queued)
         poll(lambda: worker.problems() == [])
         poll(lambda: yard.store.tasks())
 
@@ -152,5 +152,5 @@ def test_jobs_that_run_when_the_store_is_emptied_are_run_again(yard, redis_serve
         yard.open("shut")
 
         for handle in handles:
-            assert "shut" == handle.get(timeout=30)
-            assert "python" == handle.document()["origin"]
+            assert handle.get(timeout=30) == "shut"
+            assert handle.document()["origin"] == "python"

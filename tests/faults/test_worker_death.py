@@ -69,19 +69,19 @@ def test_a_killed_childs_jobs_run_again_at_once(yard):
 
         assert all(event.time - killed_at < 30 for event in again)  # LEASE_S is 60
         for handle in handles:
-            assert gate == handle.get(timeout=30)
+            assert handle.get(timeout=30) == gate
             attempts = handle.document()["attempts"]
             if handle in hit:
                 lost, completed = attempts
-                assert "lost" == lost["outcome"]
+                assert lost["outcome"] == "lost"
                 assert "SIGKILL" in lost["error"]["message"]
-                assert "worker_lost" == lost["error"]["reason"]
-                assert "completed" == completed["outcome"]
+                assert lost["error"]["reason"] == "worker_lost"
+                assert completed["outcome"] == "completed"
             else:
-                assert ["completed"] == [attempt["outcome"] for attempt in attempts]
-        assert 2 == len(hit)
+                assert [attempt["outcome"] for attempt in attempts] == ["completed"]
+        assert len(hit) == 2
         poll(lambda: len(worker.children()) == 2)
-        assert 1 == worker.metric("taskyard_child_exits_total", reason="SIGKILL")
+        assert worker.metric("taskyard_child_exits_total", reason="SIGKILL") == 1
 
 
 @pytest.mark.parametrize(("how", "told"), [("exit", "exit code 7"), ("segfault", "SIGSEGV")])
@@ -90,7 +90,7 @@ def test_the_way_a_child_ended_is_told_on_its_jobs(yard, how, told):
     with yard.running(yard.worker()):
         handle = yard.submit(tasks.crash, how, 1)
 
-        assert "survived" == handle.get(timeout=30)
+        assert handle.get(timeout=30) == "survived"
         lost, _ = handle.document()["attempts"]
         assert told in lost["error"]["message"]
 
@@ -100,9 +100,11 @@ def test_a_lost_worker_uses_up_no_retry(yard):
     with yard.running(yard.worker()):
         handle = yard.submit(tasks.crash, "exit", 2, max_retries=0)
 
-        assert "survived" == handle.get(timeout=30)
-        assert ["lost", "lost", "completed"] == [
-            attempt["outcome"] for attempt in handle.document()["attempts"]
+        assert handle.get(timeout=30) == "survived"
+        assert [attempt["outcome"] for attempt in handle.document()["attempts"]] == [
+            "lost",
+            "lost",
+            "completed",
         ]
 
 
@@ -119,14 +121,14 @@ def test_a_job_that_kills_its_process_each_time_is_a_dead_letter(ledger):
             poll(partial(has_completed, yard, some))
         ledger.add(*others)
 
-        assert {"completed": len(others), "failed": 1} == ledger.settle()
+        assert ledger.settle() == {"completed": len(others), "failed": 1}
         job = yard.job(deadly.id)
-        assert "crash_loop" == job.error.reason
-        assert ["lost"] * 3 == [attempt.outcome for attempt in job.attempts]
-        assert 3 == len(yard.events("crashes", deadly.id))
+        assert job.error.reason == "crash_loop"
+        assert [attempt.outcome for attempt in job.attempts] == ["lost"] * 3
+        assert len(yard.events("crashes", deadly.id)) == 3
         letter, _ = yard.dead_letter()
         assert deadly.id == letter.message_id
-        assert "crash_loop" == letter.headers["taskyard-reason"]
+        assert letter.headers["taskyard-reason"] == "crash_loop"
 
 
 def test_a_job_that_holds_the_interpreter_costs_its_process(make_yard):
@@ -138,11 +140,11 @@ def test_a_job_that_holds_the_interpreter_costs_its_process(make_yard):
         handle = yard.submit(tasks.hold_interpreter, 60, timeout_s=1, max_retries=0)
 
         job = yard.ended(handle.id)
-        assert "failed" == job.state
+        assert job.state == "failed"
         assert job.error.reason in ("timeout", "crash_loop")
         assert job.error.reason == yard.dead_letter()[0].headers["taskyard-reason"]
         poll(lambda: child.pid not in [each.pid for each in worker.children()])
-        assert 3 == yard.submit(tasks.add, 1, 2).get(timeout=30)
+        assert yard.submit(tasks.add, 1, 2).get(timeout=30) == 3
 
 
 def test_a_child_is_replaced_after_so_many_jobs(make_yard):
@@ -153,9 +155,9 @@ def test_a_child_is_replaced_after_so_many_jobs(make_yard):
     with yard.running(worker, yard.scheduler()):
         ledger.add(*yard.submit_many(tasks.who, 1_500))
 
-        assert {"completed": 1_500} == ledger.settle()
+        assert ledger.settle() == {"completed": 1_500}
         poll(lambda: worker.metric("taskyard_child_exits_total", reason="retired") >= 2)
-        assert 0 == worker.metric("taskyard_child_exits_total", reason="error")
+        assert worker.metric("taskyard_child_exits_total", reason="error") == 0
 
 
 def test_a_child_that_has_grown_is_replaced(make_yard):
@@ -165,7 +167,7 @@ def test_a_child_that_has_grown_is_replaced(make_yard):
     with yard.running(worker, yard.scheduler()):
         first = yard.submit(tasks.allocate, 200).get(timeout=30)
         poll(lambda: [child.pid for child in worker.children()] not in ([first], []))
-        assert first != yard.submit(tasks.allocate, 1).get(timeout=30)
+        assert yard.submit(tasks.allocate, 1).get(timeout=30) != first
 
 
 # Supervisors
@@ -185,8 +187,8 @@ def test_children_do_not_outlive_their_supervisor(yard):
     with yard.running(yard.worker(WORKER_PROCESSES="2")):
         yard.open(gate)
         for handle in handles:
-            assert gate == handle.get(timeout=30)
-            assert 1 == len(yard.job(handle.id).attempts)  # handing back costs none
+            assert handle.get(timeout=30) == gate
+            assert len(yard.job(handle.id).attempts) == 1  # handing back costs none
 
 
 def test_a_worker_that_is_killed_whole_is_recovered_after_its_lease(make_yard):
@@ -202,9 +204,9 @@ def test_a_worker_that_is_killed_whole_is_recovered_after_its_lease(make_yard):
         yard.open(gate)
         with yard.running(yard.worker(WORKER_PROCESSES="2")):
             for handle in handles:
-                assert gate == handle.get(timeout=30)
+                assert handle.get(timeout=30) == gate
                 assert yard.events("waits", handle.id)[-1].time - killed_at < 30
-                assert ["lost", "completed"] == [a.outcome for a in yard.job(handle.id).attempts]
+                assert [a.outcome for a in yard.job(handle.id).attempts] == ["lost", "completed"]
             poll(lambda: yard.states(queued) == {"completed": 20})
 
 
@@ -222,18 +224,18 @@ def test_a_frozen_worker_is_fenced_off(make_yard):
         with yard.running(yard.worker()):
             again = [second_start(yard, handle) for handle in handles]
             yard.open(gate)
-            assert [gate, gate] == [handle.get(timeout=30) for handle in handles]
+            assert [handle.get(timeout=30) for handle in handles] == [gate, gate]
             before = [yard.job(handle.id) for handle in handles]
             frozen.resume()
 
             poll(lambda: frozen.metric("taskyard_stale_settles_total") == 2)
-            assert before == [yard.job(handle.id) for handle in handles]
-            assert [2, 2] == [event.attempt for event in again]
+            assert [yard.job(handle.id) for handle in handles] == before
+            assert [event.attempt for event in again] == [2, 2]
             for job in before:
-                assert ["lost", "completed"] == [attempt.outcome for attempt in job.attempts]
+                assert [attempt.outcome for attempt in job.attempts] == ["lost", "completed"]
             for handle in behind:
                 handle.get(timeout=30)
-                assert 1 == len(yard.events("ran", handle.id))
+                assert len(yard.events("ran", handle.id)) == 1
 
 
 def test_a_frozen_worker_stops_what_it_no_longer_holds(make_yard):
@@ -255,8 +257,8 @@ def test_a_frozen_worker_stops_what_it_no_longer_holds(make_yard):
             poll(lambda: frozen.metric("taskyard_leases_lost_total") == 2)
             yard.open(gate)
             for handle in handles:
-                assert gate == handle.get(timeout=30)
-                assert ["lost", "completed"] == [a.outcome for a in yard.job(handle.id).attempts]
+                assert handle.get(timeout=30) == gate
+                assert [a.outcome for a in yard.job(handle.id).attempts] == ["lost", "completed"]
 
 
 def test_a_frozen_worker_may_overtake_itself(make_yard):
@@ -270,8 +272,8 @@ def test_a_frozen_worker_may_overtake_itself(make_yard):
         yard.open(gate)
         worker.resume()
 
-        assert gate == handle.get(timeout=30)
-        assert ["lost", "completed"] == [a.outcome for a in yard.job(handle.id).attempts]
+        assert handle.get(timeout=30) == gate
+        assert [a.outcome for a in yard.job(handle.id).attempts] == ["lost", "completed"]
         poll(lambda: worker.metric("taskyard_stale_settles_total") == 1)
 
 
@@ -291,12 +293,12 @@ def test_a_stopping_worker_finishes_what_it_can(yard):
         poll(lambda: not worker.is_running)
         assert "exited with 0" in worker.obituary()
         for handle in handles:
-            assert "completed" == handle.state
-    assert {"pending": 6} == yard.states([handle.id for handle in queued])
+            assert handle.state == "completed"
+    assert yard.states([handle.id for handle in queued]) == {"pending": 6}
     with yard.running(yard.worker()):
         for handle in queued:
             handle.get(timeout=30)
-            assert 1 == len(yard.job(handle.id).attempts)
+            assert len(yard.job(handle.id).attempts) == 1
 
 
 def test_a_second_request_ends_the_grace(yard):
@@ -310,8 +312,8 @@ def test_a_second_request_ends_the_grace(yard):
 
         poll(lambda: not worker.is_running)
         for handle in handles:
-            assert 1 == len(yard.events("interrupted-by-WorkerStopping", handle.id))
-            assert "pending" == handle.state
+            assert len(yard.events("interrupted-by-WorkerStopping", handle.id)) == 1
+            assert handle.state == "pending"
     yard.open(gate)
     with yard.running(yard.worker()):
         for handle in handles:
@@ -329,7 +331,7 @@ def test_a_request_to_all_processes_at_once_is_one_request(yard):
         yard.open(gate)
 
         poll(lambda: not worker.is_running)
-        assert ["completed", "completed"] == [handle.state for handle in handles]
+        assert [handle.state for handle in handles] == ["completed", "completed"]
 
 
 def test_what_does_not_end_within_the_grace_is_handed_back(yard):
@@ -344,12 +346,12 @@ def test_what_does_not_end_within_the_grace_is_handed_back(yard):
         worker.stop()
 
         assert "exited with 0" in worker.obituary()
-        assert {"pending": 2} == yard.states([reacts.id, asleep.id])
-        assert 1 == len(yard.events("interrupted-by-WorkerStopping", reacts.id))
+        assert yard.states([reacts.id, asleep.id]) == {"pending": 2}
+        assert len(yard.events("interrupted-by-WorkerStopping", reacts.id)) == 1
     reacts.cancel()
     with yard.running(yard.worker()):
         asleep.get(timeout=30)
-        assert ["completed"] == [attempt.outcome for attempt in yard.job(asleep.id).attempts]
+        assert [attempt.outcome for attempt in yard.job(asleep.id).attempts] == ["completed"]
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.2, 0.4, 0.7])
@@ -397,5 +399,5 @@ def test_rolling_restarts_under_load_lose_nothing(make_yard):
             restarts += 1
         producer.join()
 
-        assert {"completed": 3_000} == ledger.settle(timeout_s=60)
+        assert ledger.settle(timeout_s=60) == {"completed": 3_000}
         assert restarts >= 4

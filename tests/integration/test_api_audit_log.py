@@ -26,7 +26,7 @@ def entries(api, conforms):
     def read(**query: Any) -> list[dict[str, Any]]:
         answer = api.get(LOG, query_string=query)
         assert answer.status_code == 200, answer.json
-        assert [] == conforms(answer.json, "ActionPage")
+        assert conforms(answer.json, "ActionPage") == []
         return answer.json["items"][::-1]
 
     return read
@@ -62,12 +62,12 @@ def test_an_entry_tells_who_what_when_and_in_which_request(api, entries, catalog
 
     pause, resume = entries()
 
-    assert ("queue.pause", catalogued, "anonymous", "api", "done", "r-1") == tuple(
+    assert tuple(
         pause[name] for name in ("action", "target", "who", "origin", "outcome", "request_id")
-    )
+    ) == ("queue.pause", catalogued, "anonymous", "api", "done", "r-1")
     assert {"paused": None} == pause["before"] == resume["after"]
     assert {"paused": paused.json["paused"]} == pause["after"] == resume["before"]
-    assert "queue.resume" == resume["action"]
+    assert resume["action"] == "queue.resume"
     assert pause["at"] <= resume["at"]
 
 
@@ -109,25 +109,25 @@ def test_every_action_is_in_it_and_no_argument(api, entries, submit, worker, bur
     found = {entry["action"]: entry for entry in entries(limit=500)}
 
     assert set(get_args(ActionName)) - ELSEWHERE == set(found)
-    assert {"done"} == {entry["outcome"] for entry in found.values()}
+    assert {entry["outcome"] for entry in found.values()} == {"done"}
     assert MARKER not in json.dumps(found)
     change = found["schedule.change"]
-    assert {"every_s": 60.0, "version": 1} == change["before"]
-    assert {"every_s": 30.0, "version": 2, "changed": ["args"]} == change["after"]
-    assert {"priority": 4} == found["job.change"]["before"]
-    assert {"priority": 9, "changed": ["args", "kwargs"]} == found["job.change"]["after"]
-    assert ("scheduled", "cancelled") == (
+    assert change["before"] == {"every_s": 60.0, "version": 1}
+    assert change["after"] == {"every_s": 30.0, "version": 2, "changed": ["args"]}
+    assert found["job.change"]["before"] == {"priority": 4}
+    assert found["job.change"]["after"] == {"priority": 9, "changed": ["args", "kwargs"]}
+    assert (
         found["job.cancel"]["before"]["state"],
         found["job.cancel"]["after"]["verdict"],
-    )
-    assert {"filter": {"task": "echo"}} == found["jobs.cancel"]["before"]
-    assert 1 <= found["jobs.cancel"]["after"]["cancelled"]
-    assert {"filter": {"task": "echo"}} == found["jobs.retry"]["before"]
-    assert 0 == found["queue.purge"]["after"]["left"]
-    assert 1 <= found["queue.purge"]["after"]["cancelled"]
-    assert {"ids": [dead], "count": 1} == found["replay.start"]["before"]
-    assert ["args", "kwargs"] == found["replay.start"]["after"]["changed"]
-    assert {"concurrency": 2, "rate": None} == found["task.limit"]["after"]
+    ) == ("scheduled", "cancelled")
+    assert found["jobs.cancel"]["before"] == {"filter": {"task": "echo"}}
+    assert found["jobs.cancel"]["after"]["cancelled"] >= 1
+    assert found["jobs.retry"]["before"] == {"filter": {"task": "echo"}}
+    assert found["queue.purge"]["after"]["left"] == 0
+    assert found["queue.purge"]["after"]["cancelled"] >= 1
+    assert found["replay.start"]["before"] == {"ids": [dead], "count": 1}
+    assert found["replay.start"]["after"]["changed"] == ["args", "kwargs"]
+    assert found["task.limit"]["after"] == {"concurrency": 2, "rate": None}
 
 
 def test_what_changed_nothing_is_not_in_it(api, entries, submit, catalogued):
@@ -156,7 +156,7 @@ def test_what_changed_nothing_is_not_in_it(api, entries, submit, catalogued):
     api.delete("/v1/schedules/nothing")
     api.post("/v1/schedules/nothing/trigger")
 
-    assert [pause] == entries()
+    assert entries() == [pause]
 
 
 def test_without_an_entry_nothing_is_done(api, monkeypatch, store, catalogued):
@@ -169,8 +169,8 @@ def test_without_an_entry_nothing_is_done(api, monkeypatch, store, catalogued):
 
     answer = api.post(f"/v1/queues/{catalogued}/pause")
 
-    assert (503, "store_unavailable") == (answer.status_code, answer.json["code"])
-    assert {} == store.pauses("queue")
+    assert (answer.status_code, answer.json["code"]) == (503, "store_unavailable")
+    assert store.pauses("queue") == {}
 
 
 def test_what_may_have_been_done_stays_in_it(api, monkeypatch, store, entries, catalogued):
@@ -181,15 +181,16 @@ def test_what_may_have_been_done_stays_in_it(api, monkeypatch, store, entries, c
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "pause", cut_off)
-        assert 503 == api.post(f"/v1/queues/{catalogued}/pause").status_code
+        assert api.post(f"/v1/queues/{catalogued}/pause").status_code == 503
     with monkeypatch.context() as patch:
         patch.setattr(store, "end_action", cut_off)
-        assert 200 == api.post("/v1/tasks/echo/pause").status_code
+        assert api.post("/v1/tasks/echo/pause").status_code == 200
 
-    assert [("queue.pause", "unknown"), ("task.pause", "unknown")] == [
-        (entry["action"], entry["outcome"]) for entry in entries()
+    assert [(entry["action"], entry["outcome"]) for entry in entries()] == [
+        ("queue.pause", "unknown"),
+        ("task.pause", "unknown"),
     ]
-    assert {"echo"} == set(store.pauses("task"))
+    assert set(store.pauses("task")) == {"echo"}
 
 
 def test_filters_and_pages(api, entries, catalogued):
@@ -200,11 +201,11 @@ def test_filters_and_pages(api, entries, catalogued):
     done(api.post(f"/v1/queues/{catalogued}/pause"))
     last = entries()[-1]["at"]
 
-    assert 6 == len(entries(action="task"))
-    assert 3 == len(entries(action="task.pause", target="echo", who="anonymous"))
-    assert [] == entries(who="someone")
-    assert [] == entries(after="2100-01-01T00:00:00Z")
-    assert 7 == len(entries(after="2000-01-01T00:00:00Z", before=last))
+    assert len(entries(action="task")) == 6
+    assert len(entries(action="task.pause", target="echo", who="anonymous")) == 3
+    assert entries(who="someone") == []
+    assert entries(after="2100-01-01T00:00:00Z") == []
+    assert len(entries(after="2000-01-01T00:00:00Z", before=last)) == 7
 
     seen: list[Any] = []
     path: str | None = f"{LOG}?action=task&limit=4"
@@ -225,7 +226,7 @@ def test_a_bad_query_is_refused_by_name(api, query):
     """Each with the parameter."""
     answer = api.get(f"{LOG}?{query}")
 
-    assert 422 == answer.status_code
+    assert answer.status_code == 422
     assert query.partition("=")[0] == answer.json["errors"][0]["parameter"]
 
 
@@ -238,6 +239,10 @@ def test_record_writes_what_was_done(api, entries):
             raise JobNotFound("k1")
 
     (entry,) = entries()
-    assert ("key.create", "k1", None, {"scopes": ["admin"]}, "r-2") == tuple(
-        entry[name] for name in ("action", "target", "before", "after", "request_id")
+    assert tuple(entry[name] for name in ("action", "target", "before", "after", "request_id")) == (
+        "key.create",
+        "k1",
+        None,
+        {"scopes": ["admin"]},
+        "r-2",
     )

@@ -12,13 +12,13 @@ def test_a_batch_is_submitted_in_its_order(api, conforms, channel, catalogued):
 
     answer = api.post("/v1/jobs/batch", json={"jobs": jobs})
 
-    assert 202 == answer.status_code, answer.json
-    assert [] == conforms(answer.json, "Batch")
+    assert answer.status_code == 202, answer.json
+    assert conforms(answer.json, "Batch") == []
     items = answer.json["items"]
-    assert [True] * 51 == [item["is_new"] for item in items]
-    assert ("later", "scheduled") == (items[-1]["id"], items[-1]["state"])
-    assert [1, 7] == api.get(items[7]["links"]["self"]).json["args"]
-    assert 50 == channel.queue_declare(catalogued, passive=True).method.message_count
+    assert [item["is_new"] for item in items] == [True] * 51
+    assert (items[-1]["id"], items[-1]["state"]) == ("later", "scheduled")
+    assert api.get(items[7]["links"]["self"]).json["args"] == [1, 7]
+    assert channel.queue_declare(catalogued, passive=True).method.message_count == 50
 
 
 def test_nothing_is_submitted_if_one_is_wrong(api, channel):
@@ -27,11 +27,13 @@ def test_nothing_is_submitted_if_one_is_wrong(api, channel):
 
     answer = api.post("/v1/jobs/batch", json={"jobs": jobs})
 
-    assert (422, "invalid") == (answer.status_code, answer.json["code"])
-    assert {"/jobs/1/task", "/jobs/2/args/0", "/jobs/3"} == {
-        fault["pointer"] for fault in answer.json["errors"]
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid")
+    assert {fault["pointer"] for fault in answer.json["errors"]} == {
+        "/jobs/1/task",
+        "/jobs/2/args/0",
+        "/jobs/3",
     }
-    assert 0 == api.get("/v1/stats").json["states"]["pending"]
+    assert api.get("/v1/stats").json["states"]["pending"] == 0
 
 
 @pytest.mark.parametrize(
@@ -48,8 +50,8 @@ def test_a_batch_is_a_list_of_some_jobs(api, body, pointers):
     """Not more than a thousand."""
     answer = api.post("/v1/jobs/batch", json=body)
 
-    assert 422 == answer.status_code
-    assert pointers == [fault["pointer"] for fault in answer.json["errors"]]
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == pointers
 
 
 def test_each_job_has_the_limit_of_one(api, settings):
@@ -57,10 +59,10 @@ def test_each_job_has_the_limit_of_one(api, settings):
     large = "x" * settings.payload_max_bytes
 
     answer = api.post("/v1/jobs/batch", json={"jobs": [{"task": "echo", "args": [large]}]})
-    assert (413, "/jobs/0") == (answer.status_code, answer.json["errors"][0]["pointer"])
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (413, "/jobs/0")
 
     answer = api.post("/v1/jobs/batch", data=b" " * (settings.batch_max_bytes + 1))
-    assert (413, "too_large") == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
     assert "BATCH_MAX_BYTES" in answer.json["detail"]
 
 
@@ -75,6 +77,9 @@ def test_ids_within_a_batch_are_the_same_job(api):
 
     items = api.post("/v1/jobs/batch", json={"jobs": jobs}).json["items"]
 
-    assert [("a", True, False), ("a", False, False), ("b", True, False), ("b", False, True)] == [
-        (item["id"], item["is_new"], item["is_rejected"]) for item in items
+    assert [(item["id"], item["is_new"], item["is_rejected"]) for item in items] == [
+        ("a", True, False),
+        ("a", False, False),
+        ("b", True, False),
+        ("b", False, True),
     ]

@@ -35,14 +35,14 @@ def test_queues_are_listed_with_their_jobs(api, store, submit, catalogued, confo
 
     assert conforms(answer.json, "QueueList") == []
     found = {item["queue"]: item for item in answer.json["items"]}
-    assert {catalogued, "an-empty-one"} == set(found)
+    assert set(found) == {catalogued, "an-empty-one"}
     assert tuple(found[catalogued]["states"][s] for s in ("pending", "scheduled", "running")) == (
         2,
         1,
         0,
     )
     assert found[catalogued]["oldest_pending_s"] >= 0
-    assert {0} == set(found["an-empty-one"]["states"].values())
+    assert set(found["an-empty-one"]["states"].values()) == {0}
     assert found["an-empty-one"]["oldest_pending_s"] is None
 
 

@@ -148,18 +148,18 @@ def test_dead_letters_are_listed(api, dead, conforms):
 
     answer = api.get("/v1/dead-letters")
 
-    assert [] == conforms(answer.json, "DeadLetterPage")
-    assert {first, second} == set(ids(answer))
+    assert conforms(answer.json, "DeadLetterPage") == []
+    assert set(ids(answer)) == {first, second}
     shown = api.get(f"/v1/dead-letters/{first}").json
-    assert ("echo", "retries_exhausted", "no row 7", first, 1, None) == (
+    assert (
         shown["task"],
         shown["reason"],
         shown["error"]["message"],
         shown["job_id"],
         shown["attempts"],
         shown["preview"],
-    )
-    assert "failed" == api.get(shown["links"]["job"]).json["state"]
+    ) == ("echo", "retries_exhausted", "no row 7", first, 1, None)
+    assert api.get(shown["links"]["job"]).json["state"] == "failed"
 
 
 def test_pages_and_filters(api, dead, queue):
@@ -174,9 +174,9 @@ def test_pages_and_filters(api, dead, queue):
     assert jobs == set(
         ids(api.get(f"/v1/dead-letters?queue={queue}&task=echo&error_type=ValueError"))
     )
-    assert [] == ids(api.get("/v1/dead-letters?reason=timeout"))
-    assert [] == ids(api.get("/v1/dead-letters?before=2020-01-01T00:00:00Z"))
-    assert 5 == len(ids(api.get("/v1/dead-letters?after=2020-01-01T00:00:00Z")))
+    assert ids(api.get("/v1/dead-letters?reason=timeout")) == []
+    assert ids(api.get("/v1/dead-letters?before=2020-01-01T00:00:00Z")) == []
+    assert len(ids(api.get("/v1/dead-letters?after=2020-01-01T00:00:00Z"))) == 5
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_pages_and_filters(api, dead, queue):
 )
 def test_bad_queries_are_refused(api, query, parameter):
     """With the parameter that is wrong."""
-    assert [parameter] == pointers(api.get(f"/v1/dead-letters?{query}"))
+    assert pointers(api.get(f"/v1/dead-letters?{query}")) == [parameter]
 
 
 def test_groups_show_what_died_of_the_same(api, dead, conforms):
@@ -204,9 +204,9 @@ def test_groups_show_what_died_of_the_same(api, dead, conforms):
 
     answer = api.get("/v1/dead-letters/groups")
 
-    assert [] == conforms(answer.json, "DeadLetterGroupPage")
+    assert conforms(answer.json, "DeadLetterGroupPage") == []
     big = max(answer.json["items"], key=lambda group: group["count"])
-    assert 3 == big["count"]
+    assert big["count"] == 3
     assert big["example"]["id"] in jobs
     assert jobs == set(ids(api.get(f"/v1/dead-letters?fingerprint={big['fingerprint']}")))
 
@@ -219,23 +219,23 @@ def test_a_replay_brings_jobs_back(
     bodies(queue)
 
     dry = api.post("/v1/dead-letters/replay", json={"filter": {"task": "echo"}, "dry_run": True})
-    assert (200, 3, 0) == (dry.status_code, dry.json["matched"], dry.json["done"])
-    assert [] == conforms(dry.json, "DeadLetterCount")
+    assert (dry.status_code, dry.json["matched"], dry.json["done"]) == (200, 3, 0)
+    assert conforms(dry.json, "DeadLetterCount") == []
     answer = api.post("/v1/dead-letters/replay", json={"filter": {"task": "echo"}})
-    assert (202, 3) == (answer.status_code, answer.json["total"])
-    assert [] == conforms(answer.json, "Replay")
+    assert (answer.status_code, answer.json["total"]) == (202, 3)
+    assert conforms(answer.json, "Replay") == []
     chore = RunReplays(dispatcher)
     chore.run_once()
     keeper.run_once()
     chore.run_once()
 
-    assert {"pending"} == {jobs.state(store, each) for each in replayed}
-    assert {2} == {decode(body).options.attempt for _, body in bodies(queue)}
-    assert 0 == left()
+    assert {jobs.state(store, each) for each in replayed} == {"pending"}
+    assert {decode(body).options.attempt for _, body in bodies(queue)} == {2}
+    assert left() == 0
     shown = api.get(answer.headers["Location"]).json
-    assert ("completed", 3) == (shown["state"], shown["replayed"])
-    assert [] == ids(api.get("/v1/dead-letters"))
-    assert [shown] == api.get("/v1/dead-letters/replays").json["items"]
+    assert (shown["state"], shown["replayed"]) == ("completed", 3)
+    assert ids(api.get("/v1/dead-letters")) == []
+    assert api.get("/v1/dead-letters/replays").json["items"] == [shown]
 
 
 def test_only_what_was_replayed_leaves_the_queue(api, dead, dispatcher, keeper, left):
@@ -246,8 +246,8 @@ def test_only_what_was_replayed_leaves_the_queue(api, dead, dispatcher, keeper, 
     RunReplays(dispatcher).run_once()
     keeper.run_once()
 
-    assert 1 == left()
-    assert [stays] == ids(api.get("/v1/dead-letters"))
+    assert left() == 1
+    assert ids(api.get("/v1/dead-letters")) == [stays]
 
 
 def test_arguments_are_changed_before_a_replay(api, dead, dispatcher, store):
@@ -255,17 +255,17 @@ def test_arguments_are_changed_before_a_replay(api, dead, dispatcher, store):
     job_id = dead(args=[1])
 
     bad = api.post("/v1/dead-letters/replay", json={"ids": [job_id], "kwargs": {"nobody": 1}})
-    assert ["/kwargs/nobody"] == pointers(bad)
+    assert pointers(bad) == ["/kwargs/nobody"]
     good = api.post("/v1/dead-letters/replay", json={"ids": [job_id], "args": [2]})
-    assert 202 == good.status_code
+    assert good.status_code == 202
     RunReplays(dispatcher).run_once()
 
     job = jobs.get(store, job_id)
-    assert ("pending", [2], 1) == (
+    assert (
         job.state,
         job.message.args,
         job.message.options.attempts_before,
-    )
+    ) == ("pending", [2], 1)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_arguments_are_changed_before_a_replay(api, dead, dispatcher, store):
 )
 def test_bad_replays_are_refused(api, body, expected):
     """With all that is wrong."""
-    assert expected == pointers(api.post("/v1/dead-letters/replay", json=body))
+    assert pointers(api.post("/v1/dead-letters/replay", json=body)) == expected
 
 
 def test_a_replay_can_be_stopped(api, dead, dispatcher, store):
@@ -296,13 +296,13 @@ def test_a_replay_can_be_stopped(api, dead, dispatcher, store):
 
     stopped = api.post(replay["links"]["stop"])
 
-    assert (200, "stopped", 1, "asked to stop") == (
+    assert (
         stopped.status_code,
         stopped.json["state"],
         stopped.json["replayed"],
         stopped.json["reason"],
-    )
-    assert 2 == len(ids(api.get("/v1/dead-letters")))
+    ) == (200, "stopped", 1, "asked to stop")
+    assert len(ids(api.get("/v1/dead-letters"))) == 2
 
 
 @pytest.mark.parametrize("path", ["/v1/dead-letters/x", "/v1/dead-letters/replays/x"])
@@ -310,7 +310,7 @@ def test_what_is_not_there_is_not_found(api, path):
     """With a code for programs."""
     answer = api.get(path)
 
-    assert (404, "not_found") == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
 def test_a_purge_is_for_good(api, dead, keeper, left, conforms):
@@ -318,33 +318,33 @@ def test_a_purge_is_for_good(api, dead, keeper, left, conforms):
     job_id = dead()
 
     dry = api.post("/v1/dead-letters/purge", json={"filter": {}, "dry_run": True})
-    assert {"matched": 1, "done": 0} == dry.json
+    assert dry.json == {"matched": 1, "done": 0}
     done = api.post("/v1/dead-letters/purge", json={"filter": {}})
     keeper.run_once()
 
-    assert {"matched": 1, "done": 1} == done.json
-    assert [] == conforms(done.json, "DeadLetterCount")
-    assert 404 == api.get(f"/v1/jobs/{job_id}").status_code
-    assert 0 == left()
+    assert done.json == {"matched": 1, "done": 1}
+    assert conforms(done.json, "DeadLetterCount") == []
+    assert api.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert left() == 0
 
 
 def test_a_stranger_is_sent_again_corrected(api, cemetery, keeper, store, left, conforms):
     """It is listed with a preview; the corrected job has its id, and its message leaves the queue."""
     cemetery.stranger(b'{"task": "echo"')
     (letter,) = api.get("/v1/dead-letters").json["items"]
-    assert (None, '{"task": "echo"') == (letter["job_id"], letter["preview"]["content"])
-    assert [] == conforms(letter, "DeadLetter")
+    assert (letter["job_id"], letter["preview"]["content"]) == (None, '{"task": "echo"')
+    assert conforms(letter, "DeadLetter") == []
     here = letter["links"]["self"]
 
     replay = api.post("/v1/dead-letters/replay", json={"ids": [letter["id"]]})
     bad = api.post(f"{here}/resubmit", json={"task": "nobody"})
     good = api.post(f"{here}/resubmit", json={"task": "echo", "args": [5]})
 
-    assert ["/ids/0"] == pointers(replay)
-    assert ["/task"] == pointers(bad)
+    assert pointers(replay) == ["/ids/0"]
+    assert pointers(bad) == ["/task"]
     assert (202, letter["id"], [5]) == (good.status_code, good.json["id"], good.json["args"])
-    assert "pending" == jobs.state(store, letter["id"])
-    assert 404 == api.get(here).status_code
+    assert jobs.state(store, letter["id"]) == "pending"
+    assert api.get(here).status_code == 404
     poll(lambda: keeper.run_once() is None and left() == 0)
 
 
@@ -352,7 +352,7 @@ def test_a_dead_job_is_not_resubmitted(api, dead):
     """But replayed."""
     answer = api.post(f"/v1/dead-letters/{dead()}/resubmit", json={"task": "echo"})
 
-    assert "is_a_job" == answer.json["errors"][0]["code"]
+    assert answer.json["errors"][0]["code"] == "is_a_job"
 
 
 def test_a_failed_job_is_retried(api, dead, keeper, left, bodies, queue, conforms):
@@ -364,18 +364,18 @@ def test_a_failed_job_is_retried(api, dead, keeper, left, bodies, queue, conform
     again = api.post(f"/v1/jobs/{job_id}/retry")
     keeper.run_once()
 
-    assert (202, "pending", []) == (
+    assert (
         answer.status_code,
         answer.json["state"],
         conforms(answer.json, "Job"),
-    )
-    assert (409, "too_late", "pending") == (
+    ) == (202, "pending", [])
+    assert (
         again.status_code,
         again.json["code"],
         again.json["state"],
-    )
-    assert [2] == [decode(body).options.attempt for _, body in bodies(queue)]
-    assert 0 == left()
+    ) == (409, "too_late", "pending")
+    assert [decode(body).options.attempt for _, body in bodies(queue)] == [2]
+    assert left() == 0
 
 
 def test_jobs_retried_by_a_filter_leave_their_dead_letters(api, dead, keeper, left, bodies, queue):
@@ -387,9 +387,9 @@ def test_jobs_retried_by_a_filter_leave_their_dead_letters(api, dead, keeper, le
     answer = api.post("/v1/jobs/retry", json={"filter": {"tag": "a"}})
     poll(lambda: _runs(keeper) and left() == 1)
 
-    assert 2 == answer.json["retried"]
-    assert ids == {decode(body).message_id for _, body in bodies(queue)}
-    assert [other] == [each["id"] for each in api.get("/v1/dead-letters").json["items"]]
+    assert answer.json["retried"] == 2
+    assert {decode(body).message_id for _, body in bodies(queue)} == ids
+    assert [each["id"] for each in api.get("/v1/dead-letters").json["items"]] == [other]
 
 
 def test_a_cancelled_job_is_retried(api, submit):
@@ -397,12 +397,12 @@ def test_a_cancelled_job_is_retried(api, submit):
     job_id = submit(delay_s=3600)
     api.post(f"/v1/jobs/{job_id}/cancel")
 
-    assert 202 == api.post(f"/v1/jobs/{job_id}/retry").status_code
+    assert api.post(f"/v1/jobs/{job_id}/retry").status_code == 202
 
 
 def test_a_job_that_nobody_knows_is_not_retried(api):
     """404."""
-    assert 404 == api.post("/v1/jobs/nobody/retry").status_code
+    assert api.post("/v1/jobs/nobody/retry").status_code == 404
 
 
 def test_a_retry_without_rabbitmq_is_published_later(
@@ -414,14 +414,14 @@ def test_a_retry_without_rabbitmq_is_published_later(
     away = Dispatcher(store, Publisher("amqp://guest:guest@127.0.0.1:1/"))
 
     (answer,) = revive(away, [job_id])
-    assert "retried" == answer.verdict
+    assert answer.verdict == "retried"
     keeper.run_once()
-    assert 1 == left()
+    assert left() == 1
     Relay(dispatcher, older_than_s=0).run_once()
     keeper.run_once()
 
-    assert [2] == [decode(body).options.attempt for _, body in bodies(queue)]
-    assert 0 == left()
+    assert [decode(body).options.attempt for _, body in bodies(queue)] == [2]
+    assert left() == 0
 
 
 def test_a_job_that_kills_its_workers_is_listed(
@@ -435,7 +435,7 @@ def test_a_job_that_kills_its_workers_is_listed(
 
     Reclaim(store, publisher, quick, random.Random(1)).run_once()
 
-    assert [job_id] == ids(api.get("/v1/dead-letters?reason=crash_loop"))
+    assert ids(api.get("/v1/dead-letters?reason=crash_loop")) == [job_id]
 
 
 def test_limits_remove_the_oldest(api, dead, store, depths, settings, left):
@@ -448,6 +448,6 @@ def test_limits_remove_the_oldest(api, dead, store, depths, settings, left):
     keeper._next_walk.clear()
     keeper.run_once()
 
-    assert 2 == left()
-    assert 2 == len(ids(api.get("/v1/dead-letters")))
-    assert "failed" == jobs.state(store, found[0])
+    assert left() == 2
+    assert len(ids(api.get("/v1/dead-letters"))) == 2
+    assert jobs.state(store, found[0]) == "failed"

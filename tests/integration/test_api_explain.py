@@ -29,9 +29,9 @@ def test_an_explanation_is_as_described(api, conforms, submit, worker, kind):
     seen.append(explain(api, job_id))
 
     for document in seen:
-        assert [] == conforms(document, "Explanation")
+        assert conforms(document, "Explanation") == []
         assert api.get(f"/v1/jobs/{job_id}").json["links"]["self"] == document["links"]["job"]
-    assert ["pending", "running"] == [each["state"] for each in seen[:2]]
+    assert [each["state"] for each in seen[:2]] == ["pending", "running"]
 
 
 def test_a_waiting_job_is_as_described(api, conforms, submit, catalogued):
@@ -39,10 +39,10 @@ def test_a_waiting_job_is_as_described(api, conforms, submit, catalogued):
     api.post(f"/v1/queues/{catalogued}/pause", json={"reason": "why not"})
     document = explain(api, submit(delay_s=60))
 
-    assert [] == conforms(document, "Explanation")
+    assert conforms(document, "Explanation") == []
     codes = [each["code"] for each in document["findings"]]
-    assert ["waiting_for_time", "queue_paused", "no_worker"] == codes
-    assert (True, True) == (document["blocking"], document["needs_action"])
+    assert codes == ["waiting_for_time", "queue_paused", "no_worker"]
+    assert (document["blocking"], document["needs_action"]) == (True, True)
 
 
 def test_a_pause_is_told_with_who_made_it(api, submit, catalogued):
@@ -50,8 +50,8 @@ def test_a_pause_is_told_with_who_made_it(api, submit, catalogued):
     pause = api.post(f"/v1/queues/{catalogued}/pause", json={"reason": "why not"}).json["paused"]
 
     finding = explain(api, submit())["findings"][0]
-    assert ("anonymous", "why not") == (pause["by"], pause["reason"])
-    assert {"queue": catalogued, **pause} == finding["facts"]
+    assert (pause["by"], pause["reason"]) == ("anonymous", "why not")
+    assert finding["facts"] == {"queue": catalogued, **pause}
 
 
 def test_links_lead_somewhere(api, submit, worker):
@@ -73,7 +73,7 @@ def test_links_lead_somewhere(api, submit, worker):
 def test_no_job_no_explanation(api):
     """404."""
     answer = api.get("/v1/jobs/nothing/explain")
-    assert (404, "not_found") == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
 def test_without_the_store_nothing_is_known(client_of, dispatcher, catalogued, settings):
@@ -85,7 +85,7 @@ def test_without_the_store_nothing_is_known(client_of, dispatcher, catalogued, s
     api = client_of(nowhere, Dispatcher(open_store(nowhere), dispatcher.publisher))
 
     answer = api.get("/v1/jobs/any/explain")
-    assert (503, "store_unavailable") == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (503, "store_unavailable")
     assert answer.headers["Retry-After"]
 
 
@@ -94,7 +94,7 @@ def test_an_explanation_changes_nothing(api, submit, store):
     job_id = submit(delay_s=60)
     before = store.get([job_id])
     explain(api, job_id)
-    assert before == store.get([job_id])
+    assert store.get([job_id]) == before
 
 
 def test_a_replaced_job_is_as_described(api, conforms, store, catalogued):
@@ -105,5 +105,5 @@ def test_a_replaced_job_is_as_described(api, conforms, store, catalogued):
     store.create([new])
 
     for job in (old, new):
-        assert [] == conforms(explain(api, job.id), "Explanation")
+        assert conforms(explain(api, job.id), "Explanation") == []
     assert new.id == explain(api, old.id)["findings"][0]["facts"]["replaced_by"]

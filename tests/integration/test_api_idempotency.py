@@ -22,9 +22,9 @@ def test_the_same_key_and_body_is_the_same_job(api, path):
     """The second answer is like the first, and says so; another key is another job."""
     first, again, other = (post(api, key, path) for key in ("k", "k", "l"))
 
-    assert [202, 202, 202] == [answer.status_code for answer in (first, again, other)]
+    assert [answer.status_code for answer in (first, again, other)] == [202, 202, 202]
     assert first.json == again.json
-    assert (None, "true") == tuple(a.headers.get("Idempotency-Replayed") for a in (first, again))
+    assert tuple(a.headers.get("Idempotency-Replayed") for a in (first, again)) == (None, "true")
     assert first.headers["Location"] == again.headers["Location"]
     assert first.json["id"] != other.json["id"]
 
@@ -37,8 +37,8 @@ def test_the_same_key_with_another_body_is_refused(api):
         post(api, "k", task="add", args=[2, 1]),
         post(api, "k", "/v1/jobs/batch", jobs=[{"task": "add", "args": [1, 2]}]),
     ):
-        assert (422, "idempotency_key_reused") == (answer.status_code, answer.json["code"])
-    assert 202 == post(api, "k", args=[1, 2], task="add").status_code
+        assert (answer.status_code, answer.json["code"]) == (422, "idempotency_key_reused")
+    assert post(api, "k", args=[1, 2], task="add").status_code == 202
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é"])
@@ -46,10 +46,10 @@ def test_a_key_has_a_form(api, key):
     """1 to 255 printable characters."""
     answer = post(api, key)
 
-    assert (422, "Idempotency-Key") == (
+    assert (
         answer.status_code,
         answer.json["errors"][0]["parameter"],
-    )
+    ) == (422, "Idempotency-Key")
 
 
 def test_a_batch_is_repeated_as_one(api):
@@ -58,8 +58,8 @@ def test_a_batch_is_repeated_as_one(api):
     first, again = (post(api, "k", "/v1/jobs/batch", jobs=jobs) for _ in range(2))
 
     assert first.json == again.json
-    assert "true" == again.headers["Idempotency-Replayed"]
-    assert 3 == len({item["id"] for item in first.json["items"]})
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert len({item["id"] for item in first.json["items"]}) == 3
 
 
 def test_requests_at_once_make_one_job(api, client_of, settings, dispatcher):
@@ -75,9 +75,9 @@ def test_requests_at_once_make_one_job(api, client_of, settings, dispatcher):
     with ThreadPoolExecutor(count) as pool:
         answers = list(pool.map(submit, clients))
 
-    assert {202} == {answer.status_code for answer in answers}
-    assert 1 == len({answer.json["id"] for answer in answers})
-    assert 1 == api.get("/v1/stats").json["states"]["pending"]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert api.get("/v1/stats").json["states"]["pending"] == 1
 
 
 def test_a_request_that_died_before_its_answer_is_taken_up(api, monkeypatch):
@@ -88,19 +88,19 @@ def test_a_request_that_died_before_its_answer_is_taken_up(api, monkeypatch):
 
     again = post(api, "k")
 
-    assert (202, "true") == (again.status_code, again.headers["Idempotency-Replayed"])
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
     assert first.json["id"] == again.json["id"]
-    assert 1 == api.get("/v1/stats").json["states"]["pending"]
+    assert api.get("/v1/stats").json["states"]["pending"] == 1
 
 
 def test_a_request_that_failed_may_be_repeated(api, dispatcher, monkeypatch):
     """It has had no effect, so its key is still good."""
     with monkeypatch.context() as patch:
         patch.setattr(dispatcher.publisher, "publish", _unavailable)
-        assert 503 == post(api, "k").status_code
+        assert post(api, "k").status_code == 503
 
-    assert 202 == post(api, "k").status_code
-    assert 1 == api.get("/v1/stats").json["states"]["pending"]
+    assert post(api, "k").status_code == 202
+    assert api.get("/v1/stats").json["states"]["pending"] == 1
 
 
 def _unavailable(*args, **kwargs):
@@ -111,9 +111,9 @@ def test_a_job_whose_record_is_gone_is_not_made_again(api, worker):
     """The key outlives it."""
     job_id = post(api, "k").json["id"]
     worker.run(job_id)
-    assert 204 == api.delete(f"/v1/jobs/{job_id}").status_code
+    assert api.delete(f"/v1/jobs/{job_id}").status_code == 204
 
-    assert 404 == post(api, "k").status_code
+    assert post(api, "k").status_code == 404
 
 
 def test_a_client_may_prefer_to_wait(api, worker):
@@ -133,12 +133,12 @@ def test_a_client_may_prefer_to_wait(api, worker):
         )
         done.result()
 
-    assert (200, "completed", 7) == (
+    assert (
         answer.status_code,
         answer.json["state"],
         answer.json["result"],
-    )
-    assert "wait=30" == answer.headers["Preference-Applied"]
+    ) == (200, "completed", 7)
+    assert answer.headers["Preference-Applied"] == "wait=30"
 
 
 def test_a_preference_that_passes_leaves_the_job_as_it_is(api, submit):
@@ -146,10 +146,10 @@ def test_a_preference_that_passes_leaves_the_job_as_it_is(api, submit):
     path = f"/v1/jobs/{submit()}"
 
     answer = api.get(path, headers={"Prefer": "respond-async, wait=1"})
-    assert (200, "pending", "wait=1") == (
+    assert (
         answer.status_code,
         answer.json["state"],
         answer.headers["Preference-Applied"],
-    )
+    ) == (200, "pending", "wait=1")
     for prefer in ("wait=0", "wait=-1", "wait=x", "waiting=5", "respond-async"):
         assert "Preference-Applied" not in api.get(path, headers={"Prefer": prefer}).headers

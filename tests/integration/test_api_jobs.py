@@ -47,7 +47,7 @@ def test_job_documents_are_what_the_schema_says(api, submit, store, worker, conf
     ]
 
     states = ["pending", "running", "failed", "completed", "scheduled"]
-    assert states == [document["state"] for document in documents]
+    assert [document["state"] for document in documents] == states
     assert [conforms(document, "Job") for document in documents] == [[]] * 5
 
 
@@ -168,11 +168,11 @@ def test_a_job_that_has_ended_cannot_be_cancelled(api, submit, worker, state, co
 
     answer = api.post(f"/v1/jobs/{job_id}/cancel")
 
-    assert (409, "too_late", state) == (
+    assert (
         answer.status_code,
         answer.json["code"],
         answer.json["state"],
-    )
+    ) == (409, "too_late", state)
     assert conforms(answer.json, "Problem") == []
 
 

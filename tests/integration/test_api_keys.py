@@ -68,7 +68,7 @@ def test_every_route_says_what_it_needs(app, settings):
     always_open = scopes.open_paths(settings.model_copy(update={"api_metrics_open": False}))
     guarded = {f"{method} {rule}" for method, rule in routes(app) if rule not in always_open}
 
-    assert guarded == set(scopes.RULES)
+    assert set(scopes.RULES) == guarded
     assert always_open <= {rule for _, rule in routes(app)}
 
 
@@ -82,7 +82,7 @@ def test_a_route_that_says_nothing_is_for_unbound_admins(app, caller):
     mine = app.test_client()
     for scope, status in (("jobs:read", 403), ("jobs:operate", 403), ("admin", 200)):
         sent = {"Authorization": f"Bearer {caller(scope).token}"}
-        assert status == mine.get("/v1/forgotten", headers=sent).status_code
+        assert mine.get("/v1/forgotten", headers=sent).status_code == status
 
 
 def test_every_route_refuses_who_has_no_key(settings, app, api, caller):
@@ -94,8 +94,8 @@ def test_every_route_refuses_who_has_no_key(settings, app, api, caller):
         if rule in scopes.open_paths(settings):
             assert answer.status_code in (200, 503), rule
             continue
-        assert (401, "key_required") == (answer.status_code, answer.json["code"]), rule
-        assert 'Bearer realm="taskyard"' == answer.headers["WWW-Authenticate"]
+        assert (answer.status_code, answer.json["code"]) == (401, "key_required"), rule
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="taskyard"'
 
 
 def test_every_route_refuses_a_key_that_lacks_one_of_its_scopes(settings, app, caller):
@@ -138,19 +138,19 @@ def test_head_and_options_are_no_way_in(api, caller):
     """HEAD is as GET; OPTIONS tells only the methods."""
     caller("admin")
 
-    assert 401 == api.head("/v1/jobs").status_code
-    assert 403 == caller("jobs:submit").open("/v1/jobs", method="HEAD").status_code
+    assert api.head("/v1/jobs").status_code == 401
+    assert caller("jobs:submit").open("/v1/jobs", method="HEAD").status_code == 403
     answer = api.options("/v1/jobs")
-    assert (200, b"") == (answer.status_code, answer.data)
+    assert (answer.status_code, answer.data) == (200, b"")
 
 
 def test_without_any_key_nothing_is_asked_for(api):
     """From this machine."""
-    assert 200 == api.get("/v1/jobs").status_code
-    assert 403 == api.get("/v1/jobs", headers={"Host": "evil.example"}).status_code
-    assert "not_local" == api.get("/v1/jobs", headers={"X-Forwarded-For": "10.0.0.1"}).json["code"]
-    assert "not_local" == api.post("/v1/jobs", headers={"Origin": "http://x.example"}).json["code"]
-    assert 200 == api.get("/metrics", headers={"Host": "api:5000"}).status_code
+    assert api.get("/v1/jobs").status_code == 200
+    assert api.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 403
+    assert api.get("/v1/jobs", headers={"X-Forwarded-For": "10.0.0.1"}).json["code"] == "not_local"
+    assert api.post("/v1/jobs", headers={"Origin": "http://x.example"}).json["code"] == "not_local"
+    assert api.get("/metrics", headers={"Host": "api:5000"}).status_code == 200
 
 
 def test_with_a_key_any_name_and_way_will_do(caller):
@@ -158,7 +158,7 @@ def test_with_a_key_any_name_and_way_will_do(caller):
     user = caller("jobs:read")
 
     sent = {"Host": "jobs.example", "X-Forwarded-For": "10.0.0.1", "Origin": "https://x.example"}
-    assert 200 == user.get("/v1/jobs", headers=sent).status_code
+    assert user.get("/v1/jobs", headers=sent).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_key_is_sent_in_either_header(api, caller, header):
     name, text = header
 
     sent = {name: text.format(caller("jobs:read").token)}
-    assert 200 == api.get("/v1/jobs", headers=sent).status_code
+    assert api.get("/v1/jobs", headers=sent).status_code == 200
 
 
 def test_a_key_of_ones_own_making_works(api, store):
@@ -183,7 +183,7 @@ def test_a_key_of_ones_own_making_works(api, store):
     token = "an-operators.own+key/of_more~than=32"
     store.add_key(new_key(token, name="own", scopes=["jobs:read"]), max_keys=10)
 
-    assert 200 == api.get("/v1/jobs", headers={"X-API-Key": token}).status_code
+    assert api.get("/v1/jobs", headers={"X-API-Key": token}).status_code == 200
 
 
 GOOD = "good"
@@ -237,10 +237,10 @@ def test_a_stranger_does_not_get_in(api, caller, store, sent, caplog):
 
     answer = api.get("/v1/jobs", headers=sent)
 
-    assert 401 == answer.status_code
+    assert answer.status_code == 401
     assert answer.json["code"] in ("key_refused", "key_required")
     assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="taskyard"')
-    assert "application/problem+json" == answer.content_type
+    assert answer.content_type == "application/problem+json"
     assert good not in answer.get_data(as_text=True) + caplog.text
 
 
@@ -249,13 +249,13 @@ def test_a_key_in_a_url_is_no_key(api, caller):
     token = caller("admin").token
 
     for name in ("access_token", "api_key", "key"):
-        assert "key_required" == api.get(f"/v1/jobs?{name}={token}").json["code"]
+        assert api.get(f"/v1/jobs?{name}={token}").json["code"] == "key_required"
 
 
 def test_a_wrong_key_is_refused_also_where_none_is_needed(api):
     """Whoever sends one means to be known by it; other schemes are a proxy's business."""
-    assert 401 == api.get("/v1/jobs", headers={"X-API-Key": new_token()}).status_code
-    assert 200 == api.get("/v1/jobs", headers={"Authorization": "Basic eDp5"}).status_code
+    assert api.get("/v1/jobs", headers={"X-API-Key": new_token()}).status_code == 401
+    assert api.get("/v1/jobs", headers={"Authorization": "Basic eDp5"}).status_code == 200
 
 
 def test_an_unknown_key_takes_as_long_as_a_wrong_one(api, caller, monkeypatch):
@@ -265,8 +265,8 @@ def test_an_unknown_key_takes_as_long_as_a_wrong_one(api, caller, monkeypatch):
     token = caller("admin").token
 
     for wrong in (f"ty_{keys.token_id(token)}_{'0' * 64}", new_token()):
-        assert 401 == api.get("/v1/jobs", headers={"X-API-Key": wrong}).status_code
-    assert [64, 64] == [len(kept) for _, kept in compared]
+        assert api.get("/v1/jobs", headers={"X-API-Key": wrong}).status_code == 401
+    assert [len(kept) for _, kept in compared] == [64, 64]
 
 
 def test_a_flood_of_unknown_keys_does_not_reach_the_store(api, caller, store, monkeypatch):
@@ -286,22 +286,22 @@ def test_a_flood_of_unknown_keys_does_not_reach_the_store(api, caller, store, mo
 def test_a_revoked_key_is_refused_within_a_second(api, caller, store):
     """It is said that it was one; and when the last key is gone, nobody gets in without."""
     user = caller("jobs:read")
-    assert 200 == user.get("/v1/jobs").status_code
+    assert user.get("/v1/jobs").status_code == 200
 
     store.revoke_keys([keys.token_id(user.token)])
 
     started = time.monotonic()
     answer = until_refused(user)
     assert time.monotonic() - started < keyring.TTL_S + 15
-    assert (401, "this API key is revoked") == (answer.status_code, answer.json["detail"])
-    assert "key_required" == api.get("/v1/jobs").json["code"]
+    assert (answer.status_code, answer.json["detail"]) == (401, "this API key is revoked")
+    assert api.get("/v1/jobs").json["code"] == "key_required"
 
 
 def test_when_all_keys_are_forgotten_none_is_needed(api, caller, store, monkeypatch):
     """The API is as at first."""
     monkeypatch.setattr(keyring, "TTL_S", 0.1)
     key_id = keys.token_id(caller("admin").token)
-    assert 401 == api.get("/v1/jobs").status_code
+    assert api.get("/v1/jobs").status_code == 401
 
     store.revoke_keys([key_id])
     store.forget_keys([key_id])
@@ -313,16 +313,16 @@ def test_an_expired_key_is_refused(caller, monkeypatch):
     """To the moment, also by who has just read that it is good and does not read again."""
     monkeypatch.setattr(keyring, "TTL_S", 60.0)
     user = caller("jobs:read", ttl_ms=3000)
-    assert 200 == user.get("/v1/jobs").status_code
+    assert user.get("/v1/jobs").status_code == 200
 
     answer = until_refused(user)
-    assert 401 == answer.status_code
+    assert answer.status_code == 401
     assert "has expired on 20" in answer.json["detail"]
 
 
 def test_the_first_key_locks_the_api_within_a_second(api, caller):
     """A process that has just seen that there is none."""
-    assert 200 == api.get("/v1/jobs").status_code
+    assert api.get("/v1/jobs").status_code == 200
 
     caller("admin")
 
@@ -331,8 +331,8 @@ def test_the_first_key_locks_the_api_within_a_second(api, caller):
 
 def test_a_new_key_works_at_once(caller):
     """Though the keys were read just before it was made."""
-    assert 200 == caller("jobs:read").get("/v1/jobs").status_code
-    assert 200 == caller("jobs:read").get("/v1/jobs").status_code
+    assert caller("jobs:read").get("/v1/jobs").status_code == 200
+    assert caller("jobs:read").get("/v1/jobs").status_code == 200
 
 
 def test_checking_a_key_costs_no_call_of_the_store(caller, store, monkeypatch):
@@ -348,7 +348,7 @@ def test_checking_a_key_costs_no_call_of_the_store(caller, store, monkeypatch):
 
     names = [name for name, *_ in calls]
     assert names.count("key_ring") <= 1 + (time.monotonic() - started) / keyring.TTL_S
-    assert 0 == names.count("use_keys")
+    assert names.count("use_keys") == 0
 
 
 def test_the_last_use_is_noted_once_a_minute(caller, store, monkeypatch):
@@ -357,12 +357,12 @@ def test_the_last_use_is_noted_once_a_minute(caller, store, monkeypatch):
     noted = []
 
     for _ in range(3):
-        assert 403 == user.get("/v1/jobs").status_code
+        assert user.get("/v1/jobs").status_code == 403
         (key,) = store.key_ring().keys
         noted.append(key.last_used_at_ms)
 
     assert noted[0] is not None
-    assert 1 == len(set(noted))
+    assert len(set(noted)) == 1
     monkeypatch.setattr(keyring, "NOTED_EVERY_S", 0.0)
 
     def is_noted_again():
@@ -382,18 +382,18 @@ def test_a_rate_holds_over_all_processes(settings, dispatcher, api, caller):
         client.get("/v1/jobs", headers=sent) for client in (api, other, api, other)
     ]
 
-    assert [200, 200, 200, 429] == [answer.status_code for answer in answers]
-    assert {'"key";q=3;w=3600'} == {answer.headers["RateLimit-Policy"] for answer in answers}
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"key";q=3;w=3600'}
     told: list[Any] = [
         re.findall(r'"key";r=(\d);t=(\d+)', a.headers["RateLimit"])[0] for a in answers
     ]
-    assert ["2", "1", "0", "0"] == [left for left, _ in told]
+    assert [left for left, _ in told] == ["2", "1", "0", "0"]
     assert all(3590 <= int(reset_s) <= 3600 for _, reset_s in told)
     problem: Any = answers[3].json
-    assert "rate_limited" == problem["code"]
+    assert problem["code"] == "rate_limited"
     assert "3/h" in problem["detail"]
     assert told[3][1] == answers[3].headers["Retry-After"]
-    assert 200 == caller("jobs:read", rate="3/h").get("/v1/jobs").status_code
+    assert caller("jobs:read", rate="3/h").get("/v1/jobs").status_code == 200
 
 
 def test_refused_requests_count_too_and_windows_end(caller):
@@ -418,10 +418,10 @@ def test_who_asks_is_known_by_name(app, caller, caplog):
     mine = app.test_client()
     token = caller("admin", name="ci").token
 
-    assert "key:ci" == mine.get("/v1/workers", headers={"X-API-Key": token}).json["who"]
-    assert ["key:ci"] == [line.who for line in caplog.records if line.message == "request"]
+    assert mine.get("/v1/workers", headers={"X-API-Key": token}).json["who"] == "key:ci"
+    assert [line.who for line in caplog.records if line.message == "request"] == ["key:ci"]
     assert token not in caplog.text
-    assert "anonymous" == who()
+    assert who() == "anonymous"
 
 
 def test_idempotency_keys_are_each_keys_own(caller, catalogued):
@@ -431,10 +431,10 @@ def test_idempotency_keys_are_each_keys_own(caller, catalogued):
     asked = {"task": "echo", "args": [1]}
 
     first = one.post("/v1/jobs", json=asked, headers=sent).json["id"]
-    assert first == one.post("/v1/jobs", json=asked, headers=sent).json["id"]
+    assert one.post("/v1/jobs", json=asked, headers=sent).json["id"] == first
     answer = other.post("/v1/jobs", json={"task": "echo", "args": [2]}, headers=sent)
-    assert 202 == answer.status_code
-    assert first != answer.json["id"]
+    assert answer.status_code == 202
+    assert answer.json["id"] != first
 
 
 def test_who_may_only_submit_sees_their_own(caller, catalogued):
@@ -444,14 +444,14 @@ def test_who_may_only_submit_sees_their_own(caller, catalogued):
     asked = {"task": "echo", "args": ["a secret"], "id": "mine", "tags": ["t"]}
     made = writer.post("/v1/jobs", json=asked).json
 
-    assert made == stranger.post("/v1/jobs", json=asked).json
+    assert stranger.post("/v1/jobs", json=asked).json == made
     other = stranger.post("/v1/jobs", json={"task": "echo", "args": [], "id": "mine"})
-    assert (200, "pending") == (other.status_code, other.json["state"])
+    assert (other.status_code, other.json["state"]) == (200, "pending")
     assert "a secret" not in other.get_data(as_text=True)
-    assert ([], {}, [], []) == tuple(other.json[n] for n in ("args", "kwargs", "tags", "attempts"))
-    assert (None, None) == (other.json["result"], other.json["error"])
+    assert tuple(other.json[n] for n in ("args", "kwargs", "tags", "attempts")) == ([], {}, [], [])
+    assert (other.json["result"], other.json["error"]) == (None, None)
     shown = writer.post("/v1/jobs", json={"task": "echo", "args": [], "id": "mine"}).json
-    assert ["a secret"] == shown["args"]
+    assert shown["args"] == ["a secret"]
 
 
 def test_the_document_says_what_is_needed(settings, app, api, caller, monkeypatch):
@@ -462,7 +462,7 @@ def test_the_document_says_what_is_needed(settings, app, api, caller, monkeypatc
     poll(lambda: api.get("/v1/jobs").status_code == 401)
     document = api.get("/openapi.json").json
 
-    assert {"key", "keyHeader"} == set(document["components"]["securitySchemes"])
+    assert set(document["components"]["securitySchemes"]) == {"key", "keyHeader"}
     for method, rule in routes(app):
         place = re.sub(r"<(\w+)>", r"{\1}", rule)
         told = document["paths"][place][method.lower()]
@@ -471,8 +471,8 @@ def test_the_document_says_what_is_needed(settings, app, api, caller, monkeypatc
             assert [] == told["security"] == before
             continue
         needed = list(scopes.RULES[f"{method} {rule}"].scopes)
-        assert [{"key": needed}, {"keyHeader": needed}] == told["security"]
-        assert [*told["security"], {}] == before
+        assert told["security"] == [{"key": needed}, {"keyHeader": needed}]
+        assert before == [*told["security"], {}]
         assert {"401", "403", "429", "503"} <= set(told["responses"])
         assert all(f"`{scope}`" in told["description"] for scope in needed)
 
@@ -485,9 +485,9 @@ def test_nobody_gets_in_while_the_keys_cannot_be_read(api, store, monkeypatch):
 
     monkeypatch.setattr(store, "key_ring", away)
 
-    assert 503 == api.get("/v1/tasks").status_code
-    assert 503 == api.get("/v1/tasks", headers={"X-API-Key": new_token()}).status_code
-    assert 200 == api.get("/healthz").status_code
+    assert api.get("/v1/tasks").status_code == 503
+    assert api.get("/v1/tasks", headers={"X-API-Key": new_token()}).status_code == 503
+    assert api.get("/healthz").status_code == 200
 
 
 def test_the_metrics_can_ask_for_a_key(client_of, settings, dispatcher, caller, catalogued):
@@ -507,13 +507,13 @@ def test_the_metrics_can_ask_for_a_key(client_of, settings, dispatcher, caller, 
 
     assert before.status_code == 200  # no key yet: this machine is served
     poll(lambda: api.get("/metrics").status_code == 401)
-    assert (200, None) == get(prometheus, "/metrics")
-    assert (403, "missing_scope") == get(reader, "/metrics")
-    assert (403, "out_of_reach") == get(bound, "/metrics")
-    assert (403, "missing_scope") == get(prometheus, "/v1/jobs")
+    assert get(prometheus, "/metrics") == (200, None)
+    assert get(reader, "/metrics") == (403, "missing_scope")
+    assert get(bound, "/metrics") == (403, "out_of_reach")
+    assert get(prometheus, "/v1/jobs") == (403, "missing_scope")
     assert "text/plain" in api.get("/metrics", headers={"X-API-Key": prometheus.token}).content_type
     told = api.get("/openapi.json").json["paths"]["/metrics"]["get"]
-    assert [{"key": ["metrics:read"]}, {"keyHeader": ["metrics:read"]}] == told["security"]
+    assert told["security"] == [{"key": ["metrics:read"]}, {"keyHeader": ["metrics:read"]}]
     assert {"401", "403"} <= set(told["responses"])
 
 

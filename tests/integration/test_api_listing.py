@@ -39,10 +39,10 @@ def test_jobs_are_listed_as_documents_newest_first(api, submit, conforms):
 
     answer = api.get("/v1/jobs")
 
-    assert {second, first} == {job["id"] for job in answer.json["items"]}
+    assert {job["id"] for job in answer.json["items"]} == {second, first}
     shown = answer.json["items"]
     assert sorted(shown, key=lambda job: job["created_at"], reverse=True) == shown
-    assert [] == conforms(answer.json, "JobPage")
+    assert conforms(answer.json, "JobPage") == []
     assert answer.json["cursor"] is None
     assert "Link" not in answer.headers
     assert api.get(f"/v1/jobs/{first}").json in shown
@@ -61,7 +61,7 @@ def test_pages_are_linked(api, submit):
         path = link.partition("<")[2].partition(">")[0]
         assert bool(path) == (answer.json["cursor"] is not None) == link.endswith('rel="next"')
 
-    assert (5, ids) == (len(seen), set(seen))
+    assert (len(seen), set(seen)) == (5, ids)
 
 
 def test_filters_of_a_query(submit, listed, worker, catalogued):
@@ -73,15 +73,15 @@ def test_filters_of_a_query(submit, listed, worker, catalogued):
     worker.run(broken, "failed", error=error)
     tagged = submit(tags=["a"], delay_s=60)
 
-    assert [done] == listed("state=completed")
-    assert {done, broken} == set(listed("state=completed,failed"))
-    assert {done, broken} == set(listed("state=completed&state=failed"))
-    assert [broken] == listed("error=lookup")
+    assert listed("state=completed") == [done]
+    assert set(listed("state=completed,failed")) == {done, broken}
+    assert set(listed("state=completed&state=failed")) == {done, broken}
+    assert listed("error=lookup") == [broken]
     assert [tagged] == listed("tag=a") == listed("order=run_at")
-    assert {done, broken, tagged} == set(listed("origin=api&task=echo"))
-    assert 3 == len(listed(f"queue={catalogued}"))
-    assert [] == listed("created_before=2020-01-01T00:00:00Z")
-    assert 3 == len(listed("created_after=2020-01-01T00:00:00%2B02:00"))
+    assert set(listed("origin=api&task=echo")) == {done, broken, tagged}
+    assert len(listed(f"queue={catalogued}")) == 3
+    assert listed("created_before=2020-01-01T00:00:00Z") == []
+    assert len(listed("created_after=2020-01-01T00:00:00%2B02:00")) == 3
 
 
 def test_every_bad_parameter_is_named(api, conforms):
@@ -90,10 +90,10 @@ def test_every_bad_parameter_is_named(api, conforms):
 
     answer = api.get(f"/v1/jobs?{query}")
 
-    assert (422, "invalid") == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid")
     named = {fault["parameter"] for fault in answer.json["errors"]}
-    assert {"state", "limit", "created_after", "order", "task"} == named
-    assert [] == conforms(answer.json, "Problem")
+    assert named == {"state", "limit", "created_after", "order", "task"}
+    assert conforms(answer.json, "Problem") == []
 
 
 @pytest.mark.parametrize("query", ["cursor=x", "limit=0", "limit=1.5", "limit=", "state=", "tag="])
@@ -101,8 +101,8 @@ def test_a_bad_value_is_refused(api, query):
     """And named."""
     answer = api.get(f"/v1/jobs?{query}")
 
-    assert 422 == answer.status_code
-    assert [query.partition("=")[0]] == [f["parameter"] for f in answer.json["errors"]]
+    assert answer.status_code == 422
+    assert [f["parameter"] for f in answer.json["errors"]] == [query.partition("=")[0]]
 
 
 def test_jobs_are_counted(api, submit, conforms):
@@ -112,11 +112,11 @@ def test_jobs_are_counted(api, submit, conforms):
     submit(delay_s=60)
 
     answer = api.get("/v1/jobs/count?state=pending")
-    assert {"count": 3, "is_complete": True} == answer.json
-    assert [] == conforms(answer.json, "JobCount")
-    assert 4 == api.get("/v1/jobs/count").json["count"]
-    assert {"count": 3, "is_complete": True} == api.get("/v1/jobs/count?tag=a").json
-    assert 422 == api.get("/v1/jobs/count?limit=1").status_code
+    assert answer.json == {"count": 3, "is_complete": True}
+    assert conforms(answer.json, "JobCount") == []
+    assert api.get("/v1/jobs/count").json["count"] == 4
+    assert api.get("/v1/jobs/count?tag=a").json == {"count": 3, "is_complete": True}
+    assert api.get("/v1/jobs/count?limit=1").status_code == 422
 
 
 def test_jobs_are_cancelled_by_a_filter(submit, listed, cancel, worker, conforms):
@@ -132,16 +132,16 @@ def test_jobs_are_cancelled_by_a_filter(submit, listed, cancel, worker, conforms
     worker.start(busy)
 
     dry = cancel(filter={"tag": "a"}, dry_run=True)
-    assert (3, 0, 0) == (dry["matching"], dry["cancelled"], dry["requested"])
-    assert [] == listed("state=cancelled")
+    assert (dry["matching"], dry["cancelled"], dry["requested"]) == (3, 0, 0)
+    assert listed("state=cancelled") == []
 
     answer = cancel(filter={"tag": "a"})
     expected = {"cancelled": 2, "requested": 1, "too_late": 0, "is_complete": True}
-    assert expected == {name: answer[name] for name in expected}
-    assert [] == conforms(answer, "Cancellation")
-    assert {ready, waiting} == set(listed("state=cancelled"))
-    assert [other] == listed("state=pending")
-    assert [done] == listed("state=completed")
+    assert {name: answer[name] for name in expected} == expected
+    assert conforms(answer, "Cancellation") == []
+    assert set(listed("state=cancelled")) == {ready, waiting}
+    assert listed("state=pending") == [other]
+    assert listed("state=completed") == [done]
 
 
 def test_a_cancellation_is_bounded_and_goes_on(submit, listed, cancel):
@@ -155,8 +155,8 @@ def test_a_cancellation_is_bounded_and_goes_on(submit, listed, cancel):
         steps.append(cancel(filter={"state": ["pending"]}, limit=2, cursor=cursor))
         cursor = steps[-1]["cursor"]
 
-    assert [2, 2, 1] == [step["cancelled"] for step in steps]
-    assert [] == listed("state=pending")
+    assert [step["cancelled"] for step in steps] == [2, 2, 1]
+    assert listed("state=pending") == []
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_a_cancellation_without_a_good_filter_is_refused(api, submit, listed, bo
 
     answer = api.post("/v1/jobs/cancel", json=body)
 
-    assert 422 == answer.status_code
-    assert [pointer] == [fault["pointer"] for fault in answer.json["errors"]]
-    assert [] == listed("state=cancelled")
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+    assert listed("state=cancelled") == []
 
 
 def test_only_jobs_that_have_ended_leave_nothing_to_cancel(submit, cancel, worker):
@@ -188,11 +188,11 @@ def test_only_jobs_that_have_ended_leave_nothing_to_cancel(submit, cancel, worke
     worker.run(submit())
 
     answer = cancel(filter={"state": ["completed"]})
-    assert (0, True) == (answer["cancelled"], answer["is_complete"])
+    assert (answer["cancelled"], answer["is_complete"]) == (0, True)
 
 
 def test_a_job_of_an_unusual_id_is_read(api, store, catalogued):
     """One that is called like a route is there under the other path."""
     store.create([jobs.new_job("count", queue=catalogued)])
 
-    assert "count" == api.get("/task-status/count").json["id"]
+    assert api.get("/task-status/count").json["id"] == "count"

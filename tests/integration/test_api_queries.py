@@ -22,13 +22,13 @@ def test_no_route_takes_a_parameter_that_it_does_not_have(api):
     }
 
     assert len(answers) >= 50
-    assert {} == {
+    assert {
         route: (answer.status_code, answer.get_data(as_text=True))
         for route, answer in answers.items()
         if answer.status_code != 422
-        or [("colour", "extra_forbidden")]
-        != [(fault["parameter"], fault["code"]) for fault in answer.json["errors"]]
-    }
+        or [(fault["parameter"], fault["code"]) for fault in answer.json["errors"]]
+        != [("colour", "extra_forbidden")]
+    } == {}
 
 
 def test_every_operation_tells_so(api):
@@ -46,7 +46,7 @@ def test_every_operation_tells_so(api):
 @pytest.mark.parametrize("path", sorted(OPEN_TO_ANY_QUERY))
 def test_probes_and_pages_take_any(api, path):
     """A load balancer may add what it likes to the path of a health check."""
-    assert 422 != api.get(f"{path}?nocache=1").status_code
+    assert api.get(f"{path}?nocache=1").status_code != 422
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_nearest_parameter_is_named(api, query, hint):
     """Where there is one like it."""
     (fault,) = api.get(query).json["errors"]
 
-    assert f"there is no such parameter here{hint}" == fault["detail"]
+    assert fault["detail"] == f"there is no such parameter here{hint}"
 
 
 def test_a_parameter_is_given_once(api):
@@ -71,14 +71,14 @@ def test_a_parameter_is_given_once(api):
     twice = api.get("/v1/jobs?limit=1&limit=2&state=failed&state=pending")
     listed = api.get("/v1/jobs?state=failed&state=pending")
 
-    assert [("limit", "duplicate_name")] == [
-        (fault["parameter"], fault["code"]) for fault in twice.json["errors"]
+    assert [(fault["parameter"], fault["code"]) for fault in twice.json["errors"]] == [
+        ("limit", "duplicate_name")
     ]
-    assert (422, 200) == (twice.status_code, listed.status_code)
+    assert (twice.status_code, listed.status_code) == (422, 200)
 
 
 def test_head_is_as_get_and_options_takes_anything(api):
     """OPTIONS says only which methods there are."""
-    assert 422 == api.head("/v1/jobs?colour=red").status_code
-    assert 200 == api.head("/v1/jobs?limit=1").status_code
-    assert 200 == api.options("/v1/jobs?colour=red").status_code
+    assert api.head("/v1/jobs?colour=red").status_code == 422
+    assert api.head("/v1/jobs?limit=1").status_code == 200
+    assert api.options("/v1/jobs?colour=red").status_code == 200

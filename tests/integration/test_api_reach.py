@@ -61,7 +61,7 @@ def made(free, catalogued, other_queue):
 
 def refused(answer):
     """Return whether it is refused as out of reach."""
-    return (403, "out_of_reach") == (answer.status_code, (answer.json or {}).get("code"))
+    return (answer.status_code, (answer.json or {}).get("code")) == (403, "out_of_reach")
 
 
 def test_jobs_are_submitted_within_reach_only(of_echo, of_queue, of_both, other_queue):
@@ -75,7 +75,7 @@ def test_jobs_are_submitted_within_reach_only(of_echo, of_queue, of_both, other_
     answer = of_echo.post("/v1/jobs", json={"task": "add", "args": [1]})
     assert refused(answer)
     assert "bound to tasks echo" in answer.json["detail"]
-    assert "/task" == answer.json["errors"][0]["pointer"]
+    assert answer.json["errors"][0]["pointer"] == "/task"
     assert refused(of_queue.post("/v1/jobs", json={"task": "echo", "queue": other_queue}))
     assert refused(of_both.post("/add-task", json={"task": "echo", "queue": other_queue}))
     assert refused(of_both.post("/add-task", json={"task": "add", "args": [1]}))
@@ -105,9 +105,9 @@ def test_a_batch_is_refused_as_a_whole(of_echo):
     answer = of_echo.post("/v1/jobs/batch", json={"jobs": jobs})
 
     assert refused(answer)
-    assert "/jobs/1/task" == answer.json["errors"][0]["pointer"]
-    assert 0 == of_echo.get("/v1/jobs/count").json["count"]
-    assert 202 == of_echo.post("/v1/jobs/batch", json={"jobs": jobs[:1]}).status_code
+    assert answer.json["errors"][0]["pointer"] == "/jobs/1/task"
+    assert of_echo.get("/v1/jobs/count").json["count"] == 0
+    assert of_echo.post("/v1/jobs/batch", json={"jobs": jobs[:1]}).status_code == 202
 
 
 def test_the_id_of_a_job_elsewhere_shows_nothing_of_it(of_echo, made):
@@ -143,9 +143,9 @@ def test_a_job_elsewhere_is_not_there(of_echo, of_queue, of_both, free, made, me
     for user, job_id in outside:
         answer = user.open(path.format(job_id), method=method, json=body)
         nobody = user.open(path.format("nobody"), method=method, json=body)
-        assert (404, "not_found") == (answer.status_code, answer.json["code"])
+        assert (answer.status_code, answer.json["code"]) == (404, "not_found")
         assert nobody.json["detail"].replace("nobody", job_id) == answer.json["detail"]
-        assert "scheduled" == free.get(f"/v1/jobs/{job_id}").json["state"]
+        assert free.get(f"/v1/jobs/{job_id}").json["state"] == "scheduled"
     for user in (of_echo, of_queue, of_both):
         answer = user.open(path.format(made["echo", "a"]), method=method, json=body)
         answer.close()
@@ -161,15 +161,15 @@ def test_lists_and_counts_have_only_what_is_within_reach(of_echo, of_queue, of_b
         free: set(made.values()),
     }
     for user, ids in wanted.items():
-        assert ids == {job["id"] for job in user.get("/v1/jobs").json["items"]}
+        assert {job["id"] for job in user.get("/v1/jobs").json["items"]} == ids
         by_time = user.get("/v1/jobs?order=run_at").json["items"]
-        assert ids == {job["id"] for job in by_time}
+        assert {job["id"] for job in by_time} == ids
         for query in ("", "?state=scheduled", "?tag=none&task=echo"):
             assert user.get(f"/v1/jobs/count{query}").json["count"] <= len(ids)
         assert len(ids) == user.get("/v1/jobs/count").json["count"]
         assert len(ids) == user.get("/v1/jobs/count?state=scheduled").json["count"]
-    assert [] == of_echo.get("/v1/jobs?task=add").json["items"]
-    assert 0 == of_echo.get("/v1/jobs/count?task=add").json["count"]
+    assert of_echo.get("/v1/jobs?task=add").json["items"] == []
+    assert of_echo.get("/v1/jobs/count?task=add").json["count"] == 0
 
 
 def test_running_jobs_are_narrowed_too(store, worker, free, of_queue, catalogued, other_queue):
@@ -177,35 +177,35 @@ def test_running_jobs_are_narrowed_too(store, worker, free, of_queue, catalogued
     mine = free.post("/v1/jobs", json={"task": "echo"}).json["id"]
     worker.start(mine)
 
-    assert [mine] == [j["id"] for j in of_queue.get("/v1/jobs?state=running").json["items"]]
+    assert [j["id"] for j in of_queue.get("/v1/jobs?state=running").json["items"]] == [mine]
     stranger_sees = free.get("/v1/jobs?state=running").json["items"]
-    assert [mine] == [j["id"] for j in stranger_sees]
+    assert [j["id"] for j in stranger_sees] == [mine]
 
 
 def test_many_are_cancelled_within_reach_only(of_both, free, made):
     """And an empty filter is refused, though it would mean only some."""
-    assert 422 == of_both.post("/v1/jobs/cancel", json={"filter": {}}).status_code
+    assert of_both.post("/v1/jobs/cancel", json={"filter": {}}).status_code == 422
     asked = {"filter": {"state": ["scheduled"]}}
     dry = of_both.post("/v1/jobs/cancel", json={**asked, "dry_run": True}).json
-    assert 1 == dry["matching"]
+    assert dry["matching"] == 1
 
-    assert 1 == of_both.post("/v1/jobs/cancel", json=asked).json["cancelled"]
+    assert of_both.post("/v1/jobs/cancel", json=asked).json["cancelled"] == 1
     states = {job["id"]: job["state"] for job in free.get("/v1/jobs").json["items"]}
-    assert "cancelled" == states.pop(made["echo", "a"])
-    assert {"scheduled"} == set(states.values())
+    assert states.pop(made["echo", "a"]) == "cancelled"
+    assert set(states.values()) == {"scheduled"}
 
 
 def test_many_are_retried_within_reach_only(of_both, free, made):
     """Like that."""
     asked = {"filter": {"state": ["cancelled"]}}
     free.post("/v1/jobs/cancel", json={"filter": {"state": ["scheduled"]}})
-    assert 422 == of_both.post("/v1/jobs/retry", json={"filter": {}}).status_code
-    assert 1 == of_both.post("/v1/jobs/retry", json={**asked, "dry_run": True}).json["matching"]
+    assert of_both.post("/v1/jobs/retry", json={"filter": {}}).status_code == 422
+    assert of_both.post("/v1/jobs/retry", json={**asked, "dry_run": True}).json["matching"] == 1
 
-    assert 1 == of_both.post("/v1/jobs/retry", json=asked).json["retried"]
+    assert of_both.post("/v1/jobs/retry", json=asked).json["retried"] == 1
     states = {job["id"]: job["state"] for job in free.get("/v1/jobs").json["items"]}
-    assert "pending" == states.pop(made["echo", "a"])
-    assert {"cancelled"} == set(states.values())
+    assert states.pop(made["echo", "a"]) == "pending"
+    assert set(states.values()) == {"cancelled"}
 
 
 def test_an_explanation_names_no_job_elsewhere(
@@ -222,12 +222,12 @@ def test_an_explanation_names_no_job_elsewhere(
     def holders(user):
         answer = user.get(f"/v1/jobs/{mine}/explain")
         found = [f for f in answer.json["findings"] if f["code"] == "concurrency_limit"]
-        assert [1] == [each["facts"]["holding"] for each in found]
+        assert [each["facts"]["holding"] for each in found] == [1]
         assert (theirs in answer.get_data(as_text=True)) == bool(found[0]["facts"]["holders"])
         return [each["id"] for each in found[0]["facts"]["holders"]]
 
     assert [theirs] == holders(free) == holders(of_echo)
-    assert [] == holders(of_queue)
+    assert holders(of_queue) == []
 
 
 def test_tasks_and_queues_that_are_listed(
@@ -238,10 +238,10 @@ def test_tasks_and_queues_that_are_listed(
     def names(user, kind, field):
         return {each[field] for each in user.get(f"/v1/{kind}").json["items"]}
 
-    assert {"echo"} == names(of_echo, "tasks", "name")
-    assert {"add", "echo", "once"} == names(of_queue, "tasks", "name")
-    assert {catalogued} == names(of_queue, "queues", "queue")
-    assert {catalogued, other_queue} == names(free, "queues", "queue")
+    assert names(of_echo, "tasks", "name") == {"echo"}
+    assert names(of_queue, "tasks", "name") == {"add", "echo", "once"}
+    assert names(of_queue, "queues", "queue") == {catalogued}
+    assert names(free, "queues", "queue") == {catalogued, other_queue}
     assert refused(of_echo.get("/v1/queues"))
     assert refused(of_both.get("/v1/queues"))
 
@@ -267,7 +267,7 @@ LIMITS = {"concurrency": 1, "rate": None}
 )
 def test_a_task_is_controlled_by_who_has_all_of_it(of_echo, of_queue, of_both, method, path, body):
     """Not by who is bound to a queue: it would hold for others' queues too."""
-    assert 200 == of_echo.open(path.format("echo"), method=method, json=body).status_code
+    assert of_echo.open(path.format("echo"), method=method, json=body).status_code == 200
     assert refused(of_echo.open(path.format("add"), method=method, json=body))
     assert refused(of_queue.open(path.format("echo"), method=method, json=body))
     assert refused(of_both.open(path.format("echo"), method=method, json=body))
@@ -276,7 +276,7 @@ def test_a_task_is_controlled_by_who_has_all_of_it(of_echo, of_queue, of_both, m
 def test_limits_are_read_of_tasks_within_reach(of_echo, of_queue, of_both):
     """In whichever queue."""
     for user in (of_echo, of_queue, of_both):
-        assert 200 == user.get("/v1/tasks/echo/limits").status_code
+        assert user.get("/v1/tasks/echo/limits").status_code == 200
     assert refused(of_echo.get("/v1/tasks/add/limits"))
     assert refused(of_both.get("/v1/tasks/add/limits"))
 
@@ -286,7 +286,7 @@ def test_a_queue_is_controlled_by_who_has_all_of_it(
     of_echo, of_queue, of_both, catalogued, other_queue, what
 ):
     """Not by who is bound to a task: others' jobs are in it too."""
-    assert 200 == of_queue.post(f"/v1/queues/{catalogued}/{what}").status_code
+    assert of_queue.post(f"/v1/queues/{catalogued}/{what}").status_code == 200
     assert refused(of_queue.post(f"/v1/queues/{other_queue}/{what}"))
     assert refused(of_echo.post(f"/v1/queues/{catalogued}/{what}"))
     assert refused(of_both.post(f"/v1/queues/{catalogued}/{what}"))
@@ -298,23 +298,23 @@ def schedule(name, task="echo", **fields):
 
 def test_schedules_within_reach(of_echo, of_both, free, other_queue):
     """Listed, added, replaced and previewed only where their jobs may be submitted."""
-    assert 201 == of_both.post("/v1/schedules", json=schedule("mine")).status_code
+    assert of_both.post("/v1/schedules", json=schedule("mine")).status_code == 201
     free.post("/v1/schedules", json=schedule("theirs", "add"))
     free.post("/v1/schedules", json=schedule("elsewhere", queue=other_queue))
 
     listed = [each["name"] for each in of_both.get("/v1/schedules").json["items"]]
-    assert ["mine"] == listed
+    assert listed == ["mine"]
     listed = [each["name"] for each in of_echo.get("/v1/schedules").json["items"]]
-    assert ["elsewhere", "mine"] == listed
+    assert listed == ["elsewhere", "mine"]
     for wrong in (schedule("new", "add"), schedule("new", queue=other_queue)):
         assert refused(of_both.post("/v1/schedules", json=wrong))
         assert refused(of_both.open("/v1/schedules/new", method="PUT", json=wrong))
         assert refused(of_both.post("/v1/schedules/preview", json=wrong))
         mine = {**wrong, "name": "mine"}
         assert refused(of_both.open("/v1/schedules/mine", method="PUT", json=mine))
-    assert 200 == of_both.post("/v1/schedules/preview", json=schedule("new")).status_code
+    assert of_both.post("/v1/schedules/preview", json=schedule("new")).status_code == 200
     changed = schedule("mine", every_s=60)
-    assert 200 == of_both.open("/v1/schedules/mine", method="PUT", json=changed).status_code
+    assert of_both.open("/v1/schedules/mine", method="PUT", json=changed).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_schedule_elsewhere_is_refused(of_both, free, other_queue, method, res
     for name in ("theirs", "elsewhere"):
         sent = {**body, "name": name} if body else None
         assert refused(of_both.open(f"/v1/schedules/{name}{rest}", method=method, json=sent))
-        assert 200 == free.get(f"/v1/schedules/{name}").status_code
+        assert free.get(f"/v1/schedules/{name}").status_code == 200
     sent = {**body, "name": "mine"} if body else None
     answer = of_both.open(f"/v1/schedules/mine{rest}", method=method, json=sent)
     assert answer.status_code in (200, 202, 204)
@@ -389,60 +389,60 @@ def ids(answer):
 
 def test_dead_letters_within_reach(of_echo, of_queue, of_both, free, letters):
     """Listed, grouped and shown."""
-    assert {"l1", "l3", "l4"} == ids(of_echo.get("/v1/dead-letters"))
-    assert {"l1", "l2", "l4", "l5"} == ids(of_queue.get("/v1/dead-letters"))
-    assert {"l1", "l4"} == ids(of_both.get("/v1/dead-letters"))
-    assert set() == ids(of_both.get("/v1/dead-letters?task=add"))
+    assert ids(of_echo.get("/v1/dead-letters")) == {"l1", "l3", "l4"}
+    assert ids(of_queue.get("/v1/dead-letters")) == {"l1", "l2", "l4", "l5"}
+    assert ids(of_both.get("/v1/dead-letters")) == {"l1", "l4"}
+    assert ids(of_both.get("/v1/dead-letters?task=add")) == set()
     groups = of_echo.get("/v1/dead-letters/groups").json["items"]
-    assert ["f-echo"] == [each["fingerprint"] for each in groups]
+    assert [each["fingerprint"] for each in groups] == ["f-echo"]
     assert refused(of_queue.get("/v1/dead-letters/groups"))
     assert refused(of_both.get("/v1/dead-letters/groups"))
-    assert 200 == of_both.get("/v1/dead-letters/l1").status_code
+    assert of_both.get("/v1/dead-letters/l1").status_code == 200
     for user, letter_id in ((of_echo, "l2"), (of_queue, "l3"), (of_both, "l2"), (of_both, "l3")):
-        assert 404 == user.get(f"/v1/dead-letters/{letter_id}").status_code
+        assert user.get(f"/v1/dead-letters/{letter_id}").status_code == 404
 
 
 def test_dead_letters_are_purged_within_reach(of_both, free, letters):
     """By a filter only those are found; by their ids others are not there."""
     answer = of_both.post("/v1/dead-letters/purge", json={"ids": ["l1", "l2"]})
-    assert (422, ["/ids/1"]) == (answer.status_code, [e["pointer"] for e in answer.json["errors"]])
+    assert (answer.status_code, [e["pointer"] for e in answer.json["errors"]]) == (422, ["/ids/1"])
     dry = of_both.post("/v1/dead-letters/purge", json={"filter": {}, "dry_run": True}).json
-    assert {"matched": 2, "done": 0} == dry
+    assert dry == {"matched": 2, "done": 0}
 
-    assert 2 == of_both.post("/v1/dead-letters/purge", json={"filter": {}}).json["done"]
-    assert {"l2", "l3", "l5"} == ids(free.get("/v1/dead-letters"))
+    assert of_both.post("/v1/dead-letters/purge", json={"filter": {}}).json["done"] == 2
+    assert ids(free.get("/v1/dead-letters")) == {"l2", "l3", "l5"}
 
 
 def test_dead_letters_are_replayed_within_reach(of_both, of_echo, of_queue, caller, free, letters):
     """Who did it sees and stops the replay, and who reaches all of it; others know nothing of it."""
     path = "/v1/dead-letters/replay"
-    assert 422 == of_both.post(path, json={"ids": ["l2"]}).status_code
-    assert 404 == of_both.post(path, json={"ids": ["l2"], "args": []}).status_code
+    assert of_both.post(path, json={"ids": ["l2"]}).status_code == 422
+    assert of_both.post(path, json={"ids": ["l2"], "args": []}).status_code == 404
     theirs = free.post(path, json={"filter": {}}).json["id"]
     mine = of_both.post(path, json={"filter": {}}).json
-    assert 1 == mine["total"]
+    assert mine["total"] == 1
 
     for user in (of_both, of_echo, of_queue, free):
-        assert 200 == user.get(f"/v1/dead-letters/replays/{mine['id']}").status_code
+        assert user.get(f"/v1/dead-letters/replays/{mine['id']}").status_code == 200
         assert mine["id"] in ids(user.get("/v1/dead-letters/replays"))
     stranger = caller(*ALL, tasks=["add"])
     for user, replay_id in ((of_both, theirs), (stranger, mine["id"])):
-        assert 404 == user.get(f"/v1/dead-letters/replays/{replay_id}").status_code
-        assert 404 == user.post(f"/v1/dead-letters/replays/{replay_id}/stop").status_code
+        assert user.get(f"/v1/dead-letters/replays/{replay_id}").status_code == 404
+        assert user.post(f"/v1/dead-letters/replays/{replay_id}/stop").status_code == 404
         assert replay_id not in ids(user.get("/v1/dead-letters/replays"))
-    assert "running" == free.get(f"/v1/dead-letters/replays/{theirs}").json["state"]
+    assert free.get(f"/v1/dead-letters/replays/{theirs}").json["state"] == "running"
     stopped = of_both.post(f"/v1/dead-letters/replays/{mine['id']}/stop").json
-    assert "stopped" == stopped["state"]
+    assert stopped["state"] == "stopped"
 
 
 def test_dead_letters_are_resubmitted_within_reach(of_both, letters):
     """Neither from elsewhere nor to elsewhere."""
     asked = {"task": "echo", "delay_s": 60}
 
-    assert 404 == of_both.post("/v1/dead-letters/l5/resubmit", json=asked).status_code
+    assert of_both.post("/v1/dead-letters/l5/resubmit", json=asked).status_code == 404
     other = {"task": "add", "args": [1]}
     assert refused(of_both.post("/v1/dead-letters/l4/resubmit", json=other))
-    assert 202 == of_both.post("/v1/dead-letters/l4/resubmit", json=asked).status_code
+    assert of_both.post("/v1/dead-letters/l4/resubmit", json=asked).status_code == 202
 
 
 class Listener:
@@ -526,7 +526,7 @@ def test_every_guard_is_tried_here():
         guards.schedule,
     }
 
-    assert known == {rule.guard for rule in scopes.RULES.values()}
+    assert {rule.guard for rule in scopes.RULES.values()} == known
 
 
 #: Routes that keep within reach by themselves, each tried above.
@@ -558,4 +558,4 @@ BY_ROUTE = frozenset(
 
 def test_routes_that_keep_within_reach_by_themselves_are_known():
     """Whoever adds one also adds a test of it here."""
-    assert BY_ROUTE == {r for r, rule in scopes.RULES.items() if rule.guard is guards.by_route}
+    assert {r for r, rule in scopes.RULES.items() if rule.guard is guards.by_route} == BY_ROUTE

@@ -12,21 +12,21 @@ def test_a_job_that_has_ended_is_removed(api, submit, worker):
 
     answer = api.delete(f"/v1/jobs/{job_id}")
 
-    assert (204, b"") == (answer.status_code, answer.data)
-    assert 404 == api.get(f"/v1/jobs/{job_id}").status_code
-    assert 404 == api.delete(f"/v1/jobs/{job_id}").status_code
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert api.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert api.delete(f"/v1/jobs/{job_id}").status_code == 404
 
 
 def test_a_job_that_lives_is_not_removed(api, submit, conforms):
     """It has to be cancelled first."""
     answer = api.delete(f"/v1/jobs/{submit()}")
 
-    assert (409, "too_early", "pending") == (
+    assert (
         answer.status_code,
         answer.json["code"],
         answer.json["state"],
-    )
-    assert [] == conforms(answer.json, "Problem")
+    ) == (409, "too_early", "pending")
+    assert conforms(answer.json, "Problem") == []
 
 
 def test_a_queue_is_purged(api, submit, conforms, catalogued):
@@ -38,11 +38,12 @@ def test_a_queue_is_purged(api, submit, conforms, catalogued):
     counted = api.post(path, json={"dry_run": True})
     done = api.post(path)
 
-    assert [] == conforms(counted.json, "Purge")
-    assert [(0, 3), (3, 0)] == [
-        (answer.json["cancelled"], answer.json["left"]) for answer in (counted, done)
+    assert conforms(counted.json, "Purge") == []
+    assert [(answer.json["cancelled"], answer.json["left"]) for answer in (counted, done)] == [
+        (0, 3),
+        (3, 0),
     ]
-    assert 3 == api.get("/v1/stats").json["queues"][catalogued]["cancelled"]
+    assert api.get("/v1/stats").json["queues"][catalogued]["cancelled"] == 3
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_a_wrong_purge_is_refused(api, catalogued, name, body, status):
     """An unknown queue, an unknown field."""
     answer = api.post(f"/v1/queues/{name or catalogued}/purge", json=body)
 
-    assert status == answer.status_code
+    assert answer.status_code == status
 
 
 def test_the_system_is_summed_up(api, submit, conforms, worker, catalogued):
@@ -62,7 +63,7 @@ def test_the_system_is_summed_up(api, submit, conforms, worker, catalogued):
 
     stats = api.get("/v1/stats").json
 
-    assert [] == conforms(stats, "Stats")
-    assert (1, 1) == (stats["states"]["pending"], stats["queues"][catalogued]["running"])
-    assert 2 / 60 == pytest.approx(stats["submitted_per_s"], abs=0.001)
-    assert (1, 1) == (stats["workers"]["alive"], stats["workers"]["busy"])
+    assert conforms(stats, "Stats") == []
+    assert (stats["states"]["pending"], stats["queues"][catalogued]["running"]) == (1, 1)
+    assert pytest.approx(stats["submitted_per_s"], abs=0.001) == 2 / 60
+    assert (stats["workers"]["alive"], stats["workers"]["busy"]) == (1, 1)

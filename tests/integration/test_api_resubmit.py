@@ -54,20 +54,20 @@ def test_a_resubmission_like_a_living_job_is_that_job(api, unique, letter):
     answer = api.post(f"/v1/dead-letters/{letter}/resubmit", json={"task": unique, "args": [1]})
 
     assert (200, first["id"]) == (answer.status_code, answer.json.get("id"))
-    assert f"/v1/jobs/{first['id']}" == answer.headers["Location"]
-    assert 404 == api.get(f"/v1/dead-letters/{letter}").status_code
+    assert answer.headers["Location"] == f"/v1/jobs/{first['id']}"
+    assert api.get(f"/v1/dead-letters/{letter}").status_code == 404
 
 
 def test_a_resubmission_that_is_refused_keeps_the_letter(api, letter):
     """409, which the document tells."""
-    assert 202 == api.post("/v1/jobs", json={"task": "once", "args": [1]}).status_code
+    assert api.post("/v1/jobs", json={"task": "once", "args": [1]}).status_code == 202
 
     answer = api.post(f"/v1/dead-letters/{letter}/resubmit", json={"task": "once", "args": [1]})
 
     path = "/v1/dead-letters/{letter_id}/resubmit"
-    assert (409, "not_unique") == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (409, "not_unique")
     assert "409" in api.get("/openapi.json").json["paths"][path]["post"]["responses"]
-    assert 200 == api.get(f"/v1/dead-letters/{letter}").status_code
+    assert api.get(f"/v1/dead-letters/{letter}").status_code == 200
 
 
 def test_who_may_not_read_is_not_shown_another_job(api, caller, letter):
@@ -78,19 +78,19 @@ def test_who_may_not_read_is_not_shown_another_job(api, caller, letter):
     body = {"id": "theirs", "task": "echo", "args": ["mine"]}
     answer = operator.post(f"/v1/dead-letters/{letter}/resubmit", json=body)
 
-    assert (200, "theirs", [], "pending") == (
+    assert (
         answer.status_code,
         answer.json["id"],
         answer.json["args"],
         answer.json["state"],
-    )
+    ) == (200, "theirs", [], "pending")
 
 
 def test_a_trigger_that_makes_no_job_says_so(api, unique):
     """200 with the job that is like it."""
     first = api.post("/v1/jobs", json={"task": unique, "args": [1]}).json
     asked = {"name": "often", "task": unique, "args": [1], "cron": "0 3 * * *"}
-    assert 201 == api.post("/v1/schedules", json=asked).status_code
+    assert api.post("/v1/schedules", json=asked).status_code == 201
 
     answer = api.post("/v1/schedules/often/trigger")
 

@@ -54,26 +54,28 @@ def test_what_can_be_retried_is(retry, ended, state_of, conforms, api):
     before = _revived(api)
 
     dry = retry(filter={"tag": "a"}, dry_run=True)
-    assert (True, 3, 0) == (dry["dry_run"], dry["matching"], dry["retried"])
-    assert ["failed", "cancelled", "expired"] == state_of(*taken)
+    assert (dry["dry_run"], dry["matching"], dry["retried"]) == (True, 3, 0)
+    assert state_of(*taken) == ["failed", "cancelled", "expired"]
 
     answer = retry(filter={"tag": "a"})
     expected = {"dry_run": False, "retried": 3, "skipped": 0, "is_complete": True, "cursor": None}
-    assert expected == answer
-    assert [] == conforms(answer, "Retrial")
-    assert ["pending"] * 3 == state_of(*taken)
-    assert ["completed", "pending"] == state_of(ended["completed"], ended["pending"])
-    assert 3 == _revived(api) - before
+    assert answer == expected
+    assert conforms(answer, "Retrial") == []
+    assert state_of(*taken) == ["pending"] * 3
+    assert state_of(ended["completed"], ended["pending"]) == ["completed", "pending"]
+    assert _revived(api) - before == 3
 
 
 def test_a_filter_holds(retry, ended, state_of):
     """By state and by error."""
-    assert 1 == retry(filter={"error": "was EMPTY"})["retried"]
-    assert 1 == retry(filter={"state": ["expired", "running"]})["retried"]
-    assert 0 == retry(filter={"state": ["completed"]})["retried"]
-    assert ["pending", "cancelled", "pending"] == state_of(
-        ended["failed"], ended["cancelled"], ended["expired"]
-    )
+    assert retry(filter={"error": "was EMPTY"})["retried"] == 1
+    assert retry(filter={"state": ["expired", "running"]})["retried"] == 1
+    assert retry(filter={"state": ["completed"]})["retried"] == 0
+    assert state_of(ended["failed"], ended["cancelled"], ended["expired"]) == [
+        "pending",
+        "cancelled",
+        "pending",
+    ]
 
 
 def test_a_retry_is_bounded_and_goes_on(retry, submit, store):
@@ -89,7 +91,7 @@ def test_a_retry_is_bounded_and_goes_on(retry, submit, store):
         cursor = answer["cursor"]
         assert answer["is_complete"] == (cursor is None)
 
-    assert [2, 2, 1] == counts
+    assert counts == [2, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +108,9 @@ def test_a_bad_request_is_refused(api, ended, state_of, body, pointer):
     """Nothing is retried."""
     answer = api.post("/v1/jobs/retry", json=body)
 
-    assert 422 == answer.status_code
-    assert [pointer] == [fault["pointer"] for fault in answer.json["errors"]]
-    assert ["failed"] == state_of(ended["failed"])
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+    assert state_of(ended["failed"]) == ["failed"]
 
 
 def test_a_retry_without_rabbitmq_is_published_once(store, ended, dispatcher, queue, channel):
@@ -117,9 +119,9 @@ def test_a_retry_without_rabbitmq_is_published_once(store, ended, dispatcher, qu
     away = Dispatcher(store, Publisher("amqp://guest:guest@127.0.0.1:1/"))
 
     done = retry_found(away, Filter(tag="a"), cursor=None, limit=100)
-    assert (3, 0, None) == (done.retried, done.skipped, done.cursor)
+    assert (done.retried, done.skipped, done.cursor) == (3, 0, None)
     again = retry_found(away, Filter(tag="a"), cursor=None, limit=100)
-    assert 0 == again.retried
+    assert again.retried == 0
     relay = Relay(dispatcher, older_than_s=0)
     for _ in range(3):
         relay.run_once()

@@ -27,14 +27,17 @@ def test_a_schedule_is_added_and_shown(api, nightly, conforms):
     shown = api.get(PATH)
 
     assert (200, nightly.json, '"1"') == (shown.status_code, shown.json, shown.headers["ETag"])
-    assert (PATH, '"1"') == (nightly.headers["Location"], nightly.headers["ETag"])
-    assert [] == conforms(shown.json, "Schedule")
-    assert ("once", "allow", "UTC", False) == tuple(
-        shown.json[name] for name in ("missed", "overlap", "timezone", "is_declared")
+    assert (nightly.headers["Location"], nightly.headers["ETag"]) == (PATH, '"1"')
+    assert conforms(shown.json, "Schedule") == []
+    assert tuple(shown.json[name] for name in ("missed", "overlap", "timezone", "is_declared")) == (
+        "once",
+        "allow",
+        "UTC",
+        False,
     )
     assert shown.json["next_fire_at"].endswith("T03:30:00.000Z")
-    assert [nightly.json] == api.get("/v1/schedules").json["items"]
-    assert [] == conforms(api.get("/v1/schedules").json, "ScheduleList")
+    assert api.get("/v1/schedules").json["items"] == [nightly.json]
+    assert conforms(api.get("/v1/schedules").json, "ScheduleList") == []
 
 
 def test_every_fault_is_named(api, conforms):
@@ -44,10 +47,13 @@ def test_every_fault_is_named(api, conforms):
         json={"name": "a b", "task": "add", "args": ["x"], "cron": "* * * * * *", "queue": "?"},
     )
 
-    assert (422, "invalid") == (answer.status_code, answer.json["code"])
-    assert [] == conforms(answer.json, "Problem")
-    assert {"/name", "/args/0", "/cron", "/queue"} == {
-        fault["pointer"] for fault in answer.json["errors"]
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid")
+    assert conforms(answer.json, "Problem") == []
+    assert {fault["pointer"] for fault in answer.json["errors"]} == {
+        "/name",
+        "/args/0",
+        "/cron",
+        "/queue",
     }
 
 
@@ -67,16 +73,16 @@ def test_what_cannot_fire_is_refused(api, fields, pointer):
     """Like a job that cannot run."""
     answer = api.post("/v1/schedules", json={**ASKED, **fields})
 
-    assert 422 == answer.status_code
-    assert [pointer] == [fault["pointer"] for fault in answer.json["errors"]]
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
 
 
 def test_a_name_is_taken_once(api, nightly):
     """The second is told so."""
     answer = api.post("/v1/schedules", json={**ASKED, "args": [3]})
 
-    assert (409, "exists") == (answer.status_code, answer.json["code"])
-    assert [1, 2] == api.get(PATH).json["args"]
+    assert (answer.status_code, answer.json["code"]) == (409, "exists")
+    assert api.get(PATH).json["args"] == [1, 2]
 
 
 def test_put_replaces_or_adds(api, nightly):
@@ -87,10 +93,10 @@ def test_put_replaces_or_adds(api, nightly):
     added = api.put("/v1/schedules/other", json=body)
     wrong = api.put("/v1/schedules/other", json={**body, "name": "another"})
 
-    assert (200, '"2"') == (replaced.status_code, replaced.headers["ETag"])
-    assert ([5], None, 60) == tuple(replaced.json[name] for name in ("args", "cron", "every_s"))
-    assert (201, '"1"', "other") == (added.status_code, added.headers["ETag"], added.json["name"])
-    assert (422, "/name") == (wrong.status_code, wrong.json["errors"][0]["pointer"])
+    assert (replaced.status_code, replaced.headers["ETag"]) == (200, '"2"')
+    assert tuple(replaced.json[name] for name in ("args", "cron", "every_s")) == ([5], None, 60)
+    assert (added.status_code, added.headers["ETag"], added.json["name"]) == (201, '"1"', "other")
+    assert (wrong.status_code, wrong.json["errors"][0]["pointer"]) == (422, "/name")
 
 
 def test_what_get_gives_can_be_changed_and_sent_back(api, nightly):
@@ -99,11 +105,11 @@ def test_what_get_gives_can_be_changed_and_sent_back(api, nightly):
 
     answer = api.put(PATH, json=sent, headers={"If-Match": nightly.headers["ETag"]})
 
-    assert (200, "new", 2) == (
+    assert (
         answer.status_code,
         answer.json["description"],
         answer.json["version"],
-    )
+    ) == (200, "new", 2)
     assert nightly.json["next_fire_at"] == answer.json["next_fire_at"]
 
 
@@ -115,15 +121,15 @@ def test_if_match_guards_changes(api, nightly):
         data = {**body, "name": path.rpartition("/")[2]}
         return int(api.put(path, json=data, headers={"If-Match": tag}).status_code)
 
-    assert [412, 200, 412, 412] == [put('"7"'), put('"1"'), put('"1"'), put('W/"2"')]
-    assert [412, 412, 200] == [
+    assert [put('"7"'), put('"1"'), put('"1"'), put('W/"2"')] == [412, 200, 412, 412]
+    assert [
         put('"1"', "/v1/schedules/no"),
         put("*", "/v1/schedules/no"),
         put("*"),
-    ]
+    ] == [412, 412, 200]
     answer = api.delete(PATH, headers={"If-Match": '"1"'})
-    assert (412, "version_mismatch") == (answer.status_code, answer.json["code"])
-    assert 204 == api.delete(PATH, headers={"If-Match": '"3"'}).status_code
+    assert (answer.status_code, answer.json["code"]) == (412, "version_mismatch")
+    assert api.delete(PATH, headers={"If-Match": '"3"'}).status_code == 204
 
 
 def test_if_none_match_adds_and_never_replaces(api, nightly):
@@ -134,15 +140,15 @@ def test_if_none_match_adds_and_never_replaces(api, nightly):
         answer = api.put(path, json=data, headers={"If-None-Match": tag})
         return answer.status_code, answer.json.get("code")
 
-    assert (412, "version_mismatch") == put(PATH, "*")
-    assert (412, "version_mismatch") == put(PATH, nightly.headers["ETag"])
-    assert (201, None) == put(f"{PATH}-b", "*")
+    assert put(PATH, "*") == (412, "version_mismatch")
+    assert put(PATH, nightly.headers["ETag"]) == (412, "version_mismatch")
+    assert put(f"{PATH}-b", "*") == (201, None)
     assert ASKED["args"] == api.get(PATH).json["args"]
 
 
 def test_a_removed_schedule_is_gone(api, nightly):
     """Every route says so."""
-    assert 204 == api.delete(PATH).status_code
+    assert api.delete(PATH).status_code == 204
 
     answers = [
         api.get(PATH),
@@ -154,7 +160,7 @@ def test_a_removed_schedule_is_gone(api, nightly):
         api.get(f"{PATH}/history"),
     ]
 
-    assert [(404, "not_found")] * 7 == [(each.status_code, each.json["code"]) for each in answers]
+    assert [(each.status_code, each.json["code"]) for each in answers] == [(404, "not_found")] * 7
 
 
 def test_pause_and_resume(api, nightly):
@@ -162,10 +168,10 @@ def test_pause_and_resume(api, nightly):
     paused = [api.post(f"{PATH}/pause") for _ in range(2)]
     resumed = api.post(f"{PATH}/resume")
 
-    assert [(True, None, 2)] * 2 == [
+    assert [
         (each.json["is_paused"], each.json["next_fire_at"], each.json["version"]) for each in paused
-    ]
-    assert (False, 3) == (resumed.json["is_paused"], resumed.json["version"])
+    ] == [(True, None, 2)] * 2
+    assert (resumed.json["is_paused"], resumed.json["version"]) == (False, 3)
     assert resumed.json["next_fire_at"] == nightly.json["next_fire_at"]
 
 
@@ -176,18 +182,18 @@ def test_trigger_runs_it_now(api, nightly, conforms):
 
     answer = api.post(f"{PATH}/trigger")
 
-    assert (202, "schedule", [1, 2], "add") == (
+    assert (
         answer.status_code,
         *(answer.json[name] for name in ("origin", "args", "task")),
-    )
+    ) == (202, "schedule", [1, 2], "add")
     assert answer.headers["Location"] == answer.json["links"]["self"]
-    assert before == api.get(PATH).json
+    assert api.get(PATH).json == before
     history = api.get(f"{PATH}/history").json
-    assert [("triggered", answer.json["id"])] == [
-        (event["outcome"], event["job_id"]) for event in history["items"]
+    assert [(event["outcome"], event["job_id"]) for event in history["items"]] == [
+        ("triggered", answer.json["id"])
     ]
-    assert [] == conforms(history, "FireEventList")
-    assert [] == conforms(answer.json, "Job")
+    assert conforms(history, "FireEventList") == []
+    assert conforms(answer.json, "Job") == []
 
 
 def test_preview(api, nightly, conforms):
@@ -198,12 +204,12 @@ def test_preview(api, nightly, conforms):
     other = api.post("/v1/schedules/preview?count=2", json=body).json
 
     times = [datetime.fromisoformat(each) for each in there["items"]]
-    assert 3 == len(times)
-    assert {"03:30"} == {f"{each:%H:%M}" for each in times}
-    assert [] == conforms(there, "FireTimes")
-    assert ["T06:30:00.000Z"] * 2 == [each[10:] for each in other["items"]]
-    assert 10 == len(api.get(f"{PATH}/preview").json["items"])
-    assert 404 == api.get("/v1/schedules/x").status_code
+    assert len(times) == 3
+    assert {f"{each:%H:%M}" for each in times} == {"03:30"}
+    assert conforms(there, "FireTimes") == []
+    assert [each[10:] for each in other["items"]] == ["T06:30:00.000Z"] * 2
+    assert len(api.get(f"{PATH}/preview").json["items"]) == 10
+    assert api.get("/v1/schedules/x").status_code == 404
 
 
 @pytest.mark.parametrize("count", ["0", "101", "x", "-1", "1.5", "9" * 30, ""])
@@ -212,7 +218,7 @@ def test_a_wrong_count_is_refused(api, nightly, count, path):
     """It is a whole number from 1 to 100."""
     answer = api.get(f"{PATH}/{path}?count={count}")
 
-    assert (422, "count") == (answer.status_code, answer.json["errors"][0]["parameter"])
+    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, "count")
 
 
 def test_declared_ones_are_changed_in_their_file_only(api, store, catalogued):
@@ -221,8 +227,10 @@ def test_declared_ones_are_changed_in_their_file_only(api, store, catalogued):
 
     refused = [api.put(PATH, json=ASKED), api.delete(PATH)]
 
-    assert [(409, "declared")] * 2 == [(each.status_code, each.json["code"]) for each in refused]
+    assert [(each.status_code, each.json["code"]) for each in refused] == [(409, "declared")] * 2
     assert api.get(PATH).json["is_declared"]
-    assert [200, 200, 202] == [
-        api.post(f"{PATH}/{what}").status_code for what in ("pause", "resume", "trigger")
+    assert [api.post(f"{PATH}/{what}").status_code for what in ("pause", "resume", "trigger")] == [
+        200,
+        200,
+        202,
     ]

@@ -76,9 +76,9 @@ def test_a_job_is_shown_without_its_secrets(yard, store, worker, later):
         yard.post(f"/v1/jobs/{later}/retry").json,
     ]
 
-    assert [SHOWN] * 7 == [shown(document) for document in documents]
+    assert [shown(document) for document in documents] == [SHOWN] * 7
     assert not any(CARD in text for text in yard.texts)
-    assert (ASKED["args"], ASKED["kwargs"]) == kept(store, later)
+    assert kept(store, later) == (ASKED["args"], ASKED["kwargs"])
 
 
 def test_a_fault_does_not_tell_a_secret(yard, later):
@@ -91,9 +91,9 @@ def test_a_fault_does_not_tell_a_secret(yard, later):
     extra = yard.post("/v1/jobs", json={"task": "charge", "args": [CARD, 1, CARD, CARD]})
 
     faults = {fault["pointer"]: fault["detail"] for fault in answer.json["errors"]}
-    assert {"/args/0", "/args/1", "/kwargs/pin"} == set(faults)
+    assert set(faults) == {"/args/0", "/args/1", "/kwargs/pin"}
     assert "five" in faults["/args/1"]
-    assert [422] * 4 == [each.status_code for each in (answer, batch, changed, extra)]
+    assert [each.status_code for each in (answer, batch, changed, extra)] == [422] * 4
     assert not any(CARD in text for text in yard.texts)
 
 
@@ -102,10 +102,10 @@ def test_a_secret_stays_where_it_is_sent_back_as_shown(yard, store, later):
     got = yard.get(f"/v1/jobs/{later}").json
     change = {"args": [got["args"][0], 7], "kwargs": got["kwargs"]}
 
-    assert 200 == yard.patch(f"/v1/jobs/{later}", json=change).status_code
-    assert ([CARD, 7], {"pin": CARD}) == kept(store, later)
-    assert 200 == yard.patch(f"/v1/jobs/{later}", json={"args": ["new"]}).status_code
-    assert (["new"], {"pin": CARD}) == kept(store, later)
+    assert yard.patch(f"/v1/jobs/{later}", json=change).status_code == 200
+    assert kept(store, later) == ([CARD, 7], {"pin": CARD})
+    assert yard.patch(f"/v1/jobs/{later}", json={"args": ["new"]}).status_code == 200
+    assert kept(store, later) == (["new"], {"pin": CARD})
 
 
 def test_what_is_shown_is_not_taken_for_a_new_secret(yard, later):
@@ -114,8 +114,8 @@ def test_what_is_shown_is_not_taken_for_a_new_secret(yard, later):
 
     answer = yard.post("/v1/jobs", json={"task": "charge", "args": got["args"]})
 
-    assert 422 == answer.status_code
-    assert [("/args/0", "hidden")] == [(f["pointer"], f["code"]) for f in answer.json["errors"]]
+    assert answer.status_code == 422
+    assert [(f["pointer"], f["code"]) for f in answer.json["errors"]] == [("/args/0", "hidden")]
 
 
 def test_a_schedule_is_shown_without_its_secrets(yard, store):
@@ -126,13 +126,13 @@ def test_a_schedule_is_shown_without_its_secrets(yard, store):
     changed = yard.put(path, json={**got, "every_s": 30})
     job = yard.post(f"{path}/trigger").json
 
-    assert [SHOWN] * 5 == [
+    assert [
         shown(each)
         for each in (made.json, got, changed.json, job, yard.get("/v1/schedules").json["items"][0])
-    ]
-    assert (ASKED["args"], ASKED["kwargs"]) == kept(store, job["id"])
-    assert 422 == yard.put(path, json={**got, "args": "***"}).status_code
-    assert 422 == yard.post("/v1/schedules", json={**got, "name": "t"}).status_code
+    ] == [SHOWN] * 5
+    assert kept(store, job["id"]) == (ASKED["args"], ASKED["kwargs"])
+    assert yard.put(path, json={**got, "args": "***"}).status_code == 422
+    assert yard.post("/v1/schedules", json={**got, "name": "t"}).status_code == 422
     assert not any(CARD in text for text in yard.texts)
 
 
@@ -146,9 +146,9 @@ def test_a_replay_keeps_and_hides_secrets(yard, store, worker, catalogued):
     edit = {"ids": [job_id], "args": [HIDDEN, 9], "kwargs": {"pin": CARD * 2}}
     started = yard.post("/v1/dead-letters/replay", json=edit)
 
-    assert ([HIDDEN, 9], {"pin": HIDDEN}) == shown(started.json["asked"])
+    assert shown(started.json["asked"]) == ([HIDDEN, 9], {"pin": HIDDEN})
     ((batch,), _) = store.take_replays(10, 1000)
-    assert {"args": [CARD, 9], "kwargs": {"pin": CARD * 2}} == json.loads(batch.edit)
+    assert json.loads(batch.edit) == {"args": [CARD, 9], "kwargs": {"pin": CARD * 2}}
     yard.get(f"/v1/dead-letters/{job_id}")
     yard.get("/v1/dead-letters/replays")
     assert not any(CARD in text for text in yard.texts)
@@ -193,7 +193,7 @@ def test_the_catalogue_tells_that_a_parameter_is_secret(yard):
     """In its schema, and by name."""
     (found,) = [each for each in yard.get("/v1/tasks").json["items"] if each["name"] == "charge"]
 
-    assert ["card", "pin"] == found["signature"]["secret"]
+    assert found["signature"]["secret"] == ["card", "pin"]
     assert found["signature"]["schema"]["properties"]["card"]["writeOnly"]
 
 
@@ -202,4 +202,4 @@ def test_of_a_task_that_nobody_has_told_all_is_hidden(yard, store, later, settin
     store._redis.hdel(f"{settings.key_prefix}tasks", "charge")
     client = create_app(settings, dispatcher).test_client()
 
-    assert ([HIDDEN, HIDDEN], {"pin": HIDDEN}) == shown(client.get(f"/v1/jobs/{later}").json)
+    assert shown(client.get(f"/v1/jobs/{later}").json) == ([HIDDEN, HIDDEN], {"pin": HIDDEN})

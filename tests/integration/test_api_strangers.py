@@ -66,8 +66,8 @@ def api(make_yard):
 def refused(answer: tuple[HTTPResponse, Any], status: int, code: str) -> dict[str, Any]:
     """Check that an answer is this problem, and return its document."""
     response, problem = answer
-    assert (status, code) == (response.status, problem["code"]), problem
-    assert "application/problem+json" == response.headers["Content-Type"]
+    assert (response.status, problem["code"]) == (status, code), problem
+    assert response.headers["Content-Type"] == "application/problem+json"
     assert (status, response.headers["X-Request-Id"]) == (
         problem["status"],
         problem["request_id"],
@@ -193,7 +193,7 @@ def test_a_bad_parameter_is_named(api, line, headers, parameter):
     """Of the query or of a header."""
     problem = refused(api.ask(line, *headers, body=GOOD if headers else b""), 422, "invalid")
 
-    assert [parameter] == [fault["parameter"] for fault in problem["errors"]]
+    assert [fault["parameter"] for fault in problem["errors"]] == [parameter]
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_a_method_that_is_not_there_is_a_problem(api, line, allowed):
     answer = api.ask(line, "X-HTTP-Method-Override: GET")
 
     refused(answer, 405, "method_not_allowed")
-    assert allowed == set(answer[0].headers["Allow"].split(", "))
+    assert set(answer[0].headers["Allow"].split(", ")) == allowed
 
 
 def test_head_and_options_are_answered(api):
     """Without a body: HEAD as GET would be, OPTIONS with what is possible."""
     for path, status in (("/v1/jobs", 200), ("/nothing", 404), ("/v1/events", 200)):
         response, document = api.ask(f"HEAD {path}")
-        assert (status, None) == (response.status, document)
+        assert (response.status, document) == (status, None)
     response, document = api.ask("OPTIONS /v1/jobs")
-    assert (200, None) == (response.status, document)
-    assert {"GET", "HEAD", "OPTIONS", "POST"} == set(response.headers["Allow"].split(", "))
+    assert (response.status, document) == (200, None)
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
 @pytest.mark.parametrize(
@@ -292,9 +292,9 @@ def test_a_header_from_outside_cannot_spoil_an_answer(api):
     """An unsafe request id is replaced; what Accept asks for is not given, but JSON always is."""
     response, document = api.ask("GET /healthz", "X-Request-Id: a\tb", "Accept: image/png")
 
-    assert (200, True) == (response.status, document["ok"])
+    assert (response.status, document["ok"]) == (200, True)
     assert "\t" not in response.headers["X-Request-Id"]
-    assert "application/json" == response.headers["Content-Type"]
+    assert response.headers["Content-Type"] == "application/json"
 
 
 def test_streams_do_not_keep_requests_waiting(api):
@@ -306,13 +306,13 @@ def test_streams_do_not_keep_requests_waiting(api):
         streams[-1].request("GET", "/v1/events")
         if (answer := streams[-1].getresponse()).status != 200:
             break
-    assert (503, "too_many_streams") == (answer.status, json.load(answer)["code"])
+    assert (answer.status, json.load(answer)["code"]) == (503, "too_many_streams")
     assert 1 <= len(streams) - 1 <= (THREADS - 8) // 2
 
     started = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: api.ask("POST /v1/jobs", JSON, body=GOOD), range(40)))
-    assert {202} == {response.status for response, _ in answers}
+    assert {response.status for response, _ in answers} == {202}
     assert time.monotonic() - started < 10
 
     for each in streams:

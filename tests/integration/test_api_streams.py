@@ -50,7 +50,7 @@ class Stream:
     def states(self, count):
         """Return so many next states, as (job, state)."""
         events = [self.next() for _ in range(count)]
-        assert {"state"} == {name for name, _, _ in events}
+        assert {name for name, _, _ in events} == {"state"}
         return [(data["id"], data["state"]) for _, _, data in events]
 
     def comment(self):
@@ -75,23 +75,23 @@ def test_a_job_is_streamed_until_it_ends(api, submit, store, worker, conforms):
     job_id = submit()
     path = f"/v1/jobs/{job_id}/events"
     stream = Stream(api, path)
-    assert "text/event-stream" == stream.answer.content_type
+    assert stream.answer.content_type == "text/event-stream"
 
     name, _, job = stream.next()
-    assert ("job", "pending") == (name, job["state"])
-    assert [] == conforms(job, "Job")
+    assert (name, job["state"]) == ("job", "pending")
+    assert conforms(job, "Job") == []
     token = worker.start(job_id)
-    assert "running" == stream.next()[2]["state"]
+    assert stream.next()[2]["state"] == "running"
     store.progress(job_id, token, '{"done": 1, "total": 2, "note": ""}')
-    assert 1 == stream.next()[2]["progress"]["done"]
+    assert stream.next()[2]["progress"]["done"] == 1
     worker.end(job_id, token, "completed", result="7")
     _, last_id, job = stream.next()
-    assert ("completed", 7) == (job["state"], job["result"])
+    assert (job["state"], job["result"]) == ("completed", 7)
     assert stream.next() is None
 
-    assert 204 == api.get(path, headers={"Last-Event-ID": last_id}).status_code
+    assert api.get(path, headers={"Last-Event-ID": last_id}).status_code == 204
     again = Stream(api, path, **{"Last-Event-ID": "other"})
-    assert last_id == again.next()[1]
+    assert again.next()[1] == last_id
 
 
 def test_a_stream_goes_on_after_the_last_event(api, submit, worker):
@@ -104,7 +104,7 @@ def test_a_stream_goes_on_after_the_last_event(api, submit, worker):
 
     worker.run(job_id)
 
-    assert "completed" == Stream(api, path, **{"Last-Event-ID": seen}).next()[2]["state"]
+    assert Stream(api, path, **{"Last-Event-ID": seen}).next()[2]["state"] == "completed"
 
 
 def test_a_job_that_is_removed_ends_its_stream(api, submit, store):
@@ -120,7 +120,7 @@ def test_a_job_that_is_removed_ends_its_stream(api, submit, store):
 
 def test_an_unknown_job_has_no_stream(api):
     """404, as elsewhere."""
-    assert 404 == api.get("/v1/jobs/nothing/events").status_code
+    assert api.get("/v1/jobs/nothing/events").status_code == 404
 
 
 def test_every_state_of_every_job_is_streamed(api, submit, store, worker, conforms, catalogued):
@@ -129,15 +129,15 @@ def test_every_state_of_every_job_is_streamed(api, submit, store, worker, confor
     stream.comment()
     first = submit(expires_s=60)
     _, _, event = stream.next()
-    assert [] == conforms(event, "StateEvent")
+    assert conforms(event, "StateEvent") == []
     expected = {"id": first, "task": "echo", "queue": catalogued, "state": "pending", "attempt": 0}
-    assert expected == {name: event[name] for name in expected}
+    assert {name: event[name] for name in expected} == expected
 
     worker.end(first, worker.start(first), "retrying", delay_ms=0)
     store.take_due(10)
     token = jobs.claim(store, first, 2, queue=catalogued).token
     worker.end(first, token, "failed")
-    assert 202 == api.post(f"/v1/jobs/{first}/retry").status_code
+    assert api.post(f"/v1/jobs/{first}/retry").status_code == 202
     worker.end(first, jobs.claim(store, first, 3, queue=catalogued).token, "released")
     jobs.claim(store, first, 3, queue=catalogued, expires_ms=1)
     states = ["running", "retrying", "pending", "running", "failed", "pending"]
@@ -148,8 +148,8 @@ def test_every_state_of_every_job_is_streamed(api, submit, store, worker, confor
     store.cancel([second], HOUR_MS)
     third = submit()
     jobs.claim(store, third, queue=catalogued, park_delay_ms=1000, park_ttl_ms=1000)
-    assert [(second, "scheduled"), (second, "cancelled")] == stream.states(2)
-    assert [(third, "pending"), (third, "scheduled")] == stream.states(2)
+    assert stream.states(2) == [(second, "scheduled"), (second, "cancelled")]
+    assert stream.states(2) == [(third, "pending"), (third, "scheduled")]
     stream.close()
 
 
@@ -164,11 +164,11 @@ def test_states_are_told_again_to_who_comes_back(api, submit, store, worker):
     worker.run(first)
 
     back = Stream(api, "/v1/events", **{"Last-Event-ID": seen})
-    assert [(first, "running"), (first, "completed")] == back.states(2)
+    assert back.states(2) == [(first, "running"), (first, "completed")]
     back.close()
     for other in ("elsewhere/5", seen + "0000", "nonsense"):
         stranger = Stream(api, "/v1/events", **{"Last-Event-ID": other})
-        assert "missed" == stranger.next()[0]
+        assert stranger.next()[0] == "missed"
         stranger.close()
 
 
@@ -184,8 +184,8 @@ def test_a_stream_can_be_of_some_states(api, submit, worker, store, catalogued):
     store.cancel([second], HOUR_MS)
     third = api.post("/v1/jobs", json={"task": "add", "args": [1]}).json["id"]
 
-    assert [(first, "completed"), (second, "cancelled")] == stream.states(2)
-    assert [(third, "pending")] == elsewhere.states(1)
+    assert stream.states(2) == [(first, "completed"), (second, "cancelled")]
+    assert elsewhere.states(1) == [(third, "pending")]
     stream.close()
     elsewhere.close()
 
@@ -195,8 +195,8 @@ def test_a_filter_that_is_no_good_is_refused(api, query):
     """And named; no place is taken."""
     answer = api.get(f"/v1/events?{query}")
 
-    assert 422 == answer.status_code
-    assert [query.partition("=")[0]] == [fault["parameter"] for fault in answer.json["errors"]]
+    assert answer.status_code == 422
+    assert [fault["parameter"] for fault in answer.json["errors"]] == [query.partition("=")[0]]
 
 
 def test_a_slow_client_is_told_that_it_missed_something(api, submit, monkeypatch):
@@ -208,9 +208,9 @@ def test_a_slow_client_is_told_that_it_missed_something(api, submit, monkeypatch
         submit()
     poll(lambda: api.application.extensions["taskyard"].hub.last >= 6)
 
-    assert "missed" == stream.next()[0]
+    assert stream.next()[0] == "missed"
     latest = submit()
-    assert [(latest, "pending")] == stream.states(1)
+    assert stream.states(1) == [(latest, "pending")]
     stream.close()
 
 
@@ -220,7 +220,7 @@ def test_silence_is_broken(api, submit, monkeypatch):
     stream = Stream(api, f"/v1/jobs/{submit()}/events")
     stream.next()
 
-    assert b": still here\n\n" == stream.comment()
+    assert stream.comment() == b": still here\n\n"
     stream.close()
 
 
@@ -246,14 +246,14 @@ def test_streams_are_few(api, path):
         next(stream._chunks)
 
     refused = api.get(path)
-    assert (503, "too_many_streams") == (refused.status_code, refused.json["code"])
-    assert "5" == refused.headers["Retry-After"]
+    assert (refused.status_code, refused.json["code"]) == (503, "too_many_streams")
+    assert refused.headers["Retry-After"] == "5"
     open_ones, limit, refusals = streams_told()
-    assert (2, 2, 1) == (open_ones - before[0], limit, refusals - before[2])
+    assert (open_ones - before[0], limit, refusals - before[2]) == (2, 2, 1)
 
     taken[0].close()
     again = Stream(api, path)
-    assert 200 == again.answer.status_code
+    assert again.answer.status_code == 200
     again.close()
     taken[1].close()
     assert before[0] == streams_told()[0]

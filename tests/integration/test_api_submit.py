@@ -47,8 +47,11 @@ def test_a_submitted_job_is_recorded_and_its_message_waits(api, path, channel, c
         ["red"],
         "pending",
     )
-    assert ("api", catalogued, 4, 2) == tuple(
-        job[key] for key in ("origin", "queue", "priority", "max_retries")
+    assert tuple(job[key] for key in ("origin", "queue", "priority", "max_retries")) == (
+        "api",
+        catalogued,
+        4,
+        2,
     )
     assert api.get(answer.headers["Location"]).json == job
     _, _, body = channel.basic_get(catalogued, auto_ack=True)
@@ -63,7 +66,7 @@ def test_a_job_with_a_delay_is_scheduled_and_not_published(api, channel, catalog
     assert (later.status_code, later.json["state"]) == (202, "scheduled")
     assert later.json["run_at"] is not None
     waiting = [channel.basic_get(catalogued, auto_ack=True)[2] for _ in range(2)]
-    assert [first.json["id"], None] == [body and decode(body).message_id for body in waiting]
+    assert [body and decode(body).message_id for body in waiting] == [first.json["id"], None]
 
 
 def test_the_same_id_again_is_the_same_job(api):
@@ -86,7 +89,7 @@ def test_the_trace_context_travels_with_the_job(api, store):
     )
 
     first, second = store.get([kept, dropped])
-    assert (good, None) == (first.message.options.traceparent, second.message.options.traceparent)
+    assert (first.message.options.traceparent, second.message.options.traceparent) == (good, None)
 
 
 def test_every_fault_is_named_at_once(api):
@@ -98,12 +101,12 @@ def test_every_fault_is_named_at_once(api):
 
     assert answer.status_code == 422
     assert answer.content_type == "application/problem+json"
-    assert {
+    assert faults(answer) == {
         ("/priority", "less_than_equal"),
         ("/colour", "extra_forbidden"),
         ("/queue", "unknown_queue"),
         ("/args/0", "type"),
-    } == faults(answer)
+    }
     assert "/priority" in answer.json["detail"]
     assert (answer.json["status"], answer.json["code"]) == (422, "invalid")
 
@@ -112,7 +115,7 @@ def test_an_unknown_task_is_told_with_its_neighbours(api):
     """A slip of the pen is answered with the names that are near."""
     answer = api.post("/v1/jobs", json={"task": "ad"})
 
-    assert {("/task", "unknown_task")} == faults(answer)
+    assert faults(answer) == {("/task", "unknown_task")}
     assert "'add'" in answer.json["errors"][0]["detail"]
 
 
@@ -130,7 +133,7 @@ def test_arguments_that_do_not_fit_are_refused(api, arguments, expected):
     """What the task could not be called with never becomes a job."""
     answer = api.post("/v1/jobs", json={"task": "add", **arguments})
 
-    assert (422, expected) == (answer.status_code, faults(answer))
+    assert (answer.status_code, faults(answer)) == (422, expected)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +158,7 @@ def test_a_body_that_is_no_json_object_is_refused(api, body, content_type, statu
     """Each way to be no JSON object has its status."""
     answer = api.post("/v1/jobs", data=body, content_type=content_type)
 
-    assert (status, code) == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (status, code)
     assert answer.content_type == "application/problem+json"
 
 
@@ -206,7 +209,7 @@ def test_deep_nesting_is_refused(api, levels):
         content_type="application/json",
     )
 
-    assert (422, {("", "too_deep")}) == (answer.status_code, faults(answer))
+    assert (answer.status_code, faults(answer)) == (422, {("", "too_deep")})
 
 
 def test_many_brackets_are_not_deep(api):
@@ -231,7 +234,7 @@ def test_a_job_whose_message_is_too_large_is_refused(api, settings):
 
     answer = api.post("/v1/jobs", json={"task": "echo", "args": [text]})
 
-    assert (413, {("", "too_large")}) == (answer.status_code, faults(answer))
+    assert (answer.status_code, faults(answer)) == (413, {("", "too_large")})
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**64), 10**40])
@@ -239,7 +242,7 @@ def test_integers_of_any_size_come_through(api, value):
     """What JSON can say is kept as it was said."""
     answer = api.post("/v1/jobs", json={"task": "echo", "args": [value]})
 
-    assert (202, [value]) == (answer.status_code, answer.json["args"])
+    assert (answer.status_code, answer.json["args"]) == (202, [value])
 
 
 def test_without_a_broker_the_answer_is_503_in_time(
@@ -312,7 +315,7 @@ def test_a_job_like_a_living_one_is_refused(api, conforms):
     first = api.post("/v1/jobs", json={"task": "once", "args": [1], "delay_s": 60})
 
     answer = api.post("/v1/jobs", json={"task": "once", "kwargs": {"value": 1}})
-    assert (409, "not_unique") == (answer.status_code, answer.json["code"])
+    assert (answer.status_code, answer.json["code"]) == (409, "not_unique")
     assert first.json["id"] == answer.json["job_id"]
-    assert [] == conforms(answer.json, "Problem")
-    assert 202 == api.post("/v1/jobs", json={"task": "once", "args": [2]}).status_code
+    assert conforms(answer.json, "Problem") == []
+    assert api.post("/v1/jobs", json={"task": "once", "args": [2]}).status_code == 202

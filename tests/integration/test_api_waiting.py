@@ -21,12 +21,12 @@ def test_time_priority_and_arguments_are_changed(api, later, conforms):
 
     answer = api.patch(f"/v1/jobs/{later}", json=change)
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     shown = answer.json
-    assert [] == conforms(shown, "Job")
-    assert ("2100-01-01T00:00:00.000Z", 8) == (shown["run_at"], shown["priority"])
-    assert ([3], {"b": 2}, "scheduled") == (shown["args"], shown["kwargs"], shown["state"])
-    assert shown == api.get(f"/v1/jobs/{later}").json
+    assert conforms(shown, "Job") == []
+    assert (shown["run_at"], shown["priority"]) == ("2100-01-01T00:00:00.000Z", 8)
+    assert (shown["args"], shown["kwargs"], shown["state"]) == ([3], {"b": 2}, "scheduled")
+    assert api.get(f"/v1/jobs/{later}").json == shown
 
 
 @pytest.mark.parametrize("change", [{"run_at": "2020-01-01T00:00:00Z"}, {"delay_s": 0}, None])
@@ -37,9 +37,9 @@ def test_a_job_is_due_at_once(api, later, store, change):
     else:
         answer = api.patch(f"/v1/jobs/{later}", json=change)
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     ((ready,), _) = store.take_due(10)
-    assert later == ready.id
+    assert ready.id == later
     assert rfc3339(ready.due_at_ms) == answer.json["run_at"]
 
 
@@ -48,14 +48,14 @@ def test_everything_that_is_wrong_is_named(api, later):
     change = {"priority": 10, "run_at": "noon", "delay_s": -1, "queue": "other"}
     answer = api.patch(f"/v1/jobs/{later}", json=change)
     pointers = {fault["pointer"] for fault in answer.json["errors"]}
-    assert (422, {"/priority", "/run_at", "/delay_s", "/queue"}) == (answer.status_code, pointers)
+    assert (answer.status_code, pointers) == (422, {"/priority", "/run_at", "/delay_s", "/queue"})
 
     answer = api.patch(f"/v1/jobs/{later}", json={"args": ["x", 2]})
     pointers = {fault["pointer"] for fault in answer.json["errors"]}
-    assert (422, {"/args/0", "/kwargs/b"}) == (answer.status_code, pointers)
+    assert (answer.status_code, pointers) == (422, {"/args/0", "/kwargs/b"})
 
-    assert [""] == [f["pointer"] for f in api.patch(f"/v1/jobs/{later}", json={}).json["errors"]]
-    assert 1 == api.get(f"/v1/jobs/{later}").json["args"][0]
+    assert [f["pointer"] for f in api.patch(f"/v1/jobs/{later}", json={}).json["errors"]] == [""]
+    assert api.get(f"/v1/jobs/{later}").json["args"][0] == 1
 
 
 def test_arguments_of_a_task_that_nobody_knows_are_not_changed(api, store, catalogued):
@@ -63,8 +63,8 @@ def test_arguments_of_a_task_that_nobody_knows_are_not_changed(api, store, catal
     store.create([jobs.new_job("a", task="gone", queue=catalogued, delay_ms=jobs.HOUR_MS)])
 
     answer = api.patch("/v1/jobs/a", json={"args": [1]})
-    assert ["unknown_task"] == [fault["code"] for fault in answer.json["errors"]]
-    assert 200 == api.patch("/v1/jobs/a", json={"priority": 1}).status_code
+    assert [fault["code"] for fault in answer.json["errors"]] == ["unknown_task"]
+    assert api.patch("/v1/jobs/a", json={"priority": 1}).status_code == 200
 
 
 def test_a_message_that_becomes_too_large_is_refused(api, submit, settings):
@@ -74,8 +74,8 @@ def test_a_message_that_becomes_too_large_is_refused(api, submit, settings):
 
     answer = api.patch(f"/v1/jobs/{job_id}", json={"kwargs": {"value": value}})
 
-    assert 413 == answer.status_code
-    assert {"value": "x"} == api.get(f"/v1/jobs/{job_id}").json["kwargs"]
+    assert answer.status_code == 413
+    assert api.get(f"/v1/jobs/{job_id}").json["kwargs"] == {"value": "x"}
 
 
 @pytest.mark.parametrize("state", ["pending", "running", "completed"])
@@ -91,14 +91,14 @@ def test_a_job_that_does_not_wait_is_not_changed(api, submit, worker, state):
         api.patch(f"/v1/jobs/{job_id}", json={"priority": 1}),
         api.post(f"/v1/jobs/{job_id}/run-now"),
     ):
-        assert (409, "too_late", state) == (
+        assert (
             answer.status_code,
             answer.json["code"],
             answer.json["state"],
-        )
+        ) == (409, "too_late", state)
 
 
 def test_an_unknown_job_is_told(api):
     """404."""
-    assert 404 == api.patch("/v1/jobs/nobody", json={"priority": 1}).status_code
-    assert 404 == api.post("/v1/jobs/nobody/run-now").status_code
+    assert api.patch("/v1/jobs/nobody", json={"priority": 1}).status_code == 404
+    assert api.post("/v1/jobs/nobody/run-now").status_code == 404

@@ -49,10 +49,10 @@ def test_it_is_served_and_valid(api):
     answer = api.get("/asyncapi.json")
 
     validator = jsonschema_rs.Draft7Validator(json.loads(SCHEMA.read_text()))
-    assert (200, "application/json") == (answer.status_code, answer.content_type)
-    assert [] == [
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert [
         f"{error.instance_path}: {error.message}" for error in validator.iter_errors(answer.json)
-    ]
+    ] == []
     assert api.get("/").json["links"]["asyncapi"] == "/asyncapi.json"
 
 
@@ -96,7 +96,7 @@ def test_a_submission_has_the_fields_of_rest():
     """And one more, which REST has no use for."""
     fields = all_schemas()["Submission"]["properties"].keys()
 
-    assert {*JobRequest.model_fields, "reply"} == fields
+    assert fields == {*JobRequest.model_fields, "reply"}
 
 
 def test_all_headers_of_a_dead_letter_are_told():
@@ -130,7 +130,7 @@ def test_jobs_on_the_wire_are_as_told(channel, publisher, queue):
     later = later_message(Ready(job.id, queue, job.body, 2, 0, 0))
 
     for message in (first_message(job), later):
-        assert [] == raw_departures("job", *taken(channel, publisher, queue, message))
+        assert raw_departures("job", *taken(channel, publisher, queue, message)) == []
 
 
 def test_dead_letters_on_the_wire_are_as_told(channel, publisher, queue):
@@ -150,4 +150,4 @@ def test_dead_letters_on_the_wire_are_as_told(channel, publisher, queue):
 
     properties, body = taken(channel, publisher, dead_queue(queue), letter)
 
-    assert [] == departures("deadLetter", properties, body.decode())
+    assert departures("deadLetter", properties, body.decode()) == []

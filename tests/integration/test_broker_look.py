@@ -9,13 +9,13 @@ NOWHERE = "amqp://127.0.0.1:1/"
 
 def test_a_look_at_a_broker_that_takes_messages(broker_url):
     """It leaves nothing behind."""
-    assert "ready" == look(broker_url).kind
+    assert look(broker_url).kind == "ready"
 
 
 def test_a_look_at_a_broker_that_is_away():
     """In the words of the connection."""
     state = look(NOWHERE)
-    assert "away" == state.kind
+    assert state.kind == "away"
     assert "refused" in state.detail
 
 
@@ -24,7 +24,7 @@ def test_many_share_a_look():
     looks = BrokerLooks(NOWHERE, ttl_s=60)
     with ThreadPoolExecutor(8) as pool:
         states = list(pool.map(lambda _: looks.state(), range(50)))
-    assert {id(states[0])} == {id(each) for each in states}
+    assert {id(each) for each in states} == {id(states[0])}
 
     fresh = BrokerLooks(NOWHERE, ttl_s=0)
     assert fresh.state() is not fresh.state()

@@ -66,20 +66,20 @@ def system(secured, secured_yard):
     _over_rest(yard)
     _dead_and_replayed(secured, yard)
     _accounted_for(secured, yard)
-    assert [] == secured.rabbit.refusals()
+    assert secured.rabbit.refusals() == []
     return yard
 
 
 def _over_amqp(secured, yard):
     reply = submit(secured, {"task": tasks.add.name, "args": [40, 2], "queue": yard.queue})
-    assert "accepted" == reply["status"]
-    assert b"42" == bytes(yard.ended(reply["id"]).result)
+    assert reply["status"] == "accepted"
+    assert bytes(yard.ended(reply["id"]).result) == b"42"
     wanted = {"task": tasks.add.name, "args": [1], "queue": yard.queue, "reply": "result"}
     outcome = submit(secured, wanted, replies_wanted=2)
-    assert ("completed", 1) == (outcome["state"], outcome["result"])
+    assert (outcome["state"], outcome["result"]) == ("completed", 1)
     kept = messages(secured, "taskyard.intake.dead")
     reply = submit(secured, {"task": "nobody", "queue": yard.queue})
-    assert ("refused", "invalid") == (reply["status"], reply["code"])
+    assert (reply["status"], reply["code"]) == ("refused", "invalid")
     poll(lambda: messages(secured, "taskyard.intake.dead") == kept + 1)
 
 
@@ -87,15 +87,15 @@ def _over_rest(yard):
     job = {"task": tasks.flaky.name, "args": [1], "queue": yard.queue, "delay_s": 0.1}
     job_id = yard.call("POST", "/v1/jobs", job)["id"]
     ended = yard.call("GET", f"/v1/jobs/{job_id}?wait_s=15")
-    assert ("completed", 2) == (ended["state"], ended["attempt"])
+    assert (ended["state"], ended["attempt"]) == ("completed", 2)
 
 
 def _dead_and_replayed(secured, yard):
     gate = yard.new_gate()
     job = {"task": tasks.fail_until.name, "args": [gate], "queue": yard.queue, "max_retries": 0}
     job_id = yard.call("POST", "/v1/jobs", job)["id"]
-    assert "failed" == yard.call("GET", f"/v1/jobs/{job_id}?wait_s=15")["state"]
-    assert 1 == messages(secured, dead_queue(yard.queue))
+    assert yard.call("GET", f"/v1/jobs/{job_id}?wait_s=15")["state"] == "failed"
+    assert messages(secured, dead_queue(yard.queue)) == 1
     yard.open(gate)
     yard.call("POST", "/v1/dead-letters/replay", {"filter": {"queue": yard.queue}})
     poll(lambda: yard.job_in("completed", job_id))
@@ -112,7 +112,7 @@ def _accounted_for(secured, yard):
 
 def test_the_whole_system_works_with_them(system):
     """Submissions by AMQP and REST, retries, dead letters, replays, audit and measures."""
-    assert [] == system.worker_service.problems()
+    assert system.worker_service.problems() == []
 
 
 # What each must not do
@@ -221,7 +221,7 @@ def test_a_user_is_refused(secured, system, user, what):
     with channel_of(secured, user) as channel, pytest.raises(ChannelClosedByBroker) as caught:
         FORBIDDEN[user][what](channel, system)
 
-    assert REFUSED == caught.value.reply_code
+    assert caught.value.reply_code == REFUSED
     assert f"refused for user '{user}'" in caught.value.reply_text
 
 
@@ -254,7 +254,7 @@ def test_users_have_no_rights_in_another_virtual_host(secured, system):
 @pytest.mark.parametrize("user", ["producer", "api", "worker", "scheduler"])
 def test_services_and_producers_see_no_management(secured, system, user):
     """Nor may they use it to get around AMQP."""
-    assert 401 == manage(secured, user, "overview")
+    assert manage(secured, user, "overview") == 401
 
 
 def test_the_monitor_sees_all_and_changes_nothing(secured, system):
@@ -262,17 +262,17 @@ def test_the_monitor_sees_all_and_changes_nothing(secured, system):
     queue = f"queues/taskyard/{system.queue}"
     look = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}
 
-    assert 200 == manage(secured, "monitor", "overview")
-    assert 200 == manage(secured, "monitor", queue)
+    assert manage(secured, "monitor", "overview") == 200
+    assert manage(secured, "monitor", queue) == 200
     assert manage(secured, "monitor", f"{queue}/get", "POST", look) >= 400
     assert manage(secured, "monitor", queue, "DELETE") >= 400
-    assert 401 == manage(secured, "monitor", "users/strange", "PUT", {"tags": "administrator"})
-    assert 200 == manage(secured, "admin", queue)
+    assert manage(secured, "monitor", "users/strange", "PUT", {"tags": "administrator"}) == 401
+    assert manage(secured, "admin", queue) == 200
 
 
 def test_nobody_else_is_a_user(secured, system):
     """Not even guest."""
-    assert 200 == manage(secured, "admin", "users")
+    assert manage(secured, "admin", "users") == 200
     with pytest.raises(pika.exceptions.AMQPConnectionError):
         pika.BlockingConnection(
             pika.URLParameters(f"amqp://guest:guest@127.0.0.1:{secured.rabbit.port}/taskyard")

@@ -49,32 +49,32 @@ def test_a_job_is_submitted_and_awaited(run):
     code, out, _ = run("submit", tasks.add.name, "1", "-k", "b=2", "--wait", "30", "--tag", "x")
 
     job = json.loads(out)
-    assert (0, "completed", 3, "cli") == (code, job["state"], job["result"], job["origin"])
-    assert ["x"] == job["tags"]
-    assert "text" == json.loads(run("submit", tasks.echo.name, "text", "--wait", "30")[1])["result"]
+    assert (code, job["state"], job["result"], job["origin"]) == (0, "completed", 3, "cli")
+    assert job["tags"] == ["x"]
+    assert json.loads(run("submit", tasks.echo.name, "text", "--wait", "30")[1])["result"] == "text"
 
 
 def test_the_exit_code_tells_how_a_job_ended(run, yard):
     """0 completed, 1 not, 124 not yet, 3 unknown."""
     code, out, _ = run("submit", tasks.hopeless.name, "--wait", "30")
-    assert (1, "failed") == (code, json.loads(out)["state"])
+    assert (code, json.loads(out)["state"]) == (1, "failed")
     yard.dead_letter(tasks.QUEUE)
 
     code, out, _ = run("submit", tasks.echo.name, "--delay", "3600")
     job_id = out.strip()
-    assert 0 == code
-    assert 124 == run("status", job_id, "--wait", "0.1")[0]
-    assert (0, "scheduled") == (0, json.loads(run("status", job_id)[1])["state"])
-    assert (0, f"{job_id} cancelled cancelled\n") == run("cancel", job_id)[:2]
-    assert 1 == run("cancel", job_id)[0]
-    assert 3 == run("status", "nobody")[0]
+    assert code == 0
+    assert run("status", job_id, "--wait", "0.1")[0] == 124
+    assert (0, json.loads(run("status", job_id)[1])["state"]) == (0, "scheduled")
+    assert run("cancel", job_id)[:2] == (0, f"{job_id} cancelled cancelled\n")
+    assert run("cancel", job_id)[0] == 1
+    assert run("status", "nobody")[0] == 3
 
 
 def test_what_is_wrong_is_named(run):
     """All of it at once."""
     code, _, err = run("submit", "test.ad", "1", "--priority", "11")
 
-    assert 2 == code
+    assert code == 2
     assert "/priority" in err
     assert "did you mean 'test.add'" in err
 
@@ -91,15 +91,15 @@ def test_jobs_are_listed_and_run_now(run, yard):
     job_id = run("submit", tasks.echo.name, "1", "--delay", "3600", "--tag", "listed")[1].strip()
 
     code, out, _ = run("jobs", "--tag", "listed", "--state", "scheduled")
-    assert (0, 1) == (code, len(out.splitlines()))
+    assert (code, len(out.splitlines())) == (0, 1)
     assert out.startswith(f"{job_id}  scheduled  {tasks.echo.name}  queue=")
-    assert out == run("jobs", "--due", "--limit", "1", "--tag", "listed")[1]
-    assert "" == run("jobs", "--tag", "listed", "--task", "other")[1]
+    assert run("jobs", "--due", "--limit", "1", "--tag", "listed")[1] == out
+    assert run("jobs", "--tag", "listed", "--task", "other")[1] == ""
 
-    assert (0, f"{job_id} due scheduled\n") == run("run-now", job_id)[:2]
+    assert run("run-now", job_id)[:2] == (0, f"{job_id} due scheduled\n")
     assert job_id in [ready.id for ready in yard.store.take_due(10)[0]]
-    assert (1, f"{job_id} too_late pending\n") == run("run-now", job_id)[:2]
-    assert 1 == run("run-now", "nobody")[0]
+    assert run("run-now", job_id)[:2] == (1, f"{job_id} too_late pending\n")
+    assert run("run-now", "nobody")[0] == 1
 
 
 def test_schedules_are_looked_after(run, yard):
@@ -111,11 +111,11 @@ def test_schedules_are_looked_after(run, yard):
     assert "cli  paused" in run("schedules", "pause", "cli")[1]
     assert "cli  next 20" in run("schedules", "resume", "cli")[1]
     job_id = run("schedules", "trigger", "cli")[1].strip()
-    assert "completed" == yard.ended(job_id).state
+    assert yard.ended(job_id).state == "completed"
     shown = json.loads(run("schedules", "show", "cli")[1])
-    assert (3600, job_id) == (shown["every_s"], shown["history"][0]["job_id"])
+    assert (shown["every_s"], shown["history"][0]["job_id"]) == (3600, job_id)
     code, _, err = run("schedules", "show", "nobody")
-    assert 3 == code
+    assert code == 3
     assert "no schedule 'nobody'" in err
 
 
@@ -123,7 +123,7 @@ def test_servers_that_are_away_are_told(yard):
     """With an exit code of its own."""
     code, _, err = command({**yard.env, "RESULT_BACKEND": "redis://127.0.0.1:1/0"}, "tasks")
 
-    assert 4 == code
+    assert code == 4
     assert "the store does not answer" in err
     assert "RESULT_BACKEND has its address" in err
 
@@ -131,18 +131,18 @@ def test_servers_that_are_away_are_told(yard):
 def test_a_task_is_paused_resumed_and_limited(run, yard):
     """Only what is there can be; a second time says so."""
     name = tasks.add.name
-    assert (0, "paused\n", "") == run("pause", "task", name, "--reason", "why")
-    assert (0, "was paused\n", "") == run("pause", "task", name)
-    assert "why" == yard.store.pauses("task")[name]["reason"]
-    assert "resumed\n" == run("resume", "task", name)[1]
-    assert "was not paused\n" == run("resume", "task", name)[1]
-    assert 3 == run("pause", "queue", "nothing")[0]
+    assert run("pause", "task", name, "--reason", "why") == (0, "paused\n", "")
+    assert run("pause", "task", name) == (0, "was paused\n", "")
+    assert yard.store.pauses("task")[name]["reason"] == "why"
+    assert run("resume", "task", name)[1] == "resumed\n"
+    assert run("resume", "task", name)[1] == "was not paused\n"
+    assert run("pause", "queue", "nothing")[0] == 3
 
     shown = {"concurrency": 3, "rate": "5/m"}
-    assert shown == json.loads(run("limit", name, "--concurrency", "3", "--rate", "5/m")[1])
-    assert shown == json.loads(run("limit", name)[1])
-    assert {"concurrency": None, "rate": None} == json.loads(run("limit", name, "--reset")[1])
-    assert 2 == run("limit", name, "--rate", "often")[0]
+    assert json.loads(run("limit", name, "--concurrency", "3", "--rate", "5/m")[1]) == shown
+    assert json.loads(run("limit", name)[1]) == shown
+    assert json.loads(run("limit", name, "--reset")[1]) == {"concurrency": None, "rate": None}
+    assert run("limit", name, "--rate", "often")[0] == 2
 
 
 def test_what_the_command_did_is_in_the_audit_log(yard):
@@ -169,20 +169,20 @@ def test_what_the_command_did_is_in_the_audit_log(yard):
 
     told = [json.loads(line) for line in out.splitlines()][::-1]
     found = [(e["action"], e["target"]) for e in told if e["target"] in (job_id, tasks.add.name)]
-    assert 0 == code
+    assert code == 0
     found = found[found.index(("job.run_now", job_id)) + 1 :]
     # A worker may have been faster than the first cancellation.
     found = [entry for entry in found if entry != ("job.cancel", job_id)]
     assert [
         (f"task.{action}", tasks.add.name) for action in ("pause", "resume", "limit", "unlimit")
     ] == found
-    assert {"cli"} == {entry["origin"] for entry in told}
+    assert {entry["origin"] for entry in told} == {"cli"}
     assert all(entry["who"].startswith("cli:") and "@" in entry["who"] for entry in told)
     assert "secret-7" not in out
     _, line = run("log", "--action", "task.pause", "--target", tasks.add.name)
     assert "task.pause" in line
     assert '"reason": "why"' in line
-    assert "" == run("log", "--who", "nobody")[1]
+    assert run("log", "--who", "nobody")[1] == ""
 
 
 def test_keys_are_in_the_audit_log_without_themselves(yard):
@@ -205,10 +205,10 @@ def test_keys_are_in_the_audit_log_without_themselves(yard):
     assert [(f"key.{action}", "audited") for action in ("create", "revoke", "forget")] == [
         (entry["action"], entry["target"]) for entry in told
     ]
-    assert (["jobs:read"], [tasks.add.name]) == (
+    assert (
         told[0]["after"]["scopes"],
         told[1]["before"]["tasks"],
-    )
+    ) == (["jobs:read"], [tasks.add.name])
     assert len(token) > 20
     assert token not in out
 
@@ -216,15 +216,15 @@ def test_keys_are_in_the_audit_log_without_themselves(yard):
 def test_ended_jobs_are_retried(run, yard):
     """By id or by a filter; ids that cannot be retried make the exit code 1."""
     job_id = run("submit", tasks.add.name, "1", "--delay", "3600", "--tag", "retried")[1].strip()
-    assert 0 == run("cancel", job_id)[0]
+    assert run("cancel", job_id)[0] == 0
 
-    assert "1 to retry\n" == run("retry", "--tag", "retried", "--dry-run")[1]
-    assert (0, f"{job_id} retried\n", "") == run("retry", job_id)
-    assert "completed" == yard.ended(job_id).state
-    assert (1, f"{job_id} too_late completed\n", "") == run("retry", job_id)
-    assert "0 retried\n" == run("retry", "--tag", "retried")[1]
-    assert 2 == run("retry")[0]
-    assert 2 == run("retry", job_id, "--tag", "retried")[0]
+    assert run("retry", "--tag", "retried", "--dry-run")[1] == "1 to retry\n"
+    assert run("retry", job_id) == (0, f"{job_id} retried\n", "")
+    assert yard.ended(job_id).state == "completed"
+    assert run("retry", job_id) == (1, f"{job_id} too_late completed\n", "")
+    assert run("retry", "--tag", "retried")[1] == "0 retried\n"
+    assert run("retry")[0] == 2
+    assert run("retry", job_id, "--tag", "retried")[0] == 2
 
 
 def test_a_job_is_explained(run, yard):
@@ -233,13 +233,13 @@ def test_a_job_is_explained(run, yard):
     job.get(timeout=30)
 
     code, out, _ = run("explain", job.id)
-    assert 0 == code
-    assert f"{job.id}  completed  {tasks.busy.name}  queue={yard.queue}" == out.splitlines()[0]
+    assert code == 0
+    assert out.splitlines()[0] == f"{job.id}  completed  {tasks.busy.name}  queue={yard.queue}"
     assert "- It completed: attempt 1 ran for" in out
     assert "running (attempt 1)" in out
     document = json.loads(run("explain", "--json", job.id)[1])
-    assert ["completed"] == [each["code"] for each in document["findings"]]
-    assert 3 == run("explain", "no-such-job")[0]
+    assert [each["code"] for each in document["findings"]] == ["completed"]
+    assert run("explain", "no-such-job")[0] == 3
 
 
 def test_a_pause_says_that_it_was_made_here(run, yard):
@@ -247,6 +247,6 @@ def test_a_pause_says_that_it_was_made_here(run, yard):
     run("pause", "queue", yard.queue, "--reason", "to see")
     try:
         pause = yard.store.pauses("queue")[yard.queue]
-        assert ("cli", "to see") == (pause["by"].partition(":")[0], pause["reason"])
+        assert (pause["by"].partition(":")[0], pause["reason"]) == ("cli", "to see")
     finally:
         run("resume", "queue", yard.queue)

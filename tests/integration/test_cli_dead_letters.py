@@ -60,44 +60,44 @@ def replay_id(out):
 )
 def test_dead_letters_are_listed(run, options, found):
     """The newest first, chosen by the filters of REST; times without a zone are in UTC."""
-    assert found == ids(run, *options)
+    assert ids(run, *options) == found
 
 
 def test_a_queue_is_a_filter(run, yard):
     """Only its dead letters are listed."""
-    assert 4 == len(ids(run, "--queue", yard.queue))
-    assert [] == ids(run, "--queue", "other")
+    assert len(ids(run, "--queue", yard.queue)) == 4
+    assert ids(run, "--queue", "other") == []
 
 
 def test_dead_letters_and_groups_are_shown(run):
     """As lines, or as the documents of REST; an unknown one has the exit code of what is not there."""
     shown = json.loads(run("show", "one")[1])
-    assert ("one", "timeout", "E") == (shown["job_id"], shown["reason"], shown["error"]["type"])
+    assert (shown["job_id"], shown["reason"], shown["error"]["type"]) == ("one", "timeout", "E")
     assert "encoding" in json.loads(run("show", "stranger")[1])["preview"]
     listed = [json.loads(line) for line in run("list", "--json")[1].splitlines()]
     assert shown == listed[-1]
     groups = [json.loads(line) for line in run("groups", "--json")[1].splitlines()]
-    assert [("h", 1), ("g", 1), ("f", 2)] == [(g["fingerprint"], g["count"]) for g in groups]
+    assert [(g["fingerprint"], g["count"]) for g in groups] == [("h", 1), ("g", 1), ("f", 2)]
     assert "f  2  " in run("groups")[1]
 
     code, _, err = run("show", "nobody")
 
-    assert (3, True) == (code, "no dead letter 'nobody'" in err)
+    assert (code, "no dead letter 'nobody'" in err) == (3, True)
 
 
 def test_a_replay_takes_the_jobs_that_fit(run, yard):
     """A dry run counts and starts none; rate and canary are kept, and what never was a job is left out."""
     options = ["--queue", yard.queue, "--fingerprint", "f"]
-    assert (0, "2 to replay\n") == run("replay", *options, "--dry-run")[:2]
-    assert [] == yard.store.replays()
+    assert run("replay", *options, "--dry-run")[:2] == (0, "2 to replay\n")
+    assert yard.store.replays() == []
 
     code, out, _ = run("replay", *options, "--rate", "5", "--canary", "1")
 
     (replay,) = yard.store.replays()
     assert (0, replay.id) == (code, replay_id(out))
-    assert (2, 5, 1) == (replay.total, replay.rate_per_s, replay.canary)
+    assert (replay.total, replay.rate_per_s, replay.canary) == (2, 5, 1)
     shown = json.loads(run("replays", replay.id, "--json")[1])
-    assert {"queue": yard.queue, "fingerprint": "f"} == shown["asked"]["filter"]
+    assert shown["asked"]["filter"] == {"queue": yard.queue, "fingerprint": "f"}
     assert "total=3 " in run("replay", "--all")[1]
 
 
@@ -107,7 +107,7 @@ def test_single_jobs_are_replayed(run, yard):
 
     code, _, err = run("replay", "stranger", "nobody")
 
-    assert 2 == code
+    assert code == 2
     assert "'stranger' never was a job" in err
     assert "no dead letter 'nobody'" in err
 
@@ -119,29 +119,29 @@ def test_a_replay_is_stopped(run, yard):
 
     assert f"{started}  stopped" in run("stop", started)[1]
 
-    assert "stopped" == yard.store.replays([started])[0].state
-    assert 3 == run("stop", "nobody")[0]
-    assert 3 == run("replays", "nobody")[0]
+    assert yard.store.replays([started])[0].state == "stopped"
+    assert run("stop", "nobody")[0] == 3
+    assert run("replays", "nobody")[0] == 3
 
 
 def test_dead_letters_are_purged(run):
     """A dry run only counts; those that were never jobs go too."""
-    assert (0, "1 to purge\n") == run("purge", "--reason", "timeout", "--dry-run")[:2]
-    assert 4 == len(ids(run))
+    assert run("purge", "--reason", "timeout", "--dry-run")[:2] == (0, "1 to purge\n")
+    assert len(ids(run)) == 4
 
-    assert (0, "1 purged\n") == run("purge", "--reason", "timeout")[:2]
-    assert (0, "1 purged\n") == run("purge", "stranger")[:2]
+    assert run("purge", "--reason", "timeout")[:2] == (0, "1 purged\n")
+    assert run("purge", "stranger")[:2] == (0, "1 purged\n")
 
-    assert ["three", "two"] == ids(run)
-    assert (0, "2 purged\n") == run("purge", "--all")[:2]
+    assert ids(run) == ["three", "two"]
+    assert run("purge", "--all")[:2] == (0, "2 purged\n")
 
 
 @pytest.mark.parametrize("command", ["replay", "purge"])
 def test_nothing_is_taken_unless_it_is_said_which(run, command):
     """No options are not all, and ids and options together are a mistake."""
     for wrong in ([], ["one", "--task", "echo"], ["one", "--all"], ["--all", "--task", "echo"]):
-        assert 2 == run(command, *wrong)[0]
-    assert 4 == len(ids(run))
+        assert run(command, *wrong)[0] == 2
+    assert len(ids(run)) == 4
 
 
 def test_what_was_done_is_in_the_audit_log(run, yard):
@@ -156,8 +156,10 @@ def test_what_was_done_is_in_the_audit_log(run, yard):
     out = CliRunner().invoke(main, ["log", "--json"], env=yard.env).stdout
 
     told = [json.loads(line) for line in out.splitlines()][::-1]
-    assert [("replay.start", started), ("replay.stop", started), ("dead_letters.purge", None)] == [
-        (each["action"], each["target"]) for each in told
+    assert [(each["action"], each["target"]) for each in told] == [
+        ("replay.start", started),
+        ("replay.stop", started),
+        ("dead_letters.purge", None),
     ]
-    assert {"ids": ["one"], "count": 1} == told[0]["before"]
-    assert ({"filter": {"task": "other"}}, {"removed": 1}) == (told[2]["before"], told[2]["after"])
+    assert told[0]["before"] == {"ids": ["one"], "count": 1}
+    assert (told[2]["before"], told[2]["after"]) == ({"filter": {"task": "other"}}, {"removed": 1})

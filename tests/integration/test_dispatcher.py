@@ -32,7 +32,7 @@ def test_a_dispatched_job_is_recorded_and_published(dispatcher, store, bodies, q
 
     (created,) = dispatcher.dispatch([job])
 
-    assert (True, "pending") == (created.is_new, created.state)
+    assert (created.is_new, created.state) == (True, "pending")
     ((properties, body),) = bodies(queue)
     assert ("a", "add", job.body.encode()) == (properties.message_id, properties.type, body)
     poll(lambda: not store.vitals().unconfirmed)
@@ -42,13 +42,13 @@ def test_a_scheduled_job_is_recorded_only(dispatcher, store, queue):
     """The scheduler publishes it when it is due; no broker is needed."""
     dispatcher.dispatch([new_job("a", queue=queue, delay_ms=HOUR_MS)])
 
-    assert "scheduled" == state(store, "a")
+    assert state(store, "a") == "scheduled"
     assert not dispatcher.publisher.is_ready
 
 
 def test_nothing_is_fine(dispatcher):
     """An empty list is dispatched at once."""
-    assert [] == dispatcher.dispatch([])
+    assert dispatcher.dispatch([]) == []
 
 
 def test_the_same_id_again_is_published_once(dispatcher, bodies, queue):
@@ -56,9 +56,9 @@ def test_the_same_id_again_is_published_once(dispatcher, bodies, queue):
     first = dispatcher.dispatch([new_job("a", queue=queue), new_job("a", queue=queue)])
     second = dispatcher.dispatch([new_job("a", queue=queue), new_job("b", queue=queue)])
 
-    assert [True, False] == [created.is_new for created in first]
-    assert [False, True] == [created.is_new for created in second]
-    assert ["a", "b"] == ids(bodies(queue))
+    assert [created.is_new for created in first] == [True, False]
+    assert [created.is_new for created in second] == [False, True]
+    assert ids(bodies(queue)) == ["a", "b"]
 
 
 def test_without_a_broker_nothing_is_kept(away, store, queue):
@@ -66,8 +66,8 @@ def test_without_a_broker_nothing_is_kept(away, store, queue):
     with pytest.raises(BrokerUnavailable):
         away.dispatch([new_job("a", queue=queue), new_job("b", queue=queue, delay_ms=HOUR_MS)])
 
-    assert [None, None] == store.get(["a", "b"])
-    assert {} == counts(store)
+    assert store.get(["a", "b"]) == [None, None]
+    assert counts(store) == {}
 
 
 def test_a_job_that_was_there_is_kept_when_a_later_call_fails(away, dispatcher, store, queue):
@@ -77,8 +77,8 @@ def test_a_job_that_was_there_is_kept_when_a_later_call_fails(away, dispatcher, 
     with pytest.raises(BrokerUnavailable):
         away.dispatch([new_job("a", queue=queue), new_job("b", queue=queue)])
 
-    assert "pending" == state(store, "a")
-    assert [None] == store.get(["b"])
+    assert state(store, "a") == "pending"
+    assert store.get(["b"]) == [None]
 
 
 def test_a_job_promised_to_a_second_caller_is_kept(store, queue):
@@ -94,7 +94,7 @@ def test_a_job_promised_to_a_second_caller_is_kept(store, queue):
             first.result()
 
     assert not again.is_new
-    assert {"a"} == outbox(store), "it is there for the relay to publish"
+    assert outbox(store) == {"a"}, "it is there for the relay to publish"
     publisher.close()
 
 
@@ -118,7 +118,7 @@ def test_a_queue_with_other_arguments_keeps_nothing(dispatcher, store, channel, 
     with pytest.raises(QueueMismatch, match=queue):
         dispatcher.dispatch([new_job("a", queue=queue)])
 
-    assert [None] == store.get(["a"])
+    assert store.get(["a"]) == [None]
 
 
 def test_many_threads_dispatch_at_once(dispatcher, store, bodies, queue):
@@ -132,8 +132,8 @@ def test_many_threads_dispatch_at_once(dispatcher, store, bodies, queue):
         list(pool.map(dispatch, range(16)))
 
     taken = ids(bodies(queue))
-    assert (800, 800) == (len(taken), len(set(taken)))
-    assert {queue: {"pending": 800}} == counts(store)
+    assert (len(taken), len(set(taken))) == (800, 800)
+    assert counts(store) == {queue: {"pending": 800}}
     poll(lambda: not store.vitals().unconfirmed)
 
 
@@ -144,10 +144,10 @@ def test_a_later_attempt_is_published_with_its_number(dispatcher, store, bodies,
     dispatcher.publish(store.unpublished(0, 10))
 
     ((properties, body),) = bodies(queue)
-    assert 3 == properties.headers["taskyard-attempt"]
+    assert properties.headers["taskyard-attempt"] == 3
     heartbeat(store)
-    assert "run" == claim(store, "a", 3, queue=queue).kind
-    assert set() == outbox(store)
+    assert claim(store, "a", 3, queue=queue).kind == "run"
+    assert outbox(store) == set()
     assert b'"attempt":3' in body
 
 
@@ -159,5 +159,5 @@ def test_closing_finishes_what_is_under_way(settings, store, channel, queue):
     dispatcher.close()
     dispatcher.close()
 
-    assert set() == outbox(store)
-    assert 0 == channel.queue_declare(dead_queue(queue), passive=True).method.message_count
+    assert outbox(store) == set()
+    assert channel.queue_declare(dead_queue(queue), passive=True).method.message_count == 0

@@ -65,7 +65,7 @@ def found(yard, job_id, code, deadline_s=30.0):
 def first(yard, job_id, code, deadline_s=30.0):
     """Return a finding that is to be the most decisive one, and what it came in."""
     finding, document = found(yard, job_id, code, deadline_s)
-    assert code == document["findings"][0]["code"], document["findings"]
+    assert document["findings"][0]["code"] == code, document["findings"]
     assert document["summary"] == finding["summary"]
     return finding, document
 
@@ -92,7 +92,7 @@ def full(served):
 def test_every_finding_is_tried_here():
     """A new one needs its situation."""
     text = Path(__file__).read_text()
-    assert [] == [code for code in CODES if f'"{code}"' not in text]
+    assert [code for code in CODES if f'"{code}"' not in text] == []
 
 
 # What holds it back on purpose
@@ -104,16 +104,16 @@ def test_a_paused_queue(served):
     try:
         job = served.submit(tasks.echo, 1)
         finding, document = first(served, job.id, "queue_paused")
-        assert {"queue": served.queue, **TOLD} == finding["facts"]
+        assert finding["facts"] == {"queue": served.queue, **TOLD}
         assert finding["summary"] == (
             f"The queue '{served.queue}' is paused by ops@example.com"
             " since 2026-11-24T10:00:00.000Z: the mail server is away."
         )
-        assert f"/v1/queues/{served.queue}/resume" == finding["links"]["resume"]
-        assert (True, True) == (document["blocking"], document["needs_action"])
+        assert finding["links"]["resume"] == f"/v1/queues/{served.queue}/resume"
+        assert (document["blocking"], document["needs_action"]) == (True, True)
     finally:
         served.store.resume("queue", served.queue)
-    assert 1 == job.get(timeout=30)
+    assert job.get(timeout=30) == 1
 
 
 def test_a_paused_task(served):
@@ -123,11 +123,11 @@ def test_a_paused_task(served):
         job = served.submit(tasks.echo, 1)
         poll(lambda: served.job_in("scheduled", job.id))
         finding, document = first(served, job.id, "task_paused")
-        assert {"task": tasks.echo.name, **TOLD} == finding["facts"]
-        assert ["paused"] == phases(document)
+        assert finding["facts"] == {"task": tasks.echo.name, **TOLD}
+        assert phases(document) == ["paused"]
     finally:
         served.store.resume("task", tasks.echo.name)
-    assert 1 == job.get(timeout=30)
+    assert job.get(timeout=30) == 1
     assert "paused" in phases(job.explain())
 
 
@@ -140,15 +140,15 @@ def test_a_limit_that_is_taken(served):
 
     finding, document = first(served, job.id, "concurrency_limit")
     facts = finding["facts"]
-    assert ("a", 1, 1, 0) == tuple(facts[n] for n in ("key", "concurrency", "holding", "before_it"))
-    assert [holder.id] == [each["id"] for each in facts["holders"]]
+    assert tuple(facts[n] for n in ("key", "concurrency", "holding", "before_it")) == ("a", 1, 1, 0)
+    assert [each["id"] for each in facts["holders"]] == [holder.id]
     assert facts["holders"][0]["running_s"] > 0
-    assert f"/v1/jobs/{holder.id}" == finding["links"]["holder"]
+    assert finding["links"]["holder"] == f"/v1/jobs/{holder.id}"
     assert holder.id in finding["summary"]
-    assert (True, False) == (document["blocking"], document["needs_action"])
+    assert (document["blocking"], document["needs_action"]) == (True, False)
 
     served.open(gate)
-    assert "a" == job.get(timeout=30)
+    assert job.get(timeout=30) == "a"
     assert job.explain()["times"]["limited_s"] > 0
 
 
@@ -158,7 +158,7 @@ def test_a_rate_that_is_used_up(served):
     try:
         served.submit(tasks.note).get(timeout=30)
         finding, _ = first(served, served.submit(tasks.note).id, "rate_limit")
-        assert "1/h" == finding["facts"]["rate"]
+        assert finding["facts"]["rate"] == "1/h"
         assert 3500 < finding["facts"]["in_s"] <= 3600
     finally:
         served.store.set_limits(tasks.note.name, None)
@@ -175,7 +175,7 @@ def test_a_limit_that_is_free_again(unscheduled):
     unscheduled.open(gate)
     holder.get(timeout=30)
     finding, _ = first(unscheduled, job.id, "limit_line")
-    assert 0 == finding["facts"]["before_it"]
+    assert finding["facts"]["before_it"] == 0
 
 
 # Workers
@@ -186,14 +186,16 @@ def test_no_worker_reads_the_queue(unserved):
     older, job = unserved.submit(tasks.echo, 1), unserved.submit(tasks.echo, 2)
 
     finding, document = first(unserved, job.id, "no_worker")
-    assert (unserved.queue, 0, []) == tuple(
-        finding["facts"][n] for n in ("queue", "workers_alive", "gone")
+    assert tuple(finding["facts"][n] for n in ("queue", "workers_alive", "gone")) == (
+        unserved.queue,
+        0,
+        [],
     )
     assert document["needs_action"]
     ahead, _ = found(unserved, job.id, "jobs_ahead")
-    assert (1, True, None, "held_up") == tuple(
+    assert tuple(
         ahead["facts"][n] for n in ("ahead", "is_complete", "estimate_s", "estimate_note")
-    )
+    ) == (1, True, None, "held_up")
     assert "jobs_ahead" not in codes(unserved, older.id)
 
 
@@ -208,7 +210,7 @@ def test_a_worker_that_was_lost(make_yard):
 
         finding, document = first(yard, running.id, "worker_lost")
         assert yard.job(running.id).attempts[-1].worker == finding["facts"]["worker"]
-        assert "running" == document["state"]
+        assert document["state"] == "running"
         worker.kill()
     waiting = yard.submit(tasks.echo, 1)
     finding, _ = first(yard, waiting.id, "no_worker")
@@ -222,16 +224,16 @@ def test_no_worker_knows_the_task(served):
     served.store.pause("queue", served.queue, TOLD)
     try:
         job = served.client.submit(options, asked)
-        assert ["queue_paused", "task_unknown"] == codes(served, job.id)[:2]
+        assert codes(served, job.id)[:2] == ["queue_paused", "task_unknown"]
         unknown, _ = found(served, job.id, "task_unknown")
-        assert (1, []) == (unknown["facts"]["workers"], unknown["facts"]["known_in_queues"])
+        assert (unknown["facts"]["workers"], unknown["facts"]["known_in_queues"]) == (1, [])
     finally:
         served.store.resume("queue", served.queue)
 
     finding, document = first(served, job.id, "parked")
-    assert 0 == finding["facts"]["workers_that_know"]
+    assert finding["facts"]["workers_that_know"] == 0
     assert finding["facts"]["parked_at"] < finding["facts"]["given_up_at"]
-    assert ("paused", "parked") == (phases(document)[0], phases(document)[-1])
+    assert (phases(document)[0], phases(document)[-1]) == ("paused", "parked")
     job.cancel()
 
 
@@ -242,15 +244,15 @@ def test_all_slots_are_busy(served, full):
 
     finding, document = first(served, job.id, "slots_busy")
     facts = finding["facts"]
-    assert (1, 2, 2) == (facts["workers"], facts["slots"], facts["running"])
+    assert (facts["workers"], facts["slots"], facts["running"]) == (1, 2, 2)
     assert set(full) == {each["id"] for each in facts["longest_running"]}
     assert (
-        f"/v1/jobs/{facts['longest_running'][0]['id']}/explain"
-        == finding["links"]["longest_running"]
+        finding["links"]["longest_running"]
+        == f"/v1/jobs/{facts['longest_running'][0]['id']}/explain"
     )
     assert not document["needs_action"]
     ahead, _ = found(served, job.id, "jobs_ahead")
-    assert (len(before), 1, 4) == tuple(ahead["facts"][n] for n in ("ahead", "priority", "ready"))
+    assert tuple(ahead["facts"][n] for n in ("ahead", "priority", "ready")) == (len(before), 1, 4)
     pace = ahead["facts"]["pace"]
     assert pace["starts"] >= 2
     assert 4 / pace["per_s"] == pytest.approx(ahead["facts"]["estimate_s"], rel=0.1)
@@ -268,8 +270,8 @@ def test_a_message_that_is_lost(served):
         served.store.resume("queue", served.queue)
 
     finding, document = first(served, job.id, "stalled")
-    assert 2 == finding["facts"]["free_slots"]
-    assert (True, True) == (document["blocking"], document["needs_action"])
+    assert finding["facts"]["free_slots"] == 2
+    assert (document["blocking"], document["needs_action"]) == (True, True)
     job.cancel()
 
 
@@ -284,7 +286,7 @@ def test_a_job_that_is_about_to_be_taken(served):
         return document["findings"][0]["code"] == "ready" and document
 
     document = poll(just_ready)
-    assert (False, False) == (document["blocking"], document["needs_action"])
+    assert (document["blocking"], document["needs_action"]) == (False, False)
 
 
 # Time
@@ -296,12 +298,12 @@ def test_a_time_to_come(served):
 
     finding, document = first(served, job.id, "waiting_for_time")
     assert 3500 < finding["facts"]["in_s"] <= 3600
-    assert f"/v1/jobs/{job.id}/run-now" == finding["links"]["run_now"]
-    assert ["waiting"] == phases(document)
-    assert ["waiting_for_time"] == codes(served, job.id)
+    assert finding["links"]["run_now"] == f"/v1/jobs/{job.id}/run-now"
+    assert phases(document) == ["waiting"]
+    assert codes(served, job.id) == ["waiting_for_time"]
 
     served.store.change(job.id, Change(delay_ms=0))
-    assert 1 == job.get(timeout=30)
+    assert job.get(timeout=30) == 1
 
 
 def test_a_time_that_nobody_kept(unscheduled):
@@ -311,8 +313,8 @@ def test_a_time_that_nobody_kept(unscheduled):
     finding, document = first(unscheduled, job.id, "overdue")
     assert finding["facts"]["late_s"] > 1
     assert document["needs_action"]
-    assert ["waiting", "late"] == phases(document)
-    assert ["overdue"] == codes(unscheduled, job.id)
+    assert phases(document) == ["waiting", "late"]
+    assert codes(unscheduled, job.id) == ["overdue"]
 
 
 def test_a_retry_that_waits(served):
@@ -320,10 +322,10 @@ def test_a_retry_that_waits(served):
     job = served.submit(tasks.again_in, 3600)
 
     finding, document = first(served, job.id, "retry_backoff")
-    assert {"type": "Retry", "message": "not yet"} == finding["facts"]["error"]
-    assert 1 == finding["facts"]["attempt"]
-    assert (True, False) == (document["blocking"], document["needs_action"])
-    assert ["running", "retrying"] == phases(document)
+    assert finding["facts"]["error"] == {"type": "Retry", "message": "not yet"}
+    assert finding["facts"]["attempt"] == 1
+    assert (document["blocking"], document["needs_action"]) == (True, False)
+    assert phases(document) == ["running", "retrying"]
     job.cancel()
 
 
@@ -351,7 +353,7 @@ def test_a_message_that_is_not_confirmed(unscheduled):
     job_id = record(unscheduled)
 
     finding, document = first(unscheduled, job_id, "unconfirmed")
-    assert (False, False) == (document["blocking"], document["needs_action"])
+    assert (document["blocking"], document["needs_action"]) == (False, False)
     assert finding["facts"]["since"] < finding["facts"]["relay_at"]
     finding = poll(
         lambda: (e := first(unscheduled, job_id, "unconfirmed")[0])["needs_action"] and e
@@ -365,7 +367,7 @@ def test_an_alarm_of_rabbitmq(unscheduled, rabbit):
     try:
         finding, document = first(unscheduled, record(unscheduled), "broker_blocked")
         assert "memory" in finding["facts"]["detail"]
-        assert (True, True) == (document["blocking"], document["needs_action"])
+        assert (document["blocking"], document["needs_action"]) == (True, True)
     finally:
         rabbit.control("set_vm_memory_high_watermark", "0.4")
     poll(lambda: look(unscheduled.settings.broker_url).kind == "ready")
@@ -382,7 +384,7 @@ def test_rabbitmq_is_away(unserved):
         job.id,
         ask_broker=lambda: look("amqp://127.0.0.1:1/"),
     )
-    assert "broker_away" == document["findings"][0]["code"]
+    assert document["findings"][0]["code"] == "broker_away"
     assert "refused" in document["findings"][0]["facts"]["detail"]
 
 
@@ -395,14 +397,14 @@ def test_a_running_job(served):
     job = served.submit(tasks.stubborn, gate, timeout_s=50)
     served.await_event("waits", job.id)
     finding, document = first(served, job.id, "running")
-    assert (1, 50) == (finding["facts"]["attempt"], finding["facts"]["timeout_s"])
+    assert (finding["facts"]["attempt"], finding["facts"]["timeout_s"]) == (1, 50)
     assert served.job(job.id).attempts[0].worker == finding["facts"]["worker"]
-    assert (False, False) == (document["blocking"], document["needs_action"])
-    assert ["running"] == phases(document)
+    assert (document["blocking"], document["needs_action"]) == (False, False)
+    assert phases(document) == ["running"]
     assert document["timeline"][-1]["to"] is None
 
     job.cancel()
-    assert ["cancel_requested", "running"] == codes(served, job.id)
+    assert codes(served, job.id) == ["cancel_requested", "running"]
     served.open(gate)
     served.ended(job.id)
 
@@ -413,12 +415,12 @@ def test_a_running_job(served):
 def test_a_job_that_took_two_attempts(served):
     """Its life is told without a gap."""
     job = served.submit(tasks.again_in, 0.05)
-    assert "done" == job.get(timeout=30)
+    assert job.get(timeout=30) == "done"
 
     finding, document = first(served, job.id, "completed")
-    assert 2 == finding["facts"]["attempts"]
-    assert ["running", "retrying", "running"] == phases(document)
-    assert [1, 2] == [each["attempt"] for each in document["timeline"] if each["attempt"]]
+    assert finding["facts"]["attempts"] == 2
+    assert phases(document) == ["running", "retrying", "running"]
+    assert [each["attempt"] for each in document["timeline"] if each["attempt"]] == [1, 2]
     edges = [(each["from"], each["to"]) for each in document["timeline"]]
     assert [to for _, to in edges[:-1]] == [start for start, _ in edges[1:]]
     shown = job.document()
@@ -433,12 +435,12 @@ def test_a_job_that_failed(served):
     served.ended(job.id)
 
     finding, document = first(served, job.id, "failed")
-    assert "final_error" == finding["facts"]["reason"]
-    assert {"type": "Hopeless", "message": "no use"} == finding["facts"]["error"]
-    assert {
+    assert finding["facts"]["reason"] == "final_error"
+    assert finding["facts"]["error"] == {"type": "Hopeless", "message": "no use"}
+    assert finding["links"] == {
         "dead_letter": f"/v1/dead-letters/{job.id}",
         "retry": f"/v1/jobs/{job.id}/retry",
-    } == finding["links"]
+    }
     assert not document["blocking"]
     served.forget_dead_letters()
 
@@ -450,8 +452,8 @@ def test_a_job_that_was_cancelled(served):
     job.cancel()
 
     finding, document = first(served, job.id, "cancelled")
-    assert "It was cancelled before it started." == finding["summary"]
-    assert ["waiting"] == phases(document)
+    assert finding["summary"] == "It was cancelled before it started."
+    assert phases(document) == ["waiting"]
 
 
 def test_a_job_that_was_replaced(unserved):
@@ -467,7 +469,7 @@ def test_a_job_that_was_replaced(unserved):
     unserved.store.create([new])
     finding, _ = first(unserved, old.id, "replaced")
     assert new.id == finding["facts"]["replaced_by"]
-    assert f"/v1/jobs/{new.id}" == finding["links"]["replaced_by"]
+    assert finding["links"]["replaced_by"] == f"/v1/jobs/{new.id}"
     assert "unique_lock" in codes(unserved, new.id)
 
 
@@ -482,7 +484,7 @@ def test_a_job_that_expired(served, full):
 
     finding, document = first(served, job.id, "expired")
     assert finding["facts"]["expires_at"] < finding["facts"]["finished_at"]
-    assert [] == phases(document)  # from its making to its end it was in the queue
+    assert phases(document) == []  # from its making to its end it was in the queue
 
 
 def test_a_job_of_a_schedule(unserved):
@@ -501,7 +503,7 @@ def test_a_job_of_a_schedule(unserved):
     unserved.store.create([job])
 
     finding, _ = found(unserved, job.id, "from_schedule")
-    assert {"schedule": "/v1/schedules/nightly"} == finding["links"]
+    assert finding["links"] == {"schedule": "/v1/schedules/nightly"}
 
 
 def _defaults(yard):

@@ -55,8 +55,8 @@ def ask(yard: Yard, body: object, **properties):
             return method and (got, json.loads(raw))
 
         got, reply = poll(take)
-    assert "c-1" == got.correlation_id
-    assert 1 == len(names_of(got, reply, REPLIES))
+    assert got.correlation_id == "c-1"
+    assert len(names_of(got, reply, REPLIES)) == 1
     return reply
 
 
@@ -76,7 +76,7 @@ def test_a_task_s_name_is_enough(yard):
 
     job = yard.ended(f"{yard.queue}-small")
 
-    assert ("completed", "amqp", tasks.QUEUE) == (job.state, job.message.options.origin, job.queue)
+    assert (job.state, job.message.options.origin, job.queue) == ("completed", "amqp", tasks.QUEUE)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_the_schema_refuses_is_refused(yard, fields):
     put(yard, body)
 
     refused(yard)
-    assert [] != departures("submission", pika.BasicProperties(), body)
+    assert departures("submission", pika.BasicProperties(), body) != []
 
 
 def test_all_fields_and_properties_count(yard):
@@ -103,21 +103,21 @@ def test_all_fields_and_properties_count(yard):
         "tags": ["x"],
     }
     body |= {"timeout_s": 9, "expires_s": 60, "delay_s": 0.1, "id": f"{yard.queue}-all"}
-    assert [] == departures("submission", pika.BasicProperties(priority=7), body)
+    assert departures("submission", pika.BasicProperties(priority=7), body) == []
 
     put(yard, body, key=yard.queue, message_id="other", priority=7, headers={"traceparent": trace})
 
     job = yard.ended(f"{yard.queue}-all")
     options = job.message.options
     assert (b"3", yard.queue) == (bytes(job.result or b""), job.queue)
-    assert (7, 1, 9, 60, ["x"]) == (
+    assert (
         options.priority,
         options.max_retries,
         options.timeout_s,
         options.expires_s,
         options.tags,
-    )
-    assert trace == options.traceparent
+    ) == (7, 1, 9, 60, ["x"])
+    assert options.traceparent == trace
 
 
 def test_a_reply_tells_the_id_and_a_duplicate_gets_the_same(yard):
@@ -127,8 +127,8 @@ def test_a_reply_tells_the_id_and_a_duplicate_gets_the_same(yard):
     replies = [ask(yard, {"task": tasks.note.name}, message_id=name) for _ in range(2)]
 
     yard.ended(name)
-    assert [{"status": "accepted", "id": name}] * 2 == replies
-    assert 1 == len(yard.events("ran", name))
+    assert replies == [{"status": "accepted", "id": name}] * 2
+    assert len(yard.events("ran", name)) == 1
 
 
 def test_a_batch_is_taken_as_a_whole(yard):
@@ -138,8 +138,8 @@ def test_a_batch_is_taken_as_a_whole(yard):
     reply = ask(yard, [{"task": tasks.add.name, "args": [n]} for n in range(3)], message_id=name)
 
     ids = [f"{name}:{n}" for n in range(3)]
-    assert {"status": "accepted", "ids": ids} == reply
-    assert [b"0", b"1", b"2"] == [bytes(yard.ended(each).result or b"") for each in ids]
+    assert reply == {"status": "accepted", "ids": ids}
+    assert [bytes(yard.ended(each).result or b"") for each in ids] == [b"0", b"1", b"2"]
 
 
 def test_a_batch_with_a_fault_makes_no_job(yard):
@@ -148,8 +148,8 @@ def test_a_batch_with_a_fault_makes_no_job(yard):
 
     reply = ask(yard, [{"task": tasks.add.name, "args": [1]}, {"task": "nope"}, 7], message_id=name)
 
-    assert "refused" == reply["status"]
-    assert ["/1/task", "/2"] == [error["pointer"] for error in reply["errors"]]
+    assert reply["status"] == "refused"
+    assert [error["pointer"] for error in reply["errors"]] == ["/1/task", "/2"]
     assert yard.job(f"{name}:0") is None
     refused(yard)
 
@@ -174,19 +174,19 @@ def test_a_bad_one_is_kept_with_the_reason_and_answered(yard, body, pointers, re
     reply = ask(yard, body, message_id="bad")
 
     properties, kept = refused(yard)
-    assert ["deadLetter"] == names_of(properties, kept.decode(errors="replace"), ["deadLetter"])
+    assert names_of(properties, kept.decode(errors="replace"), ["deadLetter"]) == ["deadLetter"]
     headers = properties.headers or {}
     assert (body if isinstance(body, bytes) else json.dumps(body).encode()) == kept
-    assert reason == headers["taskyard-reason"]
+    assert headers["taskyard-reason"] == reason
     assert reply["detail"][:1000] == headers["taskyard-error-message"]
-    assert pointers == [error["pointer"] for error in reply["errors"]]
+    assert [error["pointer"] for error in reply["errors"]] == pointers
 
 
 def test_a_message_id_that_is_no_id_is_a_fault(yard):
     """An id has the characters of REST's; a job's id is never another than was asked for."""
     reply = ask(yard, {"task": tasks.note.name}, message_id="no good")
 
-    assert ["/id"] == [error["pointer"] for error in reply["errors"]]
+    assert [error["pointer"] for error in reply["errors"]] == ["/id"]
     refused(yard)
 
 
@@ -196,7 +196,7 @@ def test_strange_properties_do_no_harm(yard):
     put(yard, {"task": tasks.note.name}, message_id=ids[0], reply_to="gone")
     put(yard, {"task": tasks.note.name}, message_id=ids[1], headers={"traceparent": 5})
 
-    assert ["completed"] * 2 == [yard.ended(each).state for each in ids]
+    assert [yard.ended(each).state for each in ids] == ["completed"] * 2
 
 
 @pytest.mark.parametrize("queue", [INTAKE_QUEUE, tasks.QUEUE, dead_queue(tasks.QUEUE), UNROUTED])
@@ -208,7 +208,7 @@ def test_no_reply_is_put_among_taskyard_s_messages(yard, queue):
 
     assert "reply_to" in text_of(properties)
     assert yard.job(f"{yard.queue}-aim") is None
-    assert 0 == yard.ready_messages(UNROUTED)
+    assert yard.ready_messages(UNROUTED) == 0
 
 
 def test_a_batch_says_which_jobs_a_living_one_keeps_out(yard):
@@ -219,10 +219,10 @@ def test_a_batch_says_which_jobs_a_living_one_keeps_out(yard):
 
     reply = ask(yard, [{"task": tasks.note.name}, body], message_id=name)
 
-    assert ("partial", [f"{name}:0", None]) == (reply["status"], reply["ids"])
-    assert [("/1", "not_unique")] == [(e["pointer"], e["code"]) for e in reply["errors"]]
+    assert (reply["status"], reply["ids"]) == ("partial", [f"{name}:0", None])
+    assert [(e["pointer"], e["code"]) for e in reply["errors"]] == [("/1", "not_unique")]
     assert first.id in reply["errors"][0]["detail"]
-    assert body == json.loads(refused(yard)[1])
+    assert json.loads(refused(yard)[1]) == body
 
 
 def test_a_refused_one_is_listed_purged_and_resubmitted(yard):
@@ -238,15 +238,15 @@ def test_a_refused_one_is_listed_purged_and_resubmitted(yard):
 
     letters = poll(listed)
     first, second = (letters[body] for body in bodies)
-    assert ("invalid", None) == (first["reason"], first["job_id"])
+    assert (first["reason"], first["job_id"]) == ("invalid", None)
     assert "/args" in first["error"]["message"]
 
     fixed = {"task": tasks.note.name}
     answer = api.post(f"/v1/dead-letters/{first['id']}/resubmit", json=fixed)
     purged = api.post("/v1/dead-letters/purge", json={"ids": [second["id"]]})
 
-    assert (202, 1) == (answer.status_code, purged.json["done"])
-    assert "completed" == yard.ended(answer.json["id"]).state
+    assert (answer.status_code, purged.json["done"]) == (202, 1)
+    assert yard.ended(answer.json["id"]).state == "completed"
     poll(lambda: yard.ready_messages(dead_queue(INTAKE_QUEUE)) == 0)
 
 
@@ -304,9 +304,9 @@ def test_what_no_queue_takes_is_kept(yard):
 
         method, properties, _ = channel.basic_get(UNROUTED, True)
         assert method is not None
-        assert "lost" == properties.message_id
+        assert properties.message_id == "lost"
         assert (
-            0 == channel.queue_declare(dead_queue(INTAKE_QUEUE), passive=True).method.message_count
+            channel.queue_declare(dead_queue(INTAKE_QUEUE), passive=True).method.message_count == 0
         )
 
 
@@ -339,11 +339,11 @@ def test_who_asks_for_the_result_is_told_twice(yard, replies):
     accepted = {"status": "accepted", "id": f"{yard.queue}-result"}
     put(yard, body, message_id=accepted["id"], reply_to=queue, correlation_id="c-9")
 
-    assert accepted == poll(
-        lambda: (got := channel.basic_get(queue, True))[0] and json.loads(got[2])
+    assert (
+        poll(lambda: (got := channel.basic_get(queue, True))[0] and json.loads(got[2])) == accepted
     )
     properties, told = ended_reply(channel, queue)
-    assert ["ended"] == names_of(properties, told, REPLIES)
+    assert names_of(properties, told, REPLIES) == ["ended"]
     assert ("c-9", accepted["id"], "completed", 3) == (
         properties.correlation_id,
         told["id"],
@@ -371,9 +371,9 @@ def test_an_array_asks_for_each_job_and_failures_are_told(yard, replies):
     put(yard, [wanted, {"task": tasks.note.name}], message_id=f"{yard.queue}-ar", reply_to=queue)
 
     properties, told = ended_reply(channel, queue)
-    assert ["ended"] == names_of(properties, told, REPLIES)
-    assert (f"{yard.queue}-ar:0", "failed") == (told["id"], told["state"])
-    assert "retries_exhausted" == told["error"]["reason"]
+    assert names_of(properties, told, REPLIES) == ["ended"]
+    assert (told["id"], told["state"]) == (f"{yard.queue}-ar:0", "failed")
+    assert told["error"]["reason"] == "retries_exhausted"
     yard.ended(f"{yard.queue}-ar:1")
 
 
@@ -387,7 +387,7 @@ def test_a_producer_that_comes_back_asks_again(yard, replies):
     put(yard, body, reply_to=queue)
 
     assert body["id"] == ended_reply(channel, queue)[1]["id"]
-    assert 1 == len(yard.events("ran", body["id"]))
+    assert len(yard.events("ran", body["id"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -421,10 +421,10 @@ def test_an_outcome_survives_the_schedulers(yard, replies):
         scheduler.kill()
     yard.open(gate)
     yard.ended(name)
-    assert 1 == yard.store.take_replies(0, 10)[1]
+    assert yard.store.take_replies(0, 10)[1] == 1
 
     yard.schedulers[0].start()
 
     _, told = ended_reply(channel, queue)
-    assert (name, "completed") == (told["id"], told["state"])
+    assert (told["id"], told["state"]) == (name, "completed")
     poll(lambda: yard.store.take_replies(60_000, 10)[1] == 0)

@@ -86,15 +86,15 @@ def test_on_loopback_it_serves_without_a_key_and_says_so(environment, tmp_path):
     """Everyone here; not who comes by another name, through a proxy, or from another page."""
 
     def look(http):
-        assert 200 == http.get("/v1/jobs").status_code
+        assert http.get("/v1/jobs").status_code == 200
         for headers in (
             {"Host": "evil.example"},
             {"X-Forwarded-For": "10.0.0.1"},
             {"Host": "127.0.0.1.evil.example"},
         ):
-            assert 403 == http.get("/v1/jobs", headers=headers).status_code
+            assert http.get("/v1/jobs", headers=headers).status_code == 403
         foreign = {"Origin": "http://evil.example"}
-        assert 403 == http.post("/v1/queues/default/pause", headers=foreign).status_code
+        assert http.post("/v1/queues/default/pause", headers=foreign).status_code == 403
 
     log = serve(environment, tmp_path, look)
     assert "there is no API key: this machine is served without one" in log
@@ -111,7 +111,7 @@ def test_it_does_not_start_for_all_to_reach_without_a_key(environment):
     """It says what can be done."""
     status, said = ended({**environment, "API_HOST": "0.0.0.0"})
 
-    assert 2 == status
+    assert status == 2
     for word in ("API_HOST=0.0.0.0", "taskyard keys create", "API_KEY", "API_ALLOW_ANONYMOUS"):
         assert word in said
     assert "Traceback" not in said
@@ -135,20 +135,20 @@ def test_the_first_key_comes_from_a_file(environment, store, tmp_path):
             return sent.makefile("rb").readline().split()[1]
 
     def look(_http):
-        assert b"401" == status()
-        assert b"200" == status(good)
+        assert status() == b"401"
+        assert status(good) == b"200"
         assert status(b"X-API-Key: " + b"x" * 100_000) in (b"400", b"401", b"431")
-        assert b"401" == status(b"X-API-Key: " + b"x" * 5000)
-        assert b"401" == status(b"Authorization: Bearer " + new_token().encode(), good)
+        assert status(b"X-API-Key: " + b"x" * 5000) == b"401"
+        assert status(b"Authorization: Bearer " + new_token().encode(), good) == b"401"
         assert status(good + b"\r\n folded") in (b"400", b"401")
         assert status(b"Authorization: Bearer x\rX-API-Key: " + token) in (b"400", b"401")
         assert status(b"Authorization : Bearer " + token) in (b"400", b"401")
-        assert b"401" == status(b"X_API_Key: " + token)
-        assert b"200" == status(good)
+        assert status(b"X_API_Key: " + token) == b"401"
+        assert status(good) == b"200"
 
     log = serve(variables, tmp_path, look)
     (key,) = store.key_ring().keys
-    assert ("first", ("admin",)) == (key.name, key.scopes)
+    assert (key.name, key.scopes) == ("first", ("admin",))
     assert TOKEN not in log
     assert "without one" not in log
 
@@ -173,9 +173,9 @@ def test_addresses_that_others_reach_need_a_key(settings, store, caplog, host):
     said = check(settings, store, caplog, api_host=host, api_allow_anonymous=True)
     assert "whoever can reach it is served without one" in said
     store.add_key(new_key(TOKEN, name="ci", scopes=["admin"]), max_keys=10)
-    assert "" == check(settings, store, caplog, api_host=host)
+    assert check(settings, store, caplog, api_host=host) == ""
     store.revoke_keys([keys.token_id(TOKEN)])
-    assert "" == check(settings, store, caplog, api_host=host)
+    assert check(settings, store, caplog, api_host=host) == ""
 
 
 def test_another_first_key_takes_the_place_of_the_one_before(settings, store, caplog):
@@ -184,7 +184,7 @@ def test_another_first_key_takes_the_place_of_the_one_before(settings, store, ca
         check(settings, store, caplog, api_key=token)
 
     states = {key.id: key.revoked_at_ms is None for key in store.key_ring().keys}
-    assert {keys.token_id(TOKEN): False, keys.token_id("x" * 40): True} == states
+    assert states == {keys.token_id(TOKEN): False, keys.token_id("x" * 40): True}
     assert "the key of API_KEY is revoked" in check(settings, store, caplog, api_key=TOKEN)
 
 
@@ -195,14 +195,14 @@ def test_a_first_key_that_is_lost_is_made_again(
     monkeypatch.setattr(keyring, "TTL_S", 0.1)
     api = client_of(loaded(settings, api_key=TOKEN), dispatcher)
 
-    assert 401 == api.get("/v1/jobs").status_code
-    assert 200 == api.get("/v1/jobs", headers={"X-API-Key": TOKEN}).status_code
+    assert api.get("/v1/jobs").status_code == 401
+    assert api.get("/v1/jobs", headers={"X-API-Key": TOKEN}).status_code == 200
     key_id = keys.token_id(TOKEN)
     store.revoke_keys([key_id])
     store.forget_keys([key_id])
     for _ in range(2):
-        assert 401 == api.get("/v1/jobs").status_code
-        assert 200 == api.get("/v1/jobs", headers={"X-API-Key": TOKEN}).status_code
+        assert api.get("/v1/jobs").status_code == 401
+        assert api.get("/v1/jobs", headers={"X-API-Key": TOKEN}).status_code == 200
     poll(
         lambda: [key.id for key in store.key_ring().keys] == [key_id] or api.get("/v1/jobs") is None
     )
@@ -211,17 +211,17 @@ def test_a_first_key_that_is_lost_is_made_again(
 def test_all_may_be_served_where_it_is_allowed(settings, dispatcher, store, client_of):
     """By the names of loopback; by others where they are named."""
     public = loaded(settings, api_host="0.0.0.0")
-    assert 401 == client_of(public, dispatcher).get("/v1/jobs").status_code
+    assert client_of(public, dispatcher).get("/v1/jobs").status_code == 401
 
     allowed = loaded(public, api_allow_anonymous=True)
-    assert 200 == client_of(allowed, dispatcher).get("/v1/jobs").status_code
+    assert client_of(allowed, dispatcher).get("/v1/jobs").status_code == 200
     named = {"Host": "yard.example:5000"}
-    assert 403 == client_of(allowed, dispatcher).get("/v1/jobs", headers=named).status_code
+    assert client_of(allowed, dispatcher).get("/v1/jobs", headers=named).status_code == 403
     its_own = {"Host": "10.1.2.3:5000"}
     single = loaded(allowed, api_host="10.1.2.3")
-    assert 200 == client_of(single, dispatcher).get("/v1/jobs", headers=its_own).status_code
+    assert client_of(single, dispatcher).get("/v1/jobs", headers=its_own).status_code == 200
     known = loaded(allowed, api_anonymous_hosts=("yard.example",))
-    assert 200 == client_of(known, dispatcher).get("/v1/jobs", headers=named).status_code
+    assert client_of(known, dispatcher).get("/v1/jobs", headers=named).status_code == 200
 
 
 @pytest.mark.parametrize("content", ["", "short", "two words " * 10, "x" * 300, "\xff" * 40])
@@ -252,7 +252,7 @@ def test_a_key_is_made_listed_and_revoked(run, store):
         "create", "ci", "--scope", "jobs:submit", "--scope", "jobs:read", "--task", "echo",
         "--queue", "q", "--rate", "100/m", "--expires", "30d",
     )  # fmt: skip
-    assert 0 == code
+    assert code == 0
     assert re.fullmatch(r"ty_[0-9a-f]{12}_[0-9a-f]{64}\n", out)
     assert "not shown again" in err
     assert "it is the first" in err
@@ -264,19 +264,19 @@ def test_a_key_is_made_listed_and_revoked(run, store):
     assert "rate=100/m  expires=20" in line
     assert line.endswith("used=never\n")
     (shown,) = json.loads(run("list", "--json")[1])
-    assert (key_id, "active", ["echo"]) == (shown["id"], shown["state"], shown["tasks"])
+    assert (shown["id"], shown["state"], shown["tasks"]) == (key_id, "active", ["echo"])
 
-    assert (1, "is in use: revoke it first") == (
+    assert (
         run("forget", "ci")[0],
         run("forget", "ci")[1].strip().split(" ", 2)[2],
-    )
+    ) == (1, "is in use: revoke it first")
     code, out, err = run("revoke", "ci")
-    assert (0, f"{key_id} ci revoked\n") == (code, out)
+    assert (code, out) == (0, f"{key_id} ci revoked\n")
     assert "no key is left" in err
-    assert 1 == run("revoke", key_id)[0]
+    assert run("revoke", key_id)[0] == 1
     assert "revoked" in run("list")[1]
-    assert (0, f"{key_id} ci forgotten\n") == run("forget", key_id)[:2]
-    assert "" == run("list")[1]
+    assert run("forget", key_id)[:2] == (0, f"{key_id} ci forgotten\n")
+    assert run("list")[1] == ""
 
 
 @pytest.mark.parametrize(

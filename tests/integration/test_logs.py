@@ -99,8 +99,10 @@ def test_the_line_of_a_submission_names_the_job(yard):
         urllib.request.urlopen(f"{yard.url}/", timeout=30).close()
 
     (line,) = poll(lambda: yard.logged(request_id="mine-1", event="request"))
-    assert (job["id"], tasks.add.name, TRACE) == tuple(
-        line[name] for name in ("job_id", "task", "trace_id")
+    assert tuple(line[name] for name in ("job_id", "task", "trace_id")) == (
+        job["id"],
+        tasks.add.name,
+        TRACE,
     )
     (line,) = poll(lambda: yard.logged(request_id="mine-2", event="request"))
     assert (other["id"], other["trace_id"]) == (line["job_id"], line["trace_id"])
@@ -116,7 +118,7 @@ def test_the_line_of_a_batch_names_its_first_jobs(yard):
 
     (line,) = poll(lambda: yard.logged(request_id="many", event="request"))
 
-    assert 30 == line["jobs"]
+    assert line["jobs"] == 30
     assert [item["id"] for item in batch["items"]][:20] == line["job_ids"]
 
 
@@ -128,7 +130,7 @@ def test_a_refused_request_s_line_has_its_id_and_trace(yard):
 
     (line,) = poll(lambda: yard.logged(request_id="bad-1", event="request"))
 
-    assert (422, TRACE) == (line["status"], line["trace_id"])
+    assert (line["status"], line["trace_id"]) == (422, TRACE)
 
 
 def test_the_intake_s_lines_have_the_message_s_id_and_trace(yard):
@@ -145,8 +147,8 @@ def test_the_intake_s_lines_have_the_message_s_id_and_trace(yard):
     (good,) = poll(lambda: yard.logged(message_id="good-1", event="submission accepted"))
     (bad,) = poll(lambda: yard.logged(message_id="bad-1", event="submission refused"))
 
-    assert ("good-1", TRACE) == (good["job_id"], good["trace_id"])
-    assert ("invalid", TRACE) == (bad["code"], bad["trace_id"])
+    assert (good["job_id"], good["trace_id"]) == ("good-1", TRACE)
+    assert (bad["code"], bad["trace_id"]) == ("invalid", TRACE)
     yard.ended("good-1")
 
 
@@ -165,12 +167,14 @@ def test_no_line_has_an_argument_a_result_or_the_text_of_an_error(yard):
             )
     failed = yard.submit(tasks.fail_until, "hush", max_retries=0).id
 
-    assert ["completed", "completed", "failed"] == [
-        yard.ended(job_id).state for job_id in (over_http, "secret-1", failed)
+    assert [yard.ended(job_id).state for job_id in (over_http, "secret-1", failed)] == [
+        "completed",
+        "completed",
+        "failed",
     ]
     poll(lambda: yard.logged(message_id="secret-2", event="submission refused"))
     poll(lambda: yard.logged(job_id=failed, event="attempt ended: failed"))
-    assert [] == [line for line in yard.lines if "hush" in line]
+    assert [line for line in yard.lines if "hush" in line] == []
 
 
 def test_services_write_nothing_but_json_into_a_pipe(yard):

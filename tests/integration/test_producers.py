@@ -109,27 +109,27 @@ def test_a_job_is_submitted(yard, url, producer):
     """The producer prints the reply; the job adds the numbers."""
     done = run(producer, "20", "22", BROKER_URL=url)
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
     reply = json.loads(done.stdout)
-    assert "accepted" == reply["status"]
+    assert reply["status"] == "accepted"
     job = document(yard.ended(reply["id"]))
-    assert (42, "amqp", ["example"]) == (job["result"], job["origin"], job["tags"])
+    assert (job["result"], job["origin"], job["tags"]) == (42, "amqp", ["example"])
 
 
 def test_a_refusal_is_printed(yard, url, producer):
     """Of a job that lacks an argument."""
     done = run(producer, "20", BROKER_URL=url)
 
-    assert (1, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (1, "")
     reply = json.loads(done.stdout)
-    assert ("refused", "/kwargs/b") == (reply["status"], reply["errors"][0]["pointer"])
+    assert (reply["status"], reply["errors"][0]["pointer"]) == ("refused", "/kwargs/b")
 
 
 def test_a_wrong_use_is_told(producer):
     """Before anything is published."""
     done = run(producer, "many", "1")
 
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("not submitted: ")
 
 
@@ -140,7 +140,7 @@ def strange_vhost(secured):
 
     def make(*, is_full):
         name = f"strange-{len(made)}"
-        assert 201 == manage(secured, "admin", f"vhosts/{name}", "PUT", {})
+        assert manage(secured, "admin", f"vhosts/{name}", "PUT", {}) == 201
         made.append(name)
         url = f"{secured.rabbit.plain_url_of('admin').rpartition('/')[0]}/{name}"
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
@@ -154,7 +154,7 @@ def strange_vhost(secured):
 
     yield make
     for name in made:
-        assert 204 == manage(secured, "admin", f"vhosts/{name}", "DELETE")
+        assert manage(secured, "admin", f"vhosts/{name}", "DELETE") == 204
 
 
 @pytest.fixture(scope="module")
@@ -173,15 +173,15 @@ def test_a_message_that_finds_no_queue_is_told(unbound, producer):
     """RabbitMQ returns it, for it is mandatory."""
     done = run(producer, "1", "2", BROKER_URL=unbound)
 
-    assert (1, "") == (done.returncode, done.stdout)
-    assert "not submitted: not routed: NO_ROUTE\n" == done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "not submitted: not routed: NO_ROUTE\n"
 
 
 def test_a_message_that_rabbitmq_refuses_is_told(full, producer):
     """By a negative confirm."""
     done = run(producer, "1", "2", BROKER_URL=full)
 
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("not submitted: not confirmed: ")
 
 
@@ -189,7 +189,7 @@ def test_a_broker_that_is_away_is_told(producer):
     """At once."""
     done = run(producer, "1", "2", BROKER_URL="amqp://guest:guest@127.0.0.1:1/")
 
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("not submitted: ")
 
 
@@ -222,15 +222,15 @@ def test_a_job_is_submitted_by_tls_and_to_the_right_server_only(secured, yard, p
     """By the user that may only submit; neither a strange CA nor another host name will do."""
     argv, env = trusting(producer, secured.authority.ca.cert, tmp_path)
     done = run(argv, "20", "22", BROKER_URL=secured.rabbit.url_of("producer"), **env)
-    assert (0, "") == (done.returncode, done.stderr)
-    assert "completed" == yard.ended(json.loads(done.stdout)["id"]).state
+    assert (done.returncode, done.stderr) == (0, "")
+    assert yard.ended(json.loads(done.stdout)["id"]).state == "completed"
 
     for how, url, env_ in (
         (argv, secured.rabbit.url_of("producer", host="127.0.0.1"), env),
         (producer, secured.rabbit.url_of("producer"), {}),
     ):
         done = run(how, "20", "22", BROKER_URL=url, **env_)
-        assert (1, "") == (done.returncode, done.stdout)
+        assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("not submitted: "), done.stderr
 
 
@@ -252,8 +252,8 @@ def test_shell(secured, yard):
     """Through the management API with curl."""
     done = run(SHELL, "20", "22", **shell_env(secured.rabbit))
 
-    assert (0, "") == (done.returncode, done.stderr)
-    assert b"42" == bytes(yard.ended(done.stdout.strip()).result or b"")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bytes(yard.ended(done.stdout.strip()).result or b"") == b"42"
 
 
 def test_shell_by_tls(secured, yard):
@@ -262,11 +262,11 @@ def test_shell_by_tls(secured, yard):
     env = shell_env(secured.rabbit, RABBITMQ_MANAGEMENT_URL=url)
 
     done = run(SHELL, "20", "22", CURL_CA_BUNDLE=str(secured.authority.ca.cert), **env)
-    assert (0, "") == (done.returncode, done.stderr)
-    assert "completed" == yard.ended(done.stdout.strip()).state
+    assert (done.returncode, done.stderr) == (0, "")
+    assert yard.ended(done.stdout.strip()).state == "completed"
 
     done = run(SHELL, "20", "22", **env)
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (1, "")
     assert "certificate" in done.stderr
 
 
@@ -274,8 +274,8 @@ def test_shell_tells_what_went_wrong(secured, unbound):
     """Not routed, and not allowed."""
     vhost = unbound.rpartition("/")[2]
     done = run(SHELL, **shell_env(secured.rabbit, RABBITMQ_VHOST=vhost))
-    assert (1, "", "not submitted: not routed\n") == (done.returncode, done.stdout, done.stderr)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "not submitted: not routed\n")
 
     done = run(SHELL, **shell_env(secured.rabbit, RABBITMQ_PASSWORD="wrong"))
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (1, "")
     assert "not submitted: " in done.stderr

@@ -33,7 +33,7 @@ def test_a_published_message_is_there_when_publish_returns(publisher, bodies, qu
     )
 
     ((properties, body),) = bodies(queue)
-    assert (b"{}", "id-0", "add", 7, {"a": 1}, "c", 2, "taskyard", "application/json") == (
+    assert (
         body,
         properties.message_id,
         properties.type,
@@ -43,7 +43,7 @@ def test_a_published_message_is_there_when_publish_returns(publisher, bodies, qu
         properties.delivery_mode,
         properties.app_id,
         properties.content_type,
-    )
+    ) == (b"{}", "id-0", "add", 7, {"a": 1}, "c", 2, "taskyard", "application/json")
     assert abs(time.time() - properties.timestamp) < 60
 
 
@@ -65,9 +65,9 @@ def test_one_call_may_go_to_many_queues(publisher, bodies, channel, queue):
 
     publisher.publish([message(name) for name in names], deadline_s=30)
 
-    assert [["id-0"]] * 5 == [ids(bodies(name)) for name in names]
+    assert [ids(bodies(name)) for name in names] == [["id-0"]] * 5
     for name in names:
-        assert 0 == depth(channel, dead_queue(name))
+        assert depth(channel, dead_queue(name)) == 0
         channel.queue_delete(name)
         channel.queue_delete(dead_queue(name))
 
@@ -76,7 +76,7 @@ def test_dead_letters_go_to_their_queue(publisher, bodies, dead_letters, queue):
     """Also where no message went to the work queue before."""
     publisher.publish([message(queue, is_dead=True)], deadline_s=30)
 
-    assert (["id-0"], []) == (ids(dead_letters(queue)), bodies(queue))
+    assert (ids(dead_letters(queue)), bodies(queue)) == (["id-0"], [])
 
 
 def test_what_a_worker_rejects_goes_to_the_dead_letter_queue(
@@ -88,7 +88,7 @@ def test_what_a_worker_rejects_goes_to_the_dead_letter_queue(
 
     channel.basic_reject(method.delivery_tag, requeue=False)
 
-    assert poll(lambda: ["id-0"] == ids(dead_letters(queue)))
+    assert poll(lambda: ids(dead_letters(queue)) == ["id-0"])
 
 
 def test_higher_priority_comes_first(publisher, bodies, queue):
@@ -109,14 +109,14 @@ def test_sixteen_threads_share_one_connection(publisher, bodies, channel, queue)
         list(pool.map(publish, range(16)))
 
     taken = ids(bodies(queue))
-    assert (800, 800) == (len(taken), len(set(taken)))
+    assert (len(taken), len(set(taken))) == (800, 800)
 
 
 def test_a_large_batch_is_confirmed(publisher, channel, queue):
     """All ten thousand of it."""
     publisher.publish([message(queue, n) for n in range(10_000)], deadline_s=30)
 
-    assert 10_000 == depth(channel, queue)
+    assert depth(channel, queue) == 10_000
 
 
 def test_without_a_broker_it_fails_within_its_deadline():
@@ -163,7 +163,7 @@ def test_a_deleted_queue_loses_no_message_of_the_same_id(publisher, channel, bod
 
     publisher.publish([message(queue, 1), message(queue, 1), message(queue, 1)], deadline_s=30)
 
-    assert ["id-1"] * 3 == ids(bodies(queue))
+    assert ids(bodies(queue)) == ["id-1"] * 3
 
 
 def test_a_deleted_dead_letter_exchange_is_declared_again(publisher, channel, dead_letters, queue):
@@ -191,7 +191,7 @@ def test_a_queue_with_other_arguments_is_refused(publisher, channel, bodies, que
         publisher.publish([message(other)], deadline_s=30)
     publisher.publish([message(queue)], deadline_s=30)
 
-    assert ["id-0"] == ids(bodies(queue))
+    assert ids(bodies(queue)) == ["id-0"]
     channel.queue_delete(other)
     channel.queue_delete(dead_queue(other))
 
@@ -215,7 +215,7 @@ def test_a_message_that_has_no_form_in_amqp_fails_alone(publisher, bodies, queue
         publisher.publish([message(**{"queue": queue, field: "x" * 300})], deadline_s=2)
     publisher.publish([message(queue, 2)], deadline_s=30)
 
-    assert ["id-0", "id-2"] == ids(bodies(queue))
+    assert ids(bodies(queue)) == ["id-0", "id-2"]
 
 
 def test_a_task_may_be_called_anything(publisher, bodies, queue):
@@ -223,7 +223,7 @@ def test_a_task_may_be_called_anything(publisher, bodies, queue):
     publisher.publish([message(queue, task="ä" * 300)], deadline_s=30)
 
     ((properties, _),) = bodies(queue)
-    assert "ä" * 127 == properties.type
+    assert properties.type == "ä" * 127
 
 
 def test_an_address_that_cannot_be_used_is_tried_with_pauses(caplog):

@@ -140,7 +140,7 @@ def test_a_restarted_broker_is_published_to_again(rabbit, trouble_publisher, tro
     poll(lambda: publisher.is_ready)
     publisher.publish([message(queue, 3)], deadline_s=30)
 
-    assert ["id-1", "id-3"] == take_ids(rabbit, queue)
+    assert take_ids(rabbit, queue) == ["id-1", "id-3"]
 
 
 def test_a_broker_that_freezes_is_given_up(rabbit, trouble_publisher, trouble_queue):

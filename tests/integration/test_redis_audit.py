@@ -40,11 +40,11 @@ def test_a_record_that_left_its_index(store, server, key_prefix, problem):
     server.delete(key)
 
     (found,) = store.audit_records("0", 100).findings
-    assert (job_id, problem, False) == (found.id, found.problem, found.is_repaired)
+    assert (found.id, found.problem, found.is_repaired) == (job_id, problem, False)
     (found,) = store.audit_records("0", 100, is_repair=True).findings
     assert found.is_repaired
-    assert [] == store.audit_records("0", 100).findings
-    assert before == server.zrange(key, 0, -1)
+    assert store.audit_records("0", 100).findings == []
+    assert server.zrange(key, 0, -1) == before
 
 
 def test_a_running_job_without_a_lease_is_reclaimed(store, server, key_prefix):
@@ -54,21 +54,21 @@ def test_a_running_job_without_a_lease_is_reclaimed(store, server, key_prefix):
 
     store.audit_records("0", 100, is_repair=True)
 
-    assert [job_id] == [lost.id for lost in store.lost("reclaim", HOUR_MS, 10)]
+    assert [lost.id for lost in store.lost("reclaim", HOUR_MS, 10)] == [job_id]
 
 
 def test_a_job_held_back_by_a_limit(store, server, key_prefix):
     """It belongs to its limit instead of the waiting jobs, and gets there again."""
     store.pause("task", "add", {})
     job_id = pending(store)
-    assert "held" == claim(store, job_id, task="add", limit_key="").kind
-    assert [] == store.audit_records("0", 100).findings
+    assert claim(store, job_id, task="add", limit_key="").kind == "held"
+    assert store.audit_records("0", 100).findings == []
     server.delete(f"{key_prefix}limited:add|")
 
     (found,) = store.audit_records("0", 100, is_repair=True).findings
-    assert (job_id, "not_waiting") == (found.id, found.problem)
+    assert (found.id, found.problem) == (job_id, "not_waiting")
     store.resume("task", "add")
-    assert [job_id] == [ready.id for ready in store.take_due(10)[0]]
+    assert [ready.id for ready in store.take_due(10)[0]] == [job_id]
 
 
 def test_a_record_that_is_gone_cannot_be_repaired(store, server, key_prefix):
@@ -78,7 +78,7 @@ def test_a_record_that_is_gone_cannot_be_repaired(store, server, key_prefix):
 
     (found,) = store.audit_records("0", 100, is_repair=True).findings
 
-    assert (job_id, "no_record", False) == (found.id, found.problem, found.is_repaired)
+    assert (found.id, found.problem, found.is_repaired) == (job_id, "no_record", False)
 
 
 def test_found_ones_are_looked_at_again(store, server, key_prefix):
@@ -86,8 +86,8 @@ def test_found_ones_are_looked_at_again(store, server, key_prefix):
     job_id = scheduled(store)
     server.zrem(f"{key_prefix}waiting", job_id)
     (found,) = store.audit_records("", 0, ids=[job_id]).findings
-    assert job_id == found.id
-    assert [] == store.audit_records("", 0, ids=["pruned"]).findings
+    assert found.id == job_id
+    assert store.audit_records("", 0, ids=["pruned"]).findings == []
 
 
 def test_totals_begin_with_the_jobs_of_an_older_version(store, server, key_prefix):
@@ -98,5 +98,5 @@ def test_totals_begin_with_the_jobs_of_an_older_version(store, server, key_prefi
     pending(store)
 
     totals = store.totals()
-    assert (2, 0) == (totals.accepted, totals.missing)
-    assert "pending" == get(store, pending(store)).state
+    assert (totals.accepted, totals.missing) == (2, 0)
+    assert get(store, pending(store)).state == "pending"

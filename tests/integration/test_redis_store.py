@@ -58,7 +58,7 @@ def test_a_job_leaves_no_key_behind(store, keys):
     settle(store, asked, token, "cancelled", ttl_ms=0)
     store.leave("w1")
 
-    assert 4 == store.prune(100)
+    assert store.prune(100) == 4
     outbox(store)
 
     assert keys() <= LASTING
@@ -90,7 +90,7 @@ def test_counts_return_to_zero(store, client, key_prefix):
     settle(store, job_id, claim(store, job_id, 2).token, ttl_ms=0)
     store.prune(10)
 
-    assert {"0"} == set(client.hgetall(f"{key_prefix}counts").values())
+    assert set(client.hgetall(f"{key_prefix}counts").values()) == {"0"}
 
 
 def test_a_server_that_lost_its_scripts_gets_them_again(store, client):
@@ -98,7 +98,7 @@ def test_a_server_that_lost_its_scripts_gets_them_again(store, client):
     pending(store)
     client.script_flush()
 
-    assert "pending" == state(store, pending(store))
+    assert state(store, pending(store)) == "pending"
 
 
 def test_a_server_that_lost_everything_goes_on(store, client, key_prefix):
@@ -107,9 +107,9 @@ def test_a_server_that_lost_everything_goes_on(store, client, key_prefix):
     client.delete(*client.scan_iter(f"{key_prefix}*"))
 
     assert not settle(store, job_id, token)
-    assert "unknown" == claim(store, job_id).kind
+    assert claim(store, job_id).kind == "unknown"
     store.create([new_job(job_id)])
-    assert "run" == claim(store, job_id).kind
+    assert claim(store, job_id).kind == "run"
 
 
 def test_a_lost_connection_is_made_anew_without_an_error(store, client):
@@ -141,7 +141,7 @@ def test_a_replica_is_unavailable_until_it_is_promoted(store, client):
     finally:
         client.replicaof("NO", "ONE")
 
-    assert "pending" == state(store, pending(store))
+    assert state(store, pending(store)) == "pending"
 
 
 @pytest.fixture
@@ -167,11 +167,11 @@ def test_a_full_server_refuses_before_it_writes(store, full_server):
     ):
         with pytest.raises(StoreUnavailable):
             refused()
-    assert job_id == get(store, job_id).id
-    assert [] == store.heartbeat("w1", {}, HOUR_MS, [(job_id, token)]).lost
+    assert get(store, job_id).id == job_id
+    assert store.heartbeat("w1", {}, HOUR_MS, [(job_id, token)]).lost == []
     full_server("0")
 
-    assert [due] == [ready.id for ready in store.take_due(10)[0]]
+    assert [ready.id for ready in store.take_due(10)[0]] == [due]
     assert settle(store, job_id, token, "retrying")
 
 
@@ -182,10 +182,10 @@ def test_a_full_server_still_makes_room(store, full_server):
     refused = pending(store)
 
     full_server("1mb")
-    assert 1 == store.prune(10)
+    assert store.prune(10) == 1
     store.withdraw([refused])
 
-    assert [None, None] == store.get([job_id, refused])
+    assert store.get([job_id, refused]) == [None, None]
 
 
 def test_a_full_server_still_lists_jobs(store, full_server):
@@ -195,8 +195,8 @@ def test_a_full_server_still_lists_jobs(store, full_server):
     full_server("1mb")
 
     for wanted in (Filter(), Filter(states=("running",)), Filter(task="add")):
-        assert [job_id] == [job.id for job in store.find(wanted).jobs]
-        assert 1 == store.count(wanted).count
+        assert [job.id for job in store.find(wanted).jobs] == [job_id]
+        assert store.count(wanted).count == 1
 
 
 def test_a_full_server_still_knows_its_keys(store, full_server):
@@ -206,10 +206,10 @@ def test_a_full_server_still_knows_its_keys(store, full_server):
 
     full_server("1mb")
 
-    assert ["a"] == [found.id for found in store.key_ring().keys]
-    assert [1, 2] == [m.used for m in store.use_keys([Use("a", 1, 1000, is_noted=True)] * 2)]
-    assert ["a"] == store.revoke_keys(["a"])
-    assert ["a"] == store.forget_keys(["a"])
+    assert [found.id for found in store.key_ring().keys] == ["a"]
+    assert [m.used for m in store.use_keys([Use("a", 1, 1000, is_noted=True)] * 2)] == [1, 2]
+    assert store.revoke_keys(["a"]) == ["a"]
+    assert store.forget_keys(["a"]) == ["a"]
 
 
 def test_a_server_that_would_throw_jobs_away_is_refused(store, client):
@@ -219,12 +219,12 @@ def test_a_server_that_would_throw_jobs_away_is_refused(store, client):
     try:
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("appendonly", "no")
-        assert ["maxmemory-policy", "appendonly"] == [
+        assert [
             word
             for line in store.check()
             for word in line.split()
             if word in ("maxmemory-policy", "appendonly")
-        ]
+        ] == ["maxmemory-policy", "appendonly"]
         client.config_set("maxmemory", "1gb")
         with pytest.raises(ConfigurationError, match="allkeys-lru"):
             store.check()
@@ -242,6 +242,6 @@ def test_two_prefixes_share_a_server(settings):
     )
     job_id = pending(one)
 
-    assert [None] == other.get([job_id])
+    assert other.get([job_id]) == [None]
     one.close()
     other.close()

@@ -59,13 +59,13 @@ def test_a_due_job_is_published(store, due_chore, bodies, queue):
     poll(lambda: due_chore.run_once() is None and state(store, f"{queue}-0") == "pending")
 
     ((properties, body),) = bodies(queue)
-    assert (f"{queue}-0", "add", 2) == (
+    assert (
         properties.message_id,
         properties.type,
         properties.delivery_mode,
-    )
-    assert 1 == decode(body).options.attempt
-    assert set() == outbox(store)
+    ) == (f"{queue}-0", "add", 2)
+    assert decode(body).options.attempt == 1
+    assert outbox(store) == set()
 
 
 def test_a_retry_carries_its_attempt(store, due_chore, bodies, queue):
@@ -98,7 +98,7 @@ def test_nothing_is_taken_while_the_broker_is_away(store, settings, queue):
 
     DispatchDue(away).run_once()
 
-    assert "scheduled" == state(store, f"{queue}-0")
+    assert state(store, f"{queue}-0") == "scheduled"
     away.close()
 
 
@@ -112,8 +112,8 @@ def test_a_queue_out_of_order_does_not_hold_up_the_others(store, due_chore, chan
 
     poll(lambda: due_chore.run_once() is None and store.take_due(0)[1] is None)
 
-    assert ["good"] == [properties.message_id for properties, _ in bodies(queue)]
-    assert {"bad"} == outbox(store)
+    assert [properties.message_id for properties, _ in bodies(queue)] == ["good"]
+    assert outbox(store) == {"bad"}
     channel.queue_delete(bad)
     channel.queue_delete(f"{bad}.dead")
 
@@ -129,8 +129,8 @@ def test_a_job_that_was_never_published_is_published(
 
     Relay(dispatcher, older_than_s=0).run_once()
 
-    assert ["a", "b"] == sorted(properties.message_id for properties, _ in bodies(queue))
-    assert set() == outbox(store)
+    assert sorted(properties.message_id for properties, _ in bodies(queue)) == ["a", "b"]
+    assert outbox(store) == set()
 
 
 def test_a_job_is_given_time_to_be_confirmed(store, dispatcher, ready_publisher, queue):
@@ -139,7 +139,7 @@ def test_a_job_is_given_time_to_be_confirmed(store, dispatcher, ready_publisher,
 
     Relay(dispatcher, older_than_s=3600).run_once()
 
-    assert {"a"} == outbox(store)
+    assert outbox(store) == {"a"}
 
 
 # reclaim
@@ -158,10 +158,10 @@ def test_the_job_of_a_lost_worker_is_retried(store, reclaim, queue):
     reclaim.run_once()
 
     job, error = get(store, "a"), error_of(store, "a")
-    assert ("retrying", "worker_lost", "WorkerLost") == (job.state, error.reason, error.type)
+    assert (job.state, error.reason, error.type) == ("retrying", "worker_lost", "WorkerLost")
     assert "signal 9" in error.message
-    assert "lost" == job.attempts[0].outcome
-    assert ["a"] == [ready.id for ready in store.take_due(10)[0]]
+    assert job.attempts[0].outcome == "lost"
+    assert [ready.id for ready in store.take_due(10)[0]] == ["a"]
 
 
 def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_letters, queue):
@@ -175,11 +175,11 @@ def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_l
         reclaim.run_once()
         store.take_due(10)
 
-    assert ("failed", "crash_loop") == (state(store, "a"), error_of(store, "a").reason)
+    assert (state(store, "a"), error_of(store, "a").reason) == ("failed", "crash_loop")
     ((properties, body),) = dead_letters(queue)
-    assert ("crash_loop", settings.max_crashes, queue) == tuple(
+    assert tuple(
         properties.headers[f"taskyard-{name}"] for name in ("reason", "attempts", "queue")
-    )
+    ) == ("crash_loop", settings.max_crashes, queue)
     first_failed_at, failed_at = (
         properties.headers[f"taskyard-{name}"] for name in ("first-failed-at", "failed-at")
     )
@@ -196,13 +196,13 @@ def test_a_dead_letter_comes_before_its_job_is_failed(store, settings, dead_lett
 
     with pytest.raises(BrokerUnavailable):
         Reclaim(store, away, quick, random.Random(1)).run_once()
-    assert "running" == state(store, "a")
+    assert state(store, "a") == "running"
     with_broker = Publisher(settings.broker_url)
     patient = quick.model_copy(update={"publish_deadline_s": 30})
     Reclaim(store, with_broker, patient, random.Random(1)).run_once()
 
-    assert "failed" == state(store, "a")
-    assert 0 == error_of(store, "a").message.count("reclaim")
+    assert state(store, "a") == "failed"
+    assert error_of(store, "a").message.count("reclaim") == 0
     away.close()
     with_broker.close()
 
@@ -223,7 +223,7 @@ def test_jobs_that_can_be_retried_do_not_wait_for_dead_letters(store, settings, 
     with pytest.raises(BrokerUnavailable):
         Reclaim(store, away, quick, random.Random(1)).run_once()
 
-    assert ("running", "retrying") == (state(store, "crashed"), state(store, "fresh"))
+    assert (state(store, "crashed"), state(store, "fresh")) == ("running", "retrying")
     away.close()
 
 
@@ -239,9 +239,9 @@ def test_records_go_when_their_time_is_over(store, queue):
 
     chore = Prune(store)
 
-    assert [0, None] == [chore.run_once(), chore.run_once()]
-    assert 1001 == metrics.JOBS_PRUNED._value.get() - before
-    assert [None] == store.get([jobs[0].id])
+    assert [chore.run_once(), chore.run_once()] == [0, None]
+    assert metrics.JOBS_PRUNED._value.get() - before == 1001
+    assert store.get([jobs[0].id]) == [None]
 
 
 def test_many_schedulers_reclaim_each_lost_job_once(settings, store, ready_publisher, queue):
@@ -256,5 +256,5 @@ def test_many_schedulers_reclaim_each_lost_job_once(settings, store, ready_publi
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(run_once, range(8)))
 
-    assert {"retrying"} == {job.state for job in store.get([job.id for job in jobs])}
-    assert {1} == {len(job.attempts) for job in store.get([job.id for job in jobs])}
+    assert {job.state for job in store.get([job.id for job in jobs])} == {"retrying"}
+    assert {len(job.attempts) for job in store.get([job.id for job in jobs])} == {1}

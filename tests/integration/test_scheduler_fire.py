@@ -97,12 +97,12 @@ def test_a_schedule_fires_its_job(corner, bodies, catalogued):
     (job,) = corner.jobs()
     ((properties, _),) = bodies(catalogued)
     message = job.message
-    assert ([7], 8, ["x"], "schedule") == (
+    assert (
         message.args,
         message.priority,
         message.options.tags,
         message.options.origin,
-    )
+    ) == ([7], 8, ["x"], "schedule")
     assert job.id.startswith("s:20")
     assert job.id == properties.message_id
     row = corner.schedules.get("s")
@@ -137,7 +137,7 @@ def test_after_a_downtime_the_policy_decides(corner, fields, expected):
 
     corner.run()
 
-    assert expected == corner.outcomes()
+    assert corner.outcomes() == expected
 
 
 def test_many_schedulers_fire_once(corner):
@@ -149,8 +149,8 @@ def test_many_schedulers_fire_once(corner):
         list(pool.map(lambda _: corner.run(corner.fire()), range(4)))
 
     for n in range(10):
-        assert ["fired"] * 3 == corner.outcomes(f"s{n}")
-        assert 3 == len({job.id for job in corner.jobs(f"s{n}")})
+        assert corner.outcomes(f"s{n}") == ["fired"] * 3
+        assert len({job.id for job in corner.jobs(f"s{n}")}) == 3
 
 
 def test_what_a_dead_scheduler_decided_is_done_once(corner, bodies, catalogued):
@@ -172,7 +172,7 @@ def test_what_a_dead_scheduler_decided_is_done_once(corner, bodies, catalogued):
 
     poll(are_done)
     assert ["fired"] == corner.outcomes("before") == corner.outcomes("after")
-    assert 2 == len(bodies(catalogued))
+    assert len(bodies(catalogued)) == 2
 
 
 def test_a_job_whose_record_is_gone_does_not_fire_again(corner, store):
@@ -184,8 +184,8 @@ def test_a_job_whose_record_is_gone_does_not_fire_again(corner, store):
 
     corner.run()
 
-    assert [None] == store.get([job.id])
-    assert ["fired"] == corner.outcomes()
+    assert store.get([job.id]) == [None]
+    assert corner.outcomes() == ["fired"]
 
 
 def test_queue_one_fires_when_the_last_job_has_ended(corner, worker):
@@ -198,7 +198,7 @@ def test_queue_one_fires_when_the_last_job_has_ended(corner, worker):
     corner.run()
     corner.sleep(corner.schedules.get("s"), 2 * HOUR_S)
     corner.run()
-    assert ["fired", "queued"] == corner.outcomes()[:2]
+    assert corner.outcomes()[:2] == ["fired", "queued"]
     assert {"skipped_overlap", "skipped_missed"} >= set(corner.outcomes()[2:])
 
     worker.end(first.id, token, "completed")
@@ -218,7 +218,7 @@ def test_skip_leaves_out_what_would_overlap(corner, worker, state):
 
     corner.run()
 
-    assert ["fired", "skipped_overlap"] == corner.outcomes()
+    assert corner.outcomes() == ["fired", "skipped_overlap"]
 
 
 def test_cancel_previous_cancels_the_last_job(corner):
@@ -228,7 +228,7 @@ def test_cancel_previous_cancels_the_last_job(corner):
 
     corner.run()
 
-    assert ["cancelled", "pending"] == [job.state for job in corner.jobs()]
+    assert [job.state for job in corner.jobs()] == ["cancelled", "pending"]
     assert now_ms <= corner.store.now_ms()
 
 
@@ -239,7 +239,7 @@ def test_a_schedule_whose_arguments_are_wrong_by_now_is_refused(corner):
     corner.run()
 
     (event,) = corner.schedules.history("s", 9)
-    assert "refused" == event.outcome
+    assert event.outcome == "refused"
     assert "/args/0" in event.reason
     assert corner.schedules.get("s").state.next_at > corner.store.now_ms()
 
@@ -257,15 +257,15 @@ def test_a_unique_task_has_one_job(corner, store, queue, policy, outcomes, jobs)
 
     corner.run()
 
-    assert outcomes == corner.outcomes()
-    assert jobs == len({job.id for job in corner.jobs()})
+    assert corner.outcomes() == outcomes
+    assert len({job.id for job in corner.jobs()}) == jobs
 
 
 def test_an_unknown_task_is_waited_for(corner, store, settings):
     """A worker that knows it may come up; after UNKNOWN_TASK_TTL the fire is refused."""
     corner.add(slept_s=HOUR_S, task="unheard_of", grace_s=9 * HOUR_S)
     corner.run()
-    assert [] == corner.outcomes()
+    assert corner.outcomes() == []
     assert corner.schedules.get("s").state.firing is not None
 
     corner.settings = settings.model_copy(update={"unknown_task_ttl": 0})
@@ -279,7 +279,7 @@ def test_an_unreadable_schedule_does_not_hold_up_the_others(corner, store):
 
     corner.run(corner.fire([]))
 
-    assert ["fired"] == corner.outcomes()
+    assert corner.outcomes() == ["fired"]
 
 
 def test_fields_of_a_later_version_are_left_out(corner, store):
@@ -300,11 +300,11 @@ def test_nothing_is_decided_while_rabbitmq_is_away(corner, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(type(corner.dispatcher.publisher), "is_ready", False)
         assert chore.run_once() is None
-    assert [] == corner.outcomes()
+    assert corner.outcomes() == []
 
     corner.run(chore)
 
-    assert ["fired"] == corner.outcomes()
+    assert corner.outcomes() == ["fired"]
 
 
 def test_a_fire_that_could_not_be_published_is_made_later(corner, monkeypatch):
@@ -314,7 +314,7 @@ def test_a_fire_that_could_not_be_published_is_made_later(corner, monkeypatch):
         patch.setattr(corner.dispatcher.publisher, "publish", _refuse)
         with pytest.raises(BrokerUnavailable):
             corner.run()
-    assert [] == corner.outcomes()
+    assert corner.outcomes() == []
 
     poll(lambda: corner.run() or corner.outcomes() == ["fired"])
 
@@ -326,7 +326,7 @@ def test_declared_schedules_are_synchronised(corner):
     one, two = (parse({"name": name, **rule}) for name in ("one", "two"))
 
     corner.fire([one, two]).run_once()
-    assert ["one", "own", "two"] == [row.name for row in corner.schedules.all()]
+    assert [row.name for row in corner.schedules.all()] == ["one", "own", "two"]
     with pytest.raises(ScheduleDeclared):
         corner.schedules.remove("one")
     with pytest.raises(ScheduleDeclared):
@@ -335,16 +335,16 @@ def test_declared_schedules_are_synchronised(corner):
     before = corner.schedules.get("one")
     changed = parse({"name": "one", **rule, "args": [1]})
     corner.fire([one]).run_once()
-    assert before == corner.schedules.get("one")
+    assert corner.schedules.get("one") == before
     corner.fire([changed]).run_once()
 
     rows = {row.name: row for row in corner.schedules.all()}
-    assert {"one", "own"} == rows.keys()
-    assert (True, True, [1]) == (
+    assert rows.keys() == {"one", "own"}
+    assert (
         rows["one"].state.is_declared,
         rows["one"].state.is_paused,
         rows["one"].schedule.args,
-    )
+    ) == (True, True, [1])
     assert not rows["own"].state.is_declared
 
 
@@ -360,7 +360,7 @@ def test_a_file_of_schedules_is_read(tmp_path, text, expected):
     path = tmp_path / "schedules.toml"
     path.write_text(text)
 
-    assert expected == [each.name for each in read(load(schedules_file=str(path))) or []]
+    assert [each.name for each in read(load(schedules_file=str(path))) or []] == expected
 
 
 def test_all_faults_of_the_file_are_named(tmp_path):

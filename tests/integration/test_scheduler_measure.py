@@ -35,7 +35,7 @@ def test_depths_of_queues_that_exist(depths, dispatcher, queue):
 
     read = depths.read([f"{queue}-a", queue, f"{queue}.dead", "zzz", "000"], deadline_s=30)
 
-    assert {queue: Depth(2, 0), f"{queue}.dead": Depth(0, 0)} == read
+    assert read == {queue: Depth(2, 0), f"{queue}.dead": Depth(0, 0)}
 
 
 def test_depths_without_a_broker():
@@ -58,13 +58,13 @@ def test_gauges_follow_what_there_is(store, depths, dispatcher, channel, queue):
     chore = Measure(store, depths, deadline_s=30)
 
     chore.run_once()
-    assert {"pending": 1, "scheduled": 1} == {
+    assert {
         labels["state"]: value
         for labels, value in samples(metrics.JOBS)
         if labels["queue"] == queue
-    }
-    assert {queue: 1, f"{queue}.dead": 0} == messages_of_work_queues()
-    assert [({}, 0)] == samples(metrics.OVERDUE_SECONDS)
+    } == {"pending": 1, "scheduled": 1}
+    assert messages_of_work_queues() == {queue: 1, f"{queue}.dead": 0}
+    assert samples(metrics.OVERDUE_SECONDS) == [({}, 0)]
     assert samples(metrics.STORE_MEMORY_BYTES)[0][1] > 0
     heartbeat(store)
     settle(store, "a", claim(store, "a", queue=queue).token, ttl_ms=0)
@@ -73,9 +73,9 @@ def test_gauges_follow_what_there_is(store, depths, dispatcher, channel, queue):
     channel.queue_delete(queue)
 
     chore.run_once()
-    assert {} == messages_of_work_queues()
+    assert messages_of_work_queues() == {}
     for gauge in (metrics.JOBS, metrics.OLDEST_PENDING_SECONDS):
-        assert [] == samples(gauge)
+        assert samples(gauge) == []
 
 
 def test_submissions_that_wait_are_told(store, depths, channel):

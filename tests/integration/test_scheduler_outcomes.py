@@ -68,16 +68,20 @@ def test_an_outcome_is_told_and_forgotten(store, teller, channel):
 
     _, properties, body = channel.basic_get(queue, True)
     told = json.loads(body)
-    assert ("ended", "completed", job_id, 3, []) == tuple(
-        told[name] for name in ("status", "state", "id", "result", "omitted")
+    assert tuple(told[name] for name in ("status", "state", "id", "result", "omitted")) == (
+        "ended",
+        "completed",
+        job_id,
+        3,
+        [],
     )
-    assert (f"c-{queue}", job_id, "add", 2) == (
+    assert (
         properties.correlation_id,
         properties.message_id,
         properties.type,
         properties.delivery_mode,
-    )
-    assert ([], 0) == store.take_replies(0, 10)
+    ) == (f"c-{queue}", job_id, "add", 2)
+    assert store.take_replies(0, 10) == ([], 0)
 
 
 def test_an_outcome_tells_no_secret(store, teller, channel, queue):
@@ -93,7 +97,7 @@ def test_an_outcome_tells_no_secret(store, teller, channel, queue):
     teller.run_once()
 
     told = json.loads(channel.basic_get(replies, True)[2])
-    assert ("completed", [HIDDEN, 5], {}) == (told["state"], told["args"], told["kwargs"])
+    assert (told["state"], told["args"], told["kwargs"]) == ("completed", [HIDDEN, 5], {})
 
 
 def test_a_queue_that_is_gone_is_given_up_alone(store, teller, channel):
@@ -105,9 +109,9 @@ def test_a_queue_that_is_gone_is_given_up_alone(store, teller, channel):
 
     teller.run_once()
 
-    assert 2 == channel.queue_declare(queue, passive=True).method.message_count
+    assert channel.queue_declare(queue, passive=True).method.message_count == 2
     assert (before[0] + 1, before[1] + 2) == (outcomes("no_queue"), outcomes("sent"))
-    assert ([], 0) == store.take_replies(0, 10)
+    assert store.take_replies(0, 10) == ([], 0)
     with pytest.raises(pika.exceptions.ChannelClosedByBroker):
         channel.queue_declare(f"{queue}-gone", passive=True)
 
@@ -122,9 +126,9 @@ def test_a_queue_that_refuses_is_tried_again_and_holds_up_nobody(store, teller, 
 
     teller.run_once()
 
-    assert 1 == channel.queue_declare(queue, passive=True).method.message_count
-    assert 1 == store.take_replies(0, 10)[1]
-    assert "completed" == jobs.state(store, owed)
+    assert channel.queue_declare(queue, passive=True).method.message_count == 1
+    assert store.take_replies(0, 10)[1] == 1
+    assert jobs.state(store, owed) == "completed"
 
 
 def test_what_cannot_be_told_in_time_is_given_up(store, dispatcher, teller, settings):
@@ -138,7 +142,7 @@ def test_what_cannot_be_told_in_time_is_given_up(store, dispatcher, teller, sett
     poll(lambda: short.run_once() is None and store.take_replies(0, 10)[1] == 0)
 
     assert (before[0] + 1, before[1] + 1) == (outcomes("too_old"), outcomes("no_record"))
-    assert "completed" == jobs.state(store, late)
+    assert jobs.state(store, late) == "completed"
 
 
 def test_an_unreadable_record_holds_up_nobody(store, teller, channel, result_backend, key_prefix):
@@ -151,8 +155,8 @@ def test_an_unreadable_record_holds_up_nobody(store, teller, channel, result_bac
     teller.run_once()
 
     _, properties, _ = channel.basic_get(queue, True)
-    assert whole == properties.message_id
-    assert ([], 0) == store.take_replies(0, 10)
+    assert properties.message_id == whole
+    assert store.take_replies(0, 10) == ([], 0)
 
 
 def test_direct_reply_to_works(store, teller, channel):
@@ -167,7 +171,7 @@ def test_direct_reply_to_works(store, teller, channel):
     teller.run_once()
 
     poll(lambda: channel.connection.process_data_events(0.1) or got)
-    assert job_id == json.loads(got[0])["id"]
+    assert json.loads(got[0])["id"] == job_id
 
 
 def test_a_reply_that_no_queue_takes_is_no_failure(publisher, queue):
@@ -175,7 +179,7 @@ def test_a_reply_that_no_queue_takes_is_no_failure(publisher, queue):
     reply = Outgoing(queue=f"{queue}-gone", body=b"", id="r", is_reply=True)
     ours = Outgoing(queue=queue, body=b"", id="o")
 
-    assert [reply] == publisher.publish([reply, ours], deadline_s=30).no_queue
+    assert publisher.publish([reply, ours], deadline_s=30).no_queue == [reply]
 
 
 def job_of(**fields) -> Job:
@@ -204,9 +208,9 @@ def test_a_reply_leaves_out_what_is_too_large(attempts, size, omitted):
 
     told = json.loads(outcome(document(job), result_max_bytes=1024))
 
-    assert omitted == told["omitted"]
+    assert told["omitted"] == omitted
     assert not set(omitted) & (told.keys() - {"omitted"})
-    assert "r" * size == told["result"]
+    assert told["result"] == "r" * size
     assert len(json.dumps(told)) < 1024 + ROOM_BYTES + 1000
 
 
@@ -236,7 +240,7 @@ def test_a_refused_submission_that_nobody_listed_is_found(store, settings, chann
 
     (letter,) = store.dead_letters([each for each, _ in found])
     assert letter is not None
-    assert (INTAKE_QUEUE, "{}", False) == (letter.queue, letter.preview, letter.is_job)
+    assert (letter.queue, letter.preview, letter.is_job) == (INTAKE_QUEUE, "{}", False)
     channel.queue_purge(dead)
 
 

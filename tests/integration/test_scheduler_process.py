@@ -35,7 +35,7 @@ def test_two_schedulers_publish_each_of_2000_due_jobs_once(settings, store, bodi
         scheduler.stop()
 
     ids = [properties.message_id for properties, _ in bodies(queue)]
-    assert (2000, 2000) == (len(ids), len(set(ids)))
+    assert (len(ids), len(set(ids))) == (2000, 2000)
 
 
 def outbox_size(store) -> int:
@@ -81,7 +81,7 @@ def test_the_process_works_and_stops_when_asked(settings, store, tmp_path, bodie
     with SchedulerProcess(settings, tmp_path) as process:
         poll(lambda: store.take_due(0)[1] is None)
         poll(lambda: "taskyard_dispatch_lateness_seconds_count 10.0" in process.get("/metrics"))
-        assert {"ok": True, "problems": []} == json.loads(process.get("/healthz"))
+        assert json.loads(process.get("/healthz")) == {"ok": True, "problems": []}
 
         asked = time.monotonic()
         process.send(number)
@@ -89,7 +89,7 @@ def test_the_process_works_and_stops_when_asked(settings, store, tmp_path, bodie
 
         assert time.monotonic() - asked < 20
         assert "exited with 0" in process.obituary()
-    assert 10 == len(bodies(queue))
+    assert len(bodies(queue)) == 10
 
 
 def test_the_process_stops_in_time_without_its_servers(settings, tmp_path):
@@ -104,7 +104,7 @@ def test_the_process_stops_in_time_without_its_servers(settings, tmp_path):
     process.start()
     try:
         poll(lambda: http_status(process.port, "/healthz", host="127.0.0.1") == 200)
-        assert 503 == http_status(process.port, "/readyz", host="127.0.0.1")
+        assert http_status(process.port, "/readyz", host="127.0.0.1") == 503
 
         asked = time.monotonic()
         process.send(signal.SIGTERM)

@@ -93,9 +93,9 @@ WAYS = [look, publish, measure, peek, walk_dead_letters]
 
 def test_a_job_completes_by_tls(secured_yard):
     """From this client over worker and scheduler, all by amqps and rediss."""
-    assert 42 == secured_yard.submit(tasks.add, 42).get(timeout=30)
+    assert secured_yard.submit(tasks.add, 42).get(timeout=30) == 42
     late = secured_yard.submit(tasks.add, 2, delay_s=0.05)
-    assert 2 == late.get(timeout=30)
+    assert late.get(timeout=30) == 2
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -161,7 +161,7 @@ def test_rabbitmq_may_want_no_certificate(secured):
     """Then the CA is enough."""
     ca = Tls(ca_file=str(secured.authority.ca.cert))
 
-    assert 0 == peek(secured.rabbit.url_of("scheduler"), ca)
+    assert peek(secured.rabbit.url_of("scheduler"), ca) == 0
 
 
 def test_a_client_without_a_certificate_is_told_so(secured):
@@ -227,7 +227,7 @@ def test_the_command_line_audits_by_tls(secured, secured_yard):
 
     done = run(sys.executable, "-c", "from taskyard.cli import main; main()", "audit", **env)
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
     assert "every job is accounted for" in done.stdout
 
 
@@ -237,5 +237,5 @@ def test_a_service_says_at_the_start_which_file_is_wrong(secured):
 
     done = run(sys.executable, "-m", "services.scheduler", METRICS_PORT=str(choose_port()), **env)
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "TLS_CA_FILE='/nowhere/ca.pem': /nowhere/ca.pem cannot be read" in done.stderr

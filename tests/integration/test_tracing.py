@@ -82,28 +82,34 @@ def test_one_trace_leads_from_a_request_through_a_retry_to_its_settlement(
     (request,), (published,), (dispatched,) = (
         spans[name] for name in ("POST /v1/jobs", publish, dispatch)
     )
-    assert CALLER == request.parent_id
+    assert request.parent_id == CALLER
     assert request.span_id == published.parent_id
-    assert [published.span_id] * 3 == [each.parent_id for each in (*spans[run], dispatched)]
+    assert [each.parent_id for each in (*spans[run], dispatched)] == [published.span_id] * 3
     runs = [each.span_id for each in spans[run]]
-    assert runs == [each.parent_id for each in spans[settle]]
-    assert runs == [each.parent_id for each in spans["own work"]]
-    assert ["server", "producer", "consumer", "client"] == [
-        each.kind for each in (request, published, spans[run][0], spans[settle][0])
+    assert [each.parent_id for each in spans[settle]] == runs
+    assert [each.parent_id for each in spans["own work"]] == runs
+    assert [each.kind for each in (request, published, spans[run][0], spans[settle][0])] == [
+        "server",
+        "producer",
+        "consumer",
+        "client",
     ]
-    assert ["taskyard-api", "taskyard-api", "taskyard-worker", "taskyard-scheduler"] == [
-        each.service for each in (request, published, spans[run][0], dispatched)
+    assert [each.service for each in (request, published, spans[run][0], dispatched)] == [
+        "taskyard-api",
+        "taskyard-api",
+        "taskyard-worker",
+        "taskyard-scheduler",
     ]
-    assert [1, 2] == [each.facts["taskyard.attempt"] for each in spans[run]]
-    assert ["ConnectionError", None] == [each.facts.get("error.type") for each in spans[run]]
-    assert ["retrying", "completed"] == [each.facts["taskyard.outcome"] for each in spans[settle]]
-    assert {job["id"]} == {
+    assert [each.facts["taskyard.attempt"] for each in spans[run]] == [1, 2]
+    assert [each.facts.get("error.type") for each in spans[run]] == ["ConnectionError", None]
+    assert [each.facts["taskyard.outcome"] for each in spans[settle]] == ["retrying", "completed"]
+    assert {
         each.facts["messaging.message.id"] for each in (published, dispatched, *spans[run])
-    }
-    assert (202, "/v1/jobs") == (
+    } == {job["id"]}
+    assert (
         request.facts["http.response.status_code"],
         request.facts["http.route"],
-    )
+    ) == (202, "/v1/jobs")
     everything = "".join(each.whole for each in collector.of_trace(trace_id))
     assert "hush" not in everything
     assert "secret-word" not in everything
@@ -131,14 +137,14 @@ def test_a_submission_over_amqp_continues_its_producer_s_trace(yard, collector, 
     spans = spans_of(collector, trace_id, "process taskyard.intake", run, settle)
 
     (intake,) = spans["process taskyard.intake"]
-    assert (CALLER, "consumer", "taskyard-scheduler") == (
+    assert (
         intake.parent_id,
         intake.kind,
         intake.service,
-    )
+    ) == (CALLER, "consumer", "taskyard-scheduler")
     assert intake.span_id == spans[run][0].parent_id
-    assert job_id == intake.facts["taskyard.job.id"]
-    assert trace_id == yard.job(job_id).message.trace_id
+    assert intake.facts["taskyard.job.id"] == job_id
+    assert yard.job(job_id).message.trace_id == trace_id
 
 
 def test_what_the_intake_refuses_is_an_error_in_the_trace(yard, collector, trace_id):
@@ -148,7 +154,7 @@ def test_what_the_intake_refuses_is_an_error_in_the_trace(yard, collector, trace
     (intake,) = spans_of(collector, trace_id, "process taskyard.intake")["process taskyard.intake"]
 
     assert intake.is_error
-    assert "invalid" == intake.facts["error.type"]
+    assert intake.facts["error.type"] == "invalid"
 
 
 @pytest.mark.parametrize("where", ["header", "options"])
@@ -165,8 +171,8 @@ def test_a_message_straight_to_a_queue_continues_its_producer_s_trace(
         f"run {tasks.traced.name}"
     ]
 
-    assert [CALLER] * 2 == [run.parent_id for run in runs]
-    assert [1, 2] == [run.facts["taskyard.attempt"] for run in runs]
+    assert [run.parent_id for run in runs] == [CALLER] * 2
+    assert [run.facts["taskyard.attempt"] for run in runs] == [1, 2]
 
 
 @pytest.mark.parametrize("traceparent", [None, 7, "nonsense", f"00-{'0' * 32}-{CALLER}-01"])
@@ -181,7 +187,7 @@ def test_attempts_of_a_job_without_a_trace_share_one_that_follows_from_its_id(
     run = f"run {tasks.traced.name}"
     spans = spans_of(collector, trace_context.trace_id(None, job_id), run, run)
 
-    assert ["", ""] == [each.parent_id for each in spans[run]]
+    assert [each.parent_id for each in spans[run]] == ["", ""]
     assert trace_context.trace_id(None, job_id).encode() in bytes(yard.ended(job_id).result)
 
 
@@ -208,24 +214,25 @@ def test_a_batch_is_one_submission(yard, collector, trace_id):
     spans = spans_of(collector, trace_id, "publish", *[run] * 3)
 
     (published,) = spans["publish"]
-    assert 3 == published.facts["messaging.batch.message_count"]
-    assert [published.span_id] * 3 == [each.parent_id for each in spans[run]]
+    assert published.facts["messaging.batch.message_count"] == 3
+    assert [each.parent_id for each in spans[run]] == [published.span_id] * 3
 
 
 def test_a_retry_by_an_operator_stays_in_the_job_s_trace(yard, collector, trace_id):
     """Its attempt is beside those before it."""
     asked = {"task": tasks.traced.name, "queue": yard.queue, "max_retries": 0}
     job = post(f"{yard.url}/v1/jobs", asked, traceparent=f"00-{trace_id}-{CALLER}-01")
-    assert "failed" == yard.ended(job["id"]).state
+    assert yard.ended(job["id"]).state == "failed"
     post(f"{yard.url}/v1/jobs/{job['id']}/retry", {})
 
     run, settle = f"run {tasks.traced.name}", f"settle {yard.queue}"
     spans = spans_of(collector, trace_id, run, run, settle, settle)
 
-    assert 1 == len({each.parent_id for each in spans[run]})
-    assert ["failed", "completed"] == [each.facts["taskyard.outcome"] for each in spans[settle]]
-    assert ["retries_exhausted", None] == [
-        each.facts.get("taskyard.reason") for each in spans[settle]
+    assert len({each.parent_id for each in spans[run]}) == 1
+    assert [each.facts["taskyard.outcome"] for each in spans[settle]] == ["failed", "completed"]
+    assert [each.facts.get("taskyard.reason") for each in spans[settle]] == [
+        "retries_exhausted",
+        None,
     ]
 
 
@@ -251,7 +258,7 @@ def test_a_fire_of_a_schedule_begins_a_trace(yard, collector):
     by_request = spans_of(collector, triggered["trace_id"], request, publish, run)
     by_time = spans_of(collector, fired.trace_id, run)
 
-    assert ("", publish, "taskyard-scheduler") == (fired.parent_id, fired.name, fired.service)
+    assert (fired.parent_id, fired.name, fired.service) == ("", publish, "taskyard-scheduler")
     assert fired.span_id == by_time[run][0].parent_id
     assert by_request[request][0].span_id == by_request[publish][0].parent_id
 
@@ -265,7 +272,7 @@ def test_a_trace_that_its_caller_does_not_record_is_not_recorded(yard, collector
     other = post(f"{yard.url}/v1/jobs", asked)  # its spans come later than those of the first would
     spans_of(collector, other["trace_id"], f"settle {tasks.QUEUE}")
 
-    assert [] == collector.of_trace(trace_id)
+    assert collector.of_trace(trace_id) == []
     assert trace_id == quiet["trace_id"] == yard.job(quiet["id"]).message.trace_id
 
 
@@ -279,13 +286,13 @@ def test_a_job_whose_worker_dies_shows_in_its_trace(make_yard, collector, trace_
         spans = spans_of(collector, trace_id, reclaim, run)
 
     (lost,) = spans[reclaim]
-    assert (1, "retrying", "worker_lost", True) == (
+    assert (
         lost.facts["taskyard.attempt"],
         lost.facts["taskyard.outcome"],
         lost.facts["taskyard.reason"],
         lost.is_error,
-    )
-    assert 2 == spans[run][0].facts["taskyard.attempt"]
+    ) == (1, "retrying", "worker_lost", True)
+    assert spans[run][0].facts["taskyard.attempt"] == 2
 
 
 def test_a_collector_that_is_away_does_no_harm(make_yard, collector):
@@ -298,14 +305,14 @@ def test_a_collector_that_is_away_does_no_harm(make_yard, collector):
         with yard.running(*services):
             asked = {"task": tasks.add.name, "args": [1, 2], "queue": yard.queue}
             jobs = [post(f"{services[2].url}/v1/jobs", asked) for _ in range(5)]
-            assert {"completed"} == {yard.ended(job["id"]).state for job in jobs}
+            assert {yard.ended(job["id"]).state for job in jobs} == {"completed"}
             began = time.monotonic()
             for service in services:
                 os.kill(service.pid, signal.SIGTERM)
             poll(lambda: not any(service.is_running for service in services))
 
     assert time.monotonic() - began < 30
-    assert 3 == len(yard.logged(event="traces are recorded"))
-    assert [] == [
+    assert len(yard.logged(event="traces are recorded")) == 3
+    assert [
         line for line in yard.logged(level="error") if "opentelemetry" not in line["logger"]
-    ]
+    ] == []

@@ -32,9 +32,9 @@ def test_no_more_run_at_a_time_than_the_limit_says(yard):
     """Over both children; each runs once, at its first attempt, and a slot that is freed is used at once."""
     ids = yard.submit_many(tasks.in_pairs, 60)
 
-    poll(lambda: {"completed": 60} == yard.states(ids))
-    assert 2 == most_at_a_time(yard, set(ids))
-    assert {1} == {yard.job(each).attempt for each in ids}
+    poll(lambda: yard.states(ids) == {"completed": 60})
+    assert most_at_a_time(yard, set(ids)) == 2
+    assert {yard.job(each).attempt for each in ids} == {1}
 
 
 def test_a_limited_job_holds_no_slot(yard):
@@ -44,13 +44,13 @@ def test_a_limited_job_holds_no_slot(yard):
     yard.await_event("begins", busy[0])
 
     other = yard.submit(tasks.one_an_account, "b")
-    assert "b" == other.get(timeout=30)
-    poll(lambda: {"running": 1, "scheduled": 11} == yard.states(busy))
-    assert {"limited"} == {yard.job(each).reason for each in busy[1:]}
+    assert other.get(timeout=30) == "b"
+    poll(lambda: yard.states(busy) == {"running": 1, "scheduled": 11})
+    assert {yard.job(each).reason for each in busy[1:]} == {"limited"}
 
     yard.open(gate)
-    poll(lambda: {"completed": 12} == yard.states(busy))
-    assert 1 == most_at_a_time(yard, set(busy))
+    poll(lambda: yard.states(busy) == {"completed": 12})
+    assert most_at_a_time(yard, set(busy)) == 1
     told = [event.job_id for event in sorted(yard.events("begins")) if event.job_id in busy]
     assert busy == told  # in the order of their submission
 
@@ -64,15 +64,15 @@ def test_a_waiting_job_of_a_limit_can_be_cancelled(yard):
 
     assert second.cancel()
     yard.open(gate)
-    assert "c" == third.get(timeout=30)
-    assert [] == yard.events("begins", second.id)
+    assert third.get(timeout=30) == "c"
+    assert yard.events("begins", second.id) == []
 
 
 def test_no_more_start_within_a_time_than_the_rate_says(yard):
     """In no window of two seconds there are more than five starts."""
     ids = yard.submit_many(tasks.five_in_two_seconds, 13)
 
-    poll(lambda: {"completed": 13} == yard.states(ids))
+    poll(lambda: yard.states(ids) == {"completed": 13})
     starts = sorted(yard.job(each).started_at for each in ids)
     assert all(late - early >= 2_000 for early, late in zip(starts, starts[5:], strict=False))
 
@@ -81,29 +81,29 @@ def test_limits_change_while_jobs_wait(yard):
     """What waits goes on as soon as the new limit lets it."""
     gate = yard.new_gate()
     ids = [yard.submit(tasks.one_an_account, "d", gate).id for _ in range(4)]
-    poll(lambda: {"running": 1, "scheduled": 3} == yard.states(ids))
+    poll(lambda: yard.states(ids) == {"running": 1, "scheduled": 3})
 
     yard.store.set_limits("test.one_an_account", limits(3, None))
-    poll(lambda: {"running": 3, "scheduled": 1} == yard.states(ids))
+    poll(lambda: yard.states(ids) == {"running": 3, "scheduled": 1})
     yard.store.set_limits("test.one_an_account", limits(None, None))
-    poll(lambda: {"running": 4} == yard.states(ids))
+    poll(lambda: yard.states(ids) == {"running": 4})
 
     yard.store.set_limits("test.one_an_account", None)
-    assert 1 == yard.store.limits()["test.one_an_account"].concurrency
+    assert yard.store.limits()["test.one_an_account"].concurrency == 1
     yard.open(gate)
-    poll(lambda: {"completed": 4} == yard.states(ids))
+    poll(lambda: yard.states(ids) == {"completed": 4})
 
 
 def test_a_paused_task_lets_others_pass(yard):
     """Its jobs wait aside and run when it is resumed, in order."""
     yard.store.pause("task", "test.note", {"reason": "not now"})
     held = yard.submit_many(tasks.note, 5)
-    assert 3 == yard.submit(tasks.add, 1, 2).get(timeout=30)
-    poll(lambda: {"scheduled": 5} == yard.states(held))
-    assert {"paused"} == {yard.job(each).reason for each in held}
+    assert yard.submit(tasks.add, 1, 2).get(timeout=30) == 3
+    poll(lambda: yard.states(held) == {"scheduled": 5})
+    assert {yard.job(each).reason for each in held} == {"paused"}
 
     yard.store.resume("task", "test.note")
-    poll(lambda: {"completed": 5} == yard.states(held))
+    poll(lambda: yard.states(held) == {"completed": 5})
 
 
 def test_a_paused_queue_rests(yard):
@@ -115,14 +115,14 @@ def test_a_paused_queue_rests(yard):
     yard.store.pause("queue", yard.queue, {"reason": "not now"})
     ids = yard.submit_many(tasks.note, 5)
     other = yard.submit(tasks.add, 1, 2, queue=tasks.QUEUE)
-    assert 3 == other.get(timeout=30)
-    poll(lambda: 5 == yard.ready_messages())
+    assert other.get(timeout=30) == 3
+    poll(lambda: yard.ready_messages() == 5)
     yard.open(gate)
-    assert gate == running.get(timeout=30)
-    assert {"pending": 5} == yard.states(ids)
+    assert running.get(timeout=30) == gate
+    assert yard.states(ids) == {"pending": 5}
 
     yard.store.resume("queue", yard.queue)
-    poll(lambda: {"completed": 5} == yard.states(ids))
+    poll(lambda: yard.states(ids) == {"completed": 5})
 
 
 @pytest.mark.slow
@@ -134,16 +134,16 @@ def test_limits_and_pauses_survive_the_end_of_everything(make_yard):
         gate = yard.new_gate()
         ids = [yard.submit(tasks.one_an_account, "e", gate).id for _ in range(3)]
         yard.await_event("begins", ids[0])
-        poll(lambda: {"running": 1, "scheduled": 2} == yard.states(ids))
+        poll(lambda: yard.states(ids) == {"running": 1, "scheduled": 2})
         yard.store.pause("task", "test.note", {"reason": "not now"})
         held = yard.submit(tasks.note)
-        poll(lambda: "scheduled" == held.state)
+        poll(lambda: held.state == "scheduled")
         worker.kill()
 
     with yard.running(yard.worker(), yard.scheduler()):
         yard.open(gate)
-        poll(lambda: {"completed": 3} == yard.states(ids))
-        assert "scheduled" == held.state
+        poll(lambda: yard.states(ids) == {"completed": 3})
+        assert held.state == "scheduled"
         yard.store.resume("task", "test.note")
         held.get(timeout=30)
 
@@ -154,9 +154,9 @@ def test_unique_jobs_are_one_while_they_live(yard):
 
     assert first.id == yard.submit(tasks.unique_account, "a", 2).id
     other = yard.submit(tasks.unique_account, "b", 3)
-    assert 3 == other.get(timeout=30)
+    assert other.get(timeout=30) == 3
     first.cancel()
-    assert 4 == yard.submit(tasks.unique_account, "a", 4).get(timeout=30)
+    assert yard.submit(tasks.unique_account, "a", 4).get(timeout=30) == 4
 
 
 def test_unique_jobs_may_be_refused(yard):

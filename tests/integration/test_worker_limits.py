@@ -26,11 +26,11 @@ def test_a_task_past_its_limit_is_interrupted(yard, task, seen):
     handle = yard.submit(task, yard.new_gate(), timeout_s=0.5, max_retries=0)
 
     job = yard.ended(handle.id)
-    assert ("failed", "timeout") == (job.state, job.error.reason)
-    assert "JobTimeout" == job.error.type
+    assert (job.state, job.error.reason) == ("failed", "timeout")
+    assert job.error.type == "JobTimeout"
     assert yard.events(seen, handle.id)
     properties, _ = yard.dead_letter()
-    assert "timeout" == properties.headers["taskyard-reason"]
+    assert properties.headers["taskyard-reason"] == "timeout"
 
 
 def test_a_timeout_uses_up_a_retry(yard):
@@ -38,7 +38,7 @@ def test_a_timeout_uses_up_a_retry(yard):
     handle = yard.submit(tasks.wait_at, yard.new_gate(), timeout_s=0.5, max_retries=1)
 
     job = yard.ended(handle.id)
-    assert ["timeout", "timeout"] == [attempt.error.reason for attempt in job.attempts]
+    assert [attempt.error.reason for attempt in job.attempts] == ["timeout", "timeout"]
     yard.dead_letter()
 
 
@@ -56,11 +56,11 @@ def test_a_task_that_does_not_stop_costs_its_process(make_yard, task):
         handle = yard.submit(task, argument, timeout_s=0.5, max_retries=0)
 
         job = yard.ended(handle.id)
-        assert ("failed", "timeout") == (job.state, job.error.reason)
+        assert (job.state, job.error.reason) == ("failed", "timeout")
         yard.open(gate)
-        assert gate == neighbour.get(timeout=30)
+        assert neighbour.get(timeout=30) == gate
         poll(lambda: worker.children() and worker.children() != [before])
-        assert 1 == yard.submit(tasks.echo, 1).get(timeout=30)
+        assert yard.submit(tasks.echo, 1).get(timeout=30) == 1
         assert worker.metric("taskyard_child_exits_total", reason="retired") == 1
 
 
@@ -71,8 +71,8 @@ def test_a_task_that_holds_the_interpreter_is_killed(make_yard):
         handle = yard.submit(tasks.hold_interpreter, 120, timeout_s=0.5, max_retries=0)
 
         job = yard.ended(handle.id)
-        assert ("failed", "timeout") == (job.state, job.error.reason)
-        assert 1 == yard.submit(tasks.echo, 1).get(timeout=30)
+        assert (job.state, job.error.reason) == ("failed", "timeout")
+        assert yard.submit(tasks.echo, 1).get(timeout=30) == 1
 
 
 @pytest.mark.parametrize("task", [tasks.wait_at, tasks.wait_at_later])
@@ -83,8 +83,8 @@ def test_a_running_job_is_cancelled(yard, task):
 
     assert handle.cancel() is False
     job = yard.ended(handle.id)
-    assert "cancelled" == job.state
-    assert ["cancelled"] == [attempt.outcome for attempt in job.attempts]
+    assert job.state == "cancelled"
+    assert [attempt.outcome for attempt in job.attempts] == ["cancelled"]
 
 
 def test_a_cancelled_task_that_returns_has_completed(yard):
@@ -93,7 +93,7 @@ def test_a_cancelled_task_that_returns_has_completed(yard):
     yard.await_event("waits", handle.id)
 
     handle.cancel()
-    assert "cleaned up" == handle.get(timeout=30)
+    assert handle.get(timeout=30) == "cleaned up"
 
 
 def test_a_cancelled_task_that_does_not_stop_costs_its_process(make_yard):
@@ -105,8 +105,8 @@ def test_a_cancelled_task_that_does_not_stop_costs_its_process(make_yard):
         yard.await_event("sleeps", handle.id)
 
         handle.cancel()
-        assert "cancelled" == yard.ended(handle.id).state
-        assert 1 == yard.submit(tasks.echo, 1).get(timeout=30)
+        assert yard.ended(handle.id).state == "cancelled"
+        assert yard.submit(tasks.echo, 1).get(timeout=30) == 1
 
 
 def test_jobs_that_wait_are_cancelled_at_once(make_yard):
@@ -120,8 +120,8 @@ def test_jobs_that_wait_are_cancelled_at_once(make_yard):
     with yard.running(yard.worker(), yard.scheduler()):
         later = yard.submit(tasks.note, delay_s=0.5)
         assert later.get(timeout=30) is None
-        assert [later.id] == [event.job_id for event in yard.events("ran")]
-    assert {"cancelled": 2, "completed": 1} == yard.states([scheduled.id, pending.id, later.id])
+        assert [event.job_id for event in yard.events("ran")] == [later.id]
+    assert yard.states([scheduled.id, pending.id, later.id]) == {"cancelled": 2, "completed": 1}
 
 
 def test_an_expired_job_never_starts(make_yard):
@@ -133,6 +133,6 @@ def test_an_expired_job_never_starts(make_yard):
     poll(lambda: yard.job(yard.submit(tasks.note, delay_s=60).id).created_at > created + 100)
 
     with yard.running(yard.worker()):
-        assert "expired" == yard.ended(expiring.id).state
+        assert yard.ended(expiring.id).state == "expired"
         assert staying.get(timeout=30) is None
-    assert [staying.id] == [event.job_id for event in yard.events("ran")]
+    assert [event.job_id for event in yard.events("ran")] == [staying.id]

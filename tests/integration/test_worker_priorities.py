@@ -56,7 +56,7 @@ def test_equal_priorities_run_in_the_order_of_their_submission(yard, busy_slot):
 
     busy_slot()
 
-    assert ids == order_of(yard, set(ids))
+    assert order_of(yard, set(ids)) == ids
 
 
 def test_the_message_says_the_priority_too(yard, busy_slot):
@@ -70,7 +70,7 @@ def test_the_message_says_the_priority_too(yard, busy_slot):
     busy_slot()
 
     order = order_of(yard, {f"{yard.queue}-{name}" for name in (low, high)})
-    assert [f"{yard.queue}-{high}", f"{yard.queue}-{low}"] == order
+    assert order == [f"{yard.queue}-{high}", f"{yard.queue}-{low}"]
 
 
 @pytest.mark.parametrize(

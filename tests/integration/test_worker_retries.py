@@ -28,11 +28,11 @@ def test_a_failed_attempt_is_retried_until_it_succeeds(yard, task):
     """Every attempt is kept, and the result is that of the last."""
     handle = yard.submit(task, 2, max_retries=2)
 
-    assert 3 == handle.get(timeout=30)
+    assert handle.get(timeout=30) == 3
     document = handle.document()
-    assert ["failed", "failed", "completed"] == [a["outcome"] for a in document["attempts"]]
-    assert [1, 2, 3] == [a["number"] for a in document["attempts"]]
-    assert "attempt 2 fails on purpose" == document["attempts"][1]["error"]["message"]
+    assert [a["outcome"] for a in document["attempts"]] == ["failed", "failed", "completed"]
+    assert [a["number"] for a in document["attempts"]] == [1, 2, 3]
+    assert document["attempts"][1]["error"]["message"] == "attempt 2 fails on purpose"
     assert document["error"] is None
 
 
@@ -44,24 +44,24 @@ def test_used_up_retries_end_in_a_dead_letter_and_a_failed_record(yard):
         handle.get(timeout=30)
 
     job = yard.job(handle.id)
-    assert "failed" == job.state
-    assert ["failed", "failed"] == [attempt.outcome for attempt in job.attempts]
+    assert job.state == "failed"
+    assert [attempt.outcome for attempt in job.attempts] == ["failed", "failed"]
     for attempt in job.attempts:
-        assert "ConnectionError" == attempt.error.type
-        assert f"attempt {attempt.number} fails on purpose" == attempt.error.message
+        assert attempt.error.type == "ConnectionError"
+        assert attempt.error.message == f"attempt {attempt.number} fails on purpose"
         assert "in flaky" in attempt.error.traceback
         assert attempt.started_at <= attempt.finished_at
-    assert ["error", "retries_exhausted"] == [a.error.reason for a in job.attempts]
+    assert [a.error.reason for a in job.attempts] == ["error", "retries_exhausted"]
 
     properties, body = yard.dead_letter()
     assert handle.id == properties.message_id
-    assert 2 == properties.delivery_mode
+    assert properties.delivery_mode == 2
     assert for_attempt(msgspec.json.encode(job.message).decode(), 2).encode() == body
     headers = properties.headers
-    assert "retries_exhausted" == headers["taskyard-reason"]
-    assert "ConnectionError" == headers["taskyard-error-type"]
-    assert "attempt 2 fails on purpose" == headers["taskyard-error-message"]
-    assert 2 == headers["taskyard-attempts"]
+    assert headers["taskyard-reason"] == "retries_exhausted"
+    assert headers["taskyard-error-type"] == "ConnectionError"
+    assert headers["taskyard-error-message"] == "attempt 2 fails on purpose"
+    assert headers["taskyard-attempts"] == 2
     assert yard.queue == headers["taskyard-queue"]
     assert job.attempts[-1].worker == headers["taskyard-worker"]
     assert handle.document()["attempts"][0]["finished_at"] == headers["taskyard-first-failed-at"]
@@ -88,9 +88,9 @@ def test_a_message_straight_to_the_queue_dies_byte_for_byte(yard):
 
     properties, dead = yard.dead_letter()
     assert body == dead
-    assert 3 == properties.priority
-    assert "retries_exhausted" == properties.headers["taskyard-reason"]
-    assert 1 == properties.headers["taskyard-attempts"]
+    assert properties.priority == 3
+    assert properties.headers["taskyard-reason"] == "retries_exhausted"
+    assert properties.headers["taskyard-attempts"] == 1
 
 
 def test_a_final_error_is_not_retried(yard):
@@ -98,20 +98,20 @@ def test_a_final_error_is_not_retried(yard):
     handle = yard.submit(tasks.hopeless, max_retries=5)
 
     job = yard.ended(handle.id)
-    assert "failed" == job.state
-    assert "final_error" == job.error.reason
-    assert 1 == len(yard.events("tries", handle.id))
+    assert job.state == "failed"
+    assert job.error.reason == "final_error"
+    assert len(yard.events("tries", handle.id)) == 1
     properties, _ = yard.dead_letter()
-    assert "final_error" == properties.headers["taskyard-reason"]
+    assert properties.headers["taskyard-reason"] == "final_error"
 
 
 def test_a_task_says_when_it_is_to_run_again(yard):
     """`Retry(delay_s)` is kept, by the store's clock."""
     handle = yard.submit(tasks.again_in, 0.5)
 
-    assert "done" == handle.get(timeout=30)
+    assert handle.get(timeout=30) == "done"
     first, second = yard.job(handle.id).attempts
-    assert "not yet" == first.error.message
+    assert first.error.message == "not yet"
     assert 500 <= second.started_at - first.finished_at < 30_000
 
 
@@ -136,8 +136,8 @@ def test_whatever_a_task_raises_its_slot_goes_on(yard, task, kind, error_type):
     failed = yard.submit(task, kind, max_retries=0)
 
     job = yard.ended(failed.id)
-    assert "failed" == job.state
-    assert error_type == job.error.type
+    assert job.state == "failed"
+    assert job.error.type == error_type
     assert len(job.error.message) < 3_000
     assert len(job.error.traceback) < 20_000
     gate = yard.new_gate()
@@ -145,7 +145,7 @@ def test_whatever_a_task_raises_its_slot_goes_on(yard, task, kind, error_type):
     for handle in both:
         yard.await_event("waits", handle.id)
     yard.open(gate)
-    assert [gate, gate] == [handle.get(timeout=30) for handle in both]
+    assert [handle.get(timeout=30) for handle in both] == [gate, gate]
 
 
 def test_a_wait_without_end_is_a_hundred_years(yard):
@@ -161,7 +161,7 @@ def test_a_wait_that_is_no_number_is_the_usual_backoff(yard):
     """It fails twice, as often as it may."""
     handle = yard.submit(tasks.fail_strangely, "retry-nan", max_retries=1)
 
-    assert 2 == len(yard.ended(handle.id).attempts)
+    assert len(yard.ended(handle.id).attempts) == 2
 
 
 @pytest.mark.parametrize(
@@ -176,15 +176,15 @@ def test_a_result_that_cannot_be_kept_is_a_failure(yard, task, args, reason):
     handle = yard.submit(task, *args, max_retries=3)
 
     job = yard.ended(handle.id)
-    assert reason == job.error.reason
-    assert 1 == len(job.attempts)
+    assert job.error.reason == reason
+    assert len(job.attempts) == 1
     properties, _ = yard.dead_letter()
-    assert reason == properties.headers["taskyard-reason"]
+    assert properties.headers["taskyard-reason"] == reason
 
 
 def test_a_number_beyond_64_bits_is_a_result_like_any_other(yard):
     """Python's JSON knows no bounds either."""
-    assert 2**70 == yard.submit(tasks.huge_number).get(timeout=30)
+    assert yard.submit(tasks.huge_number).get(timeout=30) == 2**70
 
 
 def test_progress_with_text_that_cannot_be_sent_harms_nobody(yard):
@@ -193,5 +193,5 @@ def test_progress_with_text_that_cannot_be_sent_harms_nobody(yard):
     handle = yard.submit(tasks.strange_progress, gate)
     yard.open(gate)
 
-    assert gate == handle.get(timeout=30)
+    assert handle.get(timeout=30) == gate
     assert handle.document()["progress"]["note"].isascii()

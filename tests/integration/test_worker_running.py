@@ -18,21 +18,21 @@ def test_a_result_comes_back(yard, task):
     """Of plain and async tasks."""
     handle = yard.submit(task, 1, kwargs={"b": 2})
 
-    assert 3 == handle.get(timeout=30)
+    assert handle.get(timeout=30) == 3
     document = handle.document()
-    assert "completed" == document["state"]
-    assert ["completed"] == [attempt["outcome"] for attempt in document["attempts"]]
+    assert document["state"] == "completed"
+    assert [attempt["outcome"] for attempt in document["attempts"]] == ["completed"]
     assert document["created_at"] <= document["started_at"] <= document["finished_at"]
 
 
 def test_arguments_become_what_the_hints_say(yard):
     """A dataclass comes as JSON and arrives as itself."""
-    assert 5 == yard.submit(tasks.norm, {"x": 3, "y": 4}).get(timeout=30)
+    assert yard.submit(tasks.norm, {"x": 3, "y": 4}).get(timeout=30) == 5
 
 
 def test_a_task_is_a_plain_function_too():
     """No broker is needed to call it."""
-    assert 3 == tasks.add(1, 2)
+    assert tasks.add(1, 2) == 3
 
 
 @pytest.mark.parametrize("task", [tasks.who, tasks.who_later])
@@ -54,8 +54,8 @@ def test_progress_is_seen_while_the_task_runs(yard):
         "progress"
     ].keys()
     yard.open(gate)
-    assert 5 == handle.get(timeout=30)
-    assert 6 == handle.document()["progress"]["done"]
+    assert handle.get(timeout=30) == 5
+    assert handle.document()["progress"]["done"] == 6
 
 
 def test_a_scheduled_job_runs_at_its_time(yard):
@@ -80,5 +80,5 @@ def test_higher_priorities_run_first(make_yard):
         poll(lambda: len(yard.events("ran")) == 60)
 
         expected = [job_id for _, job_id in sorted(submitted, key=lambda entry: -entry[0])]
-        assert expected == [event.job_id for event in yard.events("ran")]
+        assert [event.job_id for event in yard.events("ran")] == expected
         assert prefetched.get(timeout=30) is None

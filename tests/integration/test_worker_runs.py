@@ -33,8 +33,8 @@ def test_delay_runs_a_job(task):
     """Plain and async, with positional and keyword arguments."""
     handles = [task.delay(1, 2), task.delay(1, b=3), task.delay(a=2, b=3)]
 
-    assert [3, 4, 5] == [handle.get(timeout=30) for handle in handles]
-    assert "python" == handles[0].document()["origin"]
+    assert [handle.get(timeout=30) for handle in handles] == [3, 4, 5]
+    assert handles[0].document()["origin"] == "python"
 
 
 def times_of(handle):
@@ -50,15 +50,15 @@ def test_apply_async_runs_a_job_later():
     counted = tasks.add.apply_async((1, 2), countdown=0.4)
     timed = tasks.add.apply_async((3,), {"b": 4}, eta=at, priority=9, tags=["later"])
     far = tasks.add.apply_async((1, 2), countdown=3600)
-    assert "scheduled" == far.state
+    assert far.state == "scheduled"
     far.cancel()
 
-    assert 3 == counted.get(timeout=30)
-    assert 7 == timed.get(timeout=30)
+    assert counted.get(timeout=30) == 3
+    assert timed.get(timeout=30) == 7
     started, created = times_of(counted)
     assert started >= created + timedelta(milliseconds=400)
     assert times_of(timed)[0] >= at - timedelta(milliseconds=1)  # the store's times are whole ones
-    assert 9 == timed.document()["priority"]
+    assert timed.document()["priority"] == 9
 
 
 @pytest.mark.usefixtures("python_door")
@@ -66,16 +66,18 @@ def test_the_queue_of_a_task_can_be_overridden(yard):
     """The worker consumes both."""
     handle = tasks.add.apply_async((1, 2), queue=yard.queue)
 
-    assert 3 == handle.get(timeout=30)
+    assert handle.get(timeout=30) == 3
     assert yard.queue == handle.document()["queue"]
 
 
 def test_a_task_is_a_plain_function_too():
     """Called, it just runs: no servers, no job, and `current_job` is a stand-in."""
-    assert 3 == tasks.add(1, 2)
-    assert 3 == asyncio.run(tasks.add_later(1, 2))
-    assert {"id": "none", "task": "none", "attempt": 0} == {
-        key: value for key, value in tasks.who().items() if key != "pid"
+    assert tasks.add(1, 2) == 3
+    assert asyncio.run(tasks.add_later(1, 2)) == 3
+    assert {key: value for key, value in tasks.who().items() if key != "pid"} == {
+        "id": "none",
+        "task": "none",
+        "attempt": 0,
     }
 
 
@@ -87,14 +89,14 @@ def test_a_task_knows_its_job(yard, task):
     answer = handle.get(timeout=30)
     assert handle.id == answer["id"]
     assert task.name == answer["task"]
-    assert 1 == answer["attempt"]
+    assert answer["attempt"] == 1
 
 
 def test_the_document_tells_all_of_a_run(yard):
     """Times in their order, the worker, and the result as JSON."""
     handle = yard.submit(tasks.echo, {"deep": [1, None, "é", 2.5]}, tags=["one", "two"])
 
-    assert {"deep": [1, None, "é", 2.5]} == handle.get(timeout=30)
+    assert handle.get(timeout=30) == {"deep": [1, None, "é", 2.5]}
     document = handle.document()
     (attempt,) = document["attempts"]
     assert (
@@ -105,14 +107,14 @@ def test_the_document_tells_all_of_a_run(yard):
         == attempt["finished_at"]
     )
     assert 1 == document["attempt"] == attempt["number"]
-    assert "completed" == attempt["outcome"]
+    assert attempt["outcome"] == "completed"
     assert attempt["worker"] in {each["id"] for each in yard.store.workers()}
-    assert ["one", "two"] == document["tags"]
+    assert document["tags"] == ["one", "two"]
 
 
 def test_arguments_are_what_the_type_hints_say(yard):
     """A dataclass comes as an object in JSON."""
-    assert 5.0 == yard.submit(tasks.norm, {"x": 3, "y": 4}).get(timeout=30)
+    assert yard.submit(tasks.norm, {"x": 3, "y": 4}).get(timeout=30) == 5.0
 
 
 def test_none_is_a_result(yard):
@@ -120,7 +122,7 @@ def test_none_is_a_result(yard):
     handle = yard.submit(tasks.echo)
 
     assert handle.get(timeout=30) is None
-    assert "completed" == handle.state
+    assert handle.state == "completed"
 
 
 def test_progress_is_shown_while_the_job_runs(yard):
@@ -129,11 +131,11 @@ def test_progress_is_shown_while_the_job_runs(yard):
     handle = yard.submit(tasks.steps, 10, gate)
 
     poll(lambda: handle.document()["progress"] == {"done": 10, "total": 10, "note": "step 10"})
-    assert "running" == handle.state
+    assert handle.state == "running"
 
     yard.open(gate)
     handle.get(timeout=30)
-    assert {"done": 11, "total": 10, "note": ""} == handle.document()["progress"]
+    assert handle.document()["progress"] == {"done": 11, "total": 10, "note": ""}
 
 
 def test_both_processes_work(yard):
@@ -144,7 +146,7 @@ def test_both_processes_work(yard):
     pids = {yard.await_event("waits", handle.id).pid for handle in handles}
     yard.open(gate)
 
-    assert 2 == len(pids)
+    assert len(pids) == 2
     for handle in handles:
         handle.get(timeout=30)
 
@@ -157,7 +159,7 @@ def test_async_tasks_overlap_in_their_slots(yard):
         yard.await_event("waits", handle.id)
 
     yard.open(gate)
-    assert [gate] * 4 == [handle.get(timeout=30) for handle in handles]
+    assert [handle.get(timeout=30) for handle in handles] == [gate] * 4
 
 
 def test_thousands_of_jobs_leave_nothing_open(yard):
@@ -165,10 +167,10 @@ def test_thousands_of_jobs_leave_nothing_open(yard):
     ids = yard.submit_many(tasks.echo, 3_000, 1)
 
     poll(lambda: yard.states(ids) == {"completed": 3_000}, 60)
-    assert all(1 == len(yard.job(each).attempts) for each in ids[::50])
+    assert all(len(yard.job(each).attempts) == 1 for each in ids[::50])
     poll(lambda: yard.ready_messages() == 0)
     (counts,) = [row for row in yard.store.counts() if row.queue == yard.queue]
-    assert {"completed"} == counts.states.keys()
+    assert counts.states.keys() == {"completed"}
     assert counts.oldest_pending_s is None
 
 

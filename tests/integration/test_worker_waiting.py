@@ -21,8 +21,8 @@ def test_a_job_runs_now_with_what_was_changed(yard):
     yard.store.change(handle.id, Change(args=[10], priority=9))
     yard.store.change(handle.id, Change(delay_ms=0))
 
-    assert 12 == handle.get(timeout=30)
-    assert 9 == yard.job(handle.id).message.priority
+    assert handle.get(timeout=30) == 12
+    assert yard.job(handle.id).message.priority == 9
 
 
 def test_a_retry_is_brought_forward(yard):
@@ -31,7 +31,7 @@ def test_a_retry_is_brought_forward(yard):
     yard.await_event("tries", handle.id)
     poll(lambda: yard.job_in("retrying", handle.id))
 
-    assert "changed" == yard.store.change(handle.id, Change(delay_ms=0)).verdict
+    assert yard.store.change(handle.id, Change(delay_ms=0)).verdict == "changed"
 
-    assert "done" == handle.get(timeout=30)
-    assert [1, 2] == [event.attempt for event in yard.events("tries", handle.id)]
+    assert handle.get(timeout=30) == "done"
+    assert [event.attempt for event in yard.events("tries", handle.id)] == [1, 2]

@@ -35,7 +35,7 @@ def test_frames_are_written_as_they_come(connection, wire):
     for frame in (b"a", b"b"):
         connection._adapter_emit_data(frame)
 
-    assert [b"a", b"b"] == wire.writes
+    assert wire.writes == [b"a", b"b"]
 
 
 def test_gathered_frames_are_written_together(connection, wire):
@@ -43,10 +43,10 @@ def test_gathered_frames_are_written_together(connection, wire):
     with connection.gathering():
         for frame in (b"a", b"b"):
             connection._adapter_emit_data(frame)
-        assert [] == wire.writes
+        assert wire.writes == []
     connection._adapter_emit_data(b"c")
 
-    assert [b"ab", b"c"] == wire.writes
+    assert wire.writes == [b"ab", b"c"]
 
 
 def test_nothing_gathered_is_nothing_written(connection, wire):
@@ -54,7 +54,7 @@ def test_nothing_gathered_is_nothing_written(connection, wire):
     with connection.gathering():
         pass
 
-    assert [] == wire.writes
+    assert wire.writes == []
 
 
 def test_what_was_gathered_before_an_error_is_written(connection, wire):
@@ -68,4 +68,4 @@ def test_what_was_gathered_before_an_error_is_written(connection, wire):
     with pytest.raises(ValueError, match="odd"):
         write_and_fail()
 
-    assert [b"a"] == wire.writes
+    assert wire.writes == [b"a"]

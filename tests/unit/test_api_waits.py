@@ -126,8 +126,8 @@ def test_who_finds_no_place_is_answered_at_once():
     places.job("c", 30)
 
     assert [found and found.state for found in seen] == [State.PENDING]
-    assert [1] == told
-    assert 0 == REGISTRY.get_sample_value("taskyard_http_waits")
+    assert told == [1]
+    assert REGISTRY.get_sample_value("taskyard_http_waits") == 0
     assert len(servers.waited_s) == 2
 
 

@@ -40,7 +40,7 @@ def test_a_service_is_its_own_user(services, name):
     assert match is not None
     user, variable, default = match.groups()
     assert (name, f"RABBITMQ_{name.upper()}_PASSWORD") == (user, variable)
-    assert f"${{{variable}:-{default}}}" == services["rabbitmq"]["environment"][variable]
+    assert services["rabbitmq"]["environment"][variable] == f"${{{variable}:-{default}}}"
 
 
 def test_rabbitmq_is_told_the_password_of_every_user(services):
@@ -58,7 +58,7 @@ def test_every_port_is_on_loopback(services):
     ports = [port for service in services.values() for port in service.get("ports", [])]
 
     assert len(ports) >= 4
-    assert [] == [port for port in ports if not port.startswith("127.0.0.1:")]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
 def test_every_setting_in_the_environment_reaches_a_service(services):
@@ -67,14 +67,14 @@ def test_every_setting_in_the_environment_reaches_a_service(services):
         name.lower() for each in ("api", "worker") for name in services[each]["environment"] or {}
     }
 
-    assert set() == Settings.model_fields.keys() - passed - OF_THE_CONTAINER
+    assert Settings.model_fields.keys() - passed - OF_THE_CONTAINER == set()
     assert passed & OF_THE_CONTAINER == {"broker_url", "result_backend"}
 
 
 def test_no_log_fills_the_disk(services):
     """Docker keeps so many files of such a size."""
     for name, service in services.items():
-        assert {"max-size", "max-file"} == service["logging"]["options"].keys(), name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
 
 
 def test_no_service_takes_the_memory_of_others(services):
@@ -82,7 +82,7 @@ def test_no_service_takes_the_memory_of_others(services):
     for name in ("api", "worker", "scheduler", "rabbitmq", "redis"):
         assert services[name]["mem_limit"], name
     told = services["rabbitmq"]["environment"]["TASKYARD_RABBITMQ_MEMORY"]
-    assert told == services["rabbitmq"]["mem_limit"]
+    assert services["rabbitmq"]["mem_limit"] == told
     assert "$(TASKYARD_RABBITMQ_MEMORY)" in (DEPLOY / "container.conf").read_text()
     assert "--maxmemory ${REDIS_MAXMEMORY:-1gb}" in services["redis"]["command"]
 
@@ -103,8 +103,8 @@ def test_a_password_of_development_is_told(tmp_path):
     """By its variable, and the others are not."""
     done = define(tmp_path, worker="worker")
 
-    assert 0 == done.returncode
-    assert ["RABBITMQ_WORKER_PASSWORD"] == re.findall(r"RABBITMQ_\w+", done.stderr)
+    assert done.returncode == 0
+    assert re.findall(r"RABBITMQ_\w+", done.stderr) == ["RABBITMQ_WORKER_PASSWORD"]
 
 
 @pytest.mark.parametrize("password", ["", "with/slash", "with space", 'with"quote'])
@@ -112,11 +112,11 @@ def test_a_password_that_would_break_a_url_is_refused(tmp_path, password):
     """Nothing is written."""
     done = define(tmp_path, producer=password)
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert (
         "RABBITMQ_PRODUCER_PASSWORD or RABBITMQ_PRODUCER_PASSWORD_FILE must be set" in done.stderr
     )
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_password_is_written(tmp_path):
@@ -125,7 +125,7 @@ def test_no_password_is_written(tmp_path):
 
     path = tmp_path / "made/definitions.json"
     assert "secret-" not in path.read_text()
-    assert 0o600 == path.stat().st_mode & 0o777
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_password_comes_from_a_file(tmp_path):
@@ -135,8 +135,8 @@ def test_a_password_comes_from_a_file(tmp_path):
 
     done = define(tmp_path, "env", worker="", env={"RABBITMQ_WORKER_PASSWORD_FILE": str(path)})
 
-    assert 0 == done.returncode
-    assert ["RABBITMQ_WORKER_PASSWORD"] == re.findall(r"RABBITMQ_\w+", done.stderr)
+    assert done.returncode == 0
+    assert re.findall(r"RABBITMQ_\w+", done.stderr) == ["RABBITMQ_WORKER_PASSWORD"]
     assert "of development" in done.stderr
     assert "PASSWORD" not in done.stdout
 
@@ -159,7 +159,7 @@ def test_a_file_that_holds_no_password_is_refused(tmp_path, content, password, f
 
     done = define(tmp_path, api=password, env={variable: str(path)})
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert variable in done.stderr
     assert fault in done.stderr
     assert not (tmp_path / "made").exists()
@@ -182,7 +182,7 @@ def test_every_secret_that_compose_wants_is_made(tmp_path, services):
     first = {path.name: path.read_text() for path in (deploy / "secrets").iterdir()}
     made(tmp_path, "make_secrets.sh", "--tls")
 
-    assert first == {path.name: path.read_text() for path in (deploy / "secrets").iterdir()}
+    assert {path.name: path.read_text() for path in (deploy / "secrets").iterdir()} == first
     assert {name: f"./deploy/secrets/{name}" for name in first} == {
         name: each["file"] for name, each in override["secrets"].items()
     }
@@ -197,7 +197,7 @@ def test_every_secret_that_compose_wants_is_made(tmp_path, services):
         settings = config.load(**files)
         assert settings.broker_url.startswith(f"amqps://{name}:{first[name].strip()}@rabbitmq:5671")
         assert settings.result_backend == f"rediss://:{first['redis'].strip()}@redis:6379/0"
-    assert 0o700 == (deploy / "secrets").stat().st_mode & 0o777
+    assert (deploy / "secrets").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_certificates_are_those_of_the_hosts(tmp_path):
@@ -207,12 +207,12 @@ def test_the_certificates_are_those_of_the_hosts(tmp_path):
     ca = (folder / "ca.pem").read_bytes()
     made(tmp_path, "make_certificates.sh", "30")
 
-    assert ca == (folder / "ca.pem").read_bytes()
+    assert (folder / "ca.pem").read_bytes() == ca
     for host in ("rabbitmq", "redis"):
         command = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem"]
         command += ["-purpose", "sslserver", "-verify_hostname", host, f"{host}.pem"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert f"{host}.pem: OK\n" == done.stdout, done.stderr
+        assert done.stdout == f"{host}.pem: OK\n", done.stderr
 
 
 def test_redis_keeps_its_options_with_tls(services):
@@ -220,4 +220,4 @@ def test_redis_keeps_its_options_with_tls(services):
     override = yaml.safe_load((DEPLOY.parent / "compose.tls.yml").read_text())
 
     command = services["redis"]["command"]
-    assert command == override["services"]["redis"]["command"][: len(command)]
+    assert override["services"]["redis"]["command"][: len(command)] == command

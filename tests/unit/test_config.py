@@ -20,7 +20,7 @@ def _bare_environment(monkeypatch):
 
 def test_every_setting_has_a_default():
     """Nothing needs to be set."""
-    assert "taskyard:" == config.load().key_prefix
+    assert config.load().key_prefix == "taskyard:"
 
 
 def test_the_environment_sets_them(monkeypatch):
@@ -33,20 +33,20 @@ def test_the_environment_sets_them(monkeypatch):
 
     settings = config.load()
 
-    assert (7, 1.5, ("a", "b.c"), "debug", 5000) == (
+    assert (
         settings.max_retries,
         settings.task_timeout,
         settings.task_modules,
         settings.log_level,
         settings.api_port,
-    )
+    ) == (7, 1.5, ("a", "b.c"), "debug", 5000)
 
 
 def test_arguments_win_over_the_environment(monkeypatch):
     """What a program says itself counts most."""
     monkeypatch.setenv("MAX_RETRIES", "7")
 
-    assert 1 == config.load(max_retries=1).max_retries
+    assert config.load(max_retries=1).max_retries == 1
 
 
 def test_all_faults_come_in_one_message(monkeypatch):
@@ -62,9 +62,13 @@ def test_all_faults_come_in_one_message(monkeypatch):
         config.load()
 
     lines = str(caught.value).splitlines()
-    assert ["HEARTBEAT_S", "MAX_RETRIES", "QUEUE_TYPE", "RETRY_MAX_S", "TASK_TIMEOUT"] == sorted(
-        line.partition("=")[0] for line in lines
-    )
+    assert sorted(line.partition("=")[0] for line in lines) == [
+        "HEARTBEAT_S",
+        "MAX_RETRIES",
+        "QUEUE_TYPE",
+        "RETRY_MAX_S",
+        "TASK_TIMEOUT",
+    ]
     assert any("'soon'" in line for line in lines)
     assert any("RETRY_MIN_S=10" in line for line in lines)
 
@@ -132,8 +136,8 @@ def test_the_example_sets_the_defaults(monkeypatch):
 
 def test_writing_the_documents_twice_changes_nothing(tmp_path):
     """The second time there is nothing to do."""
-    assert 2 == len(configdoc.write(tmp_path))
-    assert [] == configdoc.write(tmp_path)
+    assert len(configdoc.write(tmp_path)) == 2
+    assert configdoc.write(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -205,9 +209,10 @@ def test_a_file_that_holds_no_such_secret_is_refused(name, content, fault, tmp_p
         config.load(max_retries=-1, **{f"{name}_file": str(path)})
 
     lines = sorted(str(caught.value).splitlines())
-    assert ["MAX_RETRIES=-1", f"{name.upper()}_FILE={str(path)!r}"] == sorted(
-        (line.split()[0].rstrip(":") for line in lines), key=len
-    )
+    assert sorted((line.split()[0].rstrip(":") for line in lines), key=len) == [
+        "MAX_RETRIES=-1",
+        f"{name.upper()}_FILE={str(path)!r}",
+    ]
     assert any(fault in line for line in lines)
     assert "pass-word" not in f"{caught.value}{caught.value.__cause__}"
 
@@ -229,8 +234,8 @@ def test_a_program_decides_whether_a_secret_is_in_a_file(monkeypatch, tmp_path):
     url, path = SECRETS["broker_url"], tmp_path / "secret"
     path.write_text(url)
     monkeypatch.setenv("BROKER_URL_FILE", "/nowhere")
-    assert url == config.load(broker_url=url).broker_url
+    assert config.load(broker_url=url).broker_url == url
 
     monkeypatch.delenv("BROKER_URL_FILE")
     monkeypatch.setenv("BROKER_URL", "amqp://another/")
-    assert url == config.load(broker_url_file=str(path)).broker_url
+    assert config.load(broker_url_file=str(path)).broker_url == url

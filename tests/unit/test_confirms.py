@@ -31,10 +31,10 @@ def sent(entries):
 
 def test_a_confirm_is_about_one_message_or_all_up_to_it(sent, entries):
     """Each is given once; a confirm of what is not known is about nothing."""
-    assert [entries[1]] == sent.take(2, multiple=False)
-    assert [] == sent.take(2, multiple=False)
-    assert [entries[0], entries[2]] == sent.take(3, multiple=True)
-    assert [] == sent.take(3, multiple=True)
+    assert sent.take(2, multiple=False) == [entries[1]]
+    assert sent.take(2, multiple=False) == []
+    assert sent.take(3, multiple=True) == [entries[0], entries[2]]
+    assert sent.take(3, multiple=True) == []
 
 
 def test_tags_begin_anew_with_a_channel(sent, entries):
@@ -43,19 +43,19 @@ def test_tags_begin_anew_with_a_channel(sent, entries):
     sent.begin()
     sent.add(entries[2])
 
-    assert [entries[2]] == sent.take(1, multiple=True)
+    assert sent.take(1, multiple=True) == [entries[2]]
 
 
 def test_a_return_marks_one_message(sent, entries):
     """Where several have its id, each return is about another of them."""
     sent.mark_returned("a", "elsewhere")
-    assert [False, False, False] == [entry.is_returned for entry in entries]
+    assert [entry.is_returned for entry in entries] == [False, False, False]
 
     sent.mark_returned("a", "q")
-    assert [True, False, False] == [entry.is_returned for entry in entries]
+    assert [entry.is_returned for entry in entries] == [True, False, False]
 
     sent.mark_returned("a", "q")
-    assert [True, True, False] == [entry.is_returned for entry in entries]
+    assert [entry.is_returned for entry in entries] == [True, True, False]
 
 
 def test_a_caller_waits_for_the_last_of_its_messages(batch):
@@ -85,6 +85,6 @@ def test_replies_without_a_taker_are_told_apart(batch, entries):
     batch.conclude(entries[1], is_ack=False)
     batch.conclude(entries[2], is_ack=True)
 
-    assert [entries[0].message] == batch.untaken.no_queue
-    assert [entries[1].message] == batch.untaken.refused
+    assert batch.untaken.no_queue == [entries[0].message]
+    assert batch.untaken.refused == [entries[1].message]
     assert batch.done.is_set()

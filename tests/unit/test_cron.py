@@ -45,7 +45,7 @@ def fires(expression: str, after: str, count: int, timezone: ZoneInfo = NEW_YORK
 )
 def test_expressions(expression, expected):
     """Five fields, also with names and last days, and the short names."""
-    assert [expected] == fires(expression, "2026-11-24 10:00", 1, ZoneInfo("UTC"))
+    assert fires(expression, "2026-11-24 10:00", 1, ZoneInfo("UTC")) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -78,24 +78,24 @@ def test_unknown_zones_are_refused(name):
 
 def test_a_skipped_time_runs_at_the_first_moment_after_the_gap():
     """02:30 does not exist on 2027-03-14 in New York: it runs at 03:00, and the next day at 02:30."""
-    assert ["2027-03-14 07:00", "2027-03-15 06:30"] == fires("30 2 * * *", "2027-03-13 12:00", 2)
+    assert fires("30 2 * * *", "2027-03-13 12:00", 2) == ["2027-03-14 07:00", "2027-03-15 06:30"]
 
 
 def test_a_repeated_time_runs_once():
     """01:30 comes twice on 2027-11-07 in New York: it runs the first time."""
-    assert ["2027-11-07 05:30", "2027-11-08 06:30"] == fires("30 1 * * *", "2027-11-07 00:00", 2)
+    assert fires("30 1 * * *", "2027-11-07 00:00", 2) == ["2027-11-07 05:30", "2027-11-08 06:30"]
 
 
 def test_asked_from_inside_the_repeated_hour_it_does_not_look_back():
     """At the second 01:10 the first 01:30 has passed."""
-    assert ["2027-11-08 06:30"] == fires("30 1 * * *", "2027-11-07 06:10", 1)
+    assert fires("30 1 * * *", "2027-11-07 06:10", 1) == ["2027-11-08 06:30"]
 
 
 def test_every_half_hour_goes_by_real_time():
     """Also while the clock repeats an hour."""
     found = fires("*/30 * * * *", "2027-11-07 04:59", 5)
 
-    assert ["05:00", "05:30", "06:00", "06:30", "07:00"] == [each[-5:] for each in found]
+    assert [each[-5:] for each in found] == ["05:00", "05:30", "06:00", "06:30", "07:00"]
 
 
 def test_there_is_an_end():
@@ -168,7 +168,7 @@ def test_daily_times_run_once_a_day_around_every_change(data, minutes):
         expected[0] - timedelta(minutes=1)
     )
 
-    assert expected == [next(times) for _ in days]
+    assert [next(times) for _ in days] == expected
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)

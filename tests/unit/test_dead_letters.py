@@ -27,15 +27,15 @@ def test_the_reason_is_in_the_headers():
     """With everything that an operator asks next; the body is as it was."""
     made = letter(b'{"a": 1}')
 
-    assert (b'{"a": 1}', "q", "a", "add", 7, True) == (
+    assert (
         made.body,
         made.queue,
         made.id,
         made.task,
         made.priority,
         made.is_dead,
-    )
-    assert {
+    ) == (b'{"a": 1}', "q", "a", "add", 7, True)
+    assert made.headers == {
         "taskyard-reason": "retries_exhausted",
         "taskyard-dead-letter-id": "a",
         "taskyard-fingerprint": fingerprint("add", "ValueError", "no", "Traceback"),
@@ -46,7 +46,7 @@ def test_the_reason_is_in_the_headers():
         "taskyard-failed-at": "1970-01-01T00:00:02.000Z",
         "taskyard-queue": "q",
         "taskyard-worker": "host:1:2",
-    } == made.headers
+    }
 
 
 def test_a_message_that_never_was_a_job_can_be_one():
@@ -62,7 +62,7 @@ def test_a_message_that_never_was_a_job_can_be_one():
         worker=None,
     )
 
-    assert (b"\x00\xff", "", "") == (made.body, made.id, made.task)
+    assert (made.body, made.id, made.task) == (b"\x00\xff", "", "")
     assert made.headers is not None
     assert None not in made.headers.values()
     assert made.headers["taskyard-first-failed-at"] == made.headers["taskyard-failed-at"]
@@ -88,6 +88,6 @@ def test_long_and_strange_texts_can_be_sent():
     assert made.headers is not None
     for value in made.headers.values():
         assert not isinstance(value, str) or len(value.encode()) <= 4000
-    assert 1000 == len(made.headers["taskyard-error-message"])
+    assert len(made.headers["taskyard-error-message"]) == 1000
     assert len(made.id.encode()) <= 255
-    assert 255 == len(made.task)
+    assert len(made.task) == 255

@@ -84,7 +84,7 @@ def test_make_runs_no_module_that_its_package_has_imported():
 
     for module in re.findall(r"python -m (taskyard\.[\w.]+)", makefile):
         code = f"import sys, {module.rpartition('.')[0]}; sys.exit({module!r} in sys.modules)"
-        assert 0 == subprocess.run([sys.executable, "-c", code]).returncode, module
+        assert subprocess.run([sys.executable, "-c", code]).returncode == 0, module
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(checkout):
@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(checkout):
         [sys.executable, "-m", "taskyard.devstack"], cwd=checkout, capture_output=True, text=True
     )
 
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert "taskyard cannot run here" in done.stderr
     assert str(checkout / ".run") in done.stderr
     assert "Traceback" not in done.stderr

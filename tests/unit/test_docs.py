@@ -102,7 +102,7 @@ def test_every_relative_link_leads_to_a_file_and_heading(page):
 
     broken = [link for link in LINK.findall(text) if not _leads_somewhere(page, link)]
 
-    assert [] == broken
+    assert broken == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -120,7 +120,7 @@ def test_every_setting_that_is_told_exists(page):
 
     told = set(SETTING.findall(page.read_text()))
 
-    assert set() == told - known
+    assert told - known == set()
 
 
 def test_every_attribute_of_spans_is_told():
@@ -166,15 +166,15 @@ def test_metrics_in_alerts_exist():
 
     told = set(re.findall(r"\btaskyard_[a-z_]+\b", page))
 
-    assert set() == told - {row[0].strip("`") for row in _rows("docs/operations.md", "Metrics")[0]}
+    assert told - {row[0].strip("`") for row in _rows("docs/operations.md", "Metrics")[0]} == set()
 
 
 def test_every_state_is_told():
     """The tables of states have all states and no other."""
     states = {state.value for state in State}
 
-    assert states == _names(_rows("README.md", "States")[0])
-    assert states == _names(_rows("docs/job-lifecycle.md", "States")[0])
+    assert _names(_rows("README.md", "States")[0]) == states
+    assert _names(_rows("docs/job-lifecycle.md", "States")[0]) == states
 
 
 def test_every_verdict_is_told():
@@ -206,7 +206,7 @@ def test_every_reason_that_is_told_exists(page, heading):
     reasons = _names(_rows(page, heading)[-1])
 
     assert len(reasons) >= 10
-    assert [] == [reason for reason in sorted(reasons) if f'"{reason}"' not in CODE]
+    assert [reason for reason in sorted(reasons) if f'"{reason}"' not in CODE] == []
 
 
 def test_headers_of_dead_letters_are_told():
@@ -269,10 +269,10 @@ def test_every_code_of_a_fault_is_told():
 
     met = {fault.code for each in bad for fault in _faults(each)}
 
-    assert set() == met - told
+    assert met - told == set()
     composed = {"unknown_task", "unknown_queue"}
-    assert [] == [code for code in told - met - composed if f'"{code}"' not in CODE]
-    assert set() == _codes_of_faults() - told
+    assert [code for code in told - met - composed if f'"{code}"' not in CODE] == []
+    assert _codes_of_faults() - told == set()
 
 
 def test_replies_over_amqp_are_told():
@@ -283,14 +283,17 @@ def test_replies_over_amqp_are_told():
         json.loads(block) for language, block in FENCE.findall(section) if language == "json"
     ]
 
-    assert {"accepted", "refused", "partial", "ended"} == _names(
-        _rows("docs/protocol.md", "Replies to submissions")[0]
-    )
+    assert _names(_rows("docs/protocol.md", "Replies to submissions")[0]) == {
+        "accepted",
+        "refused",
+        "partial",
+        "ended",
+    }
     properties = pika.BasicProperties(
         app_id="taskyard", content_type="application/json", delivery_mode=2
     )
     for example in examples:
-        assert 1 == len(names_of(properties, example, REPLIES)), example
+        assert len(names_of(properties, example, REPLIES)) == 1, example
 
 
 def test_examples_of_submissions_are_submissions():
@@ -302,14 +305,14 @@ def test_examples_of_submissions_are_submissions():
         names = names_of(
             pika.BasicProperties(), json.loads(block), ["submission", "submissionBatch"]
         )
-        assert 1 == len(names), block
+        assert len(names) == 1, block
 
 
 def test_fields_of_requests_and_messages_are_told():
     """The tables have the fields of a submission, an envelope, its options and the job document."""
     assert set(JobRequest.model_fields) == _names(_rows("docs/protocol.md", "Submitting")[0])
     extra = set(Submission.model_fields) - set(JobRequest.model_fields)
-    assert extra == _names(_rows("docs/protocol.md", "The submission")[0])
+    assert _names(_rows("docs/protocol.md", "The submission")[0]) == extra
     envelope, options = _rows("docs/protocol.md", "Messages")[:2]
     assert set(Message.__struct_fields__) == _names(envelope)
     assert set(Options.__struct_fields__) == _names(options)
@@ -343,7 +346,7 @@ def test_every_module_of_the_library_is_told():
 
     told = " ".join(row[1] for row in _rows("docs/architecture.md", "The library")[0])
 
-    assert set() == there - set(re.findall(r"`(\w+)`", told))
+    assert there - set(re.findall(r"`(\w+)`", told)) == set()
 
 
 def test_every_command_is_told():
@@ -375,7 +378,7 @@ def test_examples_load_without_a_server(name):
 
     done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=False)
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def _codes_of_faults() -> set[str]:

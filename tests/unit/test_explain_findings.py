@@ -84,12 +84,12 @@ def named(known: Situation, code: str) -> Finding:
 )
 def test_a_pace_is_that_of_the_time_in_which_something_started(steps, starts, over_s):
     """Of the last minute, or of five where fewer than ten started."""
-    assert (starts, over_s) == pace(steps, NOW)
+    assert pace(steps, NOW) == (starts, over_s)
 
 
 def test_a_pace_of_a_moment_is_not_endless():
     """What has just begun counts as a second."""
-    assert 3 == pace([0] * 30 + [3], NOW - 5_000).per_s
+    assert pace([0] * 30 + [3], NOW - 5_000).per_s == 3
 
 
 BUSY = worker(running=2)
@@ -109,7 +109,7 @@ def test_an_estimate_or_why_there_is_none(known, estimate_s, note):
     found = named(
         situation("pending", ahead=Ahead(count=8, is_complete=True), **known), "jobs_ahead"
     )
-    assert (estimate_s, note) == (found.facts["estimate_s"], found.facts["estimate_note"])
+    assert (found.facts["estimate_s"], found.facts["estimate_note"]) == (estimate_s, note)
 
 
 def test_very_many_ahead_are_not_counted():
@@ -120,8 +120,8 @@ def test_very_many_ahead_are_not_counted():
         "jobs_ahead",
     )
     assert found.summary.startswith("More than 10,000 ready jobs of the queue come before it; ")
-    assert ("at_least", False) == (found.facts["estimate_note"], found.facts["is_complete"])
-    assert 5000.5 == found.facts["estimate_s"]
+    assert (found.facts["estimate_note"], found.facts["is_complete"]) == ("at_least", False)
+    assert found.facts["estimate_s"] == 5000.5
 
 
 @pytest.mark.parametrize(
@@ -141,14 +141,14 @@ def test_very_many_ahead_are_not_counted():
 )
 def test_which_workers_count(workers, expected):
     """Those that live, take jobs, read the queue and know the task."""
-    assert expected == codes(situation("pending", workers=workers))
+    assert codes(situation("pending", workers=workers)) == expected
 
 
 def test_where_a_task_is_known_is_told():
     """It may be in the wrong queue."""
     elsewhere = worker(queues=["x", "y"])
     found = named(situation("pending", workers=[worker(tasks=[]), elsewhere]), "task_unknown")
-    assert ["x", "y"] == found.facts["known_in_queues"]
+    assert found.facts["known_in_queues"] == ["x", "y"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_message_without_a_confirm(age_ms, is_blocking, needs_action):
     found = named(
         situation("pending", unconfirmed_since=NOW - age_ms, workers=[worker()]), "unconfirmed"
     )
-    assert (is_blocking, needs_action) == (found.is_blocking, found.needs_action)
+    assert (found.is_blocking, found.needs_action) == (is_blocking, needs_action)
 
 
 def held(
@@ -195,7 +195,7 @@ def held(
 )
 def test_what_of_a_limit_holds_back(known, expected):
     """As the store decides it."""
-    assert [expected] == codes(known)
+    assert codes(known) == [expected]
 
 
 def test_an_alarm_is_the_first_of_what_is_late():
@@ -203,8 +203,8 @@ def test_an_alarm_is_the_first_of_what_is_late():
     blocked = BrokerState(kind="blocked", detail="low on disk")
     known = situation("scheduled", run_at=NOW - 5_000, workers=[worker()], broker=blocked)
 
-    assert ["broker_blocked", "overdue"] == codes(known)
-    assert "An alarm of RabbitMQ lets nobody publish (low on disk)." == findings(known)[0].summary
+    assert codes(known) == ["broker_blocked", "overdue"]
+    assert findings(known)[0].summary == "An alarm of RabbitMQ lets nobody publish (low on disk)."
 
 
 def test_a_parked_job_hopes():
@@ -213,7 +213,7 @@ def test_a_parked_job_hopes():
     hopeless = named(situation("scheduled", workers=[worker(tasks=[])], **fields), "parked")
     hopeful = named(situation("scheduled", workers=[worker()], **fields), "parked")
 
-    assert (True, False) == (hopeless.needs_action, hopeful.needs_action)
+    assert (hopeless.needs_action, hopeful.needs_action) == (True, False)
     assert "it is given up in 1 h." in hopeless.summary
 
 
@@ -241,8 +241,8 @@ def test_a_lease_that_is_gone_needs_somebody_in_the_end():
     fields = {"attempt": 1, "attempts": [Attempt(1, "w", NOW - 9_000, None, "running")]}
     for ended_at, needs_action in ((NOW - 1_000, False), (NOW - 6_000, True), (None, True)):
         known = situation("running", started_at=NOW - 9_000, lease_ends_at=ended_at, **fields)
-        assert ["worker_lost", "running"] == codes(known)
-        assert needs_action == findings(known)[0].needs_action
+        assert codes(known) == ["worker_lost", "running"]
+        assert findings(known)[0].needs_action == needs_action
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -258,9 +258,14 @@ def test_every_state_has_a_finding_that_can_be_told(state):
 
 def test_words():
     """Lengths of time and numbers of things."""
-    assert ["0.0 s", "59.9 s", "1 min", "1 h", "1 h 1 min", "3 days"] == [
-        span(ms) for ms in (-5, 59_900, 61_000, 3_600_000, 3_660_000, 3 * 86_400_000)
+    assert [span(ms) for ms in (-5, 59_900, 61_000, 3_600_000, 3_660_000, 3 * 86_400_000)] == [
+        "0.0 s",
+        "59.9 s",
+        "1 min",
+        "1 h",
+        "1 h 1 min",
+        "3 days",
     ]
-    assert ["1 job", "2 jobs", "10,000 jobs"] == [counted(n, "job") for n in (1, 2, 10_000)]
-    assert "a" == short("a\nb")
-    assert 301 == len(short("x" * 1000))
+    assert [counted(n, "job") for n in (1, 2, 10_000)] == ["1 job", "2 jobs", "10,000 jobs"]
+    assert short("a\nb") == "a"
+    assert len(short("x" * 1000)) == 301

@@ -179,13 +179,13 @@ def cut(known: JobFacts) -> list[tuple[str, int, int]]:
 )
 def test_a_life_is_cut_where_something_changed(known, stretches):
     """What nothing on the record tells was spent in the queue."""
-    assert stretches == cut(known)
+    assert cut(known) == stretches
 
 
 def test_attempts_that_follow_at_once_are_told_apart():
     """Each has its own number."""
     known = facts("failed", runs=[run(1, 0, 400), run(2, 400, 700)], finished_at=700)
-    assert [("running", 1), ("running", 2)] == [(e.phase, e.attempt) for e in timeline(known)]
+    assert [(e.phase, e.attempt) for e in timeline(known)] == [("running", 1), ("running", 2)]
 
 
 moment = st.integers(-100, 1500)
@@ -218,10 +218,10 @@ def test_stretches_sum_to_the_whole_life(runs, gaps, state, moments):
 
     stretches = timeline(known)
     end = 900 if state == "completed" else 1000
-    assert [BEGIN, *(each.to_ms for each in stretches)] == [
+    assert [
         *(each.from_ms for each in stretches),
         BEGIN + end,
-    ]
+    ] == [BEGIN, *(each.to_ms for each in stretches)]
     spent = times(stretches)
     assert end / 1000 == spent.pop("total_s")
     assert end / 1000 == pytest.approx(sum(spent.values()))
@@ -234,9 +234,9 @@ def test_only_the_latest_of_very_many_are_shown():
 
     stretches = timeline(known)
     shown = documents(known, stretches)
-    assert (1000, SHOWN) == (len(stretches), len(shown))
-    assert (2.5, 2.5) == (times(stretches)["running_s"], times(stretches)["retrying_s"])
-    assert [None] == [each["to"] for each in shown if each["to"] is None]
+    assert (len(stretches), len(shown)) == (1000, SHOWN)
+    assert (times(stretches)["running_s"], times(stretches)["retrying_s"]) == (2.5, 2.5)
+    assert [each["to"] for each in shown if each["to"] is None] == [None]
     assert shown[-1]["to"] is None
 
 
@@ -247,10 +247,10 @@ def test_time_in_a_paused_queue_is_told_as_paused():
 
     cut = timeline(facts("completed", finished_at=900, runs=[run], pauses=pauses))
 
-    assert [
+    assert [(each.phase, each.to_ms - each.from_ms) for each in cut] == [
         ("paused", 100),
         ("queued", 200),
         ("paused", 100),
         ("queued", 100),
         ("running", 400),
-    ] == [(each.phase, each.to_ms - each.from_ms) for each in cut]
+    ]

@@ -33,12 +33,12 @@ class Writer:
 
 def test_a_single_caller_gets_its_results():
     """In the order of the items."""
-    assert [2, 4] == list(GroupCommit(double)([1, 2]))
+    assert list(GroupCommit(double)([1, 2])) == [2, 4]
 
 
 def test_no_items_are_fine():
     """Also on an idle commit."""
-    assert [] == list(GroupCommit(lambda items: items)([]))
+    assert list(GroupCommit(lambda items: items)([])) == []
 
 
 def test_calls_during_a_write_become_one_batch():
@@ -53,9 +53,9 @@ def test_calls_during_a_write_become_one_batch():
         poll(lambda: len(commit._waiting) == 3)
         write.may_go_on.release(2)
 
-        assert [2] == list(first.result())
-        assert [[4, 4], [6, 6], [8, 8]] == [list(other.result()) for other in others]
-    assert [1, 6] == [len(batch) for batch in write.batches]
+        assert list(first.result()) == [2]
+        assert [list(other.result()) for other in others] == [[4, 4], [6, 6], [8, 8]]
+    assert [len(batch) for batch in write.batches] == [1, 6]
 
 
 def test_a_batch_is_bounded():
@@ -73,7 +73,7 @@ def test_a_batch_is_bounded():
         for call in calls:
             call.result()
 
-    assert [[0], [1, 1], [2, 2], [3] * 5, [4]] == write.batches
+    assert write.batches == [[0], [1, 1], [2, 2], [3] * 5, [4]]
 
 
 def test_an_error_reaches_every_caller_of_its_batch():
@@ -95,11 +95,11 @@ def test_an_error_reaches_every_caller_of_its_batch():
         poll(lambda: len(commit._waiting) == 2)
         may_fail.set()
 
-        assert [1] == list(first.result())
+        assert list(first.result()) == [1]
         for call in unlucky:
             with pytest.raises(ValueError):
                 call.result()
-    assert [3] == list(commit([3]))
+    assert list(commit([3])) == [3]
 
 
 def test_a_caller_that_is_interrupted_does_not_take_the_others_along():
@@ -132,9 +132,9 @@ def test_a_caller_that_is_interrupted_does_not_take_the_others_along():
                 answers.append(list(call.result(10)))
             except Interrupt:
                 answers.append("interrupted")
-    assert [1] == answers[0]
-    assert 1 == answers.count("interrupted")
-    assert [3] == list(commit([3]))
+    assert answers[0] == [1]
+    assert answers.count("interrupted") == 1
+    assert list(commit([3])) == [3]
 
 
 def test_many_threads_lose_and_mix_nothing():
@@ -143,7 +143,7 @@ def test_many_threads_lose_and_mix_nothing():
 
     def run(seed):
         return all(
-            [2 * (seed + n), -2 * seed] == list(commit([seed + n, -seed])) for n in range(200)
+            list(commit([seed + n, -seed])) == [2 * (seed + n), -2 * seed] for n in range(200)
         )
 
     with ThreadPoolExecutor(16) as pool:

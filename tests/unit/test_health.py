@@ -53,37 +53,37 @@ def test_all_is_well(server, path):
     """200, and no problems."""
     status, body = get(server, path)
 
-    assert (200, {"ok": True, "problems": []}) == (status, json.loads(body))
+    assert (status, json.loads(body)) == (200, {"ok": True, "problems": []})
 
 
 def test_what_keeps_it_from_serving_does_not_make_it_sick(server, probes):
     """An outage elsewhere is no reason to restart this process."""
     probes.unready = ["the store does not answer"]
 
-    assert 200 == get(server, "/healthz")[0]
-    assert (503, {"ok": False, "problems": ["the store does not answer"]}) == (
+    assert get(server, "/healthz")[0] == 200
+    assert (
         get(server, "/readyz")[0],
         json.loads(get(server, "/readyz")[1]),
-    )
+    ) == (503, {"ok": False, "problems": ["the store does not answer"]})
 
 
 def test_metrics_are_in_the_text_format(server):
     """For Prometheus to read."""
     status, body = get(server, "/metrics")
 
-    assert 200 == status
+    assert status == 200
     assert b"things_total 3.0" in body
 
 
 def test_other_paths_are_not_found(server):
     """With a word on what there is."""
-    assert (404, True) == (get(server, "/")[0], b"/metrics" in get(server, "/")[1])
+    assert (get(server, "/")[0], b"/metrics" in get(server, "/")[1]) == (404, True)
 
 
 def test_a_client_that_says_nothing_does_not_stop_the_others(server):
     """It is cut off after a moment."""
     with socket.create_connection(("127.0.0.1", server.port)):
-        assert 200 == get(server, "/healthz")[0]
+        assert get(server, "/healthz")[0] == 200
 
 
 def test_stopping_closes_the_port(server):

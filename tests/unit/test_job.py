@@ -42,26 +42,26 @@ def job(state: State = State.PENDING, **fields) -> Job:
 )
 def test_times_are_in_utc_with_milliseconds(time_ms, text):
     """As RFC 3339 has them."""
-    assert text == rfc3339(time_ms)
+    assert rfc3339(time_ms) == text
 
 
 def test_a_new_job():
     """Plain JSON values; what is not known yet is null."""
     shown = document(job())
 
-    assert shown == msgspec.json.decode(msgspec.json.encode(shown))
-    assert ("a", "add", "q", "pending", 5, "api") == tuple(
+    assert msgspec.json.decode(msgspec.json.encode(shown)) == shown
+    assert tuple(
         shown[name] for name in ("id", "task", "queue", "state", "priority", "origin")
-    )
-    assert ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:02.500Z") == (
+    ) == ("a", "add", "q", "pending", 5, "api")
+    assert (
         shown["created_at"],
         shown["expires_at"],
-    )
-    assert [None] * 6 == [
+    ) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:02.500Z")
+    assert [
         shown[name]
         for name in ("run_at", "started_at", "finished_at", "progress", "result", "error")
-    ]
-    assert {"self": "/v1/jobs/a"} == shown["links"]
+    ] == [None] * 6
+    assert shown["links"] == {"self": "/v1/jobs/a"}
 
 
 def test_an_ended_job():
@@ -81,11 +81,11 @@ def test_an_ended_job():
         )
     )
 
-    assert ({"x": [1]}, None) == (shown["result"], shown["error"])
-    assert {"done": 1, "total": None, "note": "half"} == shown["progress"]
-    assert ["failed", "completed"] == [attempt["outcome"] for attempt in shown["attempts"]]
-    assert "1970-01-01T00:00:03.000Z" == shown["attempts"][0]["finished_at"]
-    assert "ValueError" == shown["attempts"][0]["error"]["type"]
+    assert (shown["result"], shown["error"]) == ({"x": [1]}, None)
+    assert shown["progress"] == {"done": 1, "total": None, "note": "half"}
+    assert [attempt["outcome"] for attempt in shown["attempts"]] == ["failed", "completed"]
+    assert shown["attempts"][0]["finished_at"] == "1970-01-01T00:00:03.000Z"
+    assert shown["attempts"][0]["error"]["type"] == "ValueError"
 
 
 @pytest.mark.parametrize("state", State)

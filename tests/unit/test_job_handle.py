@@ -28,4 +28,4 @@ def test_a_timeout_that_is_over_asks_once():
     with pytest.raises(TimeoutError):
         JobHandle("j", client).get(timeout=-1)
 
-    assert [0.0] == store.waits
+    assert store.waits == [0.0]

@@ -30,7 +30,7 @@ def test_what_is_kept_does_not_hold_the_key():
 
     assert token.rpartition("_")[2] not in repr(kept)
     assert keys.digest(token) == kept.digest
-    assert (100, 60_000) == (kept.requests, kept.per_ms)
+    assert (kept.requests, kept.per_ms) == (100, 60_000)
 
 
 def test_a_key_of_ones_own_making_has_an_id_that_tells_nothing_of_it():
@@ -81,6 +81,6 @@ def test_compose_serves_without_a_key_on_loopback_only():
     """What its API serves without one is published to this machine alone; a key can be given."""
     api = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["api"]
 
-    assert "${API_ALLOW_ANONYMOUS:-true}" == api["environment"]["API_ALLOW_ANONYMOUS"]
+    assert api["environment"]["API_ALLOW_ANONYMOUS"] == "${API_ALLOW_ANONYMOUS:-true}"
     assert "API_KEY" in api["environment"]
     assert all(port.startswith("127.0.0.1:") for port in api["ports"])

@@ -76,8 +76,8 @@ def test_a_failing_pass_does_not_end_the_loop(start, error, caplog):
 
     poll(lambda: passes.count >= 2)
     assert poll(lambda: not loop.is_failing)
-    assert [error.__class__ is ValueError] == [
-        record.exc_info is not None for record in caplog.records
+    assert [record.exc_info is not None for record in caplog.records] == [
+        error.__class__ is ValueError
     ]
 
 
@@ -87,9 +87,9 @@ def test_failures_are_followed_by_longer_pauses():
 
     pauses = [loop._pass() for _ in range(9)]
 
-    assert [0.5, 0.5, 0.8, 1.6, 3.2, 5, 5, 5, 5] == pauses
+    assert pauses == [0.5, 0.5, 0.8, 1.6, 3.2, 5, 5, 5, 5]
     assert loop.is_failing
-    assert 0.5 == loop._pass()
+    assert loop._pass() == 0.5
 
 
 def test_stop_waits_for_the_pass_under_way(start):

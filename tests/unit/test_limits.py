@@ -15,8 +15,8 @@ def test_a_rate_is_starts_in_a_time(rate, starts, per_ms):
     """And is shown as it was given."""
     found = limits(None, rate)
 
-    assert Limits(starts=starts, per_ms=per_ms) == found
-    assert {"concurrency": None, "rate": rate} == describe(found)
+    assert found == Limits(starts=starts, per_ms=per_ms)
+    assert describe(found) == {"concurrency": None, "rate": rate}
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,17 @@ def test_the_key_is_found_wherever_it_is_given():
     """By position or by name; not at all, it is None."""
     names = ["a", "b"]
 
-    assert 2 == key_value("b", names, [1, 2], {})
-    assert 2 == key_value("b", names, [1], {"b": 2})
+    assert key_value("b", names, [1, 2], {}) == 2
+    assert key_value("b", names, [1], {"b": 2}) == 2
     assert key_value("b", names, [1], {}) is None
-    assert 3 == key_value("only", names, [1], {"only": 3})
+    assert key_value("only", names, [1], {"only": 3}) == 3
 
 
 def test_long_values_of_a_key_have_a_short_name():
     """And different ones different names."""
-    assert "abc" == key_text("abc")
-    assert "[1,2]" == key_text([1, 2])
-    assert 64 == len(key_text("x" * 1000))
+    assert key_text("abc") == "abc"
+    assert key_text([1, 2]) == "[1,2]"
+    assert len(key_text("x" * 1000)) == 64
     assert key_text("x" * 1000) != key_text("x" * 1001)
 
 
@@ -79,6 +79,6 @@ def test_a_secret_value_stands_under_a_digest():
     """Names of limits are seen by whoever asks why a job waits."""
     texts = {key_text(value, is_secret=True) for value in ("4111", "4112", 4111)}
 
-    assert 2 == len(texts)
-    assert {64} == {len(text) for text in texts}
-    assert "4111" == key_text("4111")
+    assert len(texts) == 2
+    assert {len(text) for text in texts} == {64}
+    assert key_text("4111") == "4111"

@@ -40,7 +40,7 @@ def test_a_stock_dramatiq_message_can_be_read():
 
     message = decode(stock.encode())
 
-    assert ("add", [1], {"b": 2}) == (message.actor_name, message.args, message.kwargs)
+    assert (message.actor_name, message.args, message.kwargs) == ("add", [1], {"b": 2})
     assert (stock.message_id, stock.message_timestamp) == (
         message.message_id,
         message.message_timestamp,
@@ -52,7 +52,7 @@ def test_what_was_encoded_is_decoded():
     options = Options(attempt=2, priority=9, max_retries=1, timeout_s=1.5, tags=["x"], origin="api")
     message = Message(**{**ENVELOPE, "options": options})
 
-    assert message == decode(encode(message))
+    assert decode(encode(message)) == message
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_json_that_is_no_object_is_invalid(value):
 )
 def test_the_priority_is_one_scale(options, priority):
     """Ours goes before Dramatiq's own; either is within 0 to 9."""
-    assert priority == decode(body(options=options)).priority
+    assert decode(body(options=options)).priority == priority
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_dramatiqs_milliseconds_are_honoured(options, timeout_s, expires_s):
     """Ours are seconds, and go first."""
     message = decode(body(options=options))
 
-    assert (timeout_s, expires_s) == (message.timeout_s, message.expires_s)
+    assert (message.timeout_s, message.expires_s) == (timeout_s, expires_s)
 
 
 def test_the_next_attempts_message_differs_in_its_number_only():
@@ -150,7 +150,7 @@ def test_the_next_attempts_message_differs_in_its_number_only():
 
     assert first is for_attempt(first, 1)
     second = json.loads(for_attempt(first, 2))
-    assert 2 == second["options"].pop("attempt")
+    assert second["options"].pop("attempt") == 2
     assert json.loads(first) == second
 
 
@@ -160,12 +160,12 @@ def test_complete_adds_what_is_missing():
         complete(body(options={"priority": 1, "tags": None}), {"priority": 5, "max_retries": 3})
     )
 
-    assert (1, 3) == (made["options"]["priority"], made["options"]["max_retries"])
+    assert (made["options"]["priority"], made["options"]["max_retries"]) == (1, 3)
 
 
 def test_ids_sort_by_time():
     """And none comes twice."""
     ids = [new_id() for _ in range(1000)]
 
-    assert 1000 == len(set(ids))
+    assert len(set(ids)) == 1000
     assert ids[0][:8] <= ids[-1][:8]

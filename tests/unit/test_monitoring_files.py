@@ -64,12 +64,12 @@ def test_rules_and_panels_name_metrics_that_are_told():
         if metric(each) not in known
     }
 
-    assert set() == unknown
+    assert unknown == set()
 
 
 def test_what_is_not_there_yet_is_not_there():
     """The list is not longer than it has to be."""
-    assert set() == set(NOT_THERE_YET) & told()
+    assert set(NOT_THERE_YET) & told() == set()
 
 
 def test_rules_pass_their_own_tests():
@@ -91,16 +91,16 @@ def test_every_alert_is_tried_both_ways():
 
     names = {rule["alert"] for rule in ALERTS}
 
-    assert tried == {(name, way) for name in names for way in ("fires", "is silent")}
+    assert {(name, way) for name in names for way in ("fires", "is silent")} == tried
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_says_what_a_person_needs(rule):
     """Severity, summary, description, and the page that says what to do."""
     assert rule["labels"]["severity"] in ("critical", "warning")
-    assert {"summary", "description", "runbook_url"} == rule["annotations"].keys()
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     page, anchor = rule["annotations"]["runbook_url"].split("#")
-    assert f"docs/runbooks/{rule['alert']}.md" == page
+    assert page == f"docs/runbooks/{rule['alert']}.md"
     assert anchor == "what-to-do"
 
 
@@ -113,10 +113,10 @@ def test_every_alert_has_its_page_and_every_page_its_alert():
 
     severities = {rule["alert"]: rule["labels"]["severity"] for rule in ALERTS}
     assert severities.keys() == pages.keys()
-    assert severities == dict(listed)
+    assert dict(listed) == severities
     for name, path in pages.items():
         text = path.read_text()
-        assert SECTIONS == re.findall(r"^## (.+)$", text, re.M), name
+        assert re.findall(r"^## (.+)$", text, re.M) == SECTIONS, name
         assert f"Severity: {severities[name]}." in text, name
 
 
@@ -138,12 +138,12 @@ def test_runbooks_name_metrics_and_alerts_that_are_there():
     for path in RUNBOOKS.glob("*.md"):
         text = path.read_text()
         found = set(re.findall(r"\b(?:\w+:)?taskyard_[a-z_]+[a-z](?::\w+)?", text))
-        assert set() == {f for f in found if f not in names and f"{f}_bucket" not in names}, path
-        assert [] == [
+        assert {f for f in found if f not in names and f"{f}_bucket" not in names} == set(), path
+        assert [
             link
             for link in re.findall(r"\]\((\w+\.md)\)", text)
             if not (path.parent / link).exists()
-        ]
+        ] == []
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
@@ -152,11 +152,11 @@ def test_a_dashboard_can_be_loaded(path: Path):
     dashboard = json.loads(path.read_text())
     shown = dashboard["panels"]
 
-    assert f"taskyard-{path.stem}" == dashboard["uid"]
+    assert dashboard["uid"] == f"taskyard-{path.stem}"
     assert len(shown) == len({panel["id"] for panel in shown})
     cells = [cell for panel in shown for cell in _cells(**panel["gridPos"])]
     assert len(cells) == len(set(cells))
-    assert {"taskyard"} == {t["datasource"]["uid"] for p in shown for t in p.get("targets", [])}
+    assert {t["datasource"]["uid"] for p in shown for t in p.get("targets", [])} == {"taskyard"}
     assert (
         "uid: taskyard" in (DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text()
     )
@@ -191,7 +191,7 @@ def test_a_dashboard_is_as_grafana_wants_it(path: Path):
         if panel["type"] == "row":
             continue
         assert panel["description"].endswith((".", "?")), title
-        assert {"taskyard"} == {panel["datasource"]["uid"]}, title
+        assert {panel["datasource"]["uid"]} == {"taskyard"}, title
         names = [target["refId"] for target in panel["targets"]]
         assert len(names) == len(set(names)), title
         steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])
@@ -201,7 +201,7 @@ def test_a_dashboard_is_as_grafana_wants_it(path: Path):
         if panel["type"] == "timeseries":
             assert panel["options"]["legend"]["displayMode"] in ("list", "table", "hidden"), title
         if panel["type"] == "heatmap":
-            assert {"heatmap"} == {target["format"] for target in panel["targets"]}, title
+            assert {target["format"] for target in panel["targets"]} == {"heatmap"}, title
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
@@ -219,7 +219,7 @@ def test_every_variable_is_used_and_every_one_used_is_there(path: Path):
     assert used == {each["name"] for each in dashboard["templating"]["list"]}
     for each in dashboard["templating"]["list"]:
         if each["type"] == "query":
-            assert "taskyard" == each["datasource"]["uid"]
+            assert each["datasource"]["uid"] == "taskyard"
             asked = re.fullmatch(r"label_values\((.+), (\w+)\)", each["query"]["query"])
             assert asked is not None
             assert {metric(one) for one in selectors(asked[1])} <= told()

@@ -10,7 +10,7 @@ def test_a_queue_may_have_a_limit_of_its_own():
     """All others have the one without a name."""
     limits = per_queue.parse("100, emails=5,reports=0")
 
-    assert (100, 5, 0) == tuple(limits.of(queue) for queue in ("x", "emails", "reports"))
+    assert tuple(limits.of(queue) for queue in ("x", "emails", "reports")) == (100, 5, 0)
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", "=5", "emails=", "emails=x"])

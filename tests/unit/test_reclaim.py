@@ -35,17 +35,17 @@ def test_a_crash_costs_no_retry_and_no_wait():
     """It is the worker's end, until the job has shown that it is the reason."""
     made = ruling()
 
-    assert ("a", 7, "retrying", 0, True) == (
+    assert (
         made.outcome.id,
         made.outcome.token,
         made.outcome.kind,
         made.outcome.delay_ms,
         made.outcome.is_crash,
-    )
+    ) == ("a", 7, "retrying", 0, True)
     assert not made.is_final
     assert "signal 9" in made.error.message
     assert made.error == msgspec.json.decode(made.outcome.error, type=JobError)
-    assert ("WorkerLost", "worker_lost") == (made.error.type, made.error.reason)
+    assert (made.error.type, made.error.reason) == ("WorkerLost", "worker_lost")
 
 
 @pytest.mark.parametrize(("crashes", "is_final"), [(0, False), (1, False), (2, True), (5, True)])
@@ -53,16 +53,16 @@ def test_a_crash_loop_ends(crashes, is_final):
     """With `max_crashes` starts that lost their workers."""
     made = ruling(attempt=crashes + 1, crashes=crashes)
 
-    assert is_final == made.is_final
+    assert made.is_final == is_final
     assert ("crash_loop" if is_final else "worker_lost") == made.error.reason
     assert made.outcome.is_crash
     if is_final:
-        assert ("failed", 100_000) == (made.outcome.kind, made.outcome.ttl_ms)
+        assert (made.outcome.kind, made.outcome.ttl_ms) == ("failed", 100_000)
 
 
 def test_crashes_are_not_counted_by_failures():
     """A job at its last retry may crash still."""
-    assert "worker_lost" == ruling(attempt=3, crashes=0).error.reason
+    assert ruling(attempt=3, crashes=0).error.reason == "worker_lost"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_timeout_uses_up_a_retry(attempt, crashes, is_final):
     """It is a failure like any other; crashes before it do not count."""
     made = ruling(attempt=attempt, crashes=crashes, ran_ms=60_001)
 
-    assert is_final == made.is_final
-    assert ("JobTimeout", "timeout") == (made.error.type, made.error.reason)
+    assert made.is_final == is_final
+    assert (made.error.type, made.error.reason) == ("JobTimeout", "timeout")
     assert not made.outcome.is_crash
 
 
@@ -90,7 +90,7 @@ def test_the_message_has_the_first_word():
     options = Options(timeout_s=5, max_retries=0)
 
     assert ruling(ran_ms=5001, options=options).is_final
-    assert "worker_lost" == ruling(ran_ms=4999, options=options).error.reason
+    assert ruling(ran_ms=4999, options=options).error.reason == "worker_lost"
 
 
 def test_an_unknown_end_is_told_as_such():

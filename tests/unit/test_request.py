@@ -29,13 +29,13 @@ def test_a_task_is_enough():
     made = job()
     message = decode(made.body)
 
-    assert ("add", "default", 5, None, None) == (
+    assert (
         made.task,
         made.queue,
         made.priority,
         made.delay_ms,
         made.run_at_ms,
-    )
+    ) == ("add", "default", 5, None, None)
     assert (made.id, "api", 3, 600, None) == (
         message.message_id,
         message.options.origin,
@@ -61,15 +61,15 @@ def test_every_field_is_taken_over():
     )
     message = decode(made.body)
 
-    assert ("x", "q", 0, 1500) == (made.id, made.queue, made.priority, made.delay_ms)
-    assert ([1], {"a": None}, 2, 0, 3, ["t"]) == (
+    assert (made.id, made.queue, made.priority, made.delay_ms) == ("x", "q", 0, 1500)
+    assert (
         message.args,
         message.kwargs,
         message.expires_s,
         message.options.max_retries,
         message.timeout_s,
         message.options.tags,
-    )
+    ) == ([1], {"a": None}, 2, 0, 3, ["t"])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_every_field_is_taken_over():
 )
 def test_a_run_time_has_a_time_zone(run_at, milliseconds):
     """As text (RFC 3339) or, in Python, as a datetime."""
-    assert milliseconds == job(run_at=run_at).run_at_ms
+    assert job(run_at=run_at).run_at_ms == milliseconds
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_run_time_has_a_time_zone(run_at, milliseconds):
 )
 def test_a_bad_field_is_pointed_at(fields, pointer):
     """By a JSON pointer."""
-    assert [pointer] == list(faults(**fields))
+    assert list(faults(**fields)) == [pointer]
 
 
 def test_a_field_of_another_door_is_told_as_such():
@@ -142,13 +142,13 @@ def test_all_faults_come_at_once():
     """Fields, unknown names, and fields taken together."""
     found = faults(priority="x", colour=1, run_at="2026-11-24T10:00:00Z", delay_s=1)
 
-    assert {"/priority", "/colour", "/run_at"} == set(found)
+    assert set(found) == {"/priority", "/colour", "/run_at"}
 
 
 @pytest.mark.parametrize("fields", [{"priority": 3.0}, {"max_retries": 3.0}, {"delay_s": 1}])
 def test_whole_numbers_may_have_a_point(fields):
     """JSON knows one kind of number."""
-    assert "add" == parse({"task": "add", **fields}).task
+    assert parse({"task": "add", **fields}).task == "add"
 
 
 def test_a_large_job_is_refused():
@@ -156,7 +156,7 @@ def test_a_large_job_is_refused():
     with pytest.raises(InvalidSubmission, match="PAYLOAD_MAX_BYTES") as caught:
         job(2000, args=["ä" * 1000])
 
-    assert ["too_large"] == [fault.code for fault in caught.value.faults]
+    assert [fault.code for fault in caught.value.faults] == ["too_large"]
 
 
 @pytest.mark.parametrize("value", [object(), {1j: 1}, [lambda: 1]])
@@ -165,7 +165,7 @@ def test_arguments_without_a_json_form_are_refused(value):
     with pytest.raises(InvalidSubmission) as caught:
         job(args=[value])
 
-    assert ["not_json"] == [fault.code for fault in caught.value.faults]
+    assert [fault.code for fault in caught.value.faults] == ["not_json"]
 
 
 @pytest.mark.parametrize(
@@ -182,18 +182,18 @@ def test_what_would_be_changed_on_its_way_is_refused(value, pointer, code):
     with pytest.raises(InvalidSubmission) as caught:
         job(args=[value])
 
-    assert [(pointer, code)] == [(fault.pointer, fault.code) for fault in caught.value.faults]
+    assert [(fault.pointer, fault.code) for fault in caught.value.faults] == [(pointer, code)]
 
 
 def test_null_is_no_fault():
     """Neither is a text that says so."""
-    assert [None, "null", 1.5] == decode(job(args=[None, "null", 1.5]).body).args
+    assert decode(job(args=[None, "null", 1.5]).body).args == [None, "null", 1.5]
 
 
 @pytest.mark.parametrize("job_id", sorted(RESERVED_IDS))
 def test_ids_with_a_meaning_in_paths_are_refused(job_id):
     """`GET /v1/jobs/count` could not show a job of this id."""
-    assert {"/id": "reserved"} == faults(id=job_id)
+    assert faults(id=job_id) == {"/id": "reserved"}
 
 
 def test_endless_arguments_are_refused():

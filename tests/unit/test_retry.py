@@ -27,8 +27,8 @@ class Extreme(random.Random):
 )
 def test_the_ceiling_doubles_up_to_the_longest_wait(failures, ceiling_s):
     """From the shortest wait on, doubled with each failure."""
-    assert ceiling_s == retry_delay_s(failures, 1, 600, Extreme(1.0))
-    assert 1 == retry_delay_s(failures, 1, 600, Extreme(0.0))
+    assert retry_delay_s(failures, 1, 600, Extreme(1.0)) == ceiling_s
+    assert retry_delay_s(failures, 1, 600, Extreme(0.0)) == 1
 
 
 @given(st.integers(0, 10_000), seconds, seconds, st.integers())
@@ -52,7 +52,7 @@ def test_waits_differ():
 
 def test_no_shortest_wait_means_no_wait():
     """0 doubled is 0."""
-    assert 0 == retry_delay_s(9, 0, 600, random.Random(1))
+    assert retry_delay_s(9, 0, 600, random.Random(1)) == 0
 
 
 def test_a_negative_number_of_failures_is_refused():

@@ -55,28 +55,28 @@ def faults(**fields) -> list[tuple[str, str]]:
 )
 def test_what_is_refused(fields, expected):
     """With a pointer to the field."""
-    assert [expected] == faults(**fields)
+    assert faults(**fields) == [expected]
 
 
 def test_every_fault_is_named():
     """All at once."""
     found = faults(cron="x", timezone="Mars", missed="some", every_s=1)
 
-    assert {"/cron", "/timezone", "/missed", "/every_s"} == {pointer for pointer, _ in found}
+    assert {pointer for pointer, _ in found} == {"/cron", "/timezone", "/missed", "/every_s"}
 
 
 def test_an_interval_counts_from_its_anchor():
     """Before and after it."""
     found = schedule(every_s=90, anchor_at="2026-11-24T12:00:00Z")
 
-    assert [NOON_MS, NOON_MS + 90_000] == preview(found, NOON_MS - 1, anchor_ms=7, count=2)
-    assert NOON_MS - 90_000 == next_time(found, NOON_MS - 90_001, anchor_ms=7)
-    assert NOON_MS + 90_000 == next_time(found, NOON_MS, anchor_ms=7)
+    assert preview(found, NOON_MS - 1, anchor_ms=7, count=2) == [NOON_MS, NOON_MS + 90_000]
+    assert next_time(found, NOON_MS - 90_001, anchor_ms=7) == NOON_MS - 90_000
+    assert next_time(found, NOON_MS, anchor_ms=7) == NOON_MS + 90_000
 
 
 def test_without_an_anchor_it_counts_from_the_creation():
     """To the millisecond."""
-    assert NOON_MS + 5123 == next_time(schedule(every_s=5), NOON_MS + 1000, anchor_ms=NOON_MS + 123)
+    assert next_time(schedule(every_s=5), NOON_MS + 1000, anchor_ms=NOON_MS + 123) == NOON_MS + 5123
 
 
 @settings(derandomize=True, deadline=None)
@@ -111,11 +111,11 @@ def test_jitter_is_bounded_fixed_and_spread():
     assert 0 <= min(found) < 5000
     assert 25_000 < max(found) <= 30_000
     assert jitter_ms(other, MINUTE_MS) != jitter_ms(one, MINUTE_MS)
-    assert 0 == jitter_ms(schedule(), MINUTE_MS)
+    assert jitter_ms(schedule(), MINUTE_MS) == 0
 
 
 def test_ids_are_made_of_name_and_time():
     """They keep to the pattern of ids, also with the longest name."""
-    assert "s:20261124T120000Z" == job_id("s", NOON_MS)
-    assert "s:20261124T120000.007Z" == job_id("s", NOON_MS + 7)
+    assert job_id("s", NOON_MS) == "s:20261124T120000Z"
+    assert job_id("s", NOON_MS + 7) == "s:20261124T120000.007Z"
     assert re.fullmatch(ID_PATTERN, job_id("n" * 100, NOON_MS + 7))

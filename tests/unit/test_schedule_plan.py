@@ -59,9 +59,9 @@ def test_each_time_fires_once():
     rule = schedule()
     state, times, events = run(rule, fresh(rule), minute(1) + 5)
 
-    assert ([minute(1)], []) == (times, events)
+    assert (times, events) == ([minute(1)], [])
     assert (minute(2), minute(1)) == (state.next_at, state.last_fire)
-    assert ([], []) == run(rule, state, minute(1) + 6)[1:]
+    assert run(rule, state, minute(1) + 6)[1:] == ([], [])
 
 
 def test_jitter_makes_it_due_later():
@@ -72,15 +72,15 @@ def test_jitter_makes_it_due_later():
 
     assert minute(1) < due <= minute(1) + 20_000
     assert None is decide(rule, fresh(rule), due - 1, is_last_active=False)
-    assert [minute(1)] == run(rule, fresh(rule), due)[1]
+    assert run(rule, fresh(rule), due)[1] == [minute(1)]
 
 
 def test_within_its_grace_a_time_is_not_missed():
     """Late as it is, it fires."""
     rule = schedule(missed="skip", grace_s=30)
 
-    assert [minute(1)] == run(rule, fresh(rule), minute(1) + 30_000)[1]
-    assert [] == run(rule, fresh(rule), minute(1) + 30_001)[1]
+    assert run(rule, fresh(rule), minute(1) + 30_000)[1] == [minute(1)]
+    assert run(rule, fresh(rule), minute(1) + 30_001)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_overlap_matters_only_while_the_last_job_is_active(policy):
     """Else each time fires."""
     rule = schedule(overlap=policy)
 
-    assert [minute(1)] == run(rule, fresh(rule, last_job="j"), minute(1))[1]
+    assert run(rule, fresh(rule, last_job="j"), minute(1))[1] == [minute(1)]
 
 
 def test_overlap_allow():
     """It runs beside the last one."""
     rule = schedule(overlap="allow")
 
-    assert [minute(1)] == run(rule, fresh(rule), minute(1), is_last_active=True)[1]
+    assert run(rule, fresh(rule), minute(1), is_last_active=True)[1] == [minute(1)]
 
 
 def test_overlap_skip():
@@ -136,7 +136,7 @@ def test_overlap_skip():
 
     state, times, events = run(rule, fresh(rule, last_job="j"), minute(1), is_last_active=True)
 
-    assert ([], ["skipped_overlap"]) == (times, [event.outcome for event in events])
+    assert (times, [event.outcome for event in events]) == ([], ["skipped_overlap"])
     assert (minute(2), "j") == (state.next_at, state.last_job)
 
 
@@ -147,9 +147,9 @@ def test_overlap_queue_one():
     state, times, events = run(rule, fresh(rule, last_job="j"), minute(3), is_last_active=True)
     _, later, _ = run(rule, state, minute(3) + 1)
 
-    assert [] == times
-    assert ["queued", "skipped_overlap", "skipped_overlap"] == [event.outcome for event in events]
-    assert [minute(1)] == later
+    assert times == []
+    assert [event.outcome for event in events] == ["queued", "skipped_overlap", "skipped_overlap"]
+    assert later == [minute(1)]
 
 
 def test_overlap_cancel_previous():
@@ -179,11 +179,11 @@ def test_a_refused_fire_is_not_the_last_job():
 
     state = fired(fresh(rule, firing=minute(1), last_job="j"), event).state
 
-    assert (None, "j", None) == (state.firing, state.last_job, state.last_fire)
+    assert (state.firing, state.last_job, state.last_fire) == (None, "j", None)
 
 
 def test_states_survive_json():
     """As the store keeps them."""
     state = fresh(schedule(), backlog=[1, 2], queued=3, firing=4, cancels="j")
 
-    assert state == decode_state(encode(state))
+    assert decode_state(encode(state)) == state

@@ -40,7 +40,7 @@ def plain(a: int, b: str = "x") -> None:
 )
 def test_a_signature_names_its_secrets(function, names):
     """Marked, of pydantic's type, or with such a field inside."""
-    assert names == describe(function)["secret"]
+    assert describe(function)["secret"] == names
 
 
 def test_the_schema_marks_a_secret_and_does_not_tell_its_default():
@@ -55,7 +55,7 @@ def test_the_schema_marks_a_secret_and_does_not_tell_its_default():
 
     assert CARD not in str(told)
     assert all(part["writeOnly"] for part in told["schema"]["properties"].values())
-    assert [] == faults(told, [], {})
+    assert faults(told, [], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -74,26 +74,28 @@ def test_the_schema_marks_a_secret_and_does_not_tell_its_default():
 )
 def test_what_is_secret_is_hidden(function, args, kwargs, shown):
     """Given by place or by name."""
-    assert shown == redacted(describe(function), args, kwargs)
+    assert redacted(describe(function), args, kwargs) == shown
 
 
 def test_of_an_unknown_task_all_is_hidden():
     """Nobody knows what of it is secret."""
-    assert ([HIDDEN, HIDDEN], {"a": HIDDEN}) == redacted(None, [1, CARD], {"a": 2})
+    assert redacted(None, [1, CARD], {"a": 2}) == ([HIDDEN, HIDDEN], {"a": HIDDEN})
 
 
 def test_a_secret_that_is_sent_back_as_shown_stays():
     """Also by another place than it had; what is not secret, or has no old value, is as it was sent."""
     told = describe(charge)
 
-    assert ([CARD, 6], {"pin": "1"}) == restored(
-        told, ([HIDDEN, 6], {"pin": HIDDEN}), ([CARD, 5], {"pin": "1"})
+    assert restored(told, ([HIDDEN, 6], {"pin": HIDDEN}), ([CARD, 5], {"pin": "1"})) == (
+        [CARD, 6],
+        {"pin": "1"},
     )
-    assert ([], {"card": CARD}) == restored(told, ([], {"card": HIDDEN}), ([CARD, 5], {}))
-    assert (["new", HIDDEN], {}) == restored(told, (["new", HIDDEN], {}), ([CARD, 5], {}))
-    assert ([HIDDEN], {}) == restored(told, ([HIDDEN], {}), ([], {}))
-    assert (["a", "b"], {"x": 1}) == restored(
-        describe(many), ([HIDDEN, "b"], {"x": HIDDEN}), (["a"], {"x": 1})
+    assert restored(told, ([], {"card": HIDDEN}), ([CARD, 5], {})) == ([], {"card": CARD})
+    assert restored(told, (["new", HIDDEN], {}), ([CARD, 5], {})) == (["new", HIDDEN], {})
+    assert restored(told, ([HIDDEN], {}), ([], {})) == ([HIDDEN], {})
+    assert restored(describe(many), ([HIDDEN, "b"], {"x": HIDDEN}), (["a"], {"x": 1})) == (
+        ["a", "b"],
+        {"x": 1},
     )
 
 
@@ -121,18 +123,19 @@ def test_a_fault_does_not_tell_the_value(function, args, kwargs):
 
 def test_what_is_shown_is_no_value():
     """Sent as a new one it would be taken for the secret itself; elsewhere it is a text like others."""
-    assert ["hidden", "hidden"] == [
-        fault.code for fault in faults(describe(charge), [HIDDEN], {"pin": HIDDEN})
+    assert [fault.code for fault in faults(describe(charge), [HIDDEN], {"pin": HIDDEN})] == [
+        "hidden",
+        "hidden",
     ]
-    assert ["hidden"] == [fault.code for fault in faults(describe(many), [HIDDEN], {})]
-    assert [] == faults(describe(plain), [1, HIDDEN], {})
+    assert [fault.code for fault in faults(describe(many), [HIDDEN], {})] == ["hidden"]
+    assert faults(describe(plain), [1, HIDDEN], {}) == []
 
 
 def test_the_task_gets_the_value():
     """A plain one, or pydantic's object, as its hint says."""
     args, kwargs = converter(charge)([CARD, 2], {"pin": "99"})
 
-    assert f"{CARD} 2 99" == charge(*args, **kwargs)
+    assert charge(*args, **kwargs) == f"{CARD} 2 99"
 
 
 def test_a_secret_object_is_sent_with_its_value():
@@ -147,7 +150,7 @@ def test_a_secret_object_is_sent_with_its_value():
         message_timestamp=0,
     )
 
-    assert [CARD] == message.decode(message.encode(made)).args
+    assert message.decode(message.encode(made)).args == [CARD]
 
 
 def test_values_are_taken_out_of_texts():
@@ -157,5 +160,5 @@ def test_values_are_taken_out_of_texts():
 
     text = scrubbed(f"ada: {CARD} 123456 secret-word note", told, [login, "note"], {})
 
-    assert f"ada: {HIDDEN} {HIDDEN} {HIDDEN} note" == text
-    assert CARD == scrubbed(CARD, describe(plain), [1, CARD], {})
+    assert text == f"ada: {HIDDEN} {HIDDEN} {HIDDEN} note"
+    assert scrubbed(CARD, describe(plain), [1, CARD], {}) == CARD

@@ -53,7 +53,7 @@ def check(function: Any, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
 )
 def test_arguments_that_fit_have_no_faults(function, args, kwargs):
     """However they are given."""
-    assert [] == check(function, *args, **kwargs)
+    assert check(function, *args, **kwargs) == []
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_arguments_that_fit_have_no_faults(function, args, kwargs):
 )
 def test_each_fault_is_pointed_at(function, args, kwargs, pointers):
     """All of them at once."""
-    assert pointers == [pointer for pointer, _ in check(function, *args, **kwargs)]
+    assert [pointer for pointer, _ in check(function, *args, **kwargs)] == pointers
 
 
 def test_a_fault_within_a_value_is_pointed_at():
@@ -82,7 +82,7 @@ def test_a_fault_within_a_value_is_pointed_at():
 
     def nested(a: dict[str, list[int]]) -> None: ...
 
-    assert ["/args/0/x~1y/1"] == [pointer for pointer, _ in check(nested, {"x/y": [1, "2"]})]
+    assert [pointer for pointer, _ in check(nested, {"x/y": [1, "2"]})] == ["/args/0/x~1y/1"]
 
 
 def test_models_enums_and_times_are_described():
@@ -101,11 +101,11 @@ def test_models_enums_and_times_are_described():
     sell.__annotations__ = {"order": Order, "at": datetime}
     good = {"number": 1, "colour": "red"}
 
-    assert [] == check(sell, good, "2026-11-24T10:00:00Z")
-    assert 2 == len(check(sell, {"number": "x", "colour": "blue"}, "2026-11-24T10:00:00Z"))
-    assert ["/args/1"] == [pointer for pointer, _ in check(sell, good, "tomorrow")]
+    assert check(sell, good, "2026-11-24T10:00:00Z") == []
+    assert len(check(sell, {"number": "x", "colour": "blue"}, "2026-11-24T10:00:00Z")) == 2
+    assert [pointer for pointer, _ in check(sell, good, "tomorrow")] == ["/args/1"]
     (order, at), _ = converter(sell)([good], {"at": "2026-11-24T10:00:00Z"})
-    assert Order(number=1, colour=Colour.RED) == order
+    assert order == Order(number=1, colour=Colour.RED)
     assert isinstance(at, datetime)
 
 
@@ -117,8 +117,8 @@ def test_converted_arguments_are_what_the_hints_say():
     text = "2026-11-24T10:00:00Z"
     args, kwargs = converter(run)([text, text, text], {"x": 1})
 
-    assert [datetime, str, datetime] == [type(value) for value in args]
-    assert {"x": 1.0} == kwargs
+    assert [type(value) for value in args] == [datetime, str, datetime]
+    assert kwargs == {"x": 1.0}
 
 
 def convert_and_call(function, args, kwargs):
@@ -136,7 +136,7 @@ def test_converted_arguments_can_be_called_with(args, kwargs):
     def run(a: int, b: int, c: int = 3):
         return a, b, c
 
-    assert (1, 2, 3) == convert_and_call(run, args, kwargs)
+    assert convert_and_call(run, args, kwargs) == (1, 2, 3)
 
 
 def test_arguments_that_do_not_fit_are_not_converted():
@@ -167,7 +167,7 @@ def test_a_default_without_a_json_form_is_fine():
 
     def run(a: Any = marker) -> None: ...
 
-    assert [] == check(run)
+    assert check(run) == []
 
 
 def test_parameters_may_be_called_anything():
@@ -175,5 +175,5 @@ def test_parameters_may_be_called_anything():
 
     def run(schema: int, model_config: int, _x: int, self: int, copy: int = 1) -> None: ...
 
-    assert [] == check(run, 1, 2, 3, 4, copy=5)
-    assert ["/args/1"] == [pointer for pointer, _ in check(run, 1, "x", 3, 4)]
+    assert check(run, 1, 2, 3, 4, copy=5) == []
+    assert [pointer for pointer, _ in check(run, 1, "x", 3, 4)] == ["/args/1"]

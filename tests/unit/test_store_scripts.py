@@ -14,4 +14,4 @@ def test_a_state_that_is_counted_is_told(name):
     """Who counts a job in a new state does it with `enter`, or the streams would not hear of it."""
     text = (FOLDER / name).read_text()
 
-    assert [] == re.findall(r"count\([^()]*, 1\)", text)
+    assert re.findall(r"count\([^()]*, 1\)", text) == []

@@ -19,7 +19,7 @@ from taskyard.message import Undecodable
 )
 def test_what_is_json_is_read(body, value):
     """Colons in texts and equal names in different objects are nothing wrong."""
-    assert value == strict_json.decode(body)
+    assert strict_json.decode(body) == value
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_has_no_one_meaning_is_refused_at_its_place(body, pointer, code):
     with pytest.raises(InvalidSubmission) as caught:
         strict_json.decode(body)
 
-    assert [(pointer, code)] == [(fault.pointer, fault.code) for fault in caught.value.faults]
+    assert [(fault.pointer, fault.code) for fault in caught.value.faults] == [(pointer, code)]
 
 
 @pytest.mark.parametrize(

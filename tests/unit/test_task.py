@@ -36,8 +36,8 @@ def test_a_task_is_a_function():
         """Add."""
         return a + b
 
-    assert 3 == add(1, 2)
-    assert ("add", "Add.", "add") == (getattr(add, "__name__", None), add.__doc__, add.name)
+    assert add(1, 2) == 3
+    assert (getattr(add, "__name__", None), add.__doc__, add.name) == ("add", "Add.", "add")
     assert "add on queue default" in repr(add)
 
 
@@ -47,14 +47,14 @@ def test_options_are_kept():
     @task(name="n", queue="q", priority=9, max_retries=0, timeout_s=1, final_errors=[ValueError])
     def add() -> None: ...
 
-    assert ("n", "q", 9, 0, 1, (ValueError,)) == (
+    assert (
         add.name,
         add.options.queue,
         add.options.priority,
         add.options.max_retries,
         add.options.timeout_s,
         add.options.final_errors,
-    )
+    ) == ("n", "q", 9, 0, 1, (ValueError,))
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_delay_hands_over_the_arguments(asked):
     add.delay(1, b=2)
 
     ((options, request),) = asked
-    assert ("q", "add", [1], {"b": 2}) == (
+    assert (
         options.queue,
         request.task,
         request.args,
         request.kwargs,
-    )
+    ) == ("q", "add", [1], {"b": 2})
 
 
 def test_apply_async_takes_everything(asked):
@@ -136,7 +136,7 @@ def test_apply_async_takes_everything(asked):
     )
 
     request = asked[0][1]
-    assert ([1], 5, 1, "q", 9, 2, 3, ["t"], "x") == (
+    assert (
         request.args,
         request.delay_s,
         request.priority,
@@ -146,7 +146,7 @@ def test_apply_async_takes_everything(asked):
         request.timeout_s,
         request.tags,
         request.id,
-    )
+    ) == ([1], 5, 1, "q", 9, 2, 3, ["t"], "x")
 
 
 def test_an_eta_without_a_time_zone_is_in_utc(asked):
@@ -197,7 +197,7 @@ def test_arguments_that_do_not_fit_are_refused(asked, args, kwargs):
 
     with pytest.raises(InvalidSubmission, match="one"):
         one.apply_async(args, kwargs)
-    assert [] == asked
+    assert asked == []
 
 
 def test_tasks_are_found_by_name():
@@ -206,7 +206,7 @@ def test_tasks_are_found_by_name():
     @task(name="n")
     def add() -> None: ...
 
-    assert {"n": add} == sys.modules["taskyard.task"].registry
+    assert sys.modules["taskyard.task"].registry == {"n": add}
 
 
 @pytest.mark.parametrize(
@@ -228,5 +228,5 @@ def test_what_has_the_wrong_type_is_refused_and_named(asked, options, pointer):
     with pytest.raises(InvalidSubmission) as caught:
         add.apply_async(**options)
 
-    assert [pointer] == [fault.pointer for fault in caught.value.faults]
-    assert [] == asked
+    assert [fault.pointer for fault in caught.value.faults] == [pointer]
+    assert asked == []

@@ -36,7 +36,7 @@ def test_good_files_are_taken(authority, client):
 
     context = settings.tls.context()
 
-    assert ssl.CERT_REQUIRED == context.verify_mode
+    assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
     assert ((("commonName", "ca"),),) in [ca["subject"] for ca in context.get_ca_certs()]
 

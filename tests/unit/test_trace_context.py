@@ -12,13 +12,13 @@ GOOD = f"00-{TRACE}-{SPAN}-01"
 @pytest.mark.parametrize("flags", ["00", "01", "03"])
 def test_a_good_one_is_kept(flags):
     """With its flags."""
-    assert f"00-{TRACE}-{SPAN}-{flags}" == trace_context.valid(f"00-{TRACE}-{SPAN}-{flags}")
+    assert trace_context.valid(f"00-{TRACE}-{SPAN}-{flags}") == f"00-{TRACE}-{SPAN}-{flags}"
 
 
 @pytest.mark.parametrize("more", ["", "-", "-what-the-future-brings"])
 def test_a_later_version_is_read_as_far_as_it_is_known(more):
     """And goes on in our version, as W3C asks for."""
-    assert GOOD == trace_context.valid(f"cc-{TRACE}-{SPAN}-01{more}")
+    assert trace_context.valid(f"cc-{TRACE}-{SPAN}-01{more}") == GOOD
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_anything_else_is_none(text):
 
 def test_a_job_is_in_its_traceparent_s_trace():
     """Whatever its id is."""
-    assert TRACE == trace_context.trace_id(GOOD, "job")
+    assert trace_context.trace_id(GOOD, "job") == TRACE
 
 
 def test_a_job_without_one_has_a_trace_that_follows_from_its_id():
@@ -55,7 +55,7 @@ def test_a_job_without_one_has_a_trace_that_follows_from_its_id():
     first, again, other = (trace_context.trace_id(None, name) for name in ("job", "job", "joc"))
 
     assert first == again != other
-    assert f"00-{first}-{SPAN}-01" == trace_context.valid(f"00-{first}-{SPAN}-01")
+    assert trace_context.valid(f"00-{first}-{SPAN}-01") == f"00-{first}-{SPAN}-01"
 
 
 @pytest.mark.parametrize("given", ["7", "[1]", '{"a": 1}', '"nonsense"', "null"])

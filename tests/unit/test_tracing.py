@@ -28,8 +28,8 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 )
 def test_an_endpoint_in_the_environment_turns_traces_on(env, wanted):
     """Unless something turns them off."""
-    assert wanted == environment.is_wanted(env)
-    assert "" == environment.problem(env)
+    assert environment.is_wanted(env) == wanted
+    assert environment.problem(env) == ""
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_where_nobody_records_nothing_is_done():
     with Publishing("q", "t", parent=parent) as publishing:
         publishing.made("job", "q", is_new=True)
 
-    assert parent == publishing.traceparent
+    assert publishing.traceparent == parent
     assert tracing.active() is None
     assert tracing.span_id() is None
     broker = make_broker({}, report=lambda *_: None, result_max_bytes=1)
-    assert ["CurrentAttempt"] == [type(each).__name__ for each in broker.middleware]
+    assert [type(each).__name__ for each in broker.middleware] == ["CurrentAttempt"]
 
 
 def run(program: str, **env: str) -> str:
@@ -132,9 +132,9 @@ print(second.status.status_code.name, second.attributes["error.type"], "hush" in
 
 def test_a_program_that_records_traces_has_its_submissions_in_them():
     """Below its current span, and the job's message carries that on."""
-    assert [
+    assert run(PROGRAM).splitlines() == [
         "['publish mails', 'publish', 'PRODUCER', 'job-1']",
         "True",
         "True 1",
         "ERROR TimeoutError False",
-    ] == run(PROGRAM).splitlines()
+    ]

@@ -142,16 +142,19 @@ def test_arguments_are_converted_to_their_types(run):
     uid = "018f3c4e-7a2b-7c3d-8e4f-5a6b7c8d9e0f"
     model = {"at": "2026-11-24T10:00:00Z", "tags": ["b", "a"]}
 
-    assert "2026-11-24 red 3 ['a', 'b'] 2.50 b" == result(
-        run,
-        "typed",
-        "2026-11-24",
-        uid,
-        "red",
-        {"x": 1, "y": 2},
-        model,
-        "2.50",
-        kwargs={"kind": "b"},
+    assert (
+        result(
+            run,
+            "typed",
+            "2026-11-24",
+            uid,
+            "red",
+            {"x": 1, "y": 2},
+            model,
+            "2.50",
+            kwargs={"kind": "b"},
+        )
+        == "2026-11-24 red 3 ['a', 'b'] 2.50 b"
     )
 
 
@@ -162,9 +165,12 @@ def anything(first, *rest: int, flag: bool = False, **more: float) -> list[Any]:
 
 def test_variadic_and_untyped_parameters_are_filled(run):
     """What has no hint comes as it is."""
-    assert [{"a": [1]}, [1, 2], True, {"x": 1.5}] == result(
-        run, "anything", {"a": [1]}, 1, 2, kwargs={"flag": True, "x": 1.5}
-    )
+    assert result(run, "anything", {"a": [1]}, 1, 2, kwargs={"flag": True, "x": 1.5}) == [
+        {"a": [1]},
+        [1, 2],
+        True,
+        {"x": 1.5},
+    ]
 
 
 @own
@@ -242,7 +248,7 @@ def give(kind: str) -> Any:
 )
 def test_results_become_json(run, kind, given):
     """Whatever has an obvious form."""
-    assert given == result(run, "give", kind)
+    assert result(run, "give", kind) == given
 
 
 @pytest.mark.parametrize("kind", ["object", "function", "surrogate", "class"])
@@ -328,7 +334,7 @@ async def fails_later(kind: str) -> None:
 def test_whatever_a_task_raises_is_its_outcome(run, name, kind):
     """The slot, and the event loop, go on: `run` itself looks after the test."""
     assert RAISED[kind] is error(run, name, kind)
-    assert 7 == result(run, "later", 7)
+    assert result(run, "later", 7) == 7
 
 
 @own
@@ -371,8 +377,8 @@ def test_the_current_job_is_known_in_the_task_only(run, name):
     made, failure = run(name, number=2)
 
     assert failure is None
-    assert [made.id, made.id, name, 2] == json.loads(made.result)
-    assert "none" == current_job().id
+    assert json.loads(made.result) == [made.id, made.id, name, 2]
+    assert current_job().id == "none"
 
 
 @own
@@ -410,7 +416,7 @@ def test_a_coroutine_may_clean_up_before_its_slot_is_free(run):
     made, raised = run("cleans_up", interrupt=JobTimeout)
 
     assert isinstance(raised, JobTimeout)
-    assert [made.id] == cleaned
+    assert cleaned == [made.id]
 
 
 @own
@@ -424,7 +430,7 @@ async def catches() -> str:
 
 def test_a_coroutine_may_answer_an_interrupt_with_a_result(run):
     """As a plain function may."""
-    assert "caught" == result(run, "catches", interrupt=JobTimeout)
+    assert result(run, "catches", interrupt=JobTimeout) == "caught"
 
 
 @own
@@ -460,7 +466,7 @@ def test_a_coroutine_that_does_not_end_keeps_its_slot(run):
     made.interrupt(JobTimeout)
 
     assert made.is_over(0)
-    assert 1 == result(run, "later", 1)  # in the other slot
+    assert result(run, "later", 1) == 1  # in the other slot
     assert made.id not in run.ended
     open_gate.set()
     assert poll(lambda: run.ended.get(made.id))[1] is None
@@ -473,7 +479,7 @@ def test_an_interrupt_before_a_coroutine_has_begun_ends_it(run):
         made.interrupt(JobCancelled)
         ended, raised = outcome(run, made)
         assert isinstance(raised, JobCancelled)
-        assert "" == ended.result
+        assert ended.result == ""
 
 
 def test_interrupts_during_the_start_of_coroutines_leave_none_behind(run):

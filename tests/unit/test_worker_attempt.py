@@ -96,7 +96,7 @@ def test_only_the_first_interrupt_counts():
     clean.set()
     thread.join(30)
 
-    assert [JobCancelled] == [type(each).__mro__[1] for each in caught]
+    assert [type(each).__mro__[1] for each in caught] == [JobCancelled]
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_interrupts_that_race_with_ends_never_leave_the_task():
 
     race.run()
 
-    assert [] == race.strays
+    assert race.strays == []
     assert len(race.seen) == len(set(race.seen))
     assert 0 < len(race.seen) < 10_000, "the race was none"
 
@@ -204,7 +204,7 @@ def test_an_interrupt_that_comes_as_the_task_ends_is_taken_back(monkeypatch):
     made.interrupt(JobTimeout)
     thread.join(30)
 
-    assert ["returned", "went on"] == ended
+    assert ended == ["returned", "went on"]
 
 
 def test_many_interrupters_hit_a_task_once():
@@ -232,7 +232,7 @@ def test_many_interrupters_hit_a_task_once():
             other.start()
         for other in [*others, thread]:
             other.join(30)
-        assert 1 == len(caught)
+        assert len(caught) == 1
 
 
 # Who decides the outcome
@@ -322,7 +322,7 @@ def test_a_waiting_attempt_is_not_over_and_a_running_one_does_not_wait():
 )
 def test_lost_attempts_use_up_no_retry(number, crashes, max_retries, left):
     """They were not the job's failure."""
-    assert left == attempt(number=number, crashes=crashes, max_retries=max_retries).retries_left
+    assert attempt(number=number, crashes=crashes, max_retries=max_retries).retries_left == left
 
 
 def test_an_attempt_that_is_given_up_has_run_so_far():

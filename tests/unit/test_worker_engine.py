@@ -100,6 +100,6 @@ def test_a_message_that_the_store_cannot_take_is_buried_alone():
         except OverflowError:
             assert passes == 1
 
-    assert {"a", "b"} == set(slots.started)
-    assert [("poison", "invalid")] == burial.letters
-    assert ["poison"] == [json.loads(each.body)["message_id"] for each in consumer.acked]
+    assert set(slots.started) == {"a", "b"}
+    assert burial.letters == [("poison", "invalid")]
+    assert [json.loads(each.body)["message_id"] for each in consumer.acked] == ["poison"]

@@ -25,10 +25,10 @@ def test_higher_priorities_come_first_and_equal_ones_in_order(inbox):
     for priority, body in arrivals:
         inbox.put(delivery(body, priority=priority))
 
-    assert 100 == len(inbox)
+    assert len(inbox) == 100
     expected = [body for _, body in sorted(arrivals, key=lambda arrival: -arrival[0])]
-    assert expected == bodies(inbox.take(30) + inbox.take(1_000))
-    assert 0 == len(inbox)
+    assert bodies(inbox.take(30) + inbox.take(1_000)) == expected
+    assert len(inbox) == 0
 
 
 def test_no_more_are_taken_than_asked_for(inbox):
@@ -36,15 +36,15 @@ def test_no_more_are_taken_than_asked_for(inbox):
     for n in range(5):
         inbox.put(delivery(b"%d" % n))
 
-    assert [b"0", b"1"] == bodies(inbox.take(2))
-    assert [] == inbox.take(0)
-    assert 3 == len(inbox)
+    assert bodies(inbox.take(2)) == [b"0", b"1"]
+    assert inbox.take(0) == []
+    assert len(inbox) == 3
 
 
 @pytest.mark.parametrize(("given", "counts"), [(None, 5), (0, 0), (9, 9), (10, 9), (255, 9)])
 def test_the_priority_is_within_the_scale(given, counts):
     """Any other client may send any octet; without one it is the default."""
-    assert counts == delivery(priority=given).priority
+    assert delivery(priority=given).priority == counts
 
 
 def test_what_is_dropped_is_returned(inbox):
@@ -54,8 +54,8 @@ def test_what_is_dropped_is_returned(inbox):
 
     dropped = inbox.drop(lambda each: each.queue == "a")
 
-    assert {b"0", b"2", b"4", b"6", b"8"} == set(bodies(dropped))
-    assert [b"5", b"1", b"7", b"3", b"9"] == bodies(inbox.take(10))
+    assert set(bodies(dropped)) == {b"0", b"2", b"4", b"6", b"8"}
+    assert bodies(inbox.take(10)) == [b"5", b"1", b"7", b"3", b"9"]
 
 
 def test_each_arrival_is_told():
@@ -66,7 +66,7 @@ def test_each_arrival_is_told():
     filled.put(delivery())
     filled.put(delivery())
 
-    assert [1, 2] == told
+    assert told == [1, 2]
 
 
 def test_threads_may_put_take_and_drop_at_once(inbox):

@@ -48,7 +48,7 @@ def test_the_tasks_of_all_modules_are_loaded(module):
     one = module(TASK.format(name="first"))
     other = module(TASK.format(name="second"), name=f"package_{uuid.uuid4().hex}.inner")
 
-    assert {"first", "second"} == load_tasks([one, other]).keys()
+    assert load_tasks([one, other]).keys() == {"first", "second"}
 
 
 def test_a_module_that_is_not_there_is_named(folder):
@@ -106,4 +106,4 @@ def test_a_module_may_be_named_twice(module):
     """Nothing is loaded again."""
     name = module(TASK.format(name="once"))
 
-    assert ["once"] == list(load_tasks([name, name]))
+    assert list(load_tasks([name, name])) == ["once"]

@@ -48,14 +48,14 @@ def test_a_result_completes_the_job(judge):
     ending = judge.ending(made, None, task_with())
 
     outcome = ending.outcome
-    assert ("completed", "[1]", 10_000, "") == (
+    assert (
         outcome.kind,
         outcome.result,
         outcome.ttl_ms,
         outcome.error,
-    )
+    ) == ("completed", "[1]", 10_000, "")
     assert (made.id, 1) == (outcome.id, outcome.token)
-    assert Progress(3, 4, "most of it") == msgspec.json.decode(outcome.progress, type=Progress)
+    assert msgspec.json.decode(outcome.progress, type=Progress) == Progress(3, 4, "most of it")
     assert ending.dead_letter is None
 
 
@@ -63,12 +63,12 @@ def test_an_error_is_retried_while_retries_are_left(judge):
     """With the error, and a wait."""
     ending = judge.ending(attempt(max_retries=1), ValueError("no"), task_with())
 
-    assert "retrying" == ending.outcome.kind
-    assert ("ValueError", "no", "error") == (
+    assert ending.outcome.kind == "retrying"
+    assert (
         error_of(ending).type,
         error_of(ending).message,
         error_of(ending).reason,
-    )
+    ) == ("ValueError", "no", "error")
     assert ending.dead_letter is None
 
 
@@ -81,7 +81,7 @@ def test_the_wait_grows_within_its_bounds(judge, number, ceiling_ms):
 
     waits = [judge.ending(made, ValueError(), task_with()).outcome.delay_ms for _ in range(200)]
 
-    assert 1_000 <= min(waits)
+    assert min(waits) >= 1_000
     assert ceiling_ms * 0.8 < max(waits) <= ceiling_ms
 
 
@@ -91,7 +91,7 @@ def test_a_task_has_waits_of_its_own(judge):
 
     waits = [judge.ending(attempt(), ValueError(), task).outcome.delay_ms for _ in range(50)]
 
-    assert 100_000 <= min(waits)
+    assert min(waits) >= 100_000
     assert max(waits) <= 120_000
 
 
@@ -99,7 +99,7 @@ def test_the_shortest_wait_of_a_task_wins_over_the_longest_of_the_settings(judge
     """It says only the one."""
     ending = judge.ending(attempt(), ValueError(), task_with(retry_min_s=300))
 
-    assert 300_000 == ending.outcome.delay_ms
+    assert ending.outcome.delay_ms == 300_000
 
 
 def test_lost_attempts_do_not_lengthen_the_wait(judge):
@@ -119,7 +119,7 @@ def test_retry_says_the_wait_itself(judge, delay_s, delay_ms):
     """Whatever the bounds are, up to a hundred years."""
     ending = judge.ending(attempt(), Retry("later", delay_s=delay_s), task_with())
 
-    assert ("retrying", delay_ms) == (ending.outcome.kind, ending.outcome.delay_ms)
+    assert (ending.outcome.kind, ending.outcome.delay_ms) == ("retrying", delay_ms)
 
 
 @pytest.mark.parametrize("delay_s", [None, float("nan")])
@@ -134,17 +134,17 @@ def test_retry_uses_up_retries(judge):
     """A task cannot ask for ever."""
     ending = judge.ending(attempt(max_retries=0), Retry("later", delay_s=1), task_with())
 
-    assert "failed" == ending.outcome.kind
-    assert "retries_exhausted" == error_of(ending).reason
+    assert ending.outcome.kind == "failed"
+    assert error_of(ending).reason == "retries_exhausted"
 
 
 def test_the_last_failure_is_a_dead_letter(judge):
     """The same error is on the job and on the letter; failed jobs are kept longer."""
     ending = judge.ending(attempt(number=4), ValueError("no"), task_with())
 
-    assert ("failed", 1_000_000) == (ending.outcome.kind, ending.outcome.ttl_ms)
+    assert (ending.outcome.kind, ending.outcome.ttl_ms) == ("failed", 1_000_000)
     assert error_of(ending) == ending.dead_letter
-    assert "retries_exhausted" == error_of(ending).reason
+    assert error_of(ending).reason == "retries_exhausted"
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), UnicodeError("b")])
@@ -152,8 +152,8 @@ def test_an_error_that_the_task_calls_final_is_not_retried(judge, error):
     """Nor are those that descend from it."""
     ending = judge.ending(attempt(), error, task_with(final_errors=(KeyError, ValueError)))
 
-    assert "failed" == ending.outcome.kind
-    assert "final_error" == error_of(ending).reason
+    assert ending.outcome.kind == "failed"
+    assert error_of(ending).reason == "final_error"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_the_next_attempt_could_not_change_is_final(judge, error, reason):
     """Each has a reason of its own."""
     ending = judge.ending(attempt(), error, task_with())
 
-    assert "failed" == ending.outcome.kind
+    assert ending.outcome.kind == "failed"
     assert reason == error_of(ending).reason == ending.dead_letter.reason
 
 
@@ -178,10 +178,10 @@ def test_a_timeout_is_a_failure_with_a_reason(judge, max_retries, kind, letters)
     """It says what ran too long, though an interrupt has no text."""
     ending = judge.ending(attempt(max_retries=max_retries), JobTimeout(), task_with())
 
-    assert kind == ending.outcome.kind
-    assert ("JobTimeout", "timeout") == (error_of(ending).type, error_of(ending).reason)
+    assert ending.outcome.kind == kind
+    assert (error_of(ending).type, error_of(ending).reason) == ("JobTimeout", "timeout")
     assert "timeout_s" in error_of(ending).message
-    assert letters == (ending.dead_letter is not None)
+    assert (ending.dead_letter is not None) == letters
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_other_interrupts_are_no_failures(judge, error, kind):
     """Cancelled is the end; what is handed back runs elsewhere, whatever retries are left."""
     ending = judge.ending(attempt(max_retries=0), error, task_with(final_errors=(BaseException,)))
 
-    assert kind == ending.outcome.kind
+    assert ending.outcome.kind == kind
     assert ending.dead_letter is None
 
 
@@ -246,7 +246,7 @@ def test_what_is_no_unicode_can_be_sent():
 
 def test_the_users_own_type_is_told_even_if_it_is_private():
     """Only our own interrupts go by another name."""
-    assert "_Private" == describe(_Private(), "error").type
+    assert describe(_Private(), "error").type == "_Private"
 
 
 def test_causes_are_part_of_the_traceback():
@@ -292,7 +292,7 @@ print(ended[0].traceback)
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     lines = done.stdout.splitlines()
-    assert "Traceback (most recent call last):" == lines[0]
+    assert lines[0] == "Traceback (most recent call last):"
     assert f'File "{users}", line 2, in fail' in lines[1]
     assert "services/worker" not in done.stdout
     assert "dramatiq" not in done.stdout
@@ -300,8 +300,8 @@ print(ended[0].traceback)
 
 def test_an_interrupt_is_told_as_the_user_knows_it():
     """Records and logs say `JobTimeout`, and leave a private type of the user as it is."""
-    assert "JobTimeout" == type_name(_INTERRUPTS[JobTimeout]())
-    assert "_Private" == type_name(_Private())
+    assert type_name(_INTERRUPTS[JobTimeout]()) == "JobTimeout"
+    assert type_name(_Private()) == "_Private"
 
 
 def test_an_error_that_cannot_be_printed_has_its_traceback():

@@ -20,7 +20,7 @@ from services.worker.prefetch import ServiceTimes, is_off, wanted
 )
 def test_the_slots_and_twenty_milliseconds_of_work(slots, service_s, prefetch):
     """At least twice the slots, at most sixteen times."""
-    assert prefetch == wanted(slots, service_s)
+    assert wanted(slots, service_s) == prefetch
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def test_the_slots_and_twenty_milliseconds_of_work(slots, service_s, prefetch):
 )
 def test_a_factor_of_two_is_worth_a_new_subscription(current, target, off):
     """Anything less is not."""
-    assert off == is_off(current, target)
+    assert is_off(current, target) == off
 
 
 def test_the_mean_is_of_recent_jobs_only():
     """Since the last answer for that queue."""
     times = ServiceTimes()
 
-    assert {"a": 0.5} == times.means({"a": (100, 50.0), "b": (15, 3.0)})
-    assert {"b": 0.25} == times.means({"a": (110, 99.0), "b": (16, 4.0)})
-    assert {"a": 2.0} == times.means({"a": (120, 90.0), "b": (16, 4.0)})
-    assert {} == times.means({"a": (120, 90.0), "b": (16, 4.0)})
+    assert times.means({"a": (100, 50.0), "b": (15, 3.0)}) == {"a": 0.5}
+    assert times.means({"a": (110, 99.0), "b": (16, 4.0)}) == {"b": 0.25}
+    assert times.means({"a": (120, 90.0), "b": (16, 4.0)}) == {"a": 2.0}
+    assert times.means({"a": (120, 90.0), "b": (16, 4.0)}) == {}

@@ -161,7 +161,7 @@ def supervise(tmp_path):
 )
 def test_an_end_is_told_in_words(code, leaving, told):
     """A signal by its name, if it has one."""
-    assert told == exit_reason(code, leaving)
+    assert exit_reason(code, leaving) == told
 
 
 # When a child is started again
@@ -185,10 +185,10 @@ def test_children_that_fail_at_their_start_are_started_ever_later(unstarted):
     pauses = [pause(1) for _ in range(12)]
     assert [RESTART_MIN_S * 2**n for n in range(6)] == pauses[:6]
     assert RESTART_MAX_S == pauses[-1] == max(pauses)
-    assert 0 == pause(0)
-    assert RESTART_MIN_S == pause(-9)
-    assert 0 == pause(-9, lived_s=supervisors.HEALTHY_S + 1)
-    assert RESTART_MIN_S == pause(1)
+    assert pause(0) == 0
+    assert pause(-9) == RESTART_MIN_S
+    assert pause(-9, lived_s=supervisors.HEALTHY_S + 1) == 0
+    assert pause(1) == RESTART_MIN_S
 
 
 def test_each_end_is_followed_by_a_new_child(supervise):
@@ -197,11 +197,11 @@ def test_each_end_is_followed_by_a_new_child(supervise):
     running.child_runs(4)
 
     told = [line.removeprefix("child ended: ") for line in running.lines("child ended")]
-    assert ["killed by SIGKILL", "exit code 1", "had enough"] == told
+    assert told == ["killed by SIGKILL", "exit code 1", "had enough"]
     owners = [line.split()[4] for line in running.lines("child runs")]
-    assert 4 == len(set(owners))
-    assert [owners[0], owners[1]] == [line.split()[2] for line in running.lines("lease ended")]
-    assert 0 == running.end()
+    assert len(set(owners)) == 4
+    assert [line.split()[2] for line in running.lines("lease ended")] == [owners[0], owners[1]]
+    assert running.end() == 0
 
 
 def test_a_child_killed_by_a_nameless_signal_is_replaced_too(supervise):
@@ -209,8 +209,8 @@ def test_a_child_killed_by_a_nameless_signal_is_replaced_too(supervise):
     running = supervise(f"signal{signal.SIGRTMIN + 3},works", RESTART_MIN_S="0.01")
 
     running.child_runs(2)
-    assert ["child ended: killed by signal 37"] == running.lines("child ended")
-    assert 0 == running.end()
+    assert running.lines("child ended") == ["child ended: killed by signal 37"]
+    assert running.end() == 0
 
 
 def test_a_silent_child_is_killed_before_its_lease_ends(supervise):
@@ -218,15 +218,15 @@ def test_a_silent_child_is_killed_before_its_lease_ends(supervise):
     running = supervise("silent,works", RESTART_MIN_S="0.01")
 
     running.child_runs(2)
-    assert ["child ended: killed by SIGKILL"] == running.lines("child ended")
-    assert 0 == running.end()
+    assert running.lines("child ended") == ["child ended: killed by SIGKILL"]
+    assert running.end() == 0
 
 
 def test_settings_that_no_child_can_use_end_the_worker(supervise):
     """A person has to mend them: with the children's exit code."""
     running = supervise("exit2", WORKER_PROCESSES="3")
 
-    assert 2 == running.process.wait(30)
+    assert running.process.wait(30) == 2
 
 
 def test_unusable_settings_later_on_do_not(supervise):
@@ -239,7 +239,7 @@ def test_unusable_settings_later_on_do_not(supervise):
     os.kill(first, signal.SIGKILL)
     running.child_runs(3)
     assert running.process.poll() is None
-    assert 0 == running.end()
+    assert running.end() == 0
 
 
 def is_ready(running):
@@ -256,7 +256,7 @@ def test_readiness_is_that_of_every_child(supervise):
     running.child_runs(2)
 
     assert not is_ready(running)
-    assert 0 == running.end()
+    assert running.end() == 0
 
 
 # Signals
@@ -269,9 +269,9 @@ def test_a_signal_stops_all_children_once(supervise, number):
     running.child_runs(3)
     poll(lambda: running.lines("port"))
 
-    assert 0 == running.end(number)
-    assert 3 == len(running.lines("child got SIGTERM"))
-    assert [] == running.lines("child got SIGQUIT")
+    assert running.end(number) == 0
+    assert len(running.lines("child got SIGTERM")) == 3
+    assert running.lines("child got SIGQUIT") == []
 
 
 def test_the_second_signal_says_that_the_grace_is_over(supervise):
@@ -281,8 +281,8 @@ def test_the_second_signal_says_that_the_grace_is_over(supervise):
 
     running.process.send_signal(signal.SIGTERM)
     poll(lambda: running.lines("child got SIGTERM"))
-    assert 0 == running.end()
-    assert 1 == len(running.lines("child got SIGQUIT"))
+    assert running.end() == 0
+    assert len(running.lines("child got SIGQUIT")) == 1
 
 
 def test_a_child_that_does_not_stop_is_killed_past_the_grace(supervise):
@@ -291,7 +291,7 @@ def test_a_child_that_does_not_stop_is_killed_past_the_grace(supervise):
     running.child_runs(1)
 
     began = time.monotonic()
-    assert 0 == running.end()
+    assert running.end() == 0
     assert 1 <= time.monotonic() - began < 5
 
 
@@ -302,7 +302,7 @@ def test_a_signal_while_children_come_and_go_stops_all(supervise, round_number):
     running.child_runs(4 + 7 * round_number)
 
     assert running.end() in (0, -signal.SIGTERM)
-    assert [] == running.lines("Traceback")
+    assert running.lines("Traceback") == []
 
 
 def test_children_that_begin_to_run_are_stopped_too(supervise):
@@ -311,6 +311,6 @@ def test_children_that_begin_to_run_are_stopped_too(supervise):
         running = supervise("works,works,works,works", WORKER_PROCESSES="4")
         running.child_runs(1)
 
-        assert 0 == running.end()
-        assert [] == running.lines("child got SIGQUIT")
-        assert [] == running.lines("Traceback")
+        assert running.end() == 0
+        assert running.lines("child got SIGQUIT") == []
+        assert running.lines("Traceback") == []

@@ -53,7 +53,7 @@ def test_attempts_come_in_their_order():
     queue.put(attempts[:5])
     queue.put(attempts[5:])
 
-    assert 10 == len(queue)
+    assert len(queue) == 10
     assert [each.id for each in attempts] == [queue.get(0).message.id for _ in range(10)]
 
 
@@ -95,7 +95,7 @@ def test_one_batch_wakes_one_thread_and_spread_the_others():
         poll(lambda: len(queue._idle) == 4)
         queue.put([attempt() for _ in range(4)])
         poll(lambda: running)
-        assert 1 == len(running)
+        assert len(running) == 1
 
         queue.spread()
         poll(lambda: len(running) == 4)
