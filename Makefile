@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where `make servers` puts servers of other versions, and `make test-versions` finds them.
+SERVERS_HOME ?= /var/lib/taskyard-servers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 
 # Reads pyproject.toml in the current folder, and names extras: pip takes a pin without them for no pin of a
@@ -37,6 +39,19 @@ run: $(VENV)/.runtime ## Start RabbitMQ, Redis and the three services; Ctrl-C st
 .PHONY: test
 test: $(VENV)/.dev system-packages ## Run every test; PYTEST_FLAGS="-k name" to choose
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+.PHONY: servers
+servers: ## Install RabbitMQ 4.0 and the newest, with their Redis, for test-versions (as root)
+	@SERVERS_HOME=$(SERVERS_HOME) tests/servers/install.sh trixie sid
+
+.PHONY: test-versions
+test-versions: $(VENV)/.dev system-packages ## Run every test on each RabbitMQ and Redis that is installed
+	@failed=
+	for server in "" $(wildcard $(SERVERS_HOME)/*/bin/rabbitmq-server); do
+	  export RABBITMQ_SERVER=$$server REDIS_SERVER=$${server:+$${server%/*}/redis-server}
+	  $(BIN)/python -m pytest $(PYTEST_FLAGS) || failed+=" $${server:-this machine's}"
+	done
+	[ -z "$$failed" ] || { echo "Tests failed on:$$failed" >&2; exit 1; }
 
 .PHONY: coverage
 coverage: $(VENV)/.dev system-packages ## Run every test and show what they did not reach

@@ -1,9 +1,8 @@
 """Real servers for the tests: a private RabbitMQ and Redis a session, a fresh corner of both a test.
 
-TEST_BROKER_URL and TEST_RESULT_BACKEND name running servers to use instead.
+RABBITMQ_SERVER and REDIS_SERVER, the paths of programs, choose others than the installed ones.
 """
 
-import os
 import uuid
 from collections.abc import Iterator
 
@@ -16,6 +15,7 @@ from taskyard import config
 from taskyard.config import Settings
 from taskyard.devstack import RabbitServer, RedisServer, ensure_installed
 from taskyard.devstack.install import RABBITMQ_PACKAGE, REDIS_PACKAGE
+from taskyard.devstack.programs import rabbitmq_version, redis_version
 from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
@@ -25,6 +25,11 @@ pytest_plugins = ["tests.yard", "tests.secured"]
 
 #: Lines of captured output that the report of a failed test shows.
 SHOWN_LINES = 60
+
+
+def pytest_report_header() -> str:
+    """Say at the head of a run which servers it is about."""
+    return f"servers: RabbitMQ {rabbitmq_version()}, Redis {redis_version()}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -60,15 +65,15 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def broker_url(request) -> str:
+def broker_url(rabbit) -> str:
     """The RabbitMQ of the tests."""
-    return os.environ.get("TEST_BROKER_URL") or request.getfixturevalue("rabbit").url
+    return rabbit.url
 
 
 @pytest.fixture(scope="session")
-def result_backend(request) -> str:
+def result_backend(redis_server) -> str:
     """The Redis of the tests."""
-    return os.environ.get("TEST_RESULT_BACKEND") or request.getfixturevalue("redis_server").url
+    return redis_server.url
 
 
 @pytest.fixture

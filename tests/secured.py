@@ -132,6 +132,11 @@ class SecuredRabbit(RabbitServer):
         return "".join(f"{name} = {value}\n" for name, value in lines.items())
 
     @property
+    def login(self) -> tuple[str, str]:
+        """The operator."""
+        return "admin", self.passwords["admin"]
+
+    @property
     def url(self) -> str:
         """The address for an operator."""
         return self.url_of("admin")

@@ -312,6 +312,35 @@ def test_programs_that_do_not_exist_are_not_found(monkeypatch, tmp_path):
     assert programs.find_redis() is None
 
 
+@pytest.mark.parametrize(
+    ("variable", "find"),
+    [("RABBITMQ_SERVER", programs.find_rabbitmq), ("REDIS_SERVER", programs.find_redis)],
+)
+def test_a_server_can_be_chosen_by_its_path(monkeypatch, tmp_path, variable, find):
+    """A path that is no program is an error that names the variable, never another server."""
+    chosen = tmp_path / "server"
+    monkeypatch.setenv(variable, str(chosen))
+
+    with pytest.raises(DevStackError, match=variable):
+        find()
+
+    chosen.touch(mode=0o755)
+    assert find() == chosen
+
+
+def test_rabbitmqs_other_programs_stand_beside_the_chosen_one(monkeypatch, tmp_path):
+    """Its port mapper only if it brings one: any version of it will do."""
+    installed = programs.find_epmd()
+    monkeypatch.setenv("RABBITMQ_SERVER", str(tmp_path / "rabbitmq-server"))
+    (tmp_path / "rabbitmq-server").touch(mode=0o755)
+
+    assert programs.find_rabbitmq("rabbitmqctl") == tmp_path / "rabbitmqctl"
+    assert programs.find_epmd() == installed
+
+    (tmp_path / "epmd").touch(mode=0o755)
+    assert programs.find_epmd() == tmp_path / "epmd"
+
+
 # --- The runner's parts ---------------------------------------------------------------------------
 
 

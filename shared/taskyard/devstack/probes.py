@@ -1,5 +1,6 @@
 """Whether a server answers: one question over TCP or HTTP, answered within a second."""
 
+import base64
 import http.client
 import socket
 
@@ -27,13 +28,20 @@ def answers(port: int, *, question: bytes, answer: bytes) -> bool:
         return False
 
 
-def http_status(port: int, path: str, *, host: str = LOOPBACK) -> int | None:
-    """Return the status of `GET path`, or None if there was no answer."""
+def http_status(
+    port: int, path: str, *, host: str = LOOPBACK, user: str = "", password: str = ""
+) -> int | None:
+    """Return the status of `GET path`, asked as `user` if one is named; None if there was no answer."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    headers = {"Authorization": _basic(user, password)} if user else {}
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -1,8 +1,16 @@
-"""Where RabbitMQ's, Erlang's and Redis' programs lie on this machine."""
+"""Where RabbitMQ's, Erlang's and Redis' programs lie on this machine.
+
+`RABBITMQ_SERVER` and `REDIS_SERVER` name others: the path of a server's program, which has
+`rabbitmqctl` (and perhaps `epmd`) beside it.
+"""
 
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
+
+from taskyard.devstack.errors import DevStackError
 
 # Debian's `rabbitmq-server` on the PATH is a wrapper that insists on the user `rabbitmq`. The
 # script that it wraps is here, and runs as anyone.
@@ -13,7 +21,13 @@ SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/s
 
 
 def find_rabbitmq(program: str = "rabbitmq-server") -> Path | None:
-    """Return the path of one of RabbitMQ's programs, or None if it is not installed."""
+    """Return the path of one of RabbitMQ's programs, or None if it is not installed.
+
+    Raises:
+        DevStackError: If RABBITMQ_SERVER names no program.
+    """
+    if chosen := _chosen("RABBITMQ_SERVER"):
+        return chosen if program == "rabbitmq-server" else chosen.with_name(program)
     if (DEBIAN_RABBITMQ / program).exists():
         return DEBIAN_RABBITMQ / program
     return _on_path(program)
@@ -21,13 +35,50 @@ def find_rabbitmq(program: str = "rabbitmq-server") -> Path | None:
 
 def find_epmd() -> Path | None:
     """Return the path of Erlang's port mapper, or None if Erlang is not installed."""
+    if (chosen := _chosen("RABBITMQ_SERVER")) and _is_program(chosen.with_name("epmd")):
+        return chosen.with_name("epmd")
     bundled = sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))
     return _on_path("epmd") or (bundled[-1] if bundled else None)
 
 
 def find_redis() -> Path | None:
-    """Return the path of the Redis server, or of Valkey's, or None if neither is installed."""
-    return _on_path("redis-server") or _on_path("valkey-server")
+    """Return the path of the Redis server, or of Valkey's, or None if neither is installed.
+
+    Raises:
+        DevStackError: If REDIS_SERVER names no program.
+    """
+    return _chosen("REDIS_SERVER") or _on_path("redis-server") or _on_path("valkey-server")
+
+
+def rabbitmq_version() -> str:
+    """Return the version of RabbitMQ that is found here, such as "4.3.6"; "none" if there is none."""
+    program = find_rabbitmq("rabbitmqctl")
+    return _ask(program, "version").strip() if program else "none"
+
+
+def redis_version() -> str:
+    """Return the version of Redis or Valkey that is found here; "none" if there is none."""
+    program = find_redis()
+    found = re.search(r"v=(\S+)", _ask(program, "--version")) if program else None
+    return found[1] if found else "none"
+
+
+def _ask(program: Path, question: str) -> str:
+    command = [str(program), question]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+
+
+def _chosen(variable: str) -> Path | None:
+    path = os.environ.get(variable)
+    if not path:
+        return None
+    if not _is_program(Path(path)):
+        raise DevStackError(f"{variable} is {path!r}: there is no program of that name")
+    return Path(path).absolute()
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def _on_path(program: str) -> Path | None:

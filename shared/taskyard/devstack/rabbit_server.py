@@ -9,7 +9,7 @@ from taskyard.devstack.epmd import Epmd
 from taskyard.devstack.errors import DevStackError
 from taskyard.devstack.install import RABBITMQ_PACKAGE, explain_missing
 from taskyard.devstack.ports import LOOPBACK, choose_port
-from taskyard.devstack.probes import accepts, answers
+from taskyard.devstack.probes import answers, http_status
 from taskyard.devstack.process import Process
 from taskyard.devstack.programs import find_epmd, find_rabbitmq
 from taskyard.devstack.waiting import never, wait_for
@@ -66,14 +66,19 @@ class RabbitServer(Process):
         )
 
     @property
+    def login(self) -> tuple[str, str]:
+        """Name and password of the user that may do everything."""
+        return "guest", "guest"
+
+    @property
     def url(self) -> str:
         """The address for `BROKER_URL`."""
-        return f"amqp://guest:guest@{LOOPBACK}:{self.port}/"
+        return f"amqp://{':'.join(self.login)}@{LOOPBACK}:{self.port}/"
 
     @property
     def management_url(self) -> str:
         """The address of the management page and its HTTP API, with the password."""
-        return f"http://guest:guest@{LOOPBACK}:{self.management_port}"
+        return f"http://{':'.join(self.login)}@{LOOPBACK}:{self.management_port}"
 
     @property
     def metrics_url(self) -> str:
@@ -81,9 +86,17 @@ class RabbitServer(Process):
         return f"http://{LOOPBACK}:{self.prometheus_port}/metrics"
 
     def is_ready(self) -> bool:
-        """Return whether it greets an AMQP client and serves its management API."""
+        """Return whether it greets an AMQP client and its management API answers.
+
+        For some moments after its start that API takes connections and answers 500.
+        """
         greets = answers(self.port, question=AMQP_HEADER, answer=AMQP_START)
-        return greets and accepts(self.management_port)
+        if not greets:
+            return False
+        user, password = self.login
+        return (
+            http_status(self.management_port, "/api/overview", user=user, password=password) == 200
+        )
 
     def start(self) -> None:
         """Start the port mapper, then the broker, and return at once."""
