@@ -1,4 +1,4 @@
-"""The rules and dashboards in deploy/: their expressions, and the selectors and metrics in these."""
+"""The metrics of the code; the rules and dashboards in deploy/, and the selectors in their expressions."""
 
 import json
 import re
@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]  # has no types of its own
+from prometheus_client.metrics import MetricWrapperBase
+
+from services.api import metrics as api_metrics
+from taskyard import metrics
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
@@ -23,11 +27,37 @@ _WORDS = frozenset({"and", "or", "unless", "bool", "offset"})
 _AGGREGATIONS = frozenset({"sum", "max", "min", "count", "avg"})
 
 
+class Told(NamedTuple):
+    """A metric of the code, with the name and the type that Prometheus is told."""
+
+    name: str
+    type: str
+    metric: MetricWrapperBase
+
+    def series(self) -> set[str]:
+        """Return the names of its series."""
+        if self.type == "histogram":
+            return {f"{self.name}_{each}" for each in ("bucket", "sum", "count")}
+        return {self.name}
+
+
 class Expression(NamedTuple):
     """One expression, and where it is: `overview: Slots in use`."""
 
     where: str
     text: str
+
+
+def all_metrics() -> list[Told]:
+    """Return all metrics of the code."""
+    found = []
+    for module in (metrics, api_metrics):
+        for metric in vars(module).values():
+            if isinstance(metric, MetricWrapperBase):
+                (family,) = metric.describe()
+                end = "_total" if family.type == "counter" else ""
+                found.append(Told(family.name + end, family.type, metric))
+    return found
 
 
 def panels() -> list[Expression]:

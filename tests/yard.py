@@ -167,17 +167,18 @@ class Yard:
 
     def worker(self, **env: str) -> Worker:
         """Return a worker that is not started yet; by default it has one child with two slots."""
-        return self._service(Worker, "worker", {"WORKER_QUEUES": ",".join(self.queues), **env})
+        return self.service(Worker, "worker", {"WORKER_QUEUES": ",".join(self.queues), **env})
 
     def scheduler(self, **env: str) -> Service:
         """Return a scheduler that is not started yet."""
-        return self._service(Service, "scheduler", env)
+        return self.service(Service, "scheduler", env)
 
     def api(self, **env: str) -> Service:
         """Return an API that is not started yet."""
-        return self._service(Service, "api", env)
+        return self.service(Service, "api", env)
 
-    def _service(self, kind: Callable[..., Any], name: str, env: dict[str, str]) -> Any:
+    def service(self, kind: Callable[..., Any], name: str, env: dict[str, str]) -> Any:
+        """Return a service of this yard that is not started yet, made by `kind`."""
         env = {**self.env, **env}
         return kind(
             name, stack=self.folder, env=env, checkout=CHECKOUT, on_line=self._heard, grace_s=20

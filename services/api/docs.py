@@ -1,11 +1,10 @@
 """The route of the reference page: the OpenAPI document for people, with nothing from elsewhere."""
 
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from apiflask import APIBlueprint, APIFlask
+from apiflask import APIBlueprint
 from flask import Response, current_app, render_template_string
 from markupsafe import Markup, escape
 
@@ -14,6 +13,8 @@ from services.api.schemas import TEXT
 
 blueprint = APIBlueprint("docs", __name__)
 
+#: Where an application keeps its page, which is made once.
+_KEY = "taskyard_reference"
 _TEMPLATE = (Path(__file__).parent / "docs.html").read_text()
 #: The page needs nothing but itself, and no script at all.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -29,14 +30,15 @@ def reference() -> Response:
 
     It has the same as the document, without any script.
     """
-    app = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy has it
+    made = current_app.extensions
+    if _KEY not in made:
+        made[_KEY] = _page()
     headers = {"Content-Security-Policy": _POLICY}
-    return Response(_page(app), headers=headers, content_type="text/html; charset=utf-8")
+    return Response(made[_KEY], headers=headers, content_type="text/html; charset=utf-8")
 
 
-@lru_cache(maxsize=8)
-def _page(app: APIFlask) -> str:
-    spec: dict[str, Any] = app.spec  # type: ignore[assignment]  # JSON, as it is told to be
+def _page() -> str:
+    spec: dict[str, Any] = current_app.spec  # type: ignore[attr-defined]  # of APIFlask
     return render_template_string(
         _TEMPLATE, spec=spec, tags=_by_tag(spec), told=_told, marked=_marked
     )

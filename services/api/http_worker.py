@@ -17,7 +17,7 @@ from taskyard.message import new_id
 #: has a thread to itself. Seconds.
 STALLED_S = 30.0
 #: What a request is refused for before any route sees it; all others: 400.
-_STATUS = {
+REFUSALS = {
     errors.LimitRequestLine: (HTTPStatus.REQUEST_URI_TOO_LONG, "uri_too_long"),
     errors.LimitRequestHeaders: (
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -53,7 +53,7 @@ class HttpWorker(ThreadWorker):  # type: ignore[misc]  # has no types
 
 def refusal(error: BaseException) -> bytes:
     """Return the whole answer to what was no proper request."""
-    status, code = _STATUS.get(type(error), _BAD)
+    status, code = REFUSALS.get(type(error), _BAD)
     request_id = new_id()
     body = msgspec.json.encode(
         {

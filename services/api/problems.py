@@ -66,7 +66,8 @@ class InvalidParameters(TaskyardError):
         self.faults = faults
 
 
-_STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
+#: What each error is told with; those that descend from one are told like it.
+STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
     InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidParameter: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidParameters: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -93,7 +94,7 @@ _STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
     QueueMismatch: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 #: What a path or a request as such can be refused for, by status.
-_HTTP_CODES = {
+HTTP_CODES = {
     400: "bad_request",
     404: "unknown_path",
     405: "method_not_allowed",
@@ -114,8 +115,8 @@ def status_of(error: TaskyardError) -> HTTPStatus:
     if isinstance(error, InvalidSubmission) and any(f.code == "too_large" for f in error.faults):
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     for kind in type(error).__mro__:
-        if kind in _STATUS:
-            return _STATUS[kind]
+        if kind in STATUS:
+            return STATUS[kind]
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -155,7 +156,7 @@ def _particulars(error: TaskyardError) -> dict[str, Any]:
 def _http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or 500)
     headers = {name: text for name, text in error.get_headers() if name != "Content-Type"}
-    return _problem(status, _HTTP_CODES.get(status, "error"), _explain(error), {}, headers)
+    return _problem(status, HTTP_CODES.get(status, "error"), _explain(error), {}, headers)
 
 
 def _explain(error: HTTPException) -> str:

@@ -30,8 +30,8 @@ PURGE_LIMIT = 500
 INDEX_BATCH = 200
 #: So many passes a queue must have had more messages than the index: fewer are letters on their way there.
 ODD_PASSES = 5
-#: A queue is walked again only after this many times as long as its last walk took.
-REST_FACTOR = 10
+#: How long a queue rests after a walk, in times of what the walk took.
+REST_FACTOR = 10.0
 
 
 class KeepDeadLetters:
@@ -44,12 +44,21 @@ class KeepDeadLetters:
         store: Where the index is.
         depths: What counts the messages.
         settings: Where RabbitMQ is, and what is kept.
+        rest_factor: A queue is walked again only after this many times as long as its last walk took.
     """
 
-    def __init__(self, store: JobStore, depths: QueueDepths, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        depths: QueueDepths,
+        settings: Settings,
+        *,
+        rest_factor: float = REST_FACTOR,
+    ) -> None:
         self._store = store
         self._depths = depths
         self._settings = settings
+        self._rest_factor = rest_factor
         self._ttl_s = per_queue.parse(settings.dead_letter_ttl)
         self._max = per_queue.parse(settings.dead_letter_max)
         #: When a queue may be walked again, and the counts that its last walk could not bring together.
@@ -132,7 +141,7 @@ class KeepDeadLetters:
         if walk(settings.broker_url, queue, visit, tls=settings.tls) is not None:
             visit.finish()
         took_s = time.monotonic() - started
-        self._next_walk[queue] = time.monotonic() + took_s * REST_FACTOR
+        self._next_walk[queue] = time.monotonic() + took_s * self._rest_factor
         logger.debug("dead letters walked", extra={"queue": queue, "duration_s": round(took_s, 3)})
 
 

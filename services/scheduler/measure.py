@@ -96,9 +96,8 @@ class Measure:
 
 def set_all(gauge: Gauge, values: dict[tuple[str, ...], float]) -> None:
     """Make `gauge` have these values, and no others."""
-    names = gauge._labelnames
     (metric,) = gauge.collect()
-    known = {tuple(sample.labels[name] for name in names) for sample in metric.samples}
+    known = {tuple(sample.labels.values()) for sample in metric.samples}  # in the gauge's order
     for labels in known - values.keys():
         gauge.remove(*labels)
     for labels, value in values.items():

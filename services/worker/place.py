@@ -4,6 +4,12 @@ import time
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 
+#: Pause before a child that ended badly is started again, in seconds; doubled up to the second number.
+RESTART_MIN_S = 0.5
+RESTART_MAX_S = 30.0
+#: A child that lived for so long had not failed at its start. Seconds.
+HEALTHY_S = 30.0
+
 
 class Place:
     """One of the worker's places for a child, and the child that is in it now."""
@@ -26,6 +32,15 @@ class Place:
     def name(self) -> str:
         """What the place is called in messages."""
         return f"child {self.index}"
+
+    def restart_pause_s(self, code: int | None) -> float:
+        """Return how long to wait for the next child, after this one ended with `code`. Seconds."""
+        lived_s = time.monotonic() - self.started_at
+        if code == 0 or lived_s > HEALTHY_S:
+            self.failures = 0
+            return 0.0
+        self.failures += 1
+        return min(RESTART_MAX_S, RESTART_MIN_S * 2.0 ** (self.failures - 1))
 
     def receive(self) -> None:
         """Take a beat from the pipe, or find that its child has closed it."""

@@ -27,9 +27,6 @@ from taskyard.store import open_store
 
 logger = logging.getLogger(__name__)
 
-#: Pause before a child that ended badly is started again, in seconds; doubled up to the second number.
-RESTART_MIN_S = 0.5
-RESTART_MAX_S = 30.0
 #: A child that is silent for this part of a lease is stuck: before its lease ends, so that its jobs are
 #: told how they were lost.
 STUCK_PART = 0.8
@@ -40,12 +37,21 @@ LOOK_S = 0.25
 #: Of a longer time without a look only this counts: the supervisor stood still itself, as in a paused
 #: machine, and what the children have sent meanwhile is still to be read. Seconds.
 FROZEN_S = 0.5
-#: A child that lived for so long had not failed at its start. Seconds.
-HEALTHY_S = 30.0
 #: How long past its grace a stopping child may take for its last answers. Seconds.
 STOP_MARGIN_S = 10.0
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def end_lease(settings: Settings, owner: str, reason: str) -> None:
+    """Let a child's jobs be recovered at once, instead of when its lease runs out."""
+    store = open_store(settings)
+    try:
+        store.end_lease(owner, reason)
+    except Unavailable as error:
+        logger.warning("lease is left to run out: %s", error)
+    finally:
+        store.close()
 
 
 class Supervisor:
@@ -54,7 +60,8 @@ class Supervisor:
     Args:
         settings: The worker's settings.
         make_server: Makes the health server, from what is sick and what is unready.
-        run_child: What a child does; for tests.
+        run_child: What a child does.
+        end_lease: How the jobs of a child that died are let go, from its owner and what it died of.
     """
 
     def __init__(
@@ -62,9 +69,11 @@ class Supervisor:
         settings: Settings,
         make_server: Callable[[Callable[[], list[str]], Callable[[], list[str]]], HealthServer],
         run_child: Callable[[Settings, int, str, Connection], None] = child.main,
+        end_lease: Callable[[Settings, str, str], None] = end_lease,
     ) -> None:
         self._settings = settings
         self._run_child = run_child
+        self._end_lease = end_lease
         self._places = [Place(index) for index in range(settings.worker_processes)]
         self._server = make_server(list, self.problems)
         self._stop_asked = 0
@@ -189,7 +198,7 @@ class Supervisor:
         if code not in (0, EXIT_CONFIGURATION):
             # The store takes the two apart again for the history of the attempts.
             peak = f", peak memory {place.peak_mib} MiB" if place.peak_mib else ""
-            self._end_lease(place.owner, reason + peak)
+            self._end_lease(self._settings, place.owner, reason + peak)
         if code == EXIT_CONFIGURATION and not self._has_served:
             self._exit_code = code  # nothing has ever worked: a person has to mend the settings
             self._on_signal()
@@ -198,25 +207,7 @@ class Supervisor:
             place.pipe.close()
         place.process = place.pipe = None
         place.problems = [f"ended: {reason}"]
-        place.start_at = time.monotonic() + self._restart_pause_s(place, code)
-
-    def _restart_pause_s(self, place: Place, code: int | None) -> float:
-        lived_s = time.monotonic() - place.started_at
-        if code == 0 or lived_s > HEALTHY_S:
-            place.failures = 0
-            return 0.0
-        place.failures += 1
-        return min(RESTART_MAX_S, RESTART_MIN_S * 2.0 ** (place.failures - 1))
-
-    def _end_lease(self, owner: str, reason: str) -> None:
-        """Let the child's jobs be recovered at once, instead of when its lease runs out."""
-        store = open_store(self._settings)
-        try:
-            store.end_lease(owner, reason)
-        except Unavailable as error:
-            logger.warning("lease is left to run out: %s", error)
-        finally:
-            store.close()
+        place.start_at = time.monotonic() + place.restart_pause_s(code)
 
     def _stop(self, wake: int) -> None:
         deadline = time.monotonic() + self._settings.shutdown_grace + STOP_MARGIN_S

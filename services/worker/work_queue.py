@@ -45,6 +45,11 @@ class WorkQueue:
         """Return how many attempts wait for a thread."""
         return len(self._items)
 
+    @property
+    def idle(self) -> int:
+        """How many threads sleep until there is work."""
+        return len(self._idle)
+
     def get(self, timeout: float) -> Item:
         """Return the first attempt.
 

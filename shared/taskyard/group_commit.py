@@ -30,6 +30,11 @@ class GroupCommit(Generic[T, R]):
         self._waiting_lock = threading.Lock()
         self._writing = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for the next write."""
+        return len(self._waiting)
+
     def __call__(self, items: Sequence[T]) -> Sequence[R]:
         """Return the results for `items` once they are written, by this thread or another."""
         call = _Call[T, R](items)

@@ -68,23 +68,8 @@ class Loop:
         """Return the seconds since the loop last ended a pass: a stuck one shows here."""
         return time.monotonic() - self._ticked_at
 
-    def _run(self) -> None:
-        pause_s = 0.0
-        while not self._rest(pause_s):
-            pause_s = self._pass()
-            self._ticked_at = time.monotonic()
-
-    def _rest(self, pause_s: float) -> bool:
-        """Pause between two passes; True once the loop is to stop."""
-        if self._await_work is None or self._failures:
-            return self._stopping.wait(pause_s)
-        try:
-            self._await_work(pause_s)
-        except Unavailable:
-            return self._stopping.wait(pause_s)
-        return self._stopping.is_set()
-
-    def _pass(self) -> float:
+    def pass_once(self) -> float:
+        """Call `run_once`, and count and log how that went; return the seconds until the next pass."""
         started = time.monotonic()
         try:
             wanted_s = self.run_once()
@@ -98,6 +83,22 @@ class Loop:
         LOOP_RUNS.labels(self.name, "ok").inc()
         LOOP_SECONDS.labels(self.name).observe(time.monotonic() - started)
         return self._interval_s if wanted_s is None else min(wanted_s, self._interval_s)
+
+    def _run(self) -> None:
+        pause_s = 0.0
+        while not self._rest(pause_s):
+            pause_s = self.pass_once()
+            self._ticked_at = time.monotonic()
+
+    def _rest(self, pause_s: float) -> bool:
+        """Pause between two passes; True once the loop is to stop."""
+        if self._await_work is None or self._failures:
+            return self._stopping.wait(pause_s)
+        try:
+            self._await_work(pause_s)
+        except Unavailable:
+            return self._stopping.wait(pause_s)
+        return self._stopping.is_set()
 
     def _failed(self) -> float:
         self._failures += 1

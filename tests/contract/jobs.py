@@ -40,8 +40,7 @@ def new_job(
         task=task,
         queue=queue,
         priority=5 if priority is None else priority,
-        body=encode(message),
-        **fields,
+        **{"body": encode(message), **fields},
     )
 
 

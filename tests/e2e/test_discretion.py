@@ -58,7 +58,7 @@ def running(make_yard, lines):
         def make(*args: Any, **fields: Any) -> Any:
             return kind(*args, **{**fields, "on_line": lines.append})
 
-        return yard._service(make, name, env)
+        return yard.service(make, name, env)
 
     queues = ",".join(yard.queues)
     worker = service("worker", Worker, WORKER_QUEUES=queues, LOG_FORMAT="console")

@@ -37,13 +37,7 @@ def depths(settings):
 @pytest.fixture
 def keeper(store, depths, settings):
     """The chore that removes messages; without its rests."""
-
-    class Restless(KeepDeadLetters):
-        def run_once(self):
-            self._next_walk.clear()
-            return super().run_once()
-
-    keeper = Restless(store, depths, settings)
+    keeper = KeepDeadLetters(store, depths, settings, rest_factor=0)
     poll(lambda: _runs(keeper))
     return keeper
 
@@ -442,10 +436,9 @@ def test_limits_remove_the_oldest(api, dead, store, depths, settings, left):
     """Above the bound of the queue; the gauge tells how near it is."""
     found = [dead() for _ in range(3)]
     bounded = settings.model_copy(update={"dead_letter_max": "2"})
-    keeper = KeepDeadLetters(store, depths, bounded)
+    keeper = KeepDeadLetters(store, depths, bounded, rest_factor=0)
     poll(lambda: _runs(keeper))
 
-    keeper._next_walk.clear()
     keeper.run_once()
 
     assert left() == 2

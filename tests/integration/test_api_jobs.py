@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-import redis
+from prometheus_client import REGISTRY
 
 from tests.polling import poll
 
@@ -73,7 +73,7 @@ def test_a_wait_out_of_bounds_is_refused(api, text):
     assert "0 to 60" in fault["detail"]
 
 
-def test_a_wait_ends_when_the_job_ends(api, submit, worker, waiters):
+def test_a_wait_ends_when_the_job_ends(api, submit, worker):
     """The answer comes with the outcome, long before the time is up."""
     job_id = submit()
     answers = []
@@ -82,7 +82,7 @@ def test_a_wait_ends_when_the_job_ends(api, submit, worker, waiters):
         target=lambda: answers.append(api.get(f"/v1/jobs/{job_id}?wait_s=50"))
     )
     thread.start()
-    poll(lambda: waiters(job_id))
+    poll(lambda: REGISTRY.get_sample_value("taskyard_http_waits") == 1)
 
     worker.run(job_id, result="7")
     thread.join(30)
@@ -98,14 +98,14 @@ def test_a_wait_that_is_over_gives_the_job_as_it_is(api, submit):
     assert (answer.status_code, answer.json["state"]) == (200, "pending")
 
 
-def test_waits_never_take_every_thread(client_of, settings, dispatcher, submit, waiters, worker):
+def test_waits_never_take_every_thread(client_of, settings, dispatcher, submit, worker):
     """With all places taken, a further wait is answered at once."""
     one_place = settings.model_copy(update={"api_threads": 9})
     client = client_of(one_place, dispatcher)
     job_id = submit()
     first = threading.Thread(target=client.get, args=(f"/v1/jobs/{job_id}?wait_s=50",))
     first.start()
-    poll(lambda: waiters(job_id))
+    poll(lambda: REGISTRY.get_sample_value("taskyard_http_waits") == 1)
 
     started = time.monotonic()
     answer = client.application.test_client().get(f"/v1/jobs/{job_id}?wait_s=50")
@@ -115,13 +115,6 @@ def test_waits_never_take_every_thread(client_of, settings, dispatcher, submit, 
 
     assert (answer.status_code, answer.json["state"]) == (200, "pending")
     assert took_s < 30
-
-
-@pytest.fixture
-def waiters(result_backend, key_prefix):
-    """A function that counts who waits for a job."""
-    with redis.Redis.from_url(result_backend) as client:
-        yield lambda job_id: client.pubsub_numsub(f"{key_prefix}done:{job_id}")[0][1]
 
 
 def brought_to(state: str, submit, worker) -> str:

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import pytest
 
-from services.api.app import create_app
 from taskyard import Secret, task
 from taskyard.catalogue import describe
 from taskyard.request import Defaults
 from taskyard.secrets import HIDDEN
+from tests.contract import jobs
 from tests.integration.letters import entry
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -197,9 +197,8 @@ def test_the_catalogue_tells_that_a_parameter_is_secret(yard):
     assert found["signature"]["schema"]["properties"]["card"]["writeOnly"]
 
 
-def test_of_a_task_that_nobody_has_told_all_is_hidden(yard, store, later, settings, dispatcher):
+def test_of_a_task_that_nobody_has_told_all_is_hidden(yard, store):
     """Until a worker tells it."""
-    store._redis.hdel(f"{settings.key_prefix}tasks", "charge")
-    client = create_app(settings, dispatcher).test_client()
+    job_id = jobs.pending(store, task="charge_anew", args=ASKED["args"], kwargs=ASKED["kwargs"])
 
-    assert shown(client.get(f"/v1/jobs/{later}").json) == ([HIDDEN, HIDDEN], {"pin": HIDDEN})
+    assert shown(yard.get(f"/v1/jobs/{job_id}").json) == ([HIDDEN, HIDDEN], {"pin": HIDDEN})

@@ -149,7 +149,7 @@ def test_it_stops_at_once_when_idle(tmp_path, environment):
     assert time.monotonic() - started < 10  # the grace
 
 
-def test_it_stops_early_though_a_request_waits(tmp_path, environment, submit, redis_client):
+def test_it_stops_early_though_a_request_waits(tmp_path, environment, submit):
     """A waiting request is answered with the job as it is, and does not hold up the stop."""
     job_id = submit(delay_s=3600)
     answers = []
@@ -157,8 +157,7 @@ def test_it_stops_early_though_a_request_waits(tmp_path, environment, submit, re
         url = f"/v1/jobs/{job_id}?wait_s=50"
         waiting = threading.Thread(target=lambda: answers.append(server.http.get(url)))
         waiting.start()
-        channel = f"{environment['KEY_PREFIX']}done:{job_id}"
-        poll(lambda: redis_client.pubsub_numsub(channel)[0][1])
+        poll(lambda: "\ntaskyard_http_waits 1.0\n" in server.http.get("/metrics").text)
 
         started = time.monotonic()
         status = server.stop()
@@ -167,13 +166,6 @@ def test_it_stops_early_though_a_request_waits(tmp_path, environment, submit, re
 
     assert (status, answers[0].status_code, answers[0].json()["state"]) == (0, 200, "scheduled")
     assert took_s < 20  # the request would wait for 50
-
-
-@pytest.fixture
-def redis_client(result_backend) -> Iterator[Any]:
-    """A client of the tests' Redis."""
-    with redis.Redis.from_url(result_backend, decode_responses=True) as client:
-        yield client
 
 
 def test_it_starts_without_store_and_broker(tmp_path, environment):
@@ -191,6 +183,13 @@ def test_it_starts_without_store_and_broker(tmp_path, environment):
     assert answer.status_code == 503
     assert len(answer.json()["problems"]) == 2
     assert took_s < 20
+
+
+@pytest.fixture
+def redis_client(result_backend) -> Iterator[Any]:
+    """A client of the tests' Redis."""
+    with redis.Redis.from_url(result_backend, decode_responses=True) as client:
+        yield client
 
 
 def ended(environment: dict[str, Any]) -> tuple[int, str]:

@@ -53,9 +53,13 @@ class Stream:
         assert {name for name, _, _ in events} == {"state"}
         return [(data["id"], data["state"]) for _, _, data in events]
 
+    def chunk(self):
+        """Return the next that comes, event or comment, as it is."""
+        return next(self._chunks)
+
     def comment(self):
         """Return the next chunk, which is a comment."""
-        chunk = next(self._chunks)
+        chunk = self.chunk()
         assert chunk.startswith(b":")
         return chunk
 
@@ -231,7 +235,7 @@ def test_a_sign_of_life_has_the_number_of_the_last_event(api, submit, monkeypatc
     stream.comment()
     submit()
 
-    poll(lambda: re.fullmatch(rb"id: [^/]+/1\n: still here\n\n", next(stream._chunks)))
+    poll(lambda: re.fullmatch(rb"id: [^/]+/1\n: still here\n\n", stream.chunk()))
     stream.close()
 
 
@@ -243,7 +247,7 @@ def test_streams_are_few(api, path):
     api.post("/v1/jobs", json={"task": "echo", "id": "a"})
     taken = [Stream(api, path) for _ in range(2)]
     for stream in taken:
-        next(stream._chunks)
+        stream.chunk()
 
     refused = api.get(path)
     assert (refused.status_code, refused.json["code"]) == (503, "too_many_streams")

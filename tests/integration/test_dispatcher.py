@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
 from taskyard import config
 from taskyard.dispatcher import Dispatcher
@@ -98,7 +99,7 @@ def test_a_job_promised_to_a_second_caller_is_kept(store, queue):
     publisher.close()
 
 
-def test_without_a_store_nothing_is_published(dispatcher, settings, bodies, queue):
+def test_without_a_store_nothing_is_published(dispatcher, channel, queue):
     """Record first: a message without a record could not be followed."""
     dispatcher.publisher.start()
     lost = Dispatcher(
@@ -108,7 +109,8 @@ def test_without_a_store_nothing_is_published(dispatcher, settings, bodies, queu
     with pytest.raises(StoreUnavailable):
         lost.dispatch([new_job("a", queue=queue)])
 
-    assert not dispatcher.publisher._declared
+    with pytest.raises(ChannelClosedByBroker, match="NOT_FOUND"):
+        channel.queue_declare(queue, passive=True)
 
 
 def test_a_queue_with_other_arguments_keeps_nothing(dispatcher, store, channel, queue):

@@ -1,11 +1,15 @@
 """Publishing with a real broker: confirmed or failed within the deadline, whatever happens to the broker."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
 from taskyard.errors import BrokerUnavailable, QueueMismatch
+from taskyard.rabbitmq.connection import ConnectionThread
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue, queue_arguments, server_version
@@ -196,14 +200,26 @@ def test_a_queue_with_other_arguments_is_refused(publisher, channel, bodies, que
     channel.queue_delete(dead_queue(other))
 
 
-def test_the_arguments_fit_the_servers_version(publisher, channel, queue):
+@pytest.fixture
+def version(broker_url) -> Iterator[tuple[int, int]]:
+    """The version of RabbitMQ, from how it greets a connection."""
+    greetings: SimpleQueue[Any] = SimpleQueue()
+    thread = ConnectionThread(
+        broker_url,
+        name="test",
+        on_connected=lambda connection: greetings.put(connection.server_properties),
+        on_lost=lambda _: None,
+    )
+    thread.start()
+    yield server_version(greetings.get(timeout=30))
+    thread.stop()
+
+
+def test_the_arguments_fit_the_servers_version(publisher, channel, queue, version):
     """What is declared is what `queue_arguments` says for this server."""
     publisher.publish([message(queue)], deadline_s=30)
-    properties = channel.connection._impl.server_properties
 
-    channel.queue_declare(
-        queue, durable=True, arguments=queue_arguments(queue, version=server_version(properties))
-    )
+    channel.queue_declare(queue, durable=True, arguments=queue_arguments(queue, version=version))
 
 
 @pytest.mark.parametrize("field", ["id", "queue", "correlation_id"])

@@ -1,7 +1,7 @@
 """What is taken for a request of this machine, where no key is asked for."""
 
 import pytest
-from flask import Flask, Request, request
+from flask import Flask, Request
 
 from services.api.locality import check, is_loopback
 from services.api.refusals import NotLocal
@@ -11,8 +11,7 @@ def made(**headers: str) -> Request:
     """Return a request with these headers, `_` for `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     method = named.pop("method", "GET")
-    with Flask("test").test_request_context("/v1/jobs", method=method, headers=named):
-        return request._get_current_object()  # type: ignore[attr-defined]
+    return Flask("test").test_request_context("/v1/jobs", method=method, headers=named).request
 
 
 @pytest.mark.parametrize(

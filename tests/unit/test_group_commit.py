@@ -50,7 +50,7 @@ def test_calls_during_a_write_become_one_batch():
         first = pool.submit(commit, [1])
         poll(lambda: len(write.batches) == 1)
         others = [pool.submit(commit, [number, number]) for number in (2, 3, 4)]
-        poll(lambda: len(commit._waiting) == 3)
+        poll(lambda: commit.waiting == 3)
         write.may_go_on.release(2)
 
         assert list(first.result()) == [2]
@@ -68,7 +68,7 @@ def test_a_batch_is_bounded():
         poll(lambda: len(write.batches) == 1)
         for items in ([1, 1], [2, 2], [3] * 5, [4]):
             calls.append(pool.submit(commit, items))
-            poll(lambda: len(commit._waiting) == len(calls) - 1)
+            poll(lambda: commit.waiting == len(calls) - 1)
         write.may_go_on.release(10)
         for call in calls:
             call.result()
@@ -92,7 +92,7 @@ def test_an_error_reaches_every_caller_of_its_batch():
         first = pool.submit(commit, [1])
         assert entered.wait(30)
         unlucky = [pool.submit(commit, [13]), pool.submit(commit, [2])]
-        poll(lambda: len(commit._waiting) == 2)
+        poll(lambda: commit.waiting == 2)
         may_fail.set()
 
         assert list(first.result()) == [1]
@@ -121,9 +121,9 @@ def test_a_caller_that_is_interrupted_does_not_take_the_others_along():
         first = pool.submit(commit, [1])
         assert entered.wait(30)
         cancelled = pool.submit(commit, [13])
-        poll(lambda: len(commit._waiting) == 1)
+        poll(lambda: commit.waiting == 1)
         other = pool.submit(commit, [2])
-        poll(lambda: len(commit._waiting) == 2)
+        poll(lambda: commit.waiting == 2)
         may_go_on.set()
 
         answers: list[object] = []

@@ -85,11 +85,11 @@ def test_failures_are_followed_by_longer_pauses():
     """Doubling, never above five seconds, never below the interval."""
     loop = Loop("test", Passes(*[ValueError()] * 9), interval_s=0.5)
 
-    pauses = [loop._pass() for _ in range(9)]
+    pauses = [loop.pass_once() for _ in range(9)]
 
     assert pauses == [0.5, 0.5, 0.8, 1.6, 3.2, 5, 5, 5, 5]
     assert loop.is_failing
-    assert loop._pass() == 0.5
+    assert loop.pass_once() == 0.5
 
 
 def test_stop_waits_for_the_pass_under_way(start):

@@ -5,36 +5,33 @@ import re
 import subprocess
 from pathlib import Path
 
-import prometheus_client
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 
-from services.api import metrics as api_metrics
-from taskyard import metrics
 from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
-from tests.monitoring import DASHBOARDS, DEPLOY, Expression, metric, panels, rules, selectors
+from tests.monitoring import (
+    DASHBOARDS,
+    DEPLOY,
+    Expression,
+    all_metrics,
+    metric,
+    panels,
+    rules,
+    selectors,
+)
 
 ROOT = DEPLOY.parent
 RUNBOOKS = ROOT / "docs/runbooks"
 PROMETHEUS = DEPLOY / "prometheus"
 ALERTS = [rule for rule in rules() if "alert" in rule]
+#: The names of the series that the code tells.
+SERIES = {name for each in all_metrics() for name in each.series()}
 RECORDED = {rule["record"] for rule in rules() if "record" in rule}
 #: Metrics that a rule may name although no code tells them, and why.
 NOT_THERE_YET: dict[str, str] = {}
 #: Kinds of panels that come with Grafana, of those that are used.
 PANEL_TYPES = {"heatmap", "row", "stat", "table", "timeseries"}
 SECTIONS = ["Meaning", "First look", "Likely causes", "What to do"]
-
-
-def told() -> set[str]:
-    """Return the names of the series that the code tells."""
-    names = set()
-    for module in (metrics, api_metrics):
-        for each in vars(module).values():
-            if isinstance(each, prometheus_client.metrics.MetricWrapperBase):
-                suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
-                names |= {each._name + suffix for suffix in suffixes.get(str(each._type), [""])}
-    return names
 
 
 @pytest.mark.parametrize(
@@ -54,7 +51,7 @@ def test_selectors_of_expressions(text, found):
 def test_rules_and_panels_name_metrics_that_are_told():
     """A metric of ours is in the code, a recorded one in the rules."""
     written = [*panels(), *(Expression(str(rule), rule["expr"]) for rule in rules())]
-    known = told() | RECORDED | set(NOT_THERE_YET)
+    known = SERIES | RECORDED | set(NOT_THERE_YET)
 
     unknown = {
         (where, metric(each))
@@ -69,7 +66,7 @@ def test_rules_and_panels_name_metrics_that_are_told():
 
 def test_what_is_not_there_yet_is_not_there():
     """The list is not longer than it has to be."""
-    assert set(NOT_THERE_YET) & told() == set()
+    assert set(NOT_THERE_YET) & SERIES == set()
 
 
 def test_rules_pass_their_own_tests():
@@ -134,7 +131,7 @@ def test_alertmanager_knows_its_receivers_and_our_alerts():
 
 def test_runbooks_name_metrics_and_alerts_that_are_there():
     """A metric in a page is told, and a link leads to a page."""
-    names = told() | RECORDED | set(NOT_THERE_YET)
+    names = SERIES | RECORDED | set(NOT_THERE_YET)
     for path in RUNBOOKS.glob("*.md"):
         text = path.read_text()
         found = set(re.findall(r"\b(?:\w+:)?taskyard_[a-z_]+[a-z](?::\w+)?", text))
@@ -222,7 +219,7 @@ def test_every_variable_is_used_and_every_one_used_is_there(path: Path):
             assert each["datasource"]["uid"] == "taskyard"
             asked = re.fullmatch(r"label_values\((.+), (\w+)\)", each["query"]["query"])
             assert asked is not None
-            assert {metric(one) for one in selectors(asked[1])} <= told()
+            assert {metric(one) for one in selectors(asked[1])} <= SERIES
             assert asked[2] == each["name"]
 
 

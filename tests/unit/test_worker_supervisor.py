@@ -5,31 +5,26 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from services.worker import supervisor as supervisors
 from services.worker.exits import exit_reason
-from services.worker.place import Place
-from services.worker.supervisor import RESTART_MAX_S, RESTART_MIN_S, Supervisor
-from taskyard import config
+from services.worker.place import HEALTHY_S, RESTART_MAX_S, RESTART_MIN_S, Place
 from tests.polling import poll
 
 #: A supervisor whose children do as BEHAVIOUR says; each line that is printed tells what happened.
 PROGRAM = """
 import itertools, logging, os, signal, sys, time
 from pathlib import Path
-from services.worker import supervisor
+from services.worker import place, supervisor
 from services.worker.supervisor import Supervisor
 from taskyard import config
 from taskyard.health import HealthServer
 from taskyard.lifecycle import StopRequest
 from prometheus_client import CollectorRegistry
 
-supervisor.RESTART_MIN_S = float(os.environ.get("RESTART_MIN_S", "0.5"))
-supervisor.RESTART_MAX_S = max(0.02, supervisor.RESTART_MIN_S)
+place.RESTART_MIN_S = float(os.environ.get("RESTART_MIN_S", "0.5"))
+place.RESTART_MAX_S = max(0.02, place.RESTART_MIN_S)
 supervisor.STOP_MARGIN_S = 1.0
 folder = Path(sys.argv[1])
 logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
@@ -81,9 +76,11 @@ def server(sick, unready):
     return made
 
 
-made = Supervisor(config.load(), server, run_child)
-made._end_lease = lambda owner, reason: say("lease ended", owner, reason)
-sys.exit(made.run())
+def end_lease(settings, owner, reason):
+    say("lease ended", owner, reason)
+
+
+sys.exit(Supervisor(config.load(), server, run_child, end_lease).run())
 """
 
 
@@ -167,27 +164,20 @@ def test_an_end_is_told_in_words(code, leaving, told):
 # When a child is started again
 
 
-@pytest.fixture
-def unstarted():
-    """A supervisor that runs nothing."""
-    server: Any = SimpleNamespace()
-    return Supervisor(config.load(), lambda *_: server)
-
-
-def test_children_that_fail_at_their_start_are_started_ever_later(unstarted):
+def test_children_that_fail_at_their_start_are_started_ever_later():
     """Up to a bound; one that has lived is started at once, and so is one that has left in order."""
     place = Place(0)
 
     def pause(code, lived_s=0.0):
         place.started_at = time.monotonic() - lived_s
-        return unstarted._restart_pause_s(place, code)
+        return place.restart_pause_s(code)
 
     pauses = [pause(1) for _ in range(12)]
     assert [RESTART_MIN_S * 2**n for n in range(6)] == pauses[:6]
     assert RESTART_MAX_S == pauses[-1] == max(pauses)
     assert pause(0) == 0
     assert pause(-9) == RESTART_MIN_S
-    assert pause(-9, lived_s=supervisors.HEALTHY_S + 1) == 0
+    assert pause(-9, lived_s=HEALTHY_S + 1) == 0
     assert pause(1) == RESTART_MIN_S
 
 

@@ -74,7 +74,7 @@ def test_a_sleeper_is_woken_at_once():
 
     thread = threading.Thread(target=sleeper)
     thread.start()
-    poll(lambda: queue._idle)
+    poll(lambda: queue.idle)
     put_at = time.monotonic()
     queue.put([attempt()])
     thread.join(30)
@@ -92,7 +92,7 @@ def test_one_batch_wakes_one_thread_and_spread_the_others():
         gate.wait(30)
 
     with Takers(queue, 4, work):
-        poll(lambda: len(queue._idle) == 4)
+        poll(lambda: queue.idle == 4)
         queue.put([attempt() for _ in range(4)])
         poll(lambda: running)
         assert len(running) == 1
@@ -106,7 +106,7 @@ def test_spread_of_nothing_wakes_nobody():
     """Nor more threads than there is work."""
     queue = WorkQueue()
     with Takers(queue, 4) as takers:
-        poll(lambda: len(queue._idle) == 4)
+        poll(lambda: queue.idle == 4)
         before = takers.empty
         queue.spread()
         queue.put([])
@@ -155,4 +155,4 @@ def test_a_wake_up_at_the_very_end_of_a_sleep_is_not_lost():
     is_over.set()
     for thread in threads:
         thread.join(30)
-    assert not queue._idle
+    assert queue.idle == 0
