@@ -135,6 +135,24 @@ print(handle.state, handle.get(timeout=30))
     assert done.stdout == "3\nscheduled 4\n"
 
 
+@pytest.mark.parametrize("example", ["publish_job.py", "dramatiq_producer.py", "submit.sh"])
+def test_an_example_submits_a_job(yard, services, rest, example):
+    """As it is, told no more than where the servers are; the job adds its two numbers."""
+    command = ["bash"] if example.endswith(".sh") else [sys.executable]
+    done = subprocess.run(
+        [*command, str(CHECKOUT / "examples" / example), "2", "3"],
+        env={**os.environ, **yard.env, "API_URL": services["api"].url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stderr == ""
+    told = done.stdout.splitlines()[-1]
+    job_id = json.loads(told)["id"] if told.startswith("{") else told
+    assert rest.ended(job_id)["result"] == 5
+
+
 def test_what_waits_outlives_a_restart_of_every_service(yard, services, rest):
     """Waiting, ready and retrying jobs alike."""
     waits = rest.submit("background_task", 1, 2, delay_s=1)
