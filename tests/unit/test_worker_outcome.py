@@ -7,7 +7,6 @@ import sys
 import msgspec
 import pytest
 
-from services.worker.attempt import _INTERRUPTS
 from services.worker.outcome import (
     InvalidArguments,
     Judge,
@@ -300,7 +299,13 @@ print(ended[0].traceback)
 
 def test_an_interrupt_is_told_as_the_user_knows_it():
     """Records and logs say `JobTimeout`, and leave a private type of the user as it is."""
-    assert type_name(_INTERRUPTS[JobTimeout]()) == "JobTimeout"
+    interrupted = attempt()
+    interrupted.interrupt(JobTimeout)
+
+    with pytest.raises(JobTimeout) as caught:
+        interrupted.enter()
+
+    assert type_name(caught.value) == "JobTimeout"
     assert type_name(_Private()) == "_Private"
 
 
