@@ -26,6 +26,10 @@ from taskyard.devstack.stop_requests import StopRequests
 from taskyard.devstack.waiting import wait_for
 
 STUBBORN = "import signal, time; signal.signal(15, lambda *_: None); print('up'); time.sleep(600)"
+CHOOSER = (
+    "import time; from taskyard.devstack.ports import choose_port; print(choose_port());"
+    "time.sleep(600)"
+)
 WITH_CHILD = "import subprocess; print('up'); subprocess.run(['sleep', '600'])"
 
 
@@ -213,6 +217,18 @@ def test_chosen_ports_differ_and_lie_below_the_range_for_clients():
 
     assert len(set(chosen)) == 50
     assert max(chosen) < 32768
+
+
+def test_a_port_is_chosen_by_one_process_at_a_time(tmp_path, monkeypatch):
+    """Two stacks that start side by side never get the same port, though neither listens yet."""
+    with Script(CHOOSER, stack=tmp_path) as other:
+        port = int(other.lines[0])
+        monkeypatch.setattr(ports, "FIRST_PORT", port)
+        monkeypatch.setattr(ports, "LAST_PORT", port)
+        with pytest.raises(OSError, match="no free port"):
+            ports.choose_port()
+
+    assert ports.choose_port() == port
 
 
 def test_probes_of_a_port_where_nothing_listens_say_no():

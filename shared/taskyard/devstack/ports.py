@@ -1,7 +1,12 @@
-"""Which TCP ports on this machine are free."""
+"""Which TCP ports on this machine are free, and not spoken for by another process of ours."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
+from functools import cache
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,14 +30,30 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def choose_port() -> int:
-    """Return a free loopback port that this process has not chosen before.
+    """Return a free loopback port, which no other process of this user chooses while this one lives.
 
     Raises:
         OSError: If a thousand ports in a row are taken.
     """
     for _ in range(1000):
         port = random.randint(FIRST_PORT, LAST_PORT)
-        if port not in _chosen and is_free(port):
+        if port not in _chosen and _reserve(port) and is_free(port):
             _chosen.add(port)
             return port
     raise OSError(f"no free port between {FIRST_PORT} and {LAST_PORT}")
+
+
+def _reserve(port: int) -> bool:
+    """Lock one byte of a file that our processes share; the system unlocks it when this one ends."""
+    reservations = _reservations()
+    try:
+        fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # the two errors for a lock that another holds
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    path = Path(tempfile.gettempdir()) / f"taskyard-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
