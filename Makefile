@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where `make servers` puts servers of other versions, and `make test-versions` finds them.
 SERVERS_HOME ?= /var/lib/taskyard-servers
+# How many tests run side by side, each with servers of its own; "auto" asks tests/parallel.py, 0 is none.
+TEST_WORKERS ?= auto
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 
 # Reads pyproject.toml in the current folder, and names extras: pip takes a pin without them for no pin of a
@@ -38,7 +41,7 @@ run: $(VENV)/.runtime ## Start RabbitMQ, Redis and the three services; Ctrl-C st
 
 .PHONY: test
 test: $(VENV)/.dev system-packages ## Run every test; PYTEST_FLAGS="-k name" to choose
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@$(PYTEST) $(PYTEST_FLAGS)
 
 .PHONY: servers
 servers: ## Install RabbitMQ 4.0 and the newest, with their Redis, for test-versions (as root)
@@ -49,14 +52,14 @@ test-versions: $(VENV)/.dev system-packages ## Run every test on each RabbitMQ a
 	@failed=
 	for server in "" $(wildcard $(SERVERS_HOME)/*/bin/rabbitmq-server); do
 	  export RABBITMQ_SERVER=$$server REDIS_SERVER=$${server:+$${server%/*}/redis-server}
-	  $(BIN)/python -m pytest $(PYTEST_FLAGS) || failed+=" $${server:-this machine's}"
+	  $(PYTEST) $(PYTEST_FLAGS) || failed+=" $${server:-this machine's}"
 	done
 	[ -z "$$failed" ] || { echo "Tests failed on:$$failed" >&2; exit 1; }
 
 .PHONY: coverage
 coverage: $(VENV)/.dev system-packages ## Run every test and show what they did not reach
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST_FLAGS)
+	$(BIN)/coverage run $(PYTEST:$(BIN)/python%=%) $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

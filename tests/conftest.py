@@ -21,7 +21,7 @@ from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.store import JobStore, open_store
 
-pytest_plugins = ["tests.yard", "tests.secured"]
+pytest_plugins = ["tests.parallel", "tests.yard", "tests.secured"]
 
 #: Lines of captured output that the report of a failed test shows.
 SHOWN_LINES = 60
