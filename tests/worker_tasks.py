@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -24,6 +23,7 @@ from pydantic import SecretStr
 from taskyard import Secret, current_job, task
 from taskyard.errors import JobInterrupt, Retry
 from taskyard.task import Task
+from tests.events import folder, tell
 
 #: The queue of all tasks; of this session's own, the same in the workers that it starts.
 QUEUE = os.environ.setdefault("TASKYARD_TEST_QUEUE", f"test-tasks-{uuid.uuid4().hex[:12]}")
@@ -40,23 +40,8 @@ def own_task(**options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]:
     return decorate
 
 
-def _folder() -> Path:
-    return Path(os.environ["TASKYARD_TEST_FOLDER"])
-
-
-def tell(event: str) -> None:
-    """Add a line to the file of events; short ones are written whole, whoever writes at the same time."""
-    job = current_job()
-    line = f"{time.time():.6f} {event} {job.id} {job.attempt} {os.getpid()}\n"
-    descriptor = os.open(_folder() / "events", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
-
-
 def _is_open(gate: str) -> bool:
-    return (_folder() / gate).exists()
+    return (folder() / gate).exists()
 
 
 # What dies, and comes back

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pika
 import psutil
@@ -28,6 +28,7 @@ from taskyard.rabbitmq.topology import dead_queue
 from taskyard.request import parse
 from taskyard.task import Task
 from tests import worker_tasks as tasks
+from tests.events import FOLDER, Event, read_events
 from tests.polling import poll
 
 CHECKOUT = Path(__file__).parents[1]
@@ -47,16 +48,6 @@ ENV = {
     "UNKNOWN_TASK_TTL": "3",
     "LOG_FORMAT": "json",
 }
-
-
-class Event(NamedTuple):
-    """What a task told of itself; see `tests.worker_tasks.tell`."""
-
-    time: float
-    what: str
-    job_id: str
-    attempt: int
-    pid: int
 
 
 def metric(service: Service, name: str, **labels: str) -> float:
@@ -124,7 +115,7 @@ class Yard:
             "BROKER_URL": rabbit.url,
             "RESULT_BACKEND": redis_server.url,
             "KEY_PREFIX": f"test-{name}:",
-            "TASKYARD_TEST_FOLDER": str(folder),
+            FOLDER: str(folder),
             **env,
         }
         known = {name.lower(): value for name, value in self.env.items()}
@@ -298,12 +289,7 @@ class Yard:
 
     def events(self, what: str | None = None, job_id: str | None = None) -> list[Event]:
         """Return what tasks told so far, in the order of its happening."""
-        path = self.folder / "events"
-        lines = path.read_text().splitlines() if path.exists() else []
-        told = [
-            Event(float(at), word, job, int(attempt), int(pid))
-            for at, word, job, attempt, pid in map(str.split, lines)
-        ]
+        told = read_events(self.folder)
         return [e for e in told if what in (None, e.what) and job_id in (None, e.job_id)]
 
     def await_event(self, what: str, job_id: str, timeout_s: float = 30.0) -> Event:
