@@ -63,6 +63,10 @@ coverage: $(VENV)/.dev system-packages ## Run every test and show what they did 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+.PHONY: faults
+faults: $(VENV)/.dev system-packages ## Throw faults at a whole system under load; FAULTS_FLAGS="--only NAME --seed 7"
+	@$(BIN)/python -m tests.nemesis $(FAULTS_FLAGS)
+
 .PHONY: bench
 bench: $(VENV)/.dev system-packages ## Measure speed beside a tuned Dramatiq worker; wants an idle machine
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.drain

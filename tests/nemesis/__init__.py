@@ -1,0 +1,1 @@
+"""Faults thrown at the whole system under load, and a judge who sees only what is seen from outside."""
