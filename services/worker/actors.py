@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -23,10 +24,6 @@ from taskyard.signature import converter
 from taskyard.task import Task
 
 Report = Callable[[Attempt, Progress], None]
-
-#: How often a slot that waits for its coroutine looks whether it is interrupted. Seconds.
-INTERRUPT_CHECK_S = 0.05
-
 
 #: For actors' own lines, which have the job's arguments at level debug.
 _SILENT = logging.getLogger("dramatiq.taskyard")
@@ -109,7 +106,7 @@ def _runner(task: Task[..., Any], result_max_bytes: int) -> Callable[..., None]:
     """Return the function that a slot calls: arguments in, result as JSON kept on the attempt."""
     convert = converter(task.function)
     function = task.function
-    call = _in_event_loop(function) if inspect.iscoroutinefunction(function) else function
+    call = _in_event_loop if inspect.iscoroutinefunction(function) else _in_slot
 
     def run(*args: Any, **kwargs: Any) -> None:
         attempt = _attempt_of_thread.get()
@@ -118,22 +115,58 @@ def _runner(task: Task[..., Any], result_max_bytes: int) -> Callable[..., None]:
         except TypeError as error:
             raise InvalidArguments(f"{task.name}: {error}") from None
         try:
-            attempt.enter()
-            result = call(*args, **kwargs)
+            result = call(attempt, function, *args, **kwargs)
         finally:
-            attempt.leave()
+            try:
+                attempt.leave()
+            except JobInterrupt:  # it came as `leave` was called, before that could catch it
+                attempt.leave()
         attempt.result = _encode(result, result_max_bytes)
 
     run.__module__, run.__name__ = function.__module__, function.__name__
     return run
 
 
-class _Run:
-    """One run of a coroutine in the event loop, and what came of it."""
+def _in_slot(attempt: Attempt, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Run a plain function in the slot's thread; an interrupt is raised there."""
+    attempt.enter()
+    return function(*args, **kwargs)
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._coroutine = coroutine
-        self._task: asyncio.Task[Any] | None = None
+
+def _in_event_loop(
+    attempt: Attempt,
+    function: Callable[..., Coroutine[Any, Any, Any]],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """Run a coroutine in the event loop's thread and wait for its end; an interrupt cancels it there.
+
+    Nothing is raised in the slot's thread, where it might be lost. Unlike Dramatiq's own wrapper it goes on
+    waiting for a coroutine that does not end: as with plain tasks, the slot is not free before, and the hard
+    limit replaces the process.
+    """
+    thread = get_event_loop_thread()
+    assert thread is not None
+    loop = thread.loop
+    run = _Run(partial(function, *args, **kwargs))
+    attempt.enter(lambda: loop.call_soon_threadsafe(run.cancel))
+    loop.call_soon_threadsafe(run.start)
+    run.ended.wait()
+    if run.error is None:
+        return run.result
+    if attempt.interrupted is not None and isinstance(run.error, asyncio.CancelledError):
+        raise attempt.interrupted from None
+    raise run.error
+
+
+class _Run:
+    """One run of a coroutine in the event loop, and what came of it; its methods are called there."""
+
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._function = function
+        self._task: asyncio.Task[None] | None = None
+        self._is_cancelled = False
         self.ended = threading.Event()
         self.result: Any = None
         self.error: BaseException | None = None
@@ -141,54 +174,24 @@ class _Run:
     def start(self) -> None:
         self._task = asyncio.ensure_future(self._run())
         self._task.add_done_callback(self._done)
-
-    def cancel(self) -> None:
-        if self._task is None:
-            self._done()
-        else:
+        if self._is_cancelled:
             self._task.cancel()
 
-    def wait(self) -> None:
-        while not self.ended.wait(INTERRUPT_CHECK_S):
-            pass
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        if self._task is not None:
+            self._task.cancel()
 
     async def _run(self) -> None:
         try:
-            self.result = await self._coroutine
+            self.result = await self._function()
         except BaseException as error:  # noqa: BLE001 - `SystemExit` would end the loop of all async tasks
             self.error = error
 
-    def _done(self, task: "asyncio.Task[Any] | None" = None) -> None:
-        if task is None or task.cancelled():  # before its first step
-            self._coroutine.close()
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled():  # before its first step
             self.error = asyncio.CancelledError()
         self.ended.set()
-
-
-def _in_event_loop(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
-    """Return a plain function that runs an async one in the event loop's thread and waits for its end.
-
-    An interrupt cancels the coroutine. Unlike Dramatiq's own wrapper it goes on waiting for one that does
-    not end: as with plain tasks, the slot is not free before, and the hard limit replaces the process.
-    """
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        thread = get_event_loop_thread()
-        assert thread is not None
-        run = _Run(function(*args, **kwargs))
-        try:
-            thread.loop.call_soon_threadsafe(run.start)
-            run.wait()
-        except JobInterrupt:
-            thread.loop.call_soon_threadsafe(run.cancel)
-            run.wait()
-            if isinstance(run.error, asyncio.CancelledError):
-                raise
-        if run.error is not None:
-            raise run.error
-        return run.result
-
-    return call
 
 
 def _encode(result: object, limit_bytes: int) -> str:

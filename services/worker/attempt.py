@@ -1,15 +1,14 @@
 """One attempt of a job in a slot: its message for Dramatiq, and the only way to interrupt it safely."""
 
-import ctypes
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from dramatiq import MessageProxy
-from dramatiq.threading import Interrupt
 
+from services.worker.interrupts import Raised
 from taskyard.context import CurrentJob
-from taskyard.errors import JobCancelled, JobInterrupt, JobLost, JobTimeout, WorkerStopping
+from taskyard.errors import JobInterrupt, WorkerStopping
 from taskyard.job import Progress
 
 if TYPE_CHECKING:
@@ -17,31 +16,6 @@ if TYPE_CHECKING:
 
     from services.worker.inbox import Delivery
     from taskyard.message import Message
-
-
-class _Cancelled(JobCancelled, Interrupt):
-    pass
-
-
-class _Timeout(JobTimeout, Interrupt):
-    pass
-
-
-class _Lost(JobLost, Interrupt):
-    pass
-
-
-class _Stopping(WorkerStopping, Interrupt):
-    pass
-
-
-#: Dramatiq cancels an async task only for its own `Interrupt`, so ours are both.
-_INTERRUPTS: dict[type[JobInterrupt], type[JobInterrupt]] = {
-    JobCancelled: _Cancelled,
-    JobTimeout: _Timeout,
-    JobLost: _Lost,
-    WorkerStopping: _Stopping,
-}
 
 
 class Attempt(MessageProxy):
@@ -93,6 +67,8 @@ class Attempt(MessageProxy):
         self.ran_until_ns: int | None = None
         self._is_ended = False
         self._interrupt: type[JobInterrupt] | None = None
+        self._raised: Raised | None = None
+        self._cancel: Callable[[], object] | None = None
         self._thread_id: int | None = None
         self._lock = threading.Lock()
 
@@ -126,16 +102,19 @@ class Attempt(MessageProxy):
             traceparent=self.message.options.traceparent,
         )
 
-    def enter(self) -> None:
-        """Allow interrupts in this thread from now on; raise one that was asked for before."""
+    def enter(self, cancel: "Callable[[], object] | None" = None) -> None:
+        """Allow interrupts in this thread from now on; raise one that was asked for before.
+
+        Args:
+            cancel: How to interrupt a task that does not run in this thread, from any thread and at once.
+        """
         with self._lock:
             self.started = time.monotonic()
-            self._thread_id = threading.get_ident()
-            asked = self._interrupt
-            if self._is_ended:
-                asked = (
-                    _Stopping  # it was handed back: the outcome is decided, the task must not run
-                )
+            # What was handed back must not run: its outcome is decided.
+            asked = WorkerStopping if self._is_ended else self._interrupt
+            if asked is None:
+                self._cancel = cancel
+                self._thread_id = threading.get_ident()
         if asked is not None:
             raise asked
 
@@ -149,12 +128,18 @@ class Attempt(MessageProxy):
             try:
                 with self._lock:
                     if self._thread_id is not None:
-                        self._thread_id = None
                         self.ran_s = time.monotonic() - (self.started or 0.0)
-                        _set_async_exception(threading.get_ident(), None)
+                        self._cancel = self._thread_id = None
+                        if self._raised is not None:
+                            self._raised.take_back()
                 return
             except JobInterrupt:
                 continue
+
+    @property
+    def interrupted(self) -> type[JobInterrupt] | None:
+        """The reason why it was interrupted, if it was."""
+        return self._interrupt
 
     def interrupt(self, reason: type[JobInterrupt]) -> bool:
         """Raise `reason` in the task at its next bytecode, once; before it has started, at its start.
@@ -164,10 +149,20 @@ class Attempt(MessageProxy):
         with self._lock:
             if self._interrupt is not None:
                 return False
-            self._interrupt = _INTERRUPTS[reason]
-            if self._thread_id is not None:
-                _set_async_exception(self._thread_id, self._interrupt)
+            self._interrupt = reason
+            if self._cancel is not None:
+                self._cancel()
+            elif self._thread_id is not None:
+                self._raised = Raised(reason, self._thread_id)
             return True
+
+    def raise_again(self) -> None:
+        """Raise the interrupt once more if it was lost on its way, and the task still runs."""
+        if self._raised is None:
+            return
+        with self._lock:
+            if self._interrupt and self._thread_id is not None and self._raised.is_lost:
+                self._raised = Raised(self._interrupt, self._thread_id)
 
     @property
     def is_ended(self) -> bool:
@@ -201,9 +196,3 @@ class Attempt(MessageProxy):
             and self._thread_id is not None
             and time.monotonic() - self.started > limit_s
         )
-
-
-def _set_async_exception(thread_id: int, exception: type[BaseException] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread_id), None if exception is None else ctypes.py_object(exception)
-    )

@@ -16,6 +16,7 @@ from services.worker.burial import Burial
 from services.worker.consumer import Consumer
 from services.worker.engine import SOON_PART, Engine
 from services.worker.exits import EXIT_CONFIGURATION
+from services.worker.interrupts import notice_swallowed
 from services.worker.modules import load_tasks
 from services.worker.settler import Settler
 from services.worker.slots import Slots
@@ -152,6 +153,7 @@ class Child:
         self._engine.wake()
 
     def _start(self) -> None:
+        notice_swallowed()  # in front of what the task modules may have set
         self._burial.start()
         self._slots.start()
         self._engine.start()

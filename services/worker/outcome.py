@@ -12,7 +12,6 @@ from services.worker.attempt import Attempt
 from taskyard.config import Settings
 from taskyard.errors import (
     JobCancelled,
-    JobInterrupt,
     JobLost,
     JobTimeout,
     Retry,
@@ -188,10 +187,7 @@ def describe(error: BaseException, reason: str, *, scrub: Callable[[str], str] =
 
 def type_name(error: BaseException) -> str:
     """Return the name of an error's type as the user knows it."""
-    kind = type(error)
-    if isinstance(error, JobInterrupt):
-        kind = next(each for each in kind.__mro__ if not each.__name__.startswith("_"))
-    return kind.__name__
+    return type(error).__name__
 
 
 def _traceback(error: BaseException) -> list[str]:

@@ -49,7 +49,7 @@ class TracedAttempt(Middleware):
             return
         span.leave()
         if exception is not None:
-            span.fail(type(exception).__name__.lstrip("_"))
+            span.fail(type(exception).__name__)
         message.ran_until_ns = time.time_ns()
         span.end(message.ran_until_ns)
 

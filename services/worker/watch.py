@@ -57,12 +57,16 @@ class Watch:
         self._unsent[attempt.id] = attempt, progress
 
     def run_once(self) -> None:
-        """Hand back what finds no slot, interrupt what is past its limit, tell progress."""
+        """Hand back what finds no slot, interrupt what is past its limit, tell progress.
+
+        An interrupt that was lost on its way is raised again, until it has landed.
+        """
         for attempt in list(self._settler.running.values()):
             if attempt.waits_for_slot(CLAIM_WAIT_S):
                 self._settler.hand_back_waiting(attempt)
             else:
                 self._limit(attempt)
+                attempt.raise_again()
         now = time.monotonic()
         if self._unsent and now - self._sent_at >= PROGRESS_S:
             self._sent_at = now

@@ -33,6 +33,30 @@ def test_a_task_past_its_limit_is_interrupted(yard, task, seen):
     assert properties.headers["taskyard-reason"] == "timeout"
 
 
+def test_a_timeout_that_hits_a_destructor_comes_again(make_yard):
+    """Python swallows it there; the job ends by it all the same, and its process and neighbour live on."""
+    yard = make_yard(HARD_LIMIT_GRACE_S="60")
+    worker = yard.worker()
+    with yard.running(worker):
+        before = worker.children()
+        gate = yard.new_gate()
+        neighbour = yard.submit(tasks.wait_at, gate)
+        yard.await_event("waits", neighbour.id)
+        handle = yard.submit(
+            tasks.swallow_then_wait_at, yard.new_gate(), timeout_s=0.5, max_retries=0
+        )
+
+        job = yard.ended(handle.id)
+        assert (job.state, job.error.reason) == ("failed", "timeout")
+        assert job.error.type == "JobTimeout"
+        seen = [event.what for event in yard.events(job_id=handle.id)]
+        assert seen == ["swallowed", "waits", "interrupted-by-JobTimeout"]
+        yard.open(gate)
+        assert neighbour.get(timeout=30) == gate
+        assert worker.children() == before
+        yard.dead_letter()
+
+
 def test_a_timeout_uses_up_a_retry(yard):
     """Each attempt has the whole limit."""
     handle = yard.submit(tasks.wait_at, yard.new_gate(), timeout_s=0.5, max_retries=1)

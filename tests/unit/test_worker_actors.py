@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import enum
+import gc
 import json
 import threading
 import time
@@ -18,11 +19,11 @@ import pytest
 from services.worker.outcome import InvalidArguments, ResultNotJson, ResultTooLarge
 from services.worker.slots import Slots
 from taskyard import current_job
-from taskyard.errors import JobCancelled, JobTimeout
+from taskyard.errors import JobCancelled, JobLost, JobTimeout, WorkerStopping
 from taskyard.task import Task
 from taskyard.task_options import TaskOptions
 from tests.polling import poll
-from tests.unit.worker_doubles import attempt
+from tests.unit.worker_doubles import attempt, noticing_swallowed
 
 FUNCTIONS: dict[str, Any] = {}
 
@@ -57,11 +58,13 @@ def run():
         if interrupt is not None:
             poll(lambda: made.is_over(0.02))
             made.interrupt(interrupt)
-        return poll(lambda: ended.get(made.id))
+        return poll(lambda: made.raise_again() or ended.get(made.id))
 
     run_one.start = start  # type: ignore[attr-defined]  # the tests' other handles
     run_one.ended = ended  # type: ignore[attr-defined]  # likewise
-    yield run_one
+    run_one.slots = slots  # type: ignore[attr-defined]  # likewise
+    with noticing_swallowed():
+        yield run_one
     # Both slots are whole after all that was done to them.
     barriers.append(threading.Barrier(2))
     first, second = start("meet"), start("meet")
@@ -491,3 +494,56 @@ def test_interrupts_during_the_start_of_coroutines_leave_none_behind(run):
             pass
         made.interrupt(JobTimeout)
         assert isinstance(outcome(run, made)[1], JobTimeout)
+
+
+@pytest.fixture
+def hit_in_collector():
+    """What a slot is in when an interrupt hits it: the garbage collector, at the start of an attempt."""
+    state: dict[str, Any] = {"asked": threading.Event(), "seen": threading.Event(), "attempt": None}
+
+    def callback(phase, info):
+        is_slot = type(threading.current_thread()).__name__ == "WorkerThread"
+        made = state["attempt"]
+        if is_slot and made is not None and made.is_over(0) and not state["asked"].is_set():
+            state["seen"].set()
+            state["asked"].wait(30)
+            for _ in range(1_000):
+                pass
+
+    usual = gc.get_threshold()
+    gc.callbacks.append(callback)
+    gc.set_threshold(1)
+    yield state
+    gc.set_threshold(*usual)
+    gc.callbacks.remove(callback)
+
+
+@pytest.mark.parametrize("reason", [JobTimeout, JobCancelled, JobLost, WorkerStopping])
+def test_a_coroutine_is_interrupted_whatever_its_slot_is_in(run, hit_in_collector, reason):
+    """Nothing is raised in the slot's thread, where it would be lost: the coroutine itself is cancelled."""
+    made = hit_in_collector["attempt"] = attempt("sleeps")
+    run.slots.run([made])
+    assert hit_in_collector["seen"].wait(30)
+
+    made.interrupt(reason)
+    hit_in_collector["asked"].set()
+
+    assert isinstance(outcome(run, made)[1], reason)
+
+
+@own
+async def keywords(function: int, attempt: int, task: int) -> list[int]:
+    return [function, attempt, task]
+
+
+@own
+def keywords_here(function: int, attempt: int, task: int) -> list[int]:
+    return [function, attempt, task]
+
+
+@pytest.mark.parametrize("name", ["keywords", "keywords_here"])
+def test_a_parameter_may_have_any_name(run, name):
+    """Also one that the worker itself uses."""
+    given = {"function": 1, "attempt": 2, "task": 3}
+
+    assert result(run, name, kwargs=given) == [1, 2, 3]

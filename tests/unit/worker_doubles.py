@@ -1,11 +1,15 @@
 """Attempts for the worker's unit tests, without a store or a broker behind them."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pika.spec import BasicProperties
 
 from services.worker.attempt import Attempt
 from services.worker.inbox import Delivery
+from services.worker.interrupts import notice_swallowed
 from taskyard.message import Message, Options, new_id
 
 
@@ -35,3 +39,14 @@ def attempt(task: str = "job", *args: Any, **fields: Any) -> Attempt:
         **fields,
     }
     return Attempt(message, delivery(), **chosen)
+
+
+@contextmanager
+def noticing_swallowed() -> Iterator[None]:
+    """Learn of swallowed interrupts as a worker does, for a while."""
+    usual = sys.unraisablehook
+    notice_swallowed()
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
