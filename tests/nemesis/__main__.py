@@ -16,7 +16,7 @@ from tests.nemesis import report
 from tests.nemesis.checks import judge
 from tests.nemesis.choices import new_numbers
 from tests.nemesis.faults import FAULTS
-from tests.nemesis.rounds import Plan, run_round
+from tests.nemesis.rounds import ERRORS, Plan, run_round
 from tests.nemesis.stack import Stack
 
 
@@ -72,15 +72,23 @@ def run(chosen: list[str], folder: Path, *, seed: int, plan: Plan) -> list[str]:
             is_fine = True
             while left and is_fine:
                 name = left.pop(0)
-                evidence = run_round(
-                    stack, name, FAULTS[name], numbers=numbers, seed=seed, plan=plan
-                )
-                verdict = judge(evidence)
-                report.keep(folder, name, evidence, verdict, stack)
-                print(report.row(name, evidence, verdict), flush=True)
-                is_fine = not verdict
+                is_fine, row = judged(stack, name, folder, numbers=numbers, seed=seed, plan=plan)
+                print(row, flush=True)
             failing += [] if is_fine else [name]
     return failing
+
+
+def judged(
+    stack: Stack, name: str, folder: Path, *, numbers: Iterator[int], seed: int, plan: Plan
+) -> tuple[bool, str]:
+    """Run one round; return whether every promise was kept, and the report's row."""
+    try:
+        evidence = run_round(stack, name, FAULTS[name], numbers=numbers, seed=seed, plan=plan)
+        verdict = judge(evidence)
+        report.keep(folder, name, evidence, verdict, stack)
+    except ERRORS as error:  # the system is in no state to be asked
+        return False, f"| {name} | **could not be judged**: {error!r} |"
+    return not verdict, report.row(name, evidence, verdict)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from taskyard.audit import Report
@@ -27,7 +28,10 @@ class Marks:
 
 @dataclass(kw_only=True)
 class Evidence:
-    """What is known of one round when its last job has ended, or nobody waits for it any more."""
+    """What is known of one round when its last job has ended, or nobody waits for it any more.
+
+    It is complete before anybody asks for a job's executions.
+    """
 
     book: Book
     marks: Marks
@@ -55,10 +59,21 @@ class Evidence:
         """Return the executions of a job, in the order of their beginning."""
         return self._by_job.get(job_id, [])
 
-    def __post_init__(self) -> None:
-        self._by_job: dict[str, list[Execution]] = {}
+    @cached_property
+    def _by_job(self) -> dict[str, list[Execution]]:
+        found: dict[str, list[Execution]] = {}
         for each in self.executions:
-            self._by_job.setdefault(each.job_id, []).append(each)
+            found.setdefault(each.job_id, []).append(each)
+        return found
+
+    def may_be_forgotten(self, job_id: str) -> bool:
+        """Return whether the store was told of this job when it forgot what it was told."""
+        asked = self.book.submissions.get(job_id)
+        moments = [] if asked is None else [asked.asked_at, asked.answered_at]
+        moments += [each.answered_at for each in self.book.cancels if each.job_id == job_id]
+        for each in self.runs(job_id):
+            moments += [each.began_at, each.ended_at or each.began_at]
+        return self.witness.is_forgotten(moments)
 
     def ended(self) -> dict[str, Document]:
         """Return the jobs that have ended."""

@@ -42,14 +42,16 @@ def gather(scene: Scene, *, began_at: float, fault_over_at: float, drain_s: floa
         book=book,
         marks=marks,
         witness=stack.witness,
-        executions=read_executions(read_events(stack.folder), since=began_at),
+        executions=[],
         documents=documents,
-        unlisted=reader.unlisted,
         notes=scene.notes,
     )
     _take_replies(stack, book)
     _settle_books(stack, evidence)
     evidence.read_again = reader.read(set(evidence.ended()))
+    evidence.unlisted = reader.unlisted
+    evidence.executions += read_executions(read_events(stack.folder), since=began_at)
+    stack.witness.bury(evidence.executions)
     scene.load.close()
     reader.close()
     return evidence
@@ -136,10 +138,13 @@ def _take_replies(stack: Stack, book: Book) -> None:
 
     def have_come() -> bool:
         try:
-            book.ends_replied.update(take_replies(stack.rabbit.url, stack.replies))
+            for status, job_id in take_replies(stack.rabbit.url, stack.replies):
+                book.ends_replied[job_id] += status == "ended"
+                if status not in ("accepted", "ended"):
+                    book.surprises.append(f"{job_id}: its reply was {status}")
         except AMQPError as error:
             book.surprises.append(f"replies: {error!r}")
-        return asked <= book.ends_replied.keys()
+        return all(book.ends_replied[job_id] for job_id in asked)
 
     _until(have_come)
 

@@ -1,6 +1,8 @@
 """The ways to the servers that can be broken: TCP proxies with a switch."""
 
 import asyncio
+import socket
+import struct
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ Mode = Literal["pass", "hole", "mute"]
 
 CHUNK_BYTES = 65_536
 START_TIMEOUT_S = 10.0
+#: For SO_LINGER: closed at once, with a reset.
+RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass
@@ -35,20 +39,24 @@ class Link:
     def cut(self) -> None:
         """Reset all connections; in the links' thread only."""
         for writer in list(self.writers):
+            with suppress(OSError):  # closed already
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, RESET
+                )
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
         self.writers.add(writer)
         try:
-            await self.to_server.wait()
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):  # cancelled when all links end
                 await self._join(reader, writer)
         finally:
             self.writers.discard(writer)
             writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.to_server.wait()
         far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self.target_port)
         self.writers.add(far_writer)
         try:

@@ -114,15 +114,14 @@ class Producer:
             raise
 
 
-def take_replies(url: str, queue: str) -> list[str]:
-    """Return the jobs whose end the replies in the queue tell, a job for each reply, and take these away."""
-    ended: list[str] = []
+def take_replies(url: str, queue: str) -> list[tuple[str, str]]:
+    """Return status and job of each reply in the queue, and take them away."""
+    replies: list[tuple[str, str]] = []
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
         for method, properties, body in channel.consume(queue, inactivity_timeout=SILENCE_S):
             if method is None or properties is None or body is None:
                 break
-            if json.loads(body)["status"] == "ended":
-                ended.append(str(properties.correlation_id))
+            replies.append((json.loads(body)["status"], str(properties.correlation_id)))
             channel.basic_ack(method.delivery_tag)
-    return ended
+    return replies

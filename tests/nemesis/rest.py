@@ -32,9 +32,8 @@ class Rest:
         try:
             self._connection.request(method, path, content, {"Content-Type": "application/json"})
             answer = self._connection.getresponse()
-            text = answer.read()
-            return Answer(answer.status, json.loads(text) if text else None)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            return Answer(answer.status, _decoded(answer.read()))
+        except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             return Answer(0, f"{type(error).__name__}: {error}")
 
@@ -45,3 +44,11 @@ class Rest:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def _decoded(body: bytes) -> Any:
+    """Return the document of an answer, or its text if that is no JSON."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode(errors="replace")

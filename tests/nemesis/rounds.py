@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from subprocess import SubprocessError
 
+from pika.exceptions import AMQPError
+
 from taskyard.devstack import DevStackError
 from taskyard.errors import TaskyardError
 from tests.nemesis.evidence import Evidence
@@ -18,8 +20,8 @@ from tests.nemesis.stack import Stack
 from tests.polling import poll
 
 READY_S = 60.0
-#: What a fault may fail of.
-ERRORS = (AssertionError, DevStackError, OSError, SubprocessError, TaskyardError)
+#: What a fault, or the judge's questions, may fail of.
+ERRORS = (AMQPError, AssertionError, DevStackError, OSError, SubprocessError, TaskyardError)
 
 
 @dataclass(frozen=True)

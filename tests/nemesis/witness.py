@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.nemesis.executions import Execution
+
 WATCH_EVERY_S = 0.1
 #: So long a process may be late with its heartbeat, on a machine that has too much to do.
 STALL_S = 5.0
@@ -47,8 +49,12 @@ class Witness:
     lease_s: float
     deaths: dict[int, Death] = field(default_factory=dict)
     stills: list[Still] = field(default_factory=list)
-    #: When somebody threw away all messages of the load's queue.
-    purges: list[float] = field(default_factory=list)
+    #: When somebody threw away all messages of the queue that a door's lead to, for each door.
+    purges: dict[str, list[float]] = field(default_factory=dict)
+    #: When somebody threw away dead letters.
+    dead_purges: list[float] = field(default_factory=list)
+    #: From when until when what the store was told is gone, as after a failover.
+    forgotten: list[tuple[float, float]] = field(default_factory=list)
 
     @contextmanager
     def standing_still(self, pids: Iterable[int]) -> Iterator[None]:
@@ -61,9 +67,23 @@ class Witness:
             for each in noted:
                 each.ended_at = time.time()
 
+    def bury(self, executions: Iterable[Execution]) -> None:
+        """Note the death of processes that ran something and are gone, and that the watch has never seen."""
+        heard_of: dict[int, float] = {}
+        for each in executions:
+            last_at = each.ended_at or each.began_at
+            heard_of[each.pid] = max(last_at, heard_of.get(each.pid, last_at))
+        for pid, last_at in heard_of.items():
+            if pid not in self.deaths and not is_alive(pid):
+                self.deaths[pid] = Death(last_at, time.time())
+
     def may_be_purged(self, door: str, asked_at: float) -> bool:
         """Return whether a job of this door may have been thrown away before anything had a record of it."""
-        return door == "direct" and any(at > asked_at for at in self.purges)
+        return any(at > asked_at for at in self.purges.get(door, []))
+
+    def is_forgotten(self, moments: Iterable[float]) -> bool:
+        """Return whether the store may have forgotten what it was told at one of these moments."""
+        return any(begin <= at <= end for at in moments for begin, end in self.forgotten)
 
     def lease_lost_at(self, pid: int, began_at: float, ended_at: float) -> float | None:
         """Return when a process that runs something in this time may have lost its leases, or None.

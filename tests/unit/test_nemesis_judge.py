@@ -118,25 +118,16 @@ def test_an_accepted_job_without_a_record_is_lost():
 def test_a_message_that_was_purged_before_it_had_a_record_is_not_lost():
     """If it was published straight to the queue, before the purge, and never ran."""
 
-    def purged(**more):
-        evidence = a_round(
-            asked(), asked("other", **{"door": "direct", **more}), documents=_with_other(None)
-        )
-        evidence.witness.purges.append(105.0)
+    def purged(*runs, **facts):
+        other = asked("other", **{"door": "direct", **facts})
+        evidence = a_round(asked(), other, runs=[ran(), *runs], documents=_with_other(None))
+        evidence.witness.purges["direct"] = [105.0]
         return evidence
 
     assert found(purged()) == set()
     assert found(purged(door="rest")) == {"lost"}
     assert found(purged(asked_at=106.0)) == {"lost"}
-    ran_and_lost = purged()
-    ran_and_lost.executions.append(ran("other"))
-    assert found(
-        a_round(
-            *ran_and_lost.book.submissions.values(),
-            runs=ran_and_lost.executions,
-            documents=_with_other(None),
-        )
-    ) == {"lost"}
+    assert found(purged(ran("other"))) == {"lost"}
 
 
 @pytest.mark.parametrize("state", ["scheduled", "pending", "running", "retrying"])
@@ -479,6 +470,30 @@ def test_what_audit_gauge_customers_and_services_complain_of_is_found():
     evidence = a_round()
     evidence.book.surprises.append("rest: 500")
     assert found(evidence) == {"surprises"}
+
+
+def test_dead_letters_that_were_thrown_away_are_listed_all_the_same():
+    """More are listed than there are messages; fewer never."""
+    failed = {"job": document("failed", [attempt(outcome="failed")], reason="error")}
+    evidence = a_round(asked(task="broken"), documents=failed, dead_letters={"job"})
+    assert found(evidence) == {"letters_out_of_step"}
+
+    evidence.witness.dead_purges.append(105.0)
+    assert found(evidence) == set()
+    evidence.dead_messages = 2
+    assert found(evidence) == {"letters_out_of_step"}
+
+
+def test_a_store_that_forgot_is_excused_for_that_moment():
+    """For what it was told then, and not for jobs that it still knows and that do not end."""
+    lost, stuck = a_round(documents={"job": None}), a_round(documents={"job": document("running")})
+    for evidence in (lost, stuck):
+        evidence.witness.forgotten.append((100.05, 100.5))
+    assert found(lost) == set()
+    assert found(stuck) == {"stuck"}
+
+    lost.witness.forgotten[0] = (95.0, 99.0)
+    assert found(lost) == {"lost"}
 
 
 # Made-up parts

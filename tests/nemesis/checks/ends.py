@@ -19,7 +19,7 @@ def nothing_accepted(evidence: Evidence) -> Iterator[Finding]:
 
 @check
 def lost(evidence: Evidence) -> Iterator[Finding]:
-    """An accepted job has a record; a message straight to a work queue has none until a worker claims it."""
+    """An accepted job has a record; one that is a message only may be thrown away before it has one."""
     for each in evidence.book.accepted():
         may_be_purged = evidence.witness.may_be_purged(each.door, each.asked_at)
         is_purged = may_be_purged and not evidence.runs(each.job_id)

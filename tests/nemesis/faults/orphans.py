@@ -56,7 +56,7 @@ def orphan_by_pause(scene: Scene) -> None:
 def orphan_by_deleted_queue(scene: Scene) -> None:
     """A worker's claims are not answered, and an operator deletes the queue."""
     with unanswered(scene):
-        throw_away(scene, "delete_queue")
+        throw_away(scene, "delete_queue", tasks.QUEUE)
     scene.over()
     repair_afterwards(scene)
     scene.last(1.5)

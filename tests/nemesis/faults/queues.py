@@ -2,13 +2,17 @@
 
 import time
 
-from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
+import pika
+
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
 from tests.nemesis import tasks
 from tests.nemesis.faults.registry import fault
 from tests.nemesis.scene import Scene
 
 #: So long a job must be ready before its message counts as missing, and a little more.
 SETTLE_S = 6.0
+#: Queues whose messages may be of jobs without a record yet, and the doors that lead there.
+UNRECORDED = {tasks.QUEUE: "direct", INTAKE_QUEUE: "amqp"}
 
 
 def repair_afterwards(scene: Scene) -> None:
@@ -24,17 +28,32 @@ def repair_afterwards(scene: Scene) -> None:
     scene.afterwards.append(repair)
 
 
-def throw_away(scene: Scene, how: str) -> None:
-    """Throw away all messages of the work queue by a command of rabbitmqctl."""
-    scene.stack.rabbit.control(how, tasks.QUEUE)
-    scene.stack.witness.purges.append(time.time())
+def submit_unrouted(scene: Scene) -> None:
+    """Let an operator submit again what found no intake, as the documents say."""
+    with pika.BlockingConnection(pika.URLParameters(scene.stack.rabbit.url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        while True:
+            method, properties, body = channel.basic_get(UNROUTED)
+            if method is None or body is None:
+                return
+            channel.basic_publish(SUBMIT_EXCHANGE, method.routing_key, body, properties)
+            channel.basic_ack(method.delivery_tag)
+            scene.note("a submission was moved from the unrouted ones")
+
+
+def throw_away(scene: Scene, how: str, queue: str) -> None:
+    """Throw away all messages of a queue by a command of rabbitmqctl; jobs with a record are not lost."""
+    scene.stack.rabbit.control(how, queue)
+    if queue in UNRECORDED:
+        scene.stack.witness.purges.setdefault(UNRECORDED[queue], []).append(time.time())
 
 
 @fault
 def delete_queue(scene: Scene) -> None:
     """An operator deletes a work queue, three times."""
     for _ in range(3):
-        throw_away(scene, "delete_queue")
+        throw_away(scene, "delete_queue", tasks.QUEUE)
         scene.last(4)
     repair_afterwards(scene)
 
@@ -44,7 +63,7 @@ def purge_queue(scene: Scene) -> None:
     """An operator purges a work queue that hundreds of jobs wait in, three times."""
     for _ in range(3):
         scene.load.burst(300)
-        throw_away(scene, "purge_queue")
+        throw_away(scene, "purge_queue", tasks.QUEUE)
         scene.last(4)
     repair_afterwards(scene)
 
@@ -53,8 +72,9 @@ def purge_queue(scene: Scene) -> None:
 def delete_intake(scene: Scene) -> None:
     """An operator deletes the queue behind the front door, and a work queue."""
     for queue in (INTAKE_QUEUE, tasks.LIMITED_QUEUE):
-        scene.stack.rabbit.control("delete_queue", queue)
+        throw_away(scene, "delete_queue", queue)
         scene.last(4)
+    scene.afterwards.append(lambda: submit_unrouted(scene))
     repair_afterwards(scene)
 
 
@@ -63,5 +83,6 @@ def delete_dead(scene: Scene) -> None:
     """An operator deletes the queue of dead letters, twice."""
     for _ in range(2):
         scene.stack.rabbit.control("delete_queue", dead_queue(tasks.QUEUE))
+        scene.stack.witness.dead_purges.append(time.time())
         scene.last(4)
     repair_afterwards(scene)

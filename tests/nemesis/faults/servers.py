@@ -16,6 +16,8 @@ from tests.polling import poll
 
 #: Redis' folder of its append-only file.
 DATA = "appendonlydir"
+#: What a replica may be behind at most while it follows.
+REPLICA_LAG_S = 0.5
 
 
 def restart(scene: Scene, server: Process) -> None:
@@ -166,9 +168,11 @@ def redis_failover(scene: Scene) -> None:
     ):
         poll(lambda: follower.info("replication")["master_link_status"] == "up")
         scene.last(2)
+        behind_since = time.time() - REPLICA_LAG_S
         follower.replicaof("NO", "ONE")
         scene.last(1.5)
         server.kill()
+        scene.stack.witness.forgotten.append((behind_since, time.time()))
     _take_over(folder / "redis" / DATA, server.cwd / DATA)
     server.start()
     server.wait_ready()
