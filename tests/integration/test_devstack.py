@@ -16,6 +16,7 @@ from taskyard.devstack import Process, Servers
 from taskyard.devstack.leftovers import find_leftovers
 from taskyard.devstack.ports import choose_port
 from taskyard.devstack.waiting import wait_for
+from tests.polling import poll
 
 STAND_IN = """
 import http.server, os, signal, subprocess, sys, threading
@@ -111,26 +112,16 @@ def checkout(tmp_path):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    servers = Servers(tmp_path_factory.mktemp("stack"))
-    try:
-        servers.start()
-        yield servers
-    finally:
-        servers.kill()
-
-
-def redis_says(servers, command):
+def redis_says(redis_server, command):
     """Return the first line that Redis answers."""
-    with socket.create_connection(("127.0.0.1", servers.redis.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", redis_server.port), timeout=30) as connection:
         connection.sendall(f"{command}\r\n".encode())
         return connection.makefile().readline().strip()
 
 
-def management(servers, method, path, body=None):
+def management(rabbit, method, path, body=None):
     """Return the status that RabbitMQ's management API answers with."""
-    connection = http.client.HTTPConnection("127.0.0.1", servers.rabbit.management_port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", rabbit.management_port, timeout=30)
     password = base64.b64encode(b"guest:guest").decode()
     connection.request(method, path, body=body, headers={"Authorization": f"Basic {password}"})
     status = connection.getresponse().status
@@ -141,62 +132,36 @@ def management(servers, method, path, body=None):
 # --- Servers --------------------------------------------------------------------------------------
 
 
-def test_servers_keep_their_data_and_leave_no_process(tmp_path):
-    """A stop and a new start on other ports find the same queue and the same key."""
+def test_servers_keep_their_data_and_leave_no_process(tmp_path, rabbit, redis_server):
+    """A stop and a new start on other ports find the same queue and key; servers elsewhere have neither."""
     durable = json.dumps({"durable": True})
     with Servers(tmp_path) as first:
-        assert management(first, "PUT", "/api/queues/%2F/kept", durable) == 201
-        assert redis_says(first, "SET kept yes") == "+OK"
+        assert management(first.rabbit, "PUT", "/api/queues/%2F/kept", durable) == 201
+        assert redis_says(first.redis, "SET kept yes") == "+OK"
+        assert management(rabbit, "GET", "/api/queues/%2F/kept") == 404
+        assert redis_says(redis_server, "EXISTS kept") == ":0"
     assert find_leftovers(tmp_path) == []
 
     second = Servers(tmp_path)
     try:
         second.start()
         assert second.env != first.env
-        assert management(second, "GET", "/api/queues/%2F/kept") == 200
-        assert redis_says(second, "EXISTS kept") == ":1"
+        assert management(second.rabbit, "GET", "/api/queues/%2F/kept") == 200
+        assert redis_says(second.redis, "EXISTS kept") == ":1"
     finally:
         second.kill()
     assert find_leftovers(tmp_path) == []
 
 
-def test_servers_of_two_folders_run_side_by_side(servers, tmp_path):
-    """Two checkouts, or a checkout and its tests, do not meet."""
-    other = Servers(tmp_path)
-    try:
-        other.start()
-        assert redis_says(servers, "SET whose first") == "+OK"
-        assert redis_says(other, "EXISTS whose") == ":0"
-        assert servers.rabbit.is_ready()
-    finally:
-        other.kill()
-
-
-def test_a_killed_broker_comes_back_on_the_same_port(servers):
-    """Fault tests rely on it."""
-    url = servers.rabbit.url
-
-    servers.rabbit.kill()
-    assert not servers.rabbit.is_ready()
-
-    servers.rabbit.start()
-    servers.rabbit.wait_ready()
-    assert servers.rabbit.url == url
-    assert management(servers, "GET", "/api/overview") == 200
-
-
-def test_rabbitmqctl_reaches_the_broker(servers):
-    """Fault tests raise alarms with it."""
-    assert "taskyard@localhost" in servers.rabbit.control("status")
-
-
-def test_a_paused_store_answers_again_when_resumed(servers):
+def test_a_paused_store_answers_again_when_resumed(redis_server):
     """A frozen server keeps its port and says nothing."""
-    servers.redis.pause()
-    assert not servers.redis.is_ready()
+    redis_server.pause()
+    try:
+        assert not redis_server.is_ready()
+    finally:
+        redis_server.resume()
 
-    servers.redis.resume()
-    assert servers.redis.is_ready()
+    poll(redis_server.is_ready)
 
 
 def open_files(pid):
@@ -206,9 +171,9 @@ def open_files(pid):
             yield str(link.readlink())
 
 
-def test_servers_listen_on_loopback_only(servers):
+def test_servers_listen_on_loopback_only(rabbit, redis_server):
     """Nothing of the stack can be reached from another machine."""
-    ours = {servers.rabbit.pid, servers.redis.pid}
+    ours = {rabbit.pid, redis_server.pid}
     inodes = {name for pid in ours for name in open_files(pid)}
     listening = [
         fields[1]
