@@ -6,7 +6,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: At first; a wait that has lasted asks less often, for the questions cost more than they gain.
 PAUSE_S = 0.005
+LONGEST_PAUSE_S = 0.1
+#: How much longer a wait may be for that.
+PAUSE_SHARE = 0.05
 
 
 def poll(predicate: Callable[[], T], deadline_s: float = 30.0, *, pause_s: float = PAUSE_S) -> T:
@@ -15,9 +19,10 @@ def poll(predicate: Callable[[], T], deadline_s: float = 30.0, *, pause_s: float
     Raises:
         AssertionError: If it gave none within `deadline_s`; with its last answer.
     """
-    deadline = time.monotonic() + deadline_s
+    began = time.monotonic()
     while not (answer := predicate()):
-        if time.monotonic() >= deadline:
+        waited_s = time.monotonic() - began
+        if waited_s >= deadline_s:
             raise AssertionError(f"not within {deadline_s:g} s; last answer: {answer!r}")
-        time.sleep(pause_s)
+        time.sleep(max(pause_s, min(waited_s * PAUSE_SHARE, LONGEST_PAUSE_S)))
     return answer
