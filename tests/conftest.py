@@ -18,7 +18,7 @@ from taskyard.devstack.install import RABBITMQ_PACKAGE, REDIS_PACKAGE
 from taskyard.devstack.programs import rabbitmq_version, redis_version
 from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.rabbitmq.topology import dead_queue
+from taskyard.rabbitmq.topology import dead_queue, server_version
 from taskyard.store import JobStore, open_store
 
 pytest_plugins = ["tests.parallel", "tests.yard", "tests.secured"]
@@ -62,6 +62,12 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
     ensure_installed([REDIS_PACKAGE])
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def version() -> tuple[int, int]:
+    """The version of RabbitMQ, which the arguments of queues depend on."""
+    return server_version({"version": rabbitmq_version()})
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ ActionName = Literal[
     "queue.pause",
     "queue.resume",
     "queue.purge",
+    "queue.move",
     "task.pause",
     "task.resume",
     "task.limit",

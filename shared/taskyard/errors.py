@@ -205,6 +205,12 @@ class QueueMismatch(TaskyardError):
     code = "queue_mismatch"
 
 
+class QueueInUse(TaskyardError):
+    """A queue cannot be moved: others read it, or publish to it."""
+
+    code = "queue_in_use"
+
+
 class JobFailed(TaskyardError):
     """The awaited job ended without a result: it failed, or was cancelled or expired."""
 

@@ -1,5 +1,7 @@
 from typing import Generic, TypeVar
 
+from .spec import BasicProperties
+
 M = TypeVar("M", covariant=True)
 
 class Method(Generic[M]):
@@ -9,3 +11,6 @@ class Method(Generic[M]):
     def channel_number(self) -> int: ...
     @property
     def method(self) -> M: ...
+
+class Header:
+    properties: BasicProperties

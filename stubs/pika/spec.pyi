@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Self
 
 class Basic:
     class Ack:
@@ -68,7 +68,13 @@ class Queue:
     class PurgeOk:
         message_count: int
 
+FRAME_HEADER_SIZE: int
+FRAME_END_SIZE: int
+
 class BasicProperties:
+    FLAG_CONTENT_TYPE: int
+    FLAG_CONTENT_ENCODING: int
+    FLAG_HEADERS: int
     content_type: str | None
     content_encoding: str | None
     headers: dict[str, Any] | None
@@ -100,3 +106,5 @@ class BasicProperties:
         app_id: str | None = None,
         cluster_id: str | None = None,
     ) -> None: ...
+    def encode(self) -> list[bytes]: ...
+    def decode(self, encoded: bytes, offset: int = 0) -> Self: ...

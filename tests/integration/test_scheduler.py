@@ -105,7 +105,7 @@ def test_nothing_is_taken_while_the_broker_is_away(store, settings, queue):
 def test_a_queue_out_of_order_does_not_hold_up_the_others(store, due_chore, channel, bodies, queue):
     """A queue that exists with other arguments gets nothing; its jobs stay in the outbox."""
     bad = f"{queue}-bad"
-    channel.queue_declare(bad, durable=False)
+    channel.queue_declare(bad, durable=True)  # without priorities
     jobs = [new_job("good", queue=queue, delay_ms=1), new_job("bad", queue=bad, delay_ms=1)]
     store.create(jobs)
     poll(lambda: store.take_due(0)[1] == 0)

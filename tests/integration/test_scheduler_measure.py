@@ -7,7 +7,7 @@ from services.scheduler.measure import FRONT_DOOR, Measure
 from taskyard import metrics
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
-from taskyard.rabbitmq.topology import UNROUTED
+from taskyard.rabbitmq.topology import UNROUTED, dead_queue_arguments
 from tests.contract.jobs import HOUR_MS, claim, heartbeat, new_job, settle
 from tests.polling import poll
 
@@ -78,15 +78,20 @@ def test_gauges_follow_what_there_is(store, depths, dispatcher, channel, queue):
         assert samples(gauge) == []
 
 
-def test_submissions_that_wait_are_told(store, depths, channel):
+def test_submissions_that_wait_are_told(store, depths, channel, version):
     """Their queues belong to no job, and are told where they are there."""
-    channel.queue_declare(UNROUTED, durable=True)
+    arguments = dead_queue_arguments(version=version, queue_type="auto")
+    channel.queue_declare(UNROUTED, durable=True, arguments=arguments)
     channel.queue_purge(UNROUTED)
     channel.basic_publish("", UNROUTED, b"{}", pika.BasicProperties(delivery_mode=2))
 
-    Measure(store, depths, deadline_s=30).run_once()
+    measure = Measure(store, depths, deadline_s=30)
 
-    assert ({"queue": UNROUTED}, 1) in samples(metrics.QUEUE_MESSAGES)
+    def told():
+        measure.run_once()
+        return ({"queue": UNROUTED}, 1) in samples(metrics.QUEUE_MESSAGES)
+
+    poll(told)
     channel.queue_purge(UNROUTED)
 
 

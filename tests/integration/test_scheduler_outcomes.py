@@ -22,7 +22,13 @@ from taskyard.message import Message, Options
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import DIRECT_REPLY
 from taskyard.rabbitmq.queue_depths import QueueDepths
-from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue, declare_error
+from taskyard.rabbitmq.topology import (
+    INTAKE_QUEUE,
+    SUBMIT_EXCHANGE,
+    dead_queue,
+    dead_queue_arguments,
+    declare_error,
+)
 from taskyard.request import Defaults
 from taskyard.secrets import HIDDEN
 from taskyard.store.dead_letters import DeadLetterFilter
@@ -223,10 +229,11 @@ def found_by(keep, store):
     return store.find_dead(DeadLetterFilter(), 10)[0]
 
 
-def test_a_refused_submission_that_nobody_listed_is_found(store, settings, channel):
+def test_a_refused_submission_that_nobody_listed_is_found(store, settings, channel, version):
     """One that came while the store was away is in the index after all."""
     dead = dead_queue(INTAKE_QUEUE)
-    channel.queue_declare(dead, durable=True)
+    arguments = dead_queue_arguments(version=version, queue_type="auto")
+    channel.queue_declare(dead, durable=True, arguments=arguments)
     channel.queue_purge(dead)
     channel.basic_publish("", dead, b"{}", pika.BasicProperties(delivery_mode=2))
     depths = QueueDepths(settings.broker_url, name="test")

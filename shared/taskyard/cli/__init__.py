@@ -6,13 +6,14 @@ import click
 
 from taskyard import __version__
 from taskyard.cli.audit import audit
-from taskyard.cli.controls import limit, pause, queues, resume, tasks, workers
+from taskyard.cli.controls import limit, pause, resume, tasks, workers
 from taskyard.cli.dead_letters import dead_letters
 from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail
 from taskyard.cli.explain import explain
 from taskyard.cli.jobs import cancel, jobs, run_now, status, submit
 from taskyard.cli.keys import keys
 from taskyard.cli.log import log
+from taskyard.cli.queues import queues
 from taskyard.cli.retry import retry
 from taskyard.cli.schedules import schedules
 from taskyard.errors import (

@@ -1,4 +1,4 @@
-"""The commands on tasks, queues and workers: what there is of them, and what they may start."""
+"""The commands on tasks and workers, and on what tasks and queues may start."""
 
 import json
 import time
@@ -25,14 +25,6 @@ def tasks() -> None:
     for task in Client(load()).store.tasks():
         names = ", ".join(task["signature"]["keyword"])
         click.echo(f"{task['name']}({names})  queue={task['queue']}  {task['description']}")
-
-
-@click.command()
-def queues() -> None:
-    """List queues with their jobs by state."""
-    for queue in Client(load()).store.counts():
-        states = "  ".join(f"{state}={count}" for state, count in sorted(queue.states.items()))
-        click.echo(f"{queue.queue}  {states or 'no jobs'}")
 
 
 @click.command()

@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pika
 from pika.exceptions import AMQPError
@@ -66,6 +67,37 @@ class Connection(pika.SelectConnection):
             super()._adapter_emit_data(data)
         else:
             self._gathered.append(data)
+
+
+def server_properties(url: str, *, name: str, tls: Tls) -> dict[str, Any]:
+    """Return what RabbitMQ greets with, its version among it.
+
+    Raises:
+        AMQPError: If no connection can be made.
+        OSError: Likewise.
+    """
+    found: list[dict[str, Any]] = []
+    failed: list[BaseException] = []
+
+    def lost(connection: Connection, reason: BaseException | str) -> None:
+        failed.append(reason if isinstance(reason, BaseException) else AMQPError(reason))
+        connection.ioloop.stop()
+
+    def opened(connection: Connection) -> None:
+        found.append(connection.server_properties)
+        connection.close()
+
+    connection = Connection(
+        parameters(url, name=name, tls=tls),
+        on_open_callback=opened,
+        on_open_error_callback=lost,
+        on_close_callback=lost,
+    )
+    connection.ioloop.start()
+    connection.ioloop.close()
+    if not found:
+        raise failed[0]
+    return found[0]
 
 
 class ConnectionThread:

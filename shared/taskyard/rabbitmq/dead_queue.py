@@ -16,6 +16,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.connection import describe, parameters
 from taskyard.rabbitmq.properties import received_text
+from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.tls import SYSTEM_CAS, Tls
 
@@ -23,6 +24,7 @@ from taskyard.tls import SYSTEM_CAS, Tls
 SILENCE_S = 2.0
 #: Above it AMQP has no number for "so many unacknowledged"; then there is no bound.
 MAX_PREFETCH = 65_535
+NOT_FOUND = 404
 
 
 class Found(Struct, frozen=True):
@@ -47,8 +49,8 @@ def walk(
         tls: The certificates, where `url` begins with `amqps:`.
 
     Returns:
-        How many were seen, all that were there at the start; or None if another walk is under way (its
-        consumer is exclusive) or there is no such queue. What was removed is gone when it returns.
+        How many were seen, all that were there at the start; or None if another walk is under way, or the
+        queue is being moved, or there is no such queue. What was removed is gone when it returns.
 
     Raises:
         BrokerUnavailable: If RabbitMQ did not answer, or not with all messages; some may have been removed.
@@ -57,14 +59,15 @@ def walk(
         with _channel(url, tls) as channel:
             return _walk(channel, dead_queue(queue), visit)
     except ChannelClosedByBroker as error:
-        if error.reply_code in (404, 405) or "exclusive" in error.reply_text:
-            return None  # not there, or consumed by another
+        if error.reply_code in (NOT_FOUND, LOCKED) or "exclusive" in error.reply_text:
+            return None  # not there, or read by another
         raise BrokerUnavailable(f"dead letters of {queue!r}: {describe(error)}") from error
     except (AMQPError, OSError) as error:
         raise BrokerUnavailable(f"dead letters of {queue!r}: {describe(error)}") from error
 
 
 def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int:
+    lock(channel, name)
     count = channel.queue_declare(name, passive=True).method.message_count
     if not count:
         return 0

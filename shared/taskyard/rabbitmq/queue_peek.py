@@ -10,6 +10,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from taskyard.errors import BrokerUnavailable
 from taskyard.message import decode
 from taskyard.rabbitmq.connection import describe, parameters
+from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.tls import SYSTEM_CAS, Tls
 
 _NOT_FOUND = 404
@@ -39,6 +40,7 @@ class QueuePeek:
     def ids(self, queue: str, limit: int) -> set[str] | None:
         """Return the ids of the jobs whose messages are ready; None if there are more than `limit`.
 
+        None, too, while another looks, or the queue is being moved.
         The messages are put back when the channel closes; until then no worker gets them.
 
         Raises:
@@ -46,7 +48,7 @@ class QueuePeek:
         """
         with self._channel() as channel:
             depth = _depth(channel, queue)
-            if depth > limit:
+            if depth > limit or not _is_locked(channel, queue):
                 return None
             found: set[str] = set()
             for _ in range(depth):
@@ -73,6 +75,16 @@ def _depth(channel: BlockingChannel, queue: str) -> int:
         if error.reply_code == _NOT_FOUND:
             return 0
         raise
+
+
+def _is_locked(channel: BlockingChannel, queue: str) -> bool:
+    try:
+        lock(channel, queue)
+    except ChannelClosedByBroker as error:
+        if error.reply_code == LOCKED:
+            return False
+        raise
+    return True
 
 
 def _id(body: bytes) -> str:

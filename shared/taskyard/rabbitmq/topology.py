@@ -58,6 +58,24 @@ def queue_arguments(
     return arguments | {"x-max-priority": MAX_PRIORITY}
 
 
+def dead_queue_arguments(*, version: tuple[int, int], queue_type: QueueType) -> dict[str, Any]:
+    """Return the arguments of a dead-letter queue, and of `taskyard.unrouted`."""
+    return _quorum(version) if _is_quorum(version, queue_type) else {}
+
+
+def family(queue: str, *, version: tuple[int, int], queue_type: QueueType) -> dict[str, Any]:
+    """Return the arguments of each queue that is declared with a work queue, or with the intake's."""
+    dead_arguments = dead_queue_arguments(version=version, queue_type=queue_type)
+    arguments = queue_arguments(queue, version=version, queue_type=queue_type)
+    unrouted = {UNROUTED: dead_arguments} if queue == INTAKE_QUEUE else {}
+    return {dead_queue(queue): dead_arguments, queue: arguments, **unrouted}
+
+
+def family_of(queue: str) -> str:
+    """Return the work queue, or the intake's, that a queue is declared with."""
+    return INTAKE_QUEUE if queue == UNROUTED else queue.removesuffix(".dead")
+
+
 def _is_quorum(version: tuple[int, int], queue_type: QueueType) -> bool:
     return queue_type == "quorum" or (queue_type == "auto" and version >= QUORUM_SINCE)
 
@@ -80,7 +98,7 @@ def declare(
     A refusal closes the channel; `declare_error` makes an error of the reason it gives.
     """
     dead = dead_queue(queue)
-    dead_arguments = _quorum(version) if _is_quorum(version, queue_type) else {}
+    dead_arguments = dead_queue_arguments(version=version, queue_type=queue_type)
     arguments = queue_arguments(queue, version=version, queue_type=queue_type)
     channel.exchange_declare(DEAD_EXCHANGE, "direct", durable=True, callback=lambda _: None)
     channel.queue_declare(dead, durable=True, arguments=dead_arguments, callback=lambda _: None)
@@ -99,7 +117,7 @@ def declare_front_door(
 
     What finds no queue goes to `taskyard.unrouted`: the intake's was deleted.
     """
-    unrouted = _quorum(version) if _is_quorum(version, queue_type) else {}
+    unrouted = dead_queue_arguments(version=version, queue_type=queue_type)
     channel.exchange_declare(UNROUTED, "fanout", durable=True, callback=lambda _: None)
     channel.queue_declare(UNROUTED, durable=True, arguments=unrouted, callback=lambda _: None)
     channel.queue_bind(UNROUTED, UNROUTED, callback=lambda _: None)
@@ -134,7 +152,7 @@ def declare_error(queue: str, reason: BaseException) -> TaskyardError:
     what_to_do = (
         "Delete it: taskyard makes it anew"
         if kind == "exchange"
-        else "Set QUEUE_TYPE to the type that it has, or move its messages away and delete it"
+        else f"Stop the services and run `taskyard queues move {queue}`, or set QUEUE_TYPE to its type"
     )
     return QueueMismatch(
         f"{kind} {name!r} exists with other arguments than taskyard declares: {text}. {what_to_do}."

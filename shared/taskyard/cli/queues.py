@@ -1,0 +1,73 @@
+"""The `taskyard queues` commands: what queues there are, and their move to other arguments."""
+
+import click
+
+from taskyard.cli.exits import FAILED, USAGE, fail
+from taskyard.cli.log import recording
+from taskyard.client import Client
+from taskyard.config import load
+from taskyard.rabbitmq.queue_move import Moved, QueueMove
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, family_of
+from taskyard.store import JobStore
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def queues(context: click.Context) -> None:
+    """List queues with their jobs by state."""
+    if context.invoked_subcommand is not None:
+        return
+    for queue in Client(load()).store.counts():
+        states = "  ".join(f"{state}={count}" for state, count in sorted(queue.states.items()))
+        click.echo(f"{queue.queue}  {states or 'no jobs'}")
+
+
+@queues.command()
+@click.argument("names", metavar="NAME...", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All queues, taskyard's own too.")
+def move(names: tuple[str, ...], is_all: bool) -> None:
+    """Give queues in RabbitMQ the type of QUEUE_TYPE, with all messages in them and their dead letters.
+
+    Stop all services first. Interrupted at any moment, it goes on where it was when it is run again.
+    """
+    if bool(names) == is_all:
+        fail("name queues, or give --all", USAGE)
+    client = Client(load())
+    wanted = _known(client.store) if is_all else {family_of(name) for name in names}
+    for queue in sorted(wanted):
+        _refuse_read(client, queue)
+    settings = client.settings
+    mover = QueueMove(settings.broker_url, queue_type=settings.queue_type, tls=settings.tls)
+    for queue in sorted(wanted):
+        with recording(client.store, settings, "queue.move", queue) as entry:
+            done = mover.move(queue)
+            entry.after = {each.queue: each.messages for each in done if _is_changed(each)}
+            if not entry.after:
+                entry.void()
+        for each in done:
+            click.echo(_line(each))
+        if not done:
+            click.echo(f"{queue}  is not there")
+
+
+def _known(store: JobStore) -> set[str]:
+    """Return the queues that tasks, jobs or dead letters have, and that of submissions."""
+    dead, gone = store.dead_counts()
+    used = {each.queue for each in store.counts()} | {queue for queue, _ in dead} | {*gone}
+    return {*store.queues(), *used, INTAKE_QUEUE}
+
+
+def _refuse_read(client: Client, queue: str) -> None:
+    for worker in client.store.workers():
+        if worker["is_alive"] and queue in worker["queues"]:
+            fail(f"worker {worker['id']} reads {queue}: stop all services first", FAILED)
+
+
+def _is_changed(moved: Moved) -> bool:
+    return moved.is_new or moved.messages > 0
+
+
+def _line(moved: Moved) -> str:
+    if not _is_changed(moved):
+        return f"{moved.queue}  is as it should be"
+    return f"{moved.queue}  moved  messages={moved.messages}"

@@ -1,0 +1,228 @@
+"""Moving a queue's messages into a queue of the same name with other arguments, such as another type.
+
+AMQP cannot rename a queue, so the messages go by a queue beside it, wrapped, and each queue is deleted when
+it is empty. What is where says how far a move has come: one that was killed is gone on with by the next.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import msgspec
+import pika
+from msgspec import Struct
+from pika.channel import Channel
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByBroker
+from pika.spec import BasicProperties
+
+from taskyard.errors import BrokerUnavailable, QueueInUse
+from taskyard.rabbitmq import topology
+from taskyard.rabbitmq.connection import describe, parameters, server_properties
+from taskyard.rabbitmq.queue_lock import LOCKED, lock
+from taskyard.rabbitmq.topology import QueueType
+from taskyard.rabbitmq.transfer import Onward, Taken, Transfer
+from taskyard.rabbitmq.verbatim import VerbatimProperties, without_headers
+from taskyard.tls import SYSTEM_CAS, Tls
+
+#: Queues that messages go by.
+BY = "taskyard.moving."
+#: What RabbitMQ adds to a message that it delivers from a quorum queue again.
+BROKERS_HEADERS = frozenset({"x-delivery-count", "x-acquired-count"})
+#: A queue that so often is not empty after all is one that somebody publishes to.
+MAX_ROUNDS = 20
+
+_NOT_FOUND, _MISMATCH, _NOT_IMPLEMENTED = 404, 406, 540
+
+
+class Moved(Struct, frozen=True):
+    """One queue: how many messages were moved, and whether it had to be made anew."""
+
+    queue: str
+    messages: int
+    is_new: bool
+
+
+class _Wrapped(Struct, array_like=True):
+    exchange: str
+    routing_key: str
+    properties: bytes
+    body: bytes
+
+
+class QueueMove:
+    """Moves queues; no two do so with the same queue at the same time.
+
+    Args:
+        url: Where RabbitMQ is; its user needs every right on the queues.
+        queue_type: The type that queues are declared with.
+        tls: The certificates, where `url` begins with `amqps:`.
+    """
+
+    def __init__(self, url: str, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS) -> None:
+        self._url = url
+        self._queue_type = queue_type
+        self._tls = tls
+
+    def move(self, queue: str) -> list[Moved]:
+        """Give `queue` and the queues that belong to it the arguments that taskyard declares.
+
+        Args:
+            queue: A work queue, or `taskyard.intake`.
+
+        Returns:
+            What was done to each of them that exists.
+
+        Raises:
+            QueueInUse: If one is read by others, or messages keep coming to it.
+            BrokerUnavailable: If RabbitMQ does not answer, or refuses messages. Nothing is lost: move again.
+        """
+        try:
+            told = server_properties(self._url, name="taskyard move", tls=self._tls)
+            version = topology.server_version(told)
+            with self._connection() as connection:
+                names = topology.family(queue, version=version, queue_type=self._queue_type)
+                for name in names:
+                    lock(connection.channel(), name)
+                there = {name for name in names if self._depth(connection, name) is not None}
+                wrong = {n for n in there if not self._fits(connection, n, names[n])}
+                for name in sorted(wrong):
+                    self._empty(connection, name, queue, version)
+                return [
+                    Moved(name, self._fill(connection, name, queue, version), name in wrong)
+                    for name in names
+                    if name in there or self._depth(connection, _by(name)) is not None
+                ]
+        except ChannelClosedByBroker as error:
+            if error.reply_code == LOCKED:
+                raise QueueInUse(f"queue {queue!r} is being moved or looked through") from error
+            raise BrokerUnavailable(f"queue {queue!r}: {describe(error)}") from error
+        except (AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"queue {queue!r}: {describe(error)}") from error
+
+    def _empty(self, connection: Any, name: str, queue: str, version: tuple[int, int]) -> None:
+        """Take all messages of a queue to the one beside it, and delete the queue."""
+        by = _by(name)
+        is_there = self._depth(connection, by) is not None
+        arguments = topology.dead_queue_arguments(version=version, queue_type=self._queue_type)
+
+        def prepare(channel: Channel, done: Callable[[], None]) -> None:
+            # One that a killed move has left may have other arguments, and serves as well.
+            channel.queue_declare(
+                by,
+                passive=is_there,
+                durable=True,
+                arguments=None if is_there else arguments,
+                callback=lambda _: done(),
+            )
+
+        self._drain(connection, name, partial(_wrap, by=by), prepare=prepare, queue=queue)
+
+    def _fill(self, connection: Any, name: str, queue: str, version: tuple[int, int]) -> int:
+        """Declare a queue, and take all messages of the one beside it there."""
+        by = _by(name)
+        if self._depth(connection, by) is None:
+            return 0
+        declare = (
+            topology.declare_front_door
+            if queue == topology.INTAKE_QUEUE
+            else partial(topology.declare, queue=queue)
+        )
+
+        def prepare(channel: Channel, done: Callable[[], None]) -> None:
+            declare(channel, version=version, queue_type=self._queue_type, done=done)
+
+        return self._drain(
+            connection, by, partial(_unwrap, name=name), prepare=prepare, queue=queue
+        )
+
+    def _drain(
+        self, connection: Any, source: str, onward: Callable[[Taken], Onward], **how: Any
+    ) -> int:
+        """Take all messages of a queue on and delete it; return how many they were."""
+        moved = 0
+        for _ in range(MAX_ROUNDS):
+            moved += Transfer(self._url, source, onward, tls=self._tls, **how).run()
+            if self._delete(connection, source):
+                return moved
+        raise QueueInUse(f"messages keep coming to queue {source!r}: stop who publishes to it")
+
+    def _delete(self, connection: Any, name: str) -> bool:
+        """Delete a queue if it is empty and nobody reads it; return whether that was so."""
+        try:
+            with self._connection() as own:
+                own.channel().queue_delete(name, if_empty=True, if_unused=True)
+            return True
+        except ChannelClosedByBroker as error:
+            if error.reply_code == _MISMATCH:
+                return False
+            raise
+        except ConnectionClosedByBroker as error:
+            if error.reply_code != _NOT_IMPLEMENTED:
+                raise
+        # A quorum queue cannot be deleted with these conditions.
+        depth = self._depth(connection, name)
+        if depth is None or depth.message_count or depth.consumer_count:
+            return depth is None
+        connection.channel().queue_delete(name)
+        return True
+
+    def _depth(self, connection: Any, name: str) -> Any:
+        """Return what a queue has, or None if it does not exist."""
+        channel = connection.channel()
+        try:
+            return channel.queue_declare(name, passive=True).method
+        except ChannelClosedByBroker as error:
+            if error.reply_code == _NOT_FOUND:
+                return None
+            raise
+        finally:
+            if channel.is_open:
+                channel.close()
+
+    def _fits(self, connection: Any, name: str, arguments: dict[str, Any]) -> bool:
+        """Return whether a queue that exists has these arguments."""
+        channel = connection.channel()
+        try:
+            channel.queue_declare(name, durable=True, arguments=arguments)
+        except ChannelClosedByBroker as error:
+            if error.reply_code == _MISMATCH:
+                return False
+            raise
+        channel.close()
+        return True
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        how = parameters(self._url, name="taskyard move", tls=self._tls)
+        how.heartbeat = 0  # it says nothing while a transfer runs
+        connection = pika.BlockingConnection(how)
+        try:
+            yield connection
+        finally:
+            if connection.is_open:
+                connection.close()
+
+
+def _by(name: str) -> str:
+    return f"{BY}{name}"
+
+
+def _wrap(taken: Taken, *, by: str) -> Onward:
+    """Return a message with all of another in its body, and no property that would reorder or expire it."""
+    raw = taken.properties.raw
+    if taken.is_redelivered:
+        raw = without_headers(raw, BROKERS_HEADERS)
+    wrapped = _Wrapped(taken.exchange, taken.routing_key, raw, taken.body)
+    body = msgspec.msgpack.encode(wrapped)
+    return Onward("", by, BasicProperties(delivery_mode=2), body)
+
+
+def _unwrap(taken: Taken, *, name: str) -> Onward:
+    wrapped = msgspec.msgpack.decode(taken.body, type=_Wrapped)
+    exchange, routing_key = "", name
+    if name == topology.INTAKE_QUEUE and wrapped.exchange == topology.SUBMIT_EXCHANGE:
+        exchange, routing_key = wrapped.exchange, wrapped.routing_key  # it names the job's queue
+    elif name == topology.UNROUTED and wrapped.exchange:
+        exchange, routing_key = topology.UNROUTED, wrapped.routing_key
+    return Onward(exchange, routing_key, VerbatimProperties(wrapped.properties), wrapped.body)

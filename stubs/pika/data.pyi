@@ -1,0 +1,3 @@
+from typing import Any
+
+def decode_value(encoded: bytes, offset: int) -> tuple[Any, int]: ...

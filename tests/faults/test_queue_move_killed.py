@@ -1,0 +1,79 @@
+"""`taskyard queues move` is killed in the middle, and goes on when it is run again."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pika
+import pytest
+
+from taskyard.rabbitmq.queue_move import BY
+from taskyard.rabbitmq.topology import QUORUM_SINCE
+from tests import worker_tasks as tasks
+from tests.polling import poll
+
+COMMAND = Path(sys.executable).with_name("taskyard")
+JOBS = 1000  # of each priority
+
+
+@pytest.fixture
+def yard(make_yard, version):
+    """A yard that submits with the type that `auto` does not mean here."""
+    other = "classic" if version >= QUORUM_SINCE else "quorum"
+    return make_yard(QUEUE_TYPE=other, WORKER_THREADS="1")
+
+
+def depth(yard, queue):
+    """Return how many messages wait in a queue; None if it is not there."""
+    try:
+        return yard.ready_messages(queue)
+    except pika.exceptions.ChannelClosedByBroker:
+        return None
+
+
+def test_a_move_that_is_killed_loses_nothing_and_runs_nothing_twice(yard):
+    """Killed on the way out and on the way back, again and again: each job runs once, in its order."""
+    queue, by = yard.queue, BY + yard.queue
+    by_priority = {p: yard.submit_many(tasks.note, JOBS, priority=p) for p in (1, 2, 3)}
+    ids = [job_id for each in by_priority.values() for job_id in each]
+    moments = {
+        "some have left the old queue": lambda: (depth(yard, by) or 0) > 0,
+        "most have left it": lambda: (depth(yard, by) or 0) > 2 * JOBS,
+        "some are in the new one": lambda: 0 < (depth(yard, by) or 0) < 3 * JOBS <= total(yard),
+        "most are in the new one": lambda: (depth(yard, queue) or 0) > 2 * JOBS,
+    }
+    for is_time in moments.values():
+        kill_at(start_move(yard), is_time)
+
+    poll(lambda: start_move(yard).wait() == 0)
+
+    assert depth(yard, by) is None
+    with yard.running(yard.worker(QUEUE_TYPE="auto", WORKER_QUEUES=queue)):
+        poll(lambda: yard.states(ids) == {"completed": 3 * JOBS}, 120)
+        poll(lambda: yard.ready_messages() == 0)
+    ran = [event.job_id for event in yard.events("ran")]
+    for each in by_priority.values():
+        mine = set(each)
+        assert [job_id for job_id in ran if job_id in mine] == each
+
+
+def total(yard):
+    """Return how many messages wait, here and there."""
+    return (depth(yard, yard.queue) or 0) + (depth(yard, BY + yard.queue) or 0)
+
+
+def kill_at(process, is_time):
+    """Kill a process at some moment, if it has not ended by then."""
+    poll(lambda: process.poll() is not None or is_time(), 60)
+    process.kill()
+    process.wait()
+
+
+def start_move(yard):
+    """Start the command."""
+    return subprocess.Popen(
+        [COMMAND, "queues", "move", yard.queue],
+        env={**yard.env, "QUEUE_TYPE": "auto"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
