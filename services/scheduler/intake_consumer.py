@@ -76,6 +76,7 @@ class IntakeConsumer:
         self.problem = "not connected yet"
         self._queue_type = queue_type
         self._connection: pika.SelectConnection | None = None
+        self._version = (0, 0)
         self._channel: Channel | None = None
         self._waiting: deque[Submission] = deque()
         self._changed = threading.Condition()
@@ -136,11 +137,12 @@ class IntakeConsumer:
 
     def _opened(self, channel: Channel) -> None:
         assert self._connection is not None
+        self._version = topology.server_version(self._connection.server_properties)
         channel.add_on_close_callback(self._closed)
         channel.add_on_cancel_callback(lambda _: channel.close())  # the queue was deleted
         topology.declare_front_door(
             channel,
-            version=topology.server_version(self._connection.server_properties),
+            version=self._version,
             queue_type=self._queue_type,
             done=lambda: self._declared(channel),
         )
@@ -148,7 +150,12 @@ class IntakeConsumer:
     def _declared(self, channel: Channel) -> None:
         self._channel = channel
         channel.basic_qos(prefetch_count=PREFETCH)
-        channel.basic_consume(topology.INTAKE_QUEUE, self._delivered, callback=self._consuming)
+        channel.basic_consume(
+            topology.INTAKE_QUEUE,
+            self._delivered,
+            arguments=topology.consumer_arguments(self._version),
+            callback=self._consuming,
+        )
 
     def _consuming(self, _frame: object) -> None:
         self.problem = ""

@@ -40,6 +40,7 @@ class Subscription:
         self._inbox = inbox
         self._queue_type = queue_type
         self._connection: pika.SelectConnection | None = None
+        self._version = (0, 0)
         self._channel: Channel | None = None
         self._consumer_tag = ""
         self._unacked: dict[int, None] = {}
@@ -59,12 +60,13 @@ class Subscription:
 
     def _opened(self, channel: Channel) -> None:
         assert self._connection is not None
+        self._version = topology.server_version(self._connection.server_properties)
         channel.add_on_close_callback(self._closed)
-        channel.add_on_cancel_callback(lambda _: channel.close())  # the queue was deleted
+        channel.add_on_cancel_callback(lambda _: self._cancelled(channel))
         topology.declare(
             channel,
             self.queue,
-            version=topology.server_version(self._connection.server_properties),
+            version=self._version,
             queue_type=self._queue_type,
             done=lambda: self._declared(channel),
         )
@@ -83,7 +85,10 @@ class Subscription:
             return
         self._channel.basic_qos(prefetch_count=self.prefetch)
         self._consumer_tag = self._channel.basic_consume(
-            self.queue, self._delivered, callback=lambda _: self._consuming()
+            self.queue,
+            self._delivered,
+            arguments=topology.consumer_arguments(self._version),
+            callback=lambda _: self._consuming(),
         )
 
     def _consuming(self) -> None:
@@ -95,6 +100,11 @@ class Subscription:
         tag = method.delivery_tag or 0
         self._unacked[tag] = None
         self._inbox.put(Delivery(self.queue, tag, body, properties, channel))
+
+    def _cancelled(self, channel: Channel) -> None:
+        """The queue was deleted, or RabbitMQ takes back what was not acknowledged in time."""
+        logger.warning("queue is consumed anew: RabbitMQ ended it", extra={"queue": self.queue})
+        channel.close()
 
     def _closed(self, channel: Channel, reason: BaseException) -> None:
         """RabbitMQ has put everything unacknowledged back into the queue; begin anew after a pause."""

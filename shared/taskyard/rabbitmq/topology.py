@@ -18,6 +18,9 @@ UNROUTED = "taskyard.unrouted"
 #: The first version whose quorum queues have strict priorities.
 QUORUM_SINCE = (4, 3)
 
+#: The longest time, in milliseconds, that RabbitMQ can leave a delivery unacknowledged: 49 days.
+LONGEST_TIMEOUT_MS = 2**32 - 1
+
 _MISMATCH = re.compile(r"for (queue|exchange) '([^']+)'")
 
 QueueType = Literal["auto", "classic", "quorum"]
@@ -74,6 +77,15 @@ def family(queue: str, *, version: tuple[int, int], queue_type: QueueType) -> di
 def family_of(queue: str) -> str:
     """Return the work queue, or the intake's, that a queue is declared with."""
     return INTAKE_QUEUE if queue == UNROUTED else queue.removesuffix(".dead")
+
+
+def consumer_arguments(version: tuple[int, int]) -> dict[str, Any] | None:
+    """Return the arguments of a consumer whose deliveries may be unacknowledged for long.
+
+    A worker that is lost is told by its connection and its lease. From 4.3 on a consumer can say so; before
+    that RabbitMQ's `consumer_timeout` holds for all.
+    """
+    return {"x-consumer-timeout": LONGEST_TIMEOUT_MS} if version >= QUORUM_SINCE else None
 
 
 def _is_quorum(version: tuple[int, int], queue_type: QueueType) -> bool:
