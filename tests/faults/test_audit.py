@@ -11,10 +11,9 @@ from taskyard.audit import Audit
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from tests import worker_tasks as tasks
 from tests.faults.ledger import Ledger
-from tests.faults.test_broker_faults import kill as kill_broker
 from tests.integration.test_cli import command
 from tests.polling import poll
-from tests.yard import kill, metric
+from tests.yard import kill, kill_broker, metric
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from taskyard.rabbitmq.topology import dead_queue, queue_arguments
 from tests import worker_tasks as tasks
 from tests.faults.ledger import Ledger
 from tests.polling import poll
+from tests.yard import kill_broker
 
 
 @pytest.fixture
@@ -22,16 +23,6 @@ def yard(make_yard, rabbit):
             rabbit.start()
         rabbit.resume()
         rabbit.wait_ready()
-
-
-def kill(rabbit):
-    """Kill RabbitMQ, as `kill -9` does.
-
-    Messages are flushed before their confirm, but 3.10 writes the definition of a new queue some time later:
-    of one that is seconds old, nothing would be left to look for.
-    """
-    rabbit.control("eval", "mnesia:sync_log().")
-    rabbit.kill()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +44,7 @@ def test_a_broker_that_restarts_loses_nothing(yard, rabbit, how):
         ledger.add(*running, *queued, *failing, *scheduled)
 
         if how == "kill":
-            kill(rabbit)
+            kill_broker(rabbit)
             with pytest.raises(TaskyardError):
                 yard.submit(tasks.note)
             rabbit.start()
@@ -81,7 +72,7 @@ def test_jobs_that_end_while_the_broker_is_away_are_settled_at_once(yard, rabbit
         good, bad = yard.submit(tasks.wait_at, gate), yard.submit(tasks.fail_at, gate)
         for each in (good, bad):
             yard.await_event("waits", each.id)
-        kill(rabbit)
+        kill_broker(rabbit)
         yard.open(gate)
 
         assert good.get(timeout=30) == gate
@@ -207,7 +198,7 @@ def test_a_storm_loses_nothing(yard, rabbit, redis_server):
                 redis_server.start()
                 redis_server.wait_ready()
                 if round_number == 1:
-                    kill(rabbit)
+                    kill_broker(rabbit)
                     rabbit.start()
                     rabbit.wait_ready()
                 poll(lambda: worker.problems() == [])

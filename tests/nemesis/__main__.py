@@ -62,19 +62,21 @@ def run(chosen: list[str], folder: Path, *, seed: int, plan: Plan) -> list[str]:
 
     A round after which something was wrong is the last of its system: what is stuck would haunt the next.
     """
-    failing: list[str] = []
+    failing, memories = list[str](), list[str]()
     left, numbers = list(chosen), new_numbers()
     while left:
         with running_stack(folder / f"system{len(failing) + 1}") as stack:
             if not failing:
                 print(report.head(stack.versions(), seed=seed, folder=folder))
                 print(f"\n{report.table_head()}", flush=True)
-            is_fine = True
+            is_fine, memory_mib = True, stack.memory_mib()
             while left and is_fine:
                 name = left.pop(0)
                 is_fine, row = judged(stack, name, folder, numbers=numbers, seed=seed, plan=plan)
                 print(row, flush=True)
             failing += [] if is_fine else [name]
+            memories.append(report.memory(memory_mib, stack.memory_mib()))
+    print("", *memories, sep="\n")
     return failing
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 #: `unknown`: no answer came, so the job may be there or not.
@@ -60,11 +60,17 @@ class Book:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, submission: Submission) -> None:
-        """Note a submission; what was accepted once stays accepted."""
+        """Note a submission; what was accepted once stays accepted.
+
+        One that is repeated was asked for when it was first sent: that one may have been recorded.
+        """
         with self.lock:
             known = self.submissions.get(submission.job_id)
-            if known is None or known.verdict != "accepted":
+            if known is None:
                 self.submissions[submission.job_id] = submission
+            elif known.verdict != "accepted":
+                repeated = replace(submission, asked_at=known.asked_at)
+                self.submissions[submission.job_id] = repeated
 
     def accepted(self) -> list[Submission]:
         """Return the jobs that were promised to run."""

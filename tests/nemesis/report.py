@@ -73,11 +73,11 @@ def row(name: str, evidence: Evidence, verdict: Verdict) -> str:
 
 
 def kept(evidence: Evidence) -> int:
-    """Return how many jobs ran though their submission had failed, which is allowed."""
+    """Return how many jobs are there, or ran, though their submission had failed, which is allowed."""
     book = evidence.book
     ids = [each.job_id for each in book.submissions.values() if each.verdict != "accepted"]
-    ran = {each.number for each in evidence.executions}
-    return sum(bool(evidence.runs(each)) for each in ids) + len(ran & set(book.nameless))
+    named = sum(bool(evidence.documents.get(each) or evidence.runs(each)) for each in ids)
+    return named + len({each.number for each in evidence.executions} & set(book.nameless))
 
 
 def ran_twice(evidence: Evidence) -> int:
@@ -127,6 +127,7 @@ def keep(folder: Path, name: str, evidence: Evidence, verdict: Verdict, stack: S
         "found": found,
         "mishaps": evidence.mishaps,
         "notes": evidence.notes,
+        "missed_events": evidence.book.missed_events,
         "audit": msgspec.to_builtins(evidence.audit),
         "deaths": {pid: asdict(each) for pid, each in evidence.witness.deaths.items()},
         "stills": [asdict(each) for each in evidence.witness.stills],
@@ -160,6 +161,12 @@ def _log_of(job_id: str, folder: Path) -> list[str]:
         if job_id in line
     )
     return list(lines)[:LOG_LINES]
+
+
+def memory(first: Mapping[str, int], last: Mapping[str, int]) -> str:
+    """Return the line about a system's memory, when it had just started and in the end."""
+    grown = (f"{name} {first[name]} to {mib}" for name, mib in last.items())
+    return f"Memory of this system in MiB, first and last: {', '.join(grown)}."
 
 
 def last_words(failing: Iterable[str]) -> str:

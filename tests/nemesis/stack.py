@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pika
+import psutil
 import redis
 
 from taskyard import config
@@ -164,6 +165,14 @@ class Stack:
         )
         return done.returncode, (done.stdout + done.stderr).strip()
 
+    def memory_mib(self) -> dict[str, int]:
+        """Return how much memory each service and its children have now."""
+        found = {}
+        for name, service in self.services.items():
+            pids = [service.pid, *self.children(service)]
+            found[name] = round(sum(_resident_bytes(pid) for pid in pids) / 2**20)
+        return found
+
     def versions(self) -> dict[str, str]:
         """Return the versions of the servers, by their own word."""
         url = f"http://{LOOPBACK}:{self.rabbit.management_port}/api/overview"
@@ -190,6 +199,13 @@ class Stack:
             "BROKER_URL": self.rabbit.url.replace(f":{self.rabbit.port}/", f":{rabbit}/"),
             "RESULT_BACKEND": self.redis.url.replace(f":{self.redis.port}/", f":{store}/"),
         }
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def write_line(path: Path, line: str) -> None:

@@ -341,6 +341,18 @@ def test_a_job_that_ran_before_its_time_is_found():
     assert found(a_round(asked(delay_s=1.0))) == set()
 
 
+def test_a_repeated_submission_counts_from_the_first():
+    """Which may have been recorded, though it was not answered; what was accepted stays so."""
+    book = Book()
+
+    book.enter(asked(verdict="unknown", delay_s=1.0, asked_at=100.0))
+    book.enter(asked(delay_s=1.0, asked_at=105.0))
+    book.enter(asked(verdict="refused", asked_at=110.0))
+
+    kept = book.submissions["job"]
+    assert (kept.verdict, kept.asked_at, kept.delay_s) == ("accepted", 100.0, 1.0)
+
+
 # Limits
 
 

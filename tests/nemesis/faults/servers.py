@@ -13,6 +13,7 @@ from tests.nemesis.faults.queues import repair_afterwards
 from tests.nemesis.faults.registry import fault
 from tests.nemesis.scene import Scene
 from tests.polling import poll
+from tests.yard import kill_broker
 
 #: Redis' folder of its append-only file.
 DATA = "appendonlydir"
@@ -36,15 +37,9 @@ def kill(scene: Scene, *servers: Process, away_s: float) -> None:
 
 @contextmanager
 def killed(scene: Scene, *servers: Process) -> Iterator[None]:
-    """Kill servers; they run again, and the fault is over, after the block.
-
-    RabbitMQ 3.10 writes the definition of a new queue some time later: one that is seconds old would be gone.
-    """
+    """Kill servers; they run again, and the fault is over, after the block."""
     for server in servers:
-        if isinstance(server, RabbitServer):
-            server.control("eval", "catch mnesia:sync_log().")
-    for server in servers:
-        server.kill()
+        kill_broker(server) if isinstance(server, RabbitServer) else server.kill()
     yield
     for server in servers:
         server.start()
@@ -187,4 +182,4 @@ def _take_over(theirs: Path, ours: Path) -> None:
 @fault
 def both_servers_kill9(scene: Scene) -> None:
     """RabbitMQ and Redis are killed at once: they were on one machine."""
-    kill(scene, scene.stack.redis, scene.stack.rabbit, away_s=2)
+    kill(scene, scene.stack.rabbit, scene.stack.redis, away_s=2)
