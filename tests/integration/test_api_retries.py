@@ -37,7 +37,9 @@ def ended(submit, worker, store, catalogued):
     found["cancelled"] = submit(tags=["a"], delay_s=3600)
     store.cancel([found["cancelled"]], HOUR_MS)
     found["expired"] = submit(tags=["a"], expires_s=0.001)
-    poll(lambda: claim(store, found["expired"], queue=catalogued, expires_ms=1).kind == "expired")
+    created_at = store.get([found["expired"]])[0].created_at
+    poll(lambda: store.now_ms() > created_at)
+    assert claim(store, found["expired"], queue=catalogued, expires_ms=1).kind == "expired"
     found["pending"] = submit(tags=["a"])
     return found
 
