@@ -100,7 +100,7 @@ def settings(broker_url, result_backend, key_prefix) -> Settings:
         broker_url=broker_url,
         result_backend=result_backend,
         key_prefix=key_prefix,
-        publish_deadline_s=5,
+        publish_deadline_s=30,
         lease_s=2,
         heartbeat_s=0.2,
         relay_after_s=0.5,

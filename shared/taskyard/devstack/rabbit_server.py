@@ -118,14 +118,14 @@ class RabbitServer(Process):
                 return
 
     def control(self, *arguments: str) -> str:
-        """Return what `rabbitmqctl` prints for `arguments`; it takes about a second.
+        """Return what `rabbitmqctl` prints for `arguments`; it takes a second of an idle core.
 
         Raises:
             subprocess.CalledProcessError: If rabbitmqctl failed.
         """
         command = [str(find_rabbitmq("rabbitmqctl")), "--quiet", *arguments]
         done = subprocess.run(
-            command, env=self.full_env(), capture_output=True, text=True, check=True, timeout=60
+            command, env=self.full_env(), capture_output=True, text=True, check=True, timeout=180
         )
         return done.stdout
 
