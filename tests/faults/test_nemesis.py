@@ -91,13 +91,22 @@ def test_a_hole_before_rabbitmq_while_children_and_a_scheduler_die(withstands):
 
 
 def test_a_short_storm(withstands):
-    """Children, an API and a scheduler die or stand still and connections are reset, at random."""
+    """Children, an API and a scheduler die, a child stands still and connections are reset, in any order."""
+
+    def stall_a_child(scene: Scene) -> None:
+        processes.freeze(scene, scene.stack.children(scene.stack.workers[1])[:1], 1)
+
     acts = [
         processes.kill_a_child,
         mixed.kill_an_api,
         mixed.kill_a_scheduler,
         mixed.reset_worker_rabbit,
-        mixed.stall_child,
+        stall_a_child,
     ]
 
-    withstands(lambda scene: mixed.blow(scene, acts, 6))
+    def fault(scene: Scene) -> None:
+        for act in scene.rng.sample(acts, len(acts)):
+            act(scene)
+            scene.last(scene.rng.uniform(0.2, 0.8))
+
+    withstands(fault)
