@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from taskyard.devstack import Process, Servers
-from taskyard.devstack.leftovers import find_leftovers
+from taskyard.devstack.leftovers import MARK, find_leftovers
 from taskyard.devstack.ports import choose_port
 from taskyard.devstack.waiting import wait_for
 from tests.polling import poll
@@ -151,6 +151,12 @@ def test_servers_keep_their_data_and_leave_no_process(tmp_path, rabbit, redis_se
     finally:
         second.kill()
     assert find_leftovers(tmp_path) == []
+
+
+def test_servers_are_found_by_their_mark(rabbit, redis_server):
+    """The run after one that was killed ends its servers too."""
+    for server in (rabbit, redis_server):
+        assert server.pid in find_leftovers(Path(server.env[MARK]))
 
 
 def test_a_paused_store_answers_again_when_resumed(redis_server):

@@ -54,6 +54,8 @@ def _options(port: int, data: Path, extra: Mapping[str, str]) -> list[str]:
         "save": "",
         # A job's state must never be dropped to make room for another's.
         "maxmemory-policy": "noeviction",
+        # A title would be written over the environment, by which a killed run's leftovers are found.
+        "set-proc-title": "no",
         **extra,
     }
     return [part for name, value in options.items() for part in (f"--{name}", value)]
