@@ -54,6 +54,13 @@ def withstands(request, stack, numbers, tmp_path) -> Callable[[Callable[[Scene],
     return check
 
 
+def kill_a_busy_child(scene: Scene) -> None:
+    """Kill a child while there is more to do than all slots can take."""
+    scene.load.burst(32, seconds=0.8)
+    scene.last(0.3)
+    processes.kill_a_child(scene)
+
+
 def test_lost_answers_of_both_servers_to_an_api(withstands):
     """It cannot know whether RabbitMQ has its messages, and then whether Redis has its records."""
 
@@ -70,7 +77,7 @@ def test_lost_answers_of_redis_to_a_worker_whose_child_is_killed(withstands):
     def fault(scene: Scene) -> None:
         with network.broken(scene, "mute", network.WORKER_REDIS):
             scene.last(2)
-            processes.kill_a_child(scene)
+            kill_a_busy_child(scene)
             scene.last(1)
 
     withstands(fault)
@@ -82,9 +89,9 @@ def test_a_hole_before_rabbitmq_while_children_and_a_scheduler_die(withstands):
     def fault(scene: Scene) -> None:
         with network.broken(scene, "hole", network.WORKER_RABBIT):
             scene.last(1)
-            processes.kill_a_child(scene)
+            kill_a_busy_child(scene)
             processes.bounce(scene, scene.stack.schedulers[0], 1)
-            processes.kill_a_child(scene)
+            kill_a_busy_child(scene)
             scene.last(1)
 
     withstands(fault)
@@ -97,7 +104,7 @@ def test_a_short_storm(withstands):
         processes.freeze(scene, scene.stack.children(scene.stack.workers[1])[:1], 1)
 
     acts = [
-        processes.kill_a_child,
+        kill_a_busy_child,
         mixed.kill_an_api,
         mixed.kill_a_scheduler,
         mixed.reset_worker_rabbit,
