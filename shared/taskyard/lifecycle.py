@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 #: Longest pause after a failure, in seconds.
 MAX_PAUSE_S = 5.0
+#: Longest single wait for work, in seconds: between two of them a loop sees that it is to stop.
+MAX_WAIT_S = 1.0
 
 
 class Loop:
@@ -65,7 +67,7 @@ class Loop:
         return self._failures > 0
 
     def silent_s(self) -> float:
-        """Return the seconds since the loop last ended a pass: a stuck one shows here."""
+        """Return the seconds since the loop last ended a pass or a wait for work: a stuck one shows here."""
         return time.monotonic() - self._ticked_at
 
     def pass_once(self) -> float:
@@ -94,10 +96,16 @@ class Loop:
         """Pause between two passes; True once the loop is to stop."""
         if self._await_work is None or self._failures:
             return self._stopping.wait(pause_s)
+        until = time.monotonic() + pause_s
         try:
-            self._await_work(pause_s)
+            while not self._stopping.is_set() and (left_s := until - time.monotonic()) > 0:
+                wait_until = time.monotonic() + min(left_s, MAX_WAIT_S)
+                self._await_work(min(left_s, MAX_WAIT_S))
+                self._ticked_at = time.monotonic()
+                if self._ticked_at < wait_until:
+                    break  # there is work
         except Unavailable:
-            return self._stopping.wait(pause_s)
+            return self._stopping.wait(until - time.monotonic())
         return self._stopping.is_set()
 
     def _failed(self) -> float:

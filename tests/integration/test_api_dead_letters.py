@@ -165,8 +165,8 @@ def test_pages_and_filters(api, dead, queue):
 
     assert jobs == {*ids(first), *ids(second)}
     assert second.json["next"] is None
-    assert jobs == set(
-        ids(api.get(f"/v1/dead-letters?queue={queue}&task=echo&error_type=ValueError"))
+    assert (
+        set(ids(api.get(f"/v1/dead-letters?queue={queue}&task=echo&error_type=ValueError"))) == jobs
     )
     assert ids(api.get("/v1/dead-letters?reason=timeout")) == []
     assert ids(api.get("/v1/dead-letters?before=2020-01-01T00:00:00Z")) == []
@@ -202,7 +202,7 @@ def test_groups_show_what_died_of_the_same(api, dead, conforms):
     big = max(answer.json["items"], key=lambda group: group["count"])
     assert big["count"] == 3
     assert big["example"]["id"] in jobs
-    assert jobs == set(ids(api.get(f"/v1/dead-letters?fingerprint={big['fingerprint']}")))
+    assert set(ids(api.get(f"/v1/dead-letters?fingerprint={big['fingerprint']}"))) == jobs
 
 
 def test_a_replay_brings_jobs_back(

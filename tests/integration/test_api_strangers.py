@@ -313,7 +313,7 @@ def test_streams_do_not_keep_requests_waiting(api):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: api.ask("POST /v1/jobs", JSON, body=GOOD), range(40)))
     assert {response.status for response, _ in answers} == {202}
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
     for each in streams:
         each.close()

@@ -176,7 +176,7 @@ def test_a_bad_one_is_kept_with_the_reason_and_answered(yard, body, pointers, re
     properties, kept = refused(yard)
     assert names_of(properties, kept.decode(errors="replace"), ["deadLetter"]) == ["deadLetter"]
     headers = properties.headers or {}
-    assert (body if isinstance(body, bytes) else json.dumps(body).encode()) == kept
+    assert kept == (body if isinstance(body, bytes) else json.dumps(body).encode())
     assert headers["taskyard-reason"] == reason
     assert reply["detail"][:1000] == headers["taskyard-error-message"]
     assert [error["pointer"] for error in reply["errors"]] == pointers

@@ -144,11 +144,13 @@ def test_a_taken_port_is_told_at_once(settings, tmp_path):
             second.kill()
 
 
-def test_200_jobs_at_random_times_are_on_time(settings, store, dispatcher, bodies, queue, capsys):
-    """None is early, and unless the machine stalls they are published within milliseconds of their time."""
+def test_200_jobs_at_random_times_are_published_at_their_times(
+    settings, store, dispatcher, bodies, queue
+):
+    """None is early, and none waits for the next look, which would be in an hour."""
     dispatcher.dispatch([new_job(queue=queue)])
     assert len(bodies(queue)) == 1, "the queue is there, and empty"
-    scheduler = Scheduler(settings)
+    scheduler = Scheduler(settings.model_copy(update={"dispatch_interval_s": 3600}))
     scheduler.start()
     poll(lambda: not scheduler.unready())
     rng = random.Random(1)
@@ -158,19 +160,14 @@ def test_200_jobs_at_random_times_are_on_time(settings, store, dispatcher, bodie
     store.create(jobs)
     due_ms = {job.id: job.run_at for job in store.get([job.id for job in jobs]) if job}
 
-    late_ms: list[float] = []
+    late_ms: dict[str, float] = {}
 
     def watch() -> bool:
         for properties, _ in bodies(queue):
-            late_ms.append(time.time() * 1000 - due_ms[properties.message_id])
+            late_ms[properties.message_id] = time.time() * 1000 - due_ms[properties.message_id]
         return len(late_ms) == len(jobs)
 
     poll(watch)
     scheduler.stop()
 
-    late_ms.sort()
-    with capsys.disabled():
-        print(f"\nlateness p50 {late_ms[100]:.1f} ms, p99 {late_ms[197]:.1f} ms")
-    assert late_ms[0] >= 0, "never early"
-    # A scheduler that only looked now and then would be late by half of that time; the machine may stall.
-    assert late_ms[20] < 50
+    assert min(late_ms.values()) >= 0

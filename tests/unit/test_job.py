@@ -94,4 +94,4 @@ def test_the_error_is_the_last_attempts(state):
     told = job(state, attempts=[Attempt(1, "w", 1, 2, "failed", ERROR)]).error
 
     is_told = state in (State.FAILED, State.RETRYING, State.CANCELLED)
-    assert (ERROR if is_told else None) == told
+    assert told == (ERROR if is_told else None)

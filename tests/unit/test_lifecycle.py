@@ -117,6 +117,26 @@ def test_stop_without_start_is_fine():
     Loop("test", Passes(), interval_s=1).stop()
 
 
+def test_a_long_wait_for_work_neither_looks_stuck_nor_holds_up_the_stop(start):
+    """It is made of short ones; work ends it early."""
+    waits: list[float] = []
+    is_work = threading.Event()
+
+    def await_work(timeout_s: float) -> None:
+        waits.append(timeout_s)
+        is_work.wait(timeout_s)
+
+    passes = Passes()
+    loop = start(passes, interval_s=3600, await_work=await_work)
+
+    poll(lambda: len(waits) >= 2)
+    assert passes.count == 1
+    is_work.set()
+    poll(lambda: passes.count >= 2)
+    assert max(waits) <= 1
+    loop.stop()
+
+
 def test_a_stuck_pass_shows():
     """The silence grows while a pass does not end."""
     may_end = threading.Event()

@@ -54,7 +54,7 @@ def test_a_crash_loop_ends(crashes, is_final):
     made = ruling(attempt=crashes + 1, crashes=crashes)
 
     assert made.is_final == is_final
-    assert ("crash_loop" if is_final else "worker_lost") == made.error.reason
+    assert made.error.reason == ("crash_loop" if is_final else "worker_lost")
     assert made.outcome.is_crash
     if is_final:
         assert (made.outcome.kind, made.outcome.ttl_ms) == ("failed", 100_000)
