@@ -320,7 +320,9 @@ def test_a_policy_that_exists_already_stays(tmp_path):
 
 
 def test_programs_that_do_not_exist_are_not_found(monkeypatch, tmp_path):
-    """Nothing on the PATH, nothing in Debian's folder."""
+    """Nothing on the PATH, nothing in Debian's folder, none chosen."""
+    monkeypatch.delenv("RABBITMQ_SERVER", raising=False)
+    monkeypatch.delenv("REDIS_SERVER", raising=False)
     monkeypatch.setattr(programs, "SEARCH_PATH", str(tmp_path))
     monkeypatch.setattr(programs, "DEBIAN_RABBITMQ", tmp_path)
 
@@ -346,6 +348,7 @@ def test_a_server_can_be_chosen_by_its_path(monkeypatch, tmp_path, variable, fin
 
 def test_rabbitmqs_other_programs_stand_beside_the_chosen_one(monkeypatch, tmp_path):
     """Its port mapper only if it brings one: any version of it will do."""
+    monkeypatch.delenv("RABBITMQ_SERVER", raising=False)
     installed = programs.find_epmd()
     monkeypatch.setenv("RABBITMQ_SERVER", str(tmp_path / "rabbitmq-server"))
     (tmp_path / "rabbitmq-server").touch(mode=0o755)
