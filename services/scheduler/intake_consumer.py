@@ -153,7 +153,9 @@ class IntakeConsumer:
         channel.basic_consume(
             topology.INTAKE_QUEUE,
             self._delivered,
-            arguments=topology.consumer_arguments(self._version),
+            arguments=topology.consumer_arguments(
+                version=self._version, queue_type=self._queue_type
+            ),
             callback=self._consuming,
         )
 

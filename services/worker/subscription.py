@@ -87,7 +87,9 @@ class Subscription:
         self._consumer_tag = self._channel.basic_consume(
             self.queue,
             self._delivered,
-            arguments=topology.consumer_arguments(self._version),
+            arguments=topology.consumer_arguments(
+                version=self._version, queue_type=self._queue_type
+            ),
             callback=lambda _: self._consuming(),
         )
 

@@ -37,6 +37,16 @@ def test_delay_runs_a_job(task):
     assert handles[0].document()["origin"] == "python"
 
 
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_a_worker_reads_queues_of_either_type(make_yard, queue_type):
+    """Also of the type that queues would not get by themselves on this version of RabbitMQ."""
+    yard = make_yard(QUEUE_TYPE=queue_type)
+    with yard.running(yard.worker(WORKER_QUEUES=yard.queue)):
+        job = yard.submit(tasks.add, 1, 2)
+
+        poll(lambda: yard.states([job.id]) == {"completed": 1})
+
+
 def times_of(handle):
     """Return when a job started and was created."""
     document = handle.document()

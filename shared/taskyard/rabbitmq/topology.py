@@ -79,13 +79,15 @@ def family_of(queue: str) -> str:
     return INTAKE_QUEUE if queue == UNROUTED else queue.removesuffix(".dead")
 
 
-def consumer_arguments(version: tuple[int, int]) -> dict[str, Any] | None:
+def consumer_arguments(*, version: tuple[int, int], queue_type: QueueType) -> dict[str, Any] | None:
     """Return the arguments of a consumer whose deliveries may be unacknowledged for long.
 
-    A worker that is lost is told by its connection and its lease. From 4.3 on a consumer can say so; before
-    that RabbitMQ's `consumer_timeout` holds for all.
+    A worker that is lost is told by its connection and its lease. From 4.3 on a consumer of a quorum queue
+    can say so, and RabbitMQ refuses it for a classic one, which has no timeout; before that its
+    `consumer_timeout` holds for all.
     """
-    return {"x-consumer-timeout": LONGEST_TIMEOUT_MS} if version >= QUORUM_SINCE else None
+    can_say_so = version >= QUORUM_SINCE and _is_quorum(version, queue_type)
+    return {"x-consumer-timeout": LONGEST_TIMEOUT_MS} if can_say_so else None
 
 
 def _is_quorum(version: tuple[int, int], queue_type: QueueType) -> bool:
