@@ -105,7 +105,7 @@ def test_an_unknown_name_is_refused():
 @pytest.mark.parametrize(
     ("path", "expected"),
     [(configdoc.ENV_FILE, configdoc.env_example()), (configdoc.PAGE, configdoc.page())],
-    ids=str,
+    ids=["env_example", "page"],
 )
 def test_the_documents_say_what_the_settings_are(path, expected):
     """Each setting with its default, unit and meaning."""
