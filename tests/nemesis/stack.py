@@ -3,12 +3,10 @@
 One worker and one API reach the servers through links that can be broken.
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +19,8 @@ import redis
 from taskyard import config
 from taskyard.client import Client
 from taskyard.devstack import RabbitServer, RedisServer, Service
-from taskyard.devstack.ports import LOOPBACK
+from taskyard.rabbitmq.connection import server_properties
+from taskyard.tls import SYSTEM_CAS
 from tests.events import FOLDER
 from tests.nemesis import tasks
 from tests.nemesis.links import Links
@@ -175,14 +174,9 @@ class Stack:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the servers, by their own word."""
-        url = f"http://{LOOPBACK}:{self.rabbit.management_port}/api/overview"
-        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-        passwords.add_password(None, url, "guest", "guest")
-        opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
-        with opener.open(url, timeout=30) as answer:
-            rabbit = str(json.load(answer)["rabbitmq_version"])
+        rabbit = server_properties(self.rabbit.url, name="faults", tls=SYSTEM_CAS)["version"]
         with redis.Redis.from_url(self.settings.result_backend) as server:
-            return {"RabbitMQ": rabbit, "Redis": str(server.info("server")["redis_version"])}
+            return {"RabbitMQ": str(rabbit), "Redis": str(server.info("server")["redis_version"])}
 
     def _service(self, kind: type[Service], name: str, number: int) -> Any:
         env = {**self.env, **self._through_links(f"{name}{number}")}

@@ -29,9 +29,8 @@ def kill_a_child(scene: Scene) -> None:
 
 def bounce(scene: Scene, service: Service, away_s: float) -> None:
     """Kill a service, and start it again a little later."""
-    if (
-        service in scene.stack.apis
-    ):  # gunicorn's child serves: its master's death would let it end its requests
+    if service in scene.stack.apis:
+        # Gunicorn's child serves: its master's death would let it end its requests.
         send(signal.SIGKILL, scene.stack.children(service))
     scene.stack.shoot(service)
     scene.last(away_s)
