@@ -7,7 +7,7 @@ from pathlib import Path
 import pika
 import pytest
 
-from taskyard.rabbitmq.queue_move import BY
+from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.topology import QUORUM_SINCE
 from tests import worker_tasks as tasks
 from tests.polling import poll
@@ -33,13 +33,13 @@ def depth(yard, queue):
 
 def test_a_move_that_is_killed_loses_nothing_and_runs_nothing_twice(yard):
     """Killed on the way out and on the way back, again and again: each job runs once, in its order."""
-    queue, by = yard.queue, BY + yard.queue
+    queue, moving = yard.queue, moving_queue(yard.queue)
     by_priority = {p: yard.submit_many(tasks.note, JOBS, priority=p) for p in (1, 2, 3)}
     ids = [job_id for each in by_priority.values() for job_id in each]
     moments = {
-        "some have left the old queue": lambda: (depth(yard, by) or 0) > 0,
-        "most have left it": lambda: (depth(yard, by) or 0) > 2 * JOBS,
-        "some are in the new one": lambda: 0 < (depth(yard, by) or 0) < 3 * JOBS <= total(yard),
+        "some have left the old queue": lambda: (depth(yard, moving) or 0) > 0,
+        "most have left it": lambda: (depth(yard, moving) or 0) > 2 * JOBS,
+        "some are in the new one": lambda: 0 < (depth(yard, moving) or 0) < 3 * JOBS <= total(yard),
         "most are in the new one": lambda: (depth(yard, queue) or 0) > 2 * JOBS,
     }
     for is_time in moments.values():
@@ -47,7 +47,7 @@ def test_a_move_that_is_killed_loses_nothing_and_runs_nothing_twice(yard):
 
     poll(lambda: start_move(yard).wait() == 0)
 
-    assert depth(yard, by) is None
+    assert depth(yard, moving) is None
     with yard.running(yard.worker(QUEUE_TYPE="auto", WORKER_QUEUES=queue)):
         poll(lambda: yard.states(ids) == {"completed": 3 * JOBS}, 120)
         poll(lambda: yard.ready_messages() == 0)
@@ -59,7 +59,7 @@ def test_a_move_that_is_killed_loses_nothing_and_runs_nothing_twice(yard):
 
 def total(yard):
     """Return how many messages wait, here and there."""
-    return (depth(yard, yard.queue) or 0) + (depth(yard, BY + yard.queue) or 0)
+    return (depth(yard, yard.queue) or 0) + (depth(yard, moving_queue(yard.queue)) or 0)
 
 
 def kill_at(process, is_time):

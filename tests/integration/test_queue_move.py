@@ -7,7 +7,7 @@ from taskyard.errors import QueueInUse
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.dead_queue import walk
 from taskyard.rabbitmq.queue_lock import lock
-from taskyard.rabbitmq.queue_move import BY, Moved, QueueMove
+from taskyard.rabbitmq.queue_move import Moved, QueueMove, moving_queue
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
 from taskyard.rabbitmq.transfer import Onward, Transfer
@@ -116,7 +116,7 @@ def test_messages_keep_their_order_their_properties_and_their_bytes(
         assert {each.body: each.properties.raw for each in found} == sent
         alike = [int(each.body) for each in found if each.properties.priority]
         assert alike == sorted(alike)
-    assert not is_there(channel, BY + queue)
+    assert not is_there(channel, moving_queue(queue))
 
 
 @EITHER_WAY

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import msgspec
 import pika
 from msgspec import Struct
 from pika.channel import Channel
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByBroker
-from pika.spec import BasicProperties
 
 from taskyard.errors import BrokerUnavailable, QueueInUse
 from taskyard.rabbitmq import topology
@@ -22,17 +20,18 @@ from taskyard.rabbitmq.connection import describe, parameters, server_properties
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.rabbitmq.transfer import Onward, Taken, Transfer
-from taskyard.rabbitmq.verbatim import VerbatimProperties, without_headers
+from taskyard.rabbitmq.wrapped import unwrap, wrap
 from taskyard.tls import SYSTEM_CAS, Tls
 
-#: Queues that messages go by.
-BY = "taskyard.moving."
-#: What RabbitMQ adds to a message that it delivers from a quorum queue again.
-BROKERS_HEADERS = frozenset({"x-delivery-count", "x-acquired-count"})
 #: A queue that so often is not empty after all is one that somebody publishes to.
 MAX_ROUNDS = 20
 
 _NOT_FOUND, _MISMATCH, _NOT_IMPLEMENTED = 404, 406, 540
+
+
+def moving_queue(queue: str) -> str:
+    """Return the name of the queue beside `queue` that its messages go by."""
+    return f"taskyard.moving.{queue}"
 
 
 class Moved(Struct, frozen=True):
@@ -41,13 +40,6 @@ class Moved(Struct, frozen=True):
     queue: str
     messages: int
     is_new: bool
-
-
-class _Wrapped(Struct, array_like=True):
-    exchange: str
-    routing_key: str
-    properties: bytes
-    body: bytes
 
 
 class QueueMove:
@@ -91,7 +83,7 @@ class QueueMove:
                 return [
                     Moved(name, self._fill(connection, name, queue, version), name in wrong)
                     for name in names
-                    if name in there or self._depth(connection, _by(name)) is not None
+                    if name in there or self._depth(connection, moving_queue(name)) is not None
                 ]
         except ChannelClosedByBroker as error:
             if error.reply_code == LOCKED:
@@ -102,26 +94,26 @@ class QueueMove:
 
     def _empty(self, connection: Any, name: str, queue: str, version: tuple[int, int]) -> None:
         """Take all messages of a queue to the one beside it, and delete the queue."""
-        by = _by(name)
-        is_there = self._depth(connection, by) is not None
+        moving = moving_queue(name)
+        is_there = self._depth(connection, moving) is not None
         arguments = topology.dead_queue_arguments(version=version, queue_type=self._queue_type)
 
         def prepare(channel: Channel, done: Callable[[], None]) -> None:
             # One that a killed move has left may have other arguments, and serves as well.
             channel.queue_declare(
-                by,
+                moving,
                 passive=is_there,
                 durable=True,
                 arguments=None if is_there else arguments,
                 callback=lambda _: done(),
             )
 
-        self._drain(connection, name, partial(_wrap, by=by), prepare=prepare, queue=queue)
+        self._drain(connection, name, partial(wrap, into=moving), prepare=prepare, queue=queue)
 
     def _fill(self, connection: Any, name: str, queue: str, version: tuple[int, int]) -> int:
         """Declare a queue, and take all messages of the one beside it there."""
-        by = _by(name)
-        if self._depth(connection, by) is None:
+        moving = moving_queue(name)
+        if self._depth(connection, moving) is None:
             return 0
         declare = (
             topology.declare_front_door
@@ -133,7 +125,7 @@ class QueueMove:
             declare(channel, version=version, queue_type=self._queue_type, done=done)
 
         return self._drain(
-            connection, by, partial(_unwrap, name=name), prepare=prepare, queue=queue
+            connection, moving, partial(unwrap, queue=name), prepare=prepare, queue=queue
         )
 
     def _drain(
@@ -202,27 +194,3 @@ class QueueMove:
         finally:
             if connection.is_open:
                 connection.close()
-
-
-def _by(name: str) -> str:
-    return f"{BY}{name}"
-
-
-def _wrap(taken: Taken, *, by: str) -> Onward:
-    """Return a message with all of another in its body, and no property that would reorder or expire it."""
-    raw = taken.properties.raw
-    if taken.is_redelivered:
-        raw = without_headers(raw, BROKERS_HEADERS)
-    wrapped = _Wrapped(taken.exchange, taken.routing_key, raw, taken.body)
-    body = msgspec.msgpack.encode(wrapped)
-    return Onward("", by, BasicProperties(delivery_mode=2), body)
-
-
-def _unwrap(taken: Taken, *, name: str) -> Onward:
-    wrapped = msgspec.msgpack.decode(taken.body, type=_Wrapped)
-    exchange, routing_key = "", name
-    if name == topology.INTAKE_QUEUE and wrapped.exchange == topology.SUBMIT_EXCHANGE:
-        exchange, routing_key = wrapped.exchange, wrapped.routing_key  # it names the job's queue
-    elif name == topology.UNROUTED and wrapped.exchange:
-        exchange, routing_key = topology.UNROUTED, wrapped.routing_key
-    return Onward(exchange, routing_key, VerbatimProperties(wrapped.properties), wrapped.body)

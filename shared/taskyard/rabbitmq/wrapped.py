@@ -1,0 +1,40 @@
+"""The form in which a message waits beside its queue while that is moved, and where it goes back to."""
+
+import msgspec
+from msgspec import Struct
+from pika.spec import BasicProperties
+
+from taskyard.rabbitmq import topology
+from taskyard.rabbitmq.transfer import Onward, Taken
+from taskyard.rabbitmq.verbatim import VerbatimProperties, without_headers
+
+#: What RabbitMQ adds to a message that it delivers from a quorum queue again.
+BROKERS_HEADERS = frozenset({"x-delivery-count", "x-acquired-count"})
+
+
+class _Wrapped(Struct, array_like=True):
+    exchange: str
+    routing_key: str
+    properties: bytes
+    body: bytes
+
+
+def wrap(taken: Taken, *, into: str) -> Onward:
+    """Return a message with all of another in its body, and no property that would reorder or expire it."""
+    raw = taken.properties.raw
+    if taken.is_redelivered:
+        raw = without_headers(raw, BROKERS_HEADERS)
+    wrapped = _Wrapped(taken.exchange, taken.routing_key, raw, taken.body)
+    body = msgspec.msgpack.encode(wrapped)
+    return Onward("", into, BasicProperties(delivery_mode=2), body)
+
+
+def unwrap(taken: Taken, *, queue: str) -> Onward:
+    """Return the message as it was in `queue`, on its way there."""
+    wrapped = msgspec.msgpack.decode(taken.body, type=_Wrapped)
+    exchange, routing_key = "", queue
+    if queue == topology.INTAKE_QUEUE and wrapped.exchange == topology.SUBMIT_EXCHANGE:
+        exchange, routing_key = wrapped.exchange, wrapped.routing_key  # it names the job's queue
+    elif queue == topology.UNROUTED and wrapped.exchange:
+        exchange, routing_key = topology.UNROUTED, wrapped.routing_key
+    return Onward(exchange, routing_key, VerbatimProperties(wrapped.properties), wrapped.body)
