@@ -28,6 +28,7 @@ from taskyard.rabbitmq.topology import (
     dead_queue,
     dead_queue_arguments,
     declare_error,
+    family,
 )
 from taskyard.request import Defaults
 from taskyard.secrets import HIDDEN
@@ -274,6 +275,34 @@ def test_an_intake_queue_of_another_kind_is_told_and_tried_seldom(
     assert "inequivalent arg" in problem
     assert f"queue '{INTAKE_QUEUE}' exists with other arguments" in problem
     assert "QUEUE_TYPE" in problem
+
+
+@pytest.fixture
+def no_front_door(channel, version):
+    """The queues of the intake are not there, before the test and after it."""
+    names = family(INTAKE_QUEUE, version=version, queue_type="auto")
+    for name in names:
+        channel.queue_delete(name)
+    yield
+    for name in names:
+        channel.queue_delete(name)
+
+
+@pytest.mark.usefixtures("no_front_door")
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_the_intake_reads_queues_of_either_type(channel, settings, queue_type):
+    """Also of the type that queues would not get by themselves on this version of RabbitMQ."""
+    consumer = IntakeConsumer(settings.broker_url, queue_type=queue_type)
+    consumer.start()
+    try:
+        poll(lambda: not consumer.problem)
+        channel.basic_publish(SUBMIT_EXCHANGE, "default", b"{}")
+
+        (submission,) = poll(lambda: consumer.take(1))
+    finally:
+        consumer.close()
+
+    assert submission.body == b"{}"
 
 
 def test_an_exchange_of_another_kind_is_told_by_its_name(channel):
