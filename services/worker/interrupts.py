@@ -63,7 +63,8 @@ class Raised:
     def _on_end(self, exception: JobInterrupt) -> None:
         """Look at the frame that it came to last: one that has gone on from there has caught it."""
         last = exception.__traceback__
-        self._was_caught = last is not None and last.tb_frame.f_lasti != last.tb_lasti
+        if last is not None and last.tb_frame.f_lasti != last.tb_lasti:
+            self._was_caught = True  # for good: who has caught it may make others of its class
 
 
 def notice_swallowed() -> None:

@@ -289,6 +289,15 @@ def cleans_up_and_keeps_it(slot):
     slot.clean_up()
 
 
+def cleans_up_and_makes_another_of_its_class(slot):
+    try:
+        slot.be_hit()
+    except JobInterrupt as interrupt:
+        another = type(interrupt)()
+    del another
+    slot.clean_up()
+
+
 def cleans_up_in_finally(slot):
     try:
         slot.be_hit()
@@ -326,6 +335,7 @@ def cleans_up_after_another_error(slot):
         cleans_up_in_the_handler,
         cleans_up_after_the_handler,
         cleans_up_and_keeps_it,
+        cleans_up_and_makes_another_of_its_class,
         cleans_up_in_finally,
         cleans_up_in_a_generator,
         cleans_up_after_another_error,
