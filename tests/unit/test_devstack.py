@@ -211,6 +211,25 @@ def test_a_port_in_use_is_not_free():
     assert ports.is_free(port)
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("elsewhere")])
+def test_a_port_is_chosen_whatever_others_have_put_where_ports_are_reserved(make, tmp_path):
+    """The folder for temporary files is everybody's."""
+    make(tmp_path / f"taskyard-ports-{os.getuid()}")
+    choice = "from taskyard.devstack.ports import choose_port; print(choose_port())"
+
+    done = subprocess.run(
+        [sys.executable, "-c", choice],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert int(done.stdout) in range(ports.FIRST_PORT, ports.LAST_PORT + 1)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_chosen_ports_differ_and_lie_below_the_range_for_clients():
     """Two servers of one stack never get the same port."""
     chosen = [ports.choose_port() for _ in range(50)]

@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import socket
+import stat
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -44,8 +45,13 @@ def choose_port() -> int:
 
 
 def _reserve(port: int) -> bool:
-    """Lock one byte of a file that our processes share; the system unlocks it when this one ends."""
+    """Lock one byte of a file that our processes share; the system unlocks it when this one ends.
+
+    Where the file cannot be had, every port counts as reserved: that it is free has to do.
+    """
     reservations = _reservations()
+    if reservations is None:
+        return True
     try:
         fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except (BlockingIOError, PermissionError):  # the two errors for a lock that another holds
@@ -54,6 +60,15 @@ def _reserve(port: int) -> bool:
 
 
 @cache
-def _reservations() -> int:
+def _reservations() -> int | None:
+    """Open the file; None if the folder, which is everybody's, is full or has another's file of that name."""
     path = Path(tempfile.gettempdir()) / f"taskyard-ports-{os.getuid()}"
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        found = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError:
+        return None
+    about = os.fstat(found)
+    if about.st_uid == os.getuid() and stat.S_ISREG(about.st_mode):
+        return found
+    os.close(found)
+    return None
