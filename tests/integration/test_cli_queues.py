@@ -72,6 +72,25 @@ def test_queues_are_named_or_all_are_meant(run, arguments):
     assert (code, "--all" in said) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a b",
+        "\udcff",
+        "amq.direct",
+        "mail.dead.dead",
+        "taskyard.unrouted.dead",
+        "taskyard.moving.mail",
+    ],
+)
+def test_a_name_that_no_work_queue_can_have_is_refused(run, name):
+    """Such as that of what belongs to a queue, which would get arguments that are not its own."""
+    code, said = run("queues", "move", name)
+
+    assert (code, "name a work queue" in said) == (2, True)
+
+
 def test_all_queues_that_the_store_knows_are_moved(yard, run):
     """And those of submissions."""
     yard.submit_many(tasks.note, 2)

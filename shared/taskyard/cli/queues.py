@@ -1,5 +1,7 @@
 """The `taskyard queues` commands: what queues there are, and their move to other arguments."""
 
+from collections.abc import Iterable
+
 import click
 
 from taskyard.cli.exits import FAILED, USAGE, fail
@@ -7,7 +9,7 @@ from taskyard.cli.log import recording
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.rabbitmq.queue_move import Moved, QueueMove
-from taskyard.rabbitmq.topology import INTAKE_QUEUE, family_of
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, family_of, may_be_family
 from taskyard.store import JobStore
 
 
@@ -33,7 +35,7 @@ def move(names: tuple[str, ...], is_all: bool) -> None:
     if bool(names) == is_all:
         fail("name queues, or give --all", USAGE)
     client = Client(load())
-    wanted = _known(client.store) if is_all else {family_of(name) for name in names}
+    wanted = _known(client.store) if is_all else _families(names)
     for queue in sorted(wanted):
         _refuse_read(client, queue)
     settings = client.settings
@@ -55,6 +57,13 @@ def _known(store: JobStore) -> set[str]:
     dead, gone = store.dead_counts()
     used = {each.queue for each in store.counts()} | {queue for queue, _ in dead} | {*gone}
     return {*store.queues(), *used, INTAKE_QUEUE}
+
+
+def _families(names: Iterable[str]) -> set[str]:
+    for name in names:
+        if not may_be_family(family_of(name)):
+            fail(f"{name!r} cannot be moved: name a work queue, or {INTAKE_QUEUE}", USAGE)
+    return {family_of(name) for name in names}
 
 
 def _refuse_read(client: Client, queue: str) -> None:

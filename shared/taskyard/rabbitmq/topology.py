@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pika.channel import Channel
 
 from taskyard.errors import BrokerUnavailable, QueueMismatch, TaskyardError
-from taskyard.message import MAX_PRIORITY
+from taskyard.message import MAX_PRIORITY, NAME_PATTERN
 
 DEAD_EXCHANGE = "taskyard.dead"
 #: The front door for programs in any language: what they publish here, the intake makes jobs of.
@@ -77,6 +77,12 @@ def family(queue: str, *, version: tuple[int, int], queue_type: QueueType) -> di
 def family_of(queue: str) -> str:
     """Return the work queue, or the intake's, that a queue is declared with."""
     return INTAKE_QUEUE if queue == UNROUTED else queue.removesuffix(".dead")
+
+
+def may_be_family(queue: str) -> bool:
+    """Return whether a name can be that of a work queue; the intake's is one too."""
+    is_ours = is_reserved(queue) or queue.startswith("amq.")
+    return queue == INTAKE_QUEUE or (not is_ours and bool(re.match(NAME_PATTERN, queue)))
 
 
 def consumer_arguments(*, version: tuple[int, int], queue_type: QueueType) -> dict[str, Any] | None:
