@@ -57,6 +57,28 @@ def test_a_move_that_is_killed_loses_nothing_and_runs_nothing_twice(yard):
         assert [job_id for job_id in ran if job_id in mine] == each
 
 
+def test_a_move_behind_a_broken_network_is_forgotten(yard, rabbit):
+    """RabbitMQ wants signs of life on all of its connections, also on the one that has the locks."""
+    yard.submit_many(tasks.note, 10)
+    rabbit.control("set_vm_memory_high_watermark", "0.00001")  # so that it stays in the middle
+    try:
+        moving = start_move(yard)
+        heartbeats = poll(lambda: heartbeats_of_moves(rabbit, 2))
+    finally:
+        rabbit.control("set_vm_memory_high_watermark", "0.4")
+
+    poll(lambda: moving.poll() is not None, 60)
+    assert start_move(yard).wait() == 0
+    assert "0" not in heartbeats
+
+
+def heartbeats_of_moves(rabbit, count):
+    """Return the seconds of each connection of moves, or None if there are not so many."""
+    told = rabbit.control("list_connections", "client_properties", "timeout").splitlines()
+    found = [line.split()[-1] for line in told if "taskyard move" in line]
+    return found if len(found) >= count else None
+
+
 def total(yard):
     """Return how many messages wait, here and there."""
     return (depth(yard, yard.queue) or 0) + (depth(yard, moving_queue(yard.queue)) or 0)

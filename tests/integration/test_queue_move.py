@@ -71,7 +71,15 @@ def taken(broker_url, channel, queue):
         def prepare(own, done):
             own.queue_declare(source, passive=True, callback=lambda _: done())
 
-        transfer = Transfer(broker_url, source, keep, prepare=prepare, queue=source, tls=SYSTEM_CAS)
+        transfer = Transfer(
+            broker_url,
+            source,
+            keep,
+            prepare=prepare,
+            queue=source,
+            meanwhile=lambda: None,
+            tls=SYSTEM_CAS,
+        )
         # Readers that are gone may be counted for a moment.
         poll(lambda: not channel.queue_declare(source, passive=True).method.consumer_count)
         transfer.run()

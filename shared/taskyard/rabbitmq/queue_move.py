@@ -19,7 +19,7 @@ from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import describe, parameters, server_properties
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import QueueType
-from taskyard.rabbitmq.transfer import Onward, Taken, Transfer
+from taskyard.rabbitmq.transfer import HEARTBEAT_S, Onward, Taken, Transfer
 from taskyard.rabbitmq.wrapped import unwrap, wrap
 from taskyard.tls import SYSTEM_CAS, Tls
 
@@ -134,7 +134,14 @@ class QueueMove:
         """Take all messages of a queue on and delete it; return how many they were."""
         moved = 0
         for _ in range(MAX_ROUNDS):
-            moved += Transfer(self._url, source, onward, tls=self._tls, **how).run()
+            moved += Transfer(
+                self._url,
+                source,
+                onward,
+                meanwhile=partial(connection.process_data_events, 0),
+                tls=self._tls,
+                **how,
+            ).run()
             if self._delete(connection, source):
                 return moved
         raise QueueInUse(f"messages keep coming to queue {source!r}: stop who publishes to it")
@@ -187,7 +194,8 @@ class QueueMove:
     @contextmanager
     def _connection(self) -> Iterator[Any]:
         how = parameters(self._url, name="taskyard move", tls=self._tls)
-        how.heartbeat = 0  # it says nothing while a transfer runs
+        # A lock must not outlive who holds it: one behind a broken network closes no connection.
+        how.heartbeat = HEARTBEAT_S
         connection = pika.BlockingConnection(how)
         try:
             yield connection

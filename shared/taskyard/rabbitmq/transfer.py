@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
 from taskyard.errors import BrokerUnavailable, QueueInUse, TaskyardError
@@ -55,6 +55,7 @@ class Transfer:
         onward: Says what becomes of each message.
         prepare: Called first, with a channel to declare on and what to call when that is done.
         queue: The queue that all this is about, for errors.
+        meanwhile: Called about every second, such as to keep another connection; what it raises ends this.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
@@ -66,6 +67,7 @@ class Transfer:
         *,
         prepare: Callable[[Channel, Callable[[], None]], None],
         queue: str,
+        meanwhile: Callable[[], object],
         tls: Tls,
     ) -> None:
         self._url = url
@@ -73,6 +75,7 @@ class Transfer:
         self._onward = onward
         self._prepare = prepare
         self._queue = queue
+        self._meanwhile = meanwhile
         self._tls = tls
         self._error: TaskyardError | None = None
         self._is_over = False
@@ -195,6 +198,11 @@ class Transfer:
     def _watch(self) -> None:
         now = time.monotonic()
         if self._is_over:
+            return
+        try:
+            self._meanwhile()
+        except AMQPError as error:
+            self._fail(BrokerUnavailable(f"queue {self._source!r}: {describe(error)}"))
             return
         if now - self._progress_at > STALL_S:
             text = f"RabbitMQ confirmed no message of {self._source!r} for {STALL_S:g} s"
