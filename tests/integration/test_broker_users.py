@@ -13,6 +13,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.dead_queue import walk
+from taskyard.rabbitmq.queue_move import Moved, QueueMove
 from taskyard.rabbitmq.topology import dead_queue
 from tests import worker_tasks as tasks
 from tests.polling import poll
@@ -277,3 +278,23 @@ def test_nobody_else_is_a_user(secured, system):
         pika.BlockingConnection(
             pika.URLParameters(f"amqp://guest:guest@127.0.0.1:{secured.rabbit.port}/taskyard")
         )
+
+
+def test_the_operator_moves_what_another_has_signed(secured):
+    """RabbitMQ takes a message with a `user_id` from nobody else, but from who may impersonate."""
+    queue = "signed"
+    url = secured.rabbit.plain_url_of("admin")
+    with channel_of(secured, "admin") as channel:
+        channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+    with channel_of(secured, "scheduler") as channel:
+        signed = pika.BasicProperties(user_id="scheduler", delivery_mode=2)
+        channel.basic_publish("", queue, b"{}", signed, mandatory=True)
+
+    moved = QueueMove(url, queue_type="classic").move(queue)
+
+    with channel_of(secured, "admin") as channel:
+        _, properties, body = channel.basic_get(queue, auto_ack=True)
+        channel.queue_delete(queue)
+        channel.queue_delete(dead_queue(queue))
+    assert Moved(queue, 1, is_new=True) in moved
+    assert (properties.user_id, body) == ("scheduler", b"{}")
