@@ -17,9 +17,11 @@ from taskyard.devstack import RabbitServer, RedisServer, ensure_installed
 from taskyard.devstack.install import RABBITMQ_PACKAGE, REDIS_PACKAGE
 from taskyard.devstack.programs import rabbitmq_version, redis_version
 from taskyard.dispatcher import Dispatcher
+from taskyard.rabbitmq.connection import server_properties
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue, server_version
 from taskyard.store import JobStore, open_store
+from taskyard.tls import SYSTEM_CAS
 
 pytest_plugins = ["tests.parallel", "tests.yard", "tests.secured"]
 
@@ -65,9 +67,9 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def version() -> tuple[int, int]:
+def version(broker_url) -> tuple[int, int]:
     """The version of RabbitMQ, which the arguments of queues depend on."""
-    return server_version({"version": rabbitmq_version()})
+    return server_version(server_properties(broker_url, name="test", tls=SYSTEM_CAS))
 
 
 @pytest.fixture(scope="session")

@@ -51,21 +51,29 @@ def find_redis() -> Path | None:
 
 
 def rabbitmq_version() -> str:
-    """Return the version of RabbitMQ that is found here, such as "4.3.6"; "none" if there is none."""
+    """Return the version of RabbitMQ that is found here, such as "4.3.6"; "none" if there is none.
+
+    It is "unknown" if the program that tells it does not answer.
+    """
     program = find_rabbitmq("rabbitmqctl")
-    return _ask(program, "version").strip() if program else "none"
+    return _ask(program, "version").strip() or "unknown" if program else "none"
 
 
 def redis_version() -> str:
-    """Return the version of Redis or Valkey that is found here; "none" if there is none."""
+    """Return the version of Redis or Valkey that is found here; "none" or "unknown" likewise."""
     program = find_redis()
-    found = re.search(r"v=(\S+)", _ask(program, "--version")) if program else None
-    return found[1] if found else "none"
+    if program is None:
+        return "none"
+    found = re.search(r"v=(\S+)", _ask(program, "--version"))
+    return found[1] if found else "unknown"
 
 
 def _ask(program: Path, question: str) -> str:
     command = [str(program), question]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    except subprocess.TimeoutExpired:
+        return ""
 
 
 def _chosen(variable: str) -> Path | None:
