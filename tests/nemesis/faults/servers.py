@@ -110,7 +110,7 @@ def close_connections(scene: Scene, times: int = 6) -> None:
 
 @fault
 def consumer_timeout(scene: Scene) -> None:
-    """RabbitMQ's consumer_timeout is far below a job's time: it closes the channel again and again."""
+    """RabbitMQ's consumer_timeout is far below a job's time: before 4.3 it closes the channel every time."""
     settings = (
         "application:set_env(rabbit, consumer_timeout, {}), "
         "application:set_env(rabbit, channel_tick_interval, {})."
