@@ -43,6 +43,7 @@ JOB: dict[str, Any] = {
             "peak_mib": None,
         }
     ],
+    "attempts_omitted": 0,
     "links": {"self": "/v1/jobs/01a20c17-3fd1-7440-95a5-cadc79824373"},
 }
 PROBLEM: dict[str, Any] = {

@@ -101,7 +101,7 @@ def shown(document: dict[str, Any], found: Job, asked: NewJob | None) -> dict[st
         "result": None,
         "error": None,
     }
-    return {**document, **hidden, "attempts": []}
+    return {**document, **hidden, "attempts": [], "attempts_omitted": found.attempt}
 
 
 def _is_same(found: Job, asked: NewJob) -> bool:

@@ -7,7 +7,7 @@ from services.api.shapes import array as _array
 from services.api.shapes import map_of as _map
 from services.api.shapes import or_null as _or_null
 from services.api.shapes import record as _record
-from taskyard.job import State
+from taskyard.job import FIRST_KEPT, LATEST_KEPT, State
 from taskyard.message import ID_PATTERN, MAX_PRIORITY
 from taskyard.request import JobRequest
 from taskyard.store.base import UniquePolicy
@@ -19,6 +19,7 @@ WHOLE: Schema = {"type": "integer", "minimum": 0}
 SECONDS: Schema = {"type": "number", "minimum": 0}
 TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2026-11-24T10:00:00.123Z"]}
 TRACE_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_KEPT = f"The first {FIRST_KEPT} and the latest {LATEST_KEPT} that ended, and the one that runs."
 STATE: Schema = {"type": "string", "enum": [state.value for state in State]}
 
 
@@ -80,7 +81,8 @@ def _job() -> Schema:
         reason=_or_null({**TEXT, "description": "Why it waits, where that is not its own time."}),
         result={"description": "What the task returned; null until it completed."},
         error=_or_null(ref("JobError")),
-        attempts=_array(ref("Attempt")),
+        attempts={**_array(ref("Attempt")), "description": _KEPT},
+        attempts_omitted={**WHOLE, "description": "Attempts of which nothing else is kept."},
         links=_record(self=TEXT),
     )
 

@@ -22,13 +22,16 @@ from taskyard.job import JobError
 from taskyard.message import MAX_SECONDS
 from taskyard.retry import retry_delay_s
 from taskyard.secrets import scrubbed
+from taskyard.short_text import both_ends, json_bytes
 from taskyard.signature import described
 from taskyard.store.attempts import Outcome
 from taskyard.task import Task
 
-#: Longest texts that are kept of an error, in characters.
-MESSAGE_LIMIT = 2_000
-TRACEBACK_LIMIT = 16_000
+#: The most that the texts of an error take as JSON: 25 attempts are kept of a job, in 200 KiB.
+ERROR_BYTES = 7_600
+#: The most of it for the error's type and for its message; its traceback has the rest.
+TYPE_BYTES = 200
+MESSAGE_BYTES = 2_000
 
 
 class ResultTooLarge(TaskyardError):
@@ -177,12 +180,12 @@ def describe(error: BaseException, reason: str, *, scrub: Callable[[str], str] =
         trace = ""
     if not message and isinstance(error, JobTimeout):
         message = "the task ran longer than its timeout_s"
-    return JobError(
-        type=type_name(error),
-        message=_bounded(message, MESSAGE_LIMIT),
-        traceback=_bounded(trace, TRACEBACK_LIMIT),
-        reason=reason,
-    )
+    name = both_ends(type_name(error), TYPE_BYTES)
+    message = both_ends(message, MESSAGE_BYTES)
+    left_bytes = ERROR_BYTES - json_bytes(name) - json_bytes(message)
+    # The ends of a traceback tell most.
+    trace = both_ends(trace, left_bytes)
+    return JobError(type=name, message=message, traceback=trace, reason=reason)
 
 
 def type_name(error: BaseException) -> str:
@@ -200,15 +203,3 @@ def _traceback(error: BaseException) -> list[str]:
 
 def _is_ours(file_name: str) -> bool:
     return "/services/worker/" in file_name or "/dramatiq/" in file_name
-
-
-def _bounded(text: str, limit: int) -> str:
-    """Return at most `limit` characters, the middle left out: the ends of a traceback tell most.
-
-    What is no Unicode, such as the lone surrogates of a strange file name, gets a form that can be sent.
-    """
-    text = text.encode(errors="backslashreplace").decode()
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n… {len(text) - limit} characters left out …\n{text[-half:]}"

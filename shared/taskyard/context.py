@@ -82,7 +82,8 @@ class CurrentJob:
             # Never a reason for the job to fail.
             logger.warning("progress is not told: it is not finite", extra={"job_id": self.id})
             return
-        text = str(note)[:NOTE_CHARS].encode(errors="backslashreplace").decode()
+        # What is no Unicode becomes longer as it is spelled out: cut again.
+        text = str(note)[:NOTE_CHARS].encode(errors="backslashreplace").decode()[:NOTE_CHARS]
         self._report(Progress(*numbers, text))
 
 

@@ -23,6 +23,10 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+#: Every attempt is counted; of what is known of each, that of the first and of the latest is kept.
+FIRST_KEPT = 5
+LATEST_KEPT = 20
+
 WAITING = frozenset({State.SCHEDULED, State.RETRYING})
 TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
@@ -73,6 +77,7 @@ class Job(Struct, frozen=True, kw_only=True):
     progress: Progress | None = None
     #: JSON, as the task's worker wrote it.
     result: msgspec.Raw | None = None
+    #: Those that are kept.
     attempts: list[Attempt] = []
     cancel_requested: bool = False
     #: Attempts that ended with the loss of their worker.
@@ -92,6 +97,11 @@ class Job(Struct, frozen=True, kw_only=True):
         if self.attempts and self.state in (State.FAILED, State.RETRYING, State.CANCELLED):
             return self.attempts[-1].error
         return None
+
+    @property
+    def attempts_omitted(self) -> int:
+        """How many attempts are counted of which nothing else is kept."""
+        return max(0, self.attempt - len(self.attempts))
 
     @property
     def expires_at(self) -> int | None:
@@ -136,6 +146,7 @@ def document(job: Job) -> dict[str, Any]:
             }
             for attempt in job.attempts
         ],
+        "attempts_omitted": job.attempts_omitted,
         "links": {"self": f"/v1/jobs/{job.id}"},
     }
 

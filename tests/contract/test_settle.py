@@ -12,6 +12,7 @@ from tests.contract.jobs import (
     get,
     heartbeat,
     outbox,
+    pending,
     result,
     running,
     settle,
@@ -162,6 +163,31 @@ def test_a_crash_is_counted_and_shown(store):
 
     assert claim(store, job_id, 2).crashes == 1
     assert get(store, job_id).attempts[0].outcome == "lost"
+
+
+def fail(store, job_id: str, *, times: int) -> None:
+    """Let attempts of a pending job fail, one after another."""
+    for _ in range(times):
+        store.take_due(10)
+        verdict = claim(store, job_id, get(store, job_id).attempt + 1)
+        settle(store, job_id, verdict.token, "retrying", error=ERROR_JSON)
+
+
+def test_every_attempt_is_counted_and_some_are_kept(store):
+    """The first five that ended, the latest twenty, and the one that runs."""
+    heartbeat(store)
+    job_id = pending(store)
+
+    fail(store, job_id, times=25)
+    assert [each.number for each in get(store, job_id).attempts] == list(range(1, 26))
+    fail(store, job_id, times=35)
+    store.take_due(10)
+    claim(store, job_id, 61)
+
+    job = get(store, job_id)
+    assert [each.number for each in job.attempts] == [1, 2, 3, 4, 5, *range(41, 62)]
+    assert (job.attempt, job.attempts_omitted) == (61, 35)
+    assert job.attempts[-1].outcome == "running"
 
 
 def test_progress_shows_on_the_job(store):

@@ -1,10 +1,16 @@
 """What is particular to the store on Redis: no key is left behind, and its server's troubles."""
 
+import json
+
+import msgspec
 import pytest
 import redis
 
+from services.worker.outcome import describe
 from taskyard import config
+from taskyard.context import CurrentJob
 from taskyard.errors import ConfigurationError, StoreUnavailable
+from taskyard.job import Progress, document
 from taskyard.store import open_store
 from taskyard.store.attempts import Outcome
 from taskyard.store.finding import Filter
@@ -245,3 +251,47 @@ def test_two_prefixes_share_a_server(settings):
     assert other.get([job_id]) == [None]
     one.close()
     other.close()
+
+
+def test_a_thousand_attempts_fit_into_a_record(store, client, key_prefix):
+    """With the longest error each, and the longest progress, it stays under 256 KiB."""
+    heartbeat(store)
+    job_id = pending(store)
+    error = describe(ValueError("\0" * 100_000), "retries_exhausted")
+    told: list[Progress] = []
+    CurrentJob(job_id, "add", 1, told.append).progress(1e300, 1e300, "\0" * 10_000)
+
+    for number in range(1, 1_001):
+        outcome = Outcome(
+            job_id,
+            claim(store, job_id, number).token,
+            "retrying",
+            error=msgspec.json.encode(error).decode(),
+            is_crash=True,
+            progress=msgspec.json.encode(told[0]).decode(),
+        )
+        store.settle([outcome])
+        store.take_due(1)
+
+    job = get(store, job_id)
+    assert (job.attempt, len(job.attempts), job.attempts_omitted) == (1_000, 25, 975)
+    assert client.memory_usage(f"{key_prefix}j:{job_id}", samples=0) < 256 * 1024
+    assert len(msgspec.json.encode(document(job))) < 256 * 1024
+
+
+def test_a_record_of_an_earlier_version_shrinks(store, client, key_prefix):
+    """One that kept every attempt is shown as others are, and loses the middle as the next one ends."""
+    heartbeat(store)
+    job_id = pending(store)
+    record = f"{key_prefix}j:{job_id}"
+    attempt = {"worker": "w", "started_at": 1, "finished_at": 2, "outcome": "failed"}
+    kept = {f"a:{n}": json.dumps({"number": n, **attempt}) for n in range(1, 301)}
+    client.hset(record, mapping={"attempt": 300, **kept})
+
+    before = get(store, job_id)
+    settle(store, job_id, claim(store, job_id, 301).token)
+
+    assert [each.number for each in before.attempts] == [1, 2, 3, 4, 5, *range(281, 301)]
+    assert before.attempts_omitted == 275
+    numbers = {name for name in client.hkeys(record) if name.startswith("a:")}
+    assert numbers == {f"a:{n}" for n in (1, 2, 3, 4, 5, *range(282, 302))}

@@ -227,6 +227,29 @@ def test_stretches_sum_to_the_whole_life(runs, gaps, state, moments):
     assert end / 1000 == pytest.approx(sum(spent.values()))
 
 
+def test_what_is_no_longer_kept_is_told_as_that():
+    """Between the first and the latest attempts neither a run nor a wait can be told."""
+    known = facts(
+        "completed",
+        attempt=9,
+        runs=[run(1, 0, 100, retry_at=150), run(8, 700, 800, retry_at=850), run(9, 900, 950)],
+        gaps=[("limited", 200, 300)],
+        finished_at=950,
+    )
+
+    assert cut(known) == [
+        ("running", 0, 100),
+        ("retrying", 100, 150),
+        ("omitted", 150, 200),
+        ("limited", 200, 300),
+        ("omitted", 300, 700),
+        ("running", 700, 800),
+        ("retrying", 800, 850),
+        ("queued", 850, 900),
+        ("running", 900, 950),
+    ]
+
+
 def test_only_the_latest_of_very_many_are_shown():
     """The sums are of all."""
     runs = [run(n + 1, 10 * n, 10 * n + 5, retry_at=10 * n + 10) for n in range(500)]

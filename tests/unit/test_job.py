@@ -88,6 +88,15 @@ def test_an_ended_job():
     assert shown["attempts"][0]["error"]["type"] == "ValueError"
 
 
+def test_attempts_that_are_not_kept_are_counted():
+    """The document says how many are left out."""
+    kept = [Attempt(n, "w", 2000, 3000, "failed", ERROR) for n in (1, 2, 9)]
+
+    shown = document(job(State.RETRYING, attempt=9, attempts=kept))
+
+    assert (len(shown["attempts"]), shown["attempts_omitted"]) == (3, 6)
+
+
 @pytest.mark.parametrize("state", State)
 def test_the_error_is_the_last_attempts(state):
     """While it is what the state is about."""

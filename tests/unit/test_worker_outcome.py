@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from services.worker.outcome import (
+    ERROR_BYTES,
+    MESSAGE_BYTES,
     InvalidArguments,
     Judge,
     ResultNotJson,
@@ -230,11 +232,22 @@ def test_long_texts_are_bounded_and_keep_both_ends():
     """The end of a traceback tells the most."""
     told = describe(ValueError("first" + "x" * 1_000_000 + "last"), "error")
 
-    assert len(told.message) < 2_100
-    assert len(told.traceback) < 16_100
+    assert len(told.message) <= MESSAGE_BYTES
     assert told.message.startswith("first")
     assert told.message.endswith("last")
     assert "left out" in told.message
+
+
+@pytest.mark.parametrize("character", ["x", '"', "\n", "\0", "ä", "語", "😀", "\udcff"])
+@pytest.mark.parametrize("length", [600, 3_000, 1_000_000])
+def test_an_error_is_bounded_as_it_is_kept(character, length):
+    """Whatever its texts are made of: a character may take six bytes as JSON."""
+    broken = type("E" * length, (Exception,), {})
+
+    told = describe(broken(character * length), "error")
+
+    assert len(msgspec.json.encode(told)) <= ERROR_BYTES + 100
+    assert told.type.startswith("EEE")
 
 
 def test_what_is_no_unicode_can_be_sent():

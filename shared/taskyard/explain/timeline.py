@@ -19,6 +19,7 @@ Phase = Literal[
     "handed_back",
     "lost",
     "retrying",
+    "omitted",
     "ended",
 ]
 PHASES: tuple[Phase, ...] = get_args(Phase)
@@ -37,6 +38,7 @@ MEANING: dict[Phase, str] = {
     "handed_back": "a worker had it and handed it back without using up the attempt",
     "lost": "its worker was gone, and the lease or the scheduler had not brought it back yet",
     "retrying": "it waited for the next attempt",
+    "omitted": "attempts of it ran, and waits for the next passed, that are counted and no longer kept",
     "ended": "it had ended, until somebody let it run again",
 }
 
@@ -135,6 +137,8 @@ def _known(facts: JobFacts, end: int) -> Iterator[Stretch]:
         next_start = _start_after(facts, number, end)
         if run.retry_at is not None:
             yield Stretch("retrying", run.finished_at, _retry_end(facts, number, next_start))
+        if number + 1 < len(facts.runs) and facts.runs[number + 1].number > run.number + 1:
+            yield Stretch("omitted", run.finished_at, next_start)
     for each in facts.intervals:
         yield _of_interval(each)
     yield from _going_on(facts, end)
@@ -197,6 +201,7 @@ _RANK: tuple[Phase, ...] = (
     "retrying",
     "waiting",
     "late",
+    "omitted",
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from taskyard.job import Attempt, Job, Progress, State
+from taskyard.job import FIRST_KEPT, LATEST_KEPT, Attempt, Job, Progress, State
 from taskyard.message import decode
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
@@ -31,10 +31,7 @@ def job_of(record: dict[bytes, bytes]) -> Job:
         return int(record[field]) if field in record else None
 
     state = State(record[b"state"].decode())
-    attempts = sorted(
-        (_attempt.decode(value) for field, value in record.items() if field.startswith(b"a:")),
-        key=lambda attempt: attempt.number,
-    )
+    attempts = [_attempt.decode(record[b"a:%d" % number]) for number in _kept(record)]
     if state is State.RUNNING:
         attempts.append(
             Attempt(
@@ -61,3 +58,10 @@ def job_of(record: dict[bytes, bytes]) -> Job:
         crashes=number(b"crashes") or 0,
         reason=record[b"reason"].decode() if b"reason" in record else None,
     )
+
+
+def _kept(record: dict[bytes, bytes]) -> list[int]:
+    """Return the numbers of the attempts that are kept: earlier versions have left more of them."""
+    numbers = sorted(int(field[2:]) for field in record if field.startswith(b"a:"))
+    latest = numbers[-1] if numbers else 0
+    return [n for n in numbers if n <= FIRST_KEPT or n > latest - LATEST_KEPT]

@@ -22,6 +22,16 @@ local function history(attempt, worker, started_at, outcome, error, exit, times)
     ',"finished_at":' .. now .. ',"outcome":"' .. outcome .. '","error":' .. (error ~= '' and error or 'null') .. times .. ending(exit)
 end
 
+-- Every attempt is counted; of what is known of each the first and the latest are kept. That is known to readers too.
+local FIRST_KEPT, LATEST_KEPT = 5, 20
+local function forget_middle(key, attempt)
+  local number = attempt - LATEST_KEPT
+  if number <= FIRST_KEPT then return end
+  redis.call('HDEL', key, 'a:' .. number)
+  -- A record of a version that kept them all.
+  repeat number = number - 1 until number <= FIRST_KEPT or redis.call('HDEL', key, 'a:' .. number) == 0
+end
+
 local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'token', 'state', 'queue', 'owner', 'attempt', 'worker', 'started_at', 'cancel',
@@ -67,6 +77,7 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
     announce(id, kind, ttl_ms)
   end
   redis.call('HSET', key, unpack(fields))
+  forget_middle(key, attempt)
   return true
 end
 
