@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: How long interrupted tasks get to end, past the grace. Seconds.
 INTERRUPT_S = 2.0
-#: How often the catalogue is written anew, should the store have lost it. Seconds.
+#: How often the catalogue is told anew: the store may have lost it, and what nobody tells any more, as
+#: after a deploy was taken back, gives way to what others tell. Seconds.
 DECLARE_S = 5.0
 #: How often the child tells its supervisor that it lives. Seconds.
 BEAT_S = 0.5
@@ -175,13 +176,11 @@ class Child:
             catalogue.describe(task, defaults(task.options, self._settings))
             for task in self._tasks.values()
         ]
-        self._store.declare(documents, self._queues)
-        self._store.declare_limits(
-            {
-                name: limits(task.options.concurrency, task.options.rate)
-                for name, task in self._tasks.items()
-            }
-        )
+        its_limits = {
+            name: limits(task.options.concurrency, task.options.rate)
+            for name, task in self._tasks.items()
+        }
+        self._store.declare(documents, self._queues, its_limits, lapse_s=3 * DECLARE_S)
         self._is_declared = True
         self._declare_at = time.monotonic() + DECLARE_S
 

@@ -1,5 +1,6 @@
 """What the conformance suite says often: jobs to record, and jobs brought into a state."""
 
+from itertools import count
 from typing import Any
 
 from taskyard.job import Job
@@ -7,11 +8,13 @@ from taskyard.message import Message, Options, encode, new_id
 from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome, Verdict
 from taskyard.store.base import NewJob
+from taskyard.store.controls import Limits
 
 HOUR_MS = 3_600_000
 #: After every time that a test has to do with. Milliseconds since 1970.
 LATER_MS = 2**52
 QUEUE = "default"
+_deploys = count()
 
 
 def new_job(
@@ -49,6 +52,11 @@ def pending(store: JobStore, **fields: Any) -> str:
     job = new_job(**fields)
     store.create([job])
     return job.id
+
+
+def declare_limits(store: JobStore, limits: Limits, *, task: str = "add") -> None:
+    """Have a task limited so from now on, as by a deploy."""
+    store.declare([{"name": task, "deploy": next(_deploys)}], [], {task: limits})
 
 
 def heartbeat(store: JobStore, owner: str = "w1", *running: tuple[str, int]) -> None:

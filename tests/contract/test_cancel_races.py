@@ -14,7 +14,7 @@ from taskyard.job import TERMINAL
 from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome
 from taskyard.store.controls import Limits
-from tests.contract.jobs import HOUR_MS, counts, new_job, outbox
+from tests.contract.jobs import HOUR_MS, counts, declare_limits, new_job, outbox
 from tests.polling import poll
 
 JOBS = 240
@@ -117,7 +117,7 @@ def test_each_job_ends_once_whoever_cancels_it_when(new_store, seed, is_limited)
     """Cancelled or too late; never completed and cancelled, and the counts stay right."""
     storm = Storm(new_store, seed)
     if is_limited:
-        storm.store.declare_limits({"add": Limits(concurrency=2)})
+        declare_limits(storm.store, Limits(concurrency=2))
 
     storm.run()
 
@@ -140,7 +140,7 @@ def test_each_job_ends_once_whoever_cancels_it_when(new_store, seed, is_limited)
 def test_cancelled_jobs_leave_no_slot_taken(new_store):
     """After the storm the limit lets as many start as ever."""
     storm = Storm(new_store, 7)
-    storm.store.declare_limits({"add": Limits(concurrency=2)})
+    declare_limits(storm.store, Limits(concurrency=2))
     storm.run()
 
     ids = ["after-1", "after-2", "after-3"]

@@ -10,6 +10,7 @@ from tests.contract.jobs import (
     HOUR_MS,
     claim,
     counts,
+    declare_limits,
     get,
     new_job,
     pending,
@@ -79,7 +80,7 @@ def test_a_retrying_or_parked_job_can_be_changed(store):
 
 def test_a_limited_job_keeps_its_limit(store):
     """Now is when its limit lets it go; a later time takes it from there."""
-    store.declare_limits({"add": Limits(concurrency=1)})
+    declare_limits(store, Limits(concurrency=1))
     other, job_id = pending(store), pending(store)
     kinds = [claim(store, each, task="add").kind for each in (other, job_id)]
     assert kinds == ["run", "limited"]

@@ -9,6 +9,7 @@ from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,
     claim,
+    declare_limits,
     get,
     heartbeat,
     new_job,
@@ -131,7 +132,7 @@ def test_a_lost_attempt_tells_how_long_it_was_known_to_run(store):
 def held(store):
     """Two jobs of a task with a concurrency of 1: the one that runs with its token, and the one held back."""
     heartbeat(store)
-    store.declare_limits({"add": limits(1, None)})
+    declare_limits(store, limits(1, None))
     first, second = pending(store), pending(store)
     token = claim(store, first, task="add", limit_key="x").token
     assert claim(store, second, task="add", limit_key="x").kind == "limited"
@@ -171,7 +172,7 @@ def test_a_place_in_the_line_of_a_limit(store, held):
 def test_a_rate_tells_which_start_has_to_pass(store):
     """The one that is so many starts ago."""
     heartbeat(store)
-    store.declare_limits({"add": limits(None, "2/h")})
+    declare_limits(store, limits(None, "2/h"))
     ids = [pending(store) for _ in range(3)]
     for each in ids:
         claim(store, each, task="add")

@@ -7,7 +7,17 @@ import pytest
 from taskyard.limits import limits
 from taskyard.store.attempts import Claim
 from taskyard.store.controls import Limits
-from tests.contract.jobs import HOUR_MS, counts, get, heartbeat, new_job, outbox, settle, state
+from tests.contract.jobs import (
+    HOUR_MS,
+    counts,
+    declare_limits,
+    get,
+    heartbeat,
+    new_job,
+    outbox,
+    settle,
+    state,
+)
 from tests.polling import poll
 
 
@@ -46,7 +56,7 @@ def due(store):
 
 def test_no_more_start_than_the_limit_says(owned):
     """The others are put aside: scheduled, with the reason, out of queue and outbox."""
-    owned.declare_limits({"add": limits(2, None)})
+    declare_limits(owned, limits(2, None))
     ids = submit(owned, 3)
 
     assert kinds(start(owned, *ids)) == ["run", "run", "limited"]
@@ -59,7 +69,7 @@ def test_no_more_start_than_the_limit_says(owned):
 @pytest.mark.parametrize("end", ["completed", "failed", "retrying", "released"])
 def test_a_slot_is_given_on(owned, end):
     """However the attempt ended; the next one goes to its queue, and its claim is granted."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, second, third = submit(owned, 3)
     verdicts = start(owned, first, second, third)
     settle(owned, first, verdicts[0].token, end, delay_ms=HOUR_MS)
@@ -74,7 +84,7 @@ def test_a_slot_is_given_on(owned, end):
 
 def test_a_newcomer_does_not_overtake(owned):
     """Where others wait, a slot that is free is theirs."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, second, newcomer = submit(owned, 3)
     verdicts = start(owned, first, second)
     settle(owned, first, verdicts[0].token)
@@ -85,10 +95,10 @@ def test_a_newcomer_does_not_overtake(owned):
 
 def test_a_newcomer_does_not_overtake_after_the_last_limit(owned):
     """Those that a limit held back go first, though it is gone; then nothing is held back any more."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, second, newcomer = submit(owned, 3)
     start(owned, first, second)
-    owned.declare_limits({"add": Limits()})
+    declare_limits(owned, Limits())
 
     assert kinds(start(owned, newcomer)) == ["limited"]
     assert due(owned) == [second, newcomer]
@@ -97,7 +107,7 @@ def test_a_newcomer_does_not_overtake_after_the_last_limit(owned):
 
 def test_a_higher_priority_goes_first(owned):
     """Among those that wait."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, low, high = submit(owned, 3)
     (verdict,) = start(owned, first)
     start(owned, low, priority=1)
@@ -109,7 +119,7 @@ def test_a_higher_priority_goes_first(owned):
 
 def test_each_value_of_a_key_has_its_own_limit(owned):
     """One that is full holds up no other."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, second, third = submit(owned, 3)
 
     assert kinds(start(owned, first, key="a")) == ["run"]
@@ -119,7 +129,7 @@ def test_each_value_of_a_key_has_its_own_limit(owned):
 
 def test_a_rate_counts_starts(owned):
     """The next may start when the first is out of the window."""
-    owned.declare_limits({"add": limits(None, "2/h")})
+    declare_limits(owned, limits(None, "2/h"))
     ids = submit(owned, 3)
 
     verdicts = start(owned, *ids)
@@ -132,7 +142,7 @@ def test_a_rate_counts_starts(owned):
 
 def test_a_rate_lets_the_next_go_in_time(owned):
     """As soon as the window has moved on."""
-    owned.declare_limits({"add": Limits(starts=1, per_ms=30)})
+    declare_limits(owned, Limits(starts=1, per_ms=30))
     first, second = submit(owned, 2)
     assert kinds(start(owned, first, second)) == ["run", "limited"]
 
@@ -142,7 +152,7 @@ def test_a_rate_lets_the_next_go_in_time(owned):
 
 def test_what_was_let_go_counts_until_it_starts(owned):
     """Else a whole window's worth would be let go again and again into a busy queue."""
-    owned.declare_limits({"add": Limits(starts=2, per_ms=1)})
+    declare_limits(owned, Limits(starts=2, per_ms=1))
     ids = submit(owned, 6)
     start(owned, *ids)
 
@@ -154,25 +164,25 @@ def test_what_was_let_go_counts_until_it_starts(owned):
 
 def test_limits_change_at_run_time(owned):
     """What an operator sets wins over what is declared, also when that is declared again."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     ids = submit(owned, 4)
     start(owned, *ids)
 
     owned.set_limits("add", limits(3, None))
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     assert ids[1:3] == due(owned)
     owned.set_limits("add", limits(None, None))
     assert ids[3:] == due(owned)
     assert owned.limits() == {"add": Limits()}
     owned.set_limits("add", None)
     assert owned.limits() == {"add": limits(1, None)}
-    owned.declare_limits({"add": Limits()})
+    declare_limits(owned, Limits())
     assert owned.limits() == {}
 
 
 def test_a_job_that_was_let_go_and_cancelled_gives_its_slot_back(owned):
     """Nobody would ever claim it."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, second, third = submit(owned, 3)
     verdicts = start(owned, first, second, third)
     settle(owned, first, verdicts[0].token)
@@ -184,7 +194,7 @@ def test_a_job_that_was_let_go_and_cancelled_gives_its_slot_back(owned):
 
 def test_a_job_that_waits_for_its_limit_can_be_cancelled(owned):
     """It is never let go."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, second = submit(owned, 2)
     verdicts = start(owned, first, second)
 
@@ -196,7 +206,7 @@ def test_a_job_that_waits_for_its_limit_can_be_cancelled(owned):
 
 def test_a_lost_worker_gives_its_slots_back(owned):
     """When its job is settled by whoever reclaims it."""
-    owned.declare_limits({"add": limits(1, None)})
+    declare_limits(owned, limits(1, None))
     first, second = submit(owned, 2)
     start(owned, first, second)
     owned.end_lease("w1", "killed")
@@ -295,7 +305,7 @@ class Walk:
 @pytest.mark.parametrize("seed", range(5))
 def test_slots_are_neither_lost_nor_given_twice(owned, seed):
     """Whatever happens to jobs in whatever order, all of them end and no more run than may."""
-    owned.declare_limits({"add": limits(3, None)})
+    declare_limits(owned, limits(3, None))
     walk = Walk(owned, seed)
 
     while not walk.has_ended():

@@ -9,6 +9,7 @@ import pytest
 
 from taskyard.errors import StoreUnavailable
 from taskyard.store.attempts import Claim, Outcome
+from taskyard.store.controls import Limits
 from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,
@@ -118,12 +119,61 @@ def test_the_oldest_is_the_oldest_of_those_that_are_pending(store):
 
 
 def test_the_catalogue_keeps_the_last_word_on_each_task(store):
-    """By name; a task that is told again is replaced."""
+    """By name; what is told anew of a task replaces what was told before."""
     store.declare([{"name": "b", "n": 1}, {"name": "a", "deep": [{"x": None}]}], ["q2", "q1"])
     store.declare([{"name": "b", "n": 2}], ["q1"])
 
     assert store.tasks() == [{"name": "a", "deep": [{"x": None}]}, {"name": "b", "n": 2}]
     assert store.queues() == ["q1", "q2"]
+
+
+def test_the_latest_deploy_has_the_last_word(store):
+    """Old workers that go on telling what they know overwrite neither its task nor its limits."""
+    old, new = ({"name": "a", "deploy": n} for n in (1, 2))
+    few, many = Limits(concurrency=1), Limits(concurrency=9)
+    store.declare([old], [], {"a": few})
+
+    for _ in range(3):
+        store.declare([new], [], {"a": many})
+        store.declare([old], [], {"a": few})
+        assert (store.tasks(), store.limits()) == ([new], {"a": many})
+
+
+def test_a_task_that_the_latest_deploy_does_not_know_stays_the_old_ones(store):
+    """Each task for itself."""
+    store.declare([{"name": "a", "deploy": 1}, {"name": "b", "deploy": 1}], [])
+    store.declare([{"name": "a", "deploy": 2}], [])
+    store.declare([{"name": "a", "deploy": 1}, {"name": "b", "deploy": 1}], [])
+
+    assert store.tasks() == [{"name": "a", "deploy": 2}, {"name": "b", "deploy": 1}]
+
+
+def test_a_deploy_that_is_taken_back_gives_way(store):
+    """When its workers are gone, what the old ones tell holds again."""
+    old, new = ({"name": "a", "deploy": n} for n in (1, 2))
+    few, many = Limits(concurrency=1), Limits(concurrency=9)
+    store.declare([old], [], {"a": few})
+    store.declare([new], [], {"a": many})
+
+    def is_old() -> bool:
+        store.declare([old], [], {"a": few}, lapse_s=0.05)
+        return store.tasks() == [old]
+
+    poll(is_old)
+    assert store.limits() == {"a": few}
+    store.declare([new], [], {"a": many})
+    assert (store.tasks(), store.limits()) == ([new], {"a": many})
+
+
+def test_what_an_operator_sets_outlives_every_deploy(store):
+    """Until it is taken back: then that of the latest holds."""
+    store.declare([{"name": "a", "deploy": 1}], [], {"a": Limits(concurrency=1)})
+    store.set_limits("a", Limits(concurrency=5))
+
+    store.declare([{"name": "a", "deploy": 2}], [], {"a": Limits(concurrency=2)})
+    assert store.limits() == {"a": Limits(concurrency=5)}
+    store.set_limits("a", None)
+    assert store.limits() == {"a": Limits(concurrency=2)}
 
 
 ARGUMENTS = [

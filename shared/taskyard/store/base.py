@@ -6,7 +6,7 @@ does not answer within its deadline. A call that failed so may have been carried
 repeated with the same arguments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from taskyard.job import Job, State
 from taskyard.store.attempts import AttemptStore
 from taskyard.store.audit import AuditStore
 from taskyard.store.audit_log import AuditLogStore
-from taskyard.store.controls import ControlStore
+from taskyard.store.controls import ControlStore, Limits
 from taskyard.store.dead_letters import DeadLetterStore
 from taskyard.store.events import EventStore
 from taskyard.store.explaining import ExplainStore
@@ -169,8 +169,19 @@ class JobStore(
     def counts(self) -> list[QueueCounts]:
         """Return the jobs of every queue by state."""
 
-    def declare(self, tasks: Sequence[dict[str, Any]], queues: Sequence[str]) -> None:
-        """Put a worker's tasks (documents with a `name`) and queues into the catalogue."""
+    def declare(
+        self,
+        tasks: Sequence[dict[str, Any]],
+        queues: Sequence[str],
+        limits: Mapping[str, Limits] | None = None,
+        *,
+        lapse_s: float = 15.0,
+    ) -> None:
+        """Put a worker's tasks (documents with a `name`), their limits and queues into the catalogue.
+
+        Where workers tell different things of a task, that holds which was told for the first time last: the
+        one of the latest deploy. It gives way to others when nobody has told it for `lapse_s`.
+        """
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return the documents of all tasks in the catalogue, by name."""

@@ -24,11 +24,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 class ControlStore(Protocol):
     """Limits and pauses; each call takes effect for every worker with its next claim."""
 
-    def declare_limits(self, limits: Mapping[str, Limits]) -> None:
-        """Put what tasks declare of themselves into the store; what an operator has set wins over it."""
-
     def set_limits(self, task: str, limits: Limits | None) -> None:
-        """Set a task's limits; None takes back what was set, so that what is declared holds."""
+        """Set a task's limits; None takes back what was set, so that what workers declare holds."""
 
     def limits(self) -> dict[str, Limits]:
         """Return the limits that hold now, by task."""

@@ -5,7 +5,7 @@ not a cluster: a script touches keys of many jobs.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,10 +20,11 @@ from taskyard.store.base import (
     QueueCounts,
     Ready,
 )
+from taskyard.store.controls import Limits
 from taskyard.store.redis.attempts import RedisAttempts
 from taskyard.store.redis.audit import RedisAudit
 from taskyard.store.redis.audit_log import RedisAuditLog
-from taskyard.store.redis.controls import RedisControls
+from taskyard.store.redis.controls import RedisControls, limits_text
 from taskyard.store.redis.dead_letters import RedisDeadLetters
 from taskyard.store.redis.events import RedisEvents
 from taskyard.store.redis.explaining import RedisExplaining
@@ -145,13 +146,24 @@ class RedisStore(
         ]
 
     @guarded
-    def declare(self, tasks: Sequence[dict[str, Any]], queues: Sequence[str]) -> None:
-        pipeline = self._redis.pipeline(transaction=True)
-        for task in tasks:
-            pipeline.hset(f"{self._prefix}tasks", task["name"], msgspec.json.encode(task))
-        if queues:
-            pipeline.sadd(f"{self._prefix}queues", *queues)
-        pipeline.execute()
+    def declare(
+        self,
+        tasks: Sequence[dict[str, Any]],
+        queues: Sequence[str],
+        limits: Mapping[str, Limits] | None = None,
+        *,
+        lapse_s: float = 15.0,
+    ) -> None:
+        limits = limits or {}
+        rows = [
+            (
+                task["name"],
+                msgspec.json.encode(task).decode(),
+                limits_text(limits.get(task["name"], Limits())),
+            )
+            for task in tasks
+        ]
+        self.run("declare", (round(lapse_s * 1000), rows, queues), bool)
 
     @guarded
     def tasks(self) -> list[dict[str, Any]]:

@@ -15,15 +15,10 @@ class RedisControls(RedisScripts):
     _due: Any = None
 
     @guarded
-    def declare_limits(self, limits: Mapping[str, Limits]) -> None:
-        rows = [(task, _text(each)) for task, each in limits.items()]
-        self.run("set_limits", ("declared", rows), bool)
-
-    @guarded
     def set_limits(self, task: str, limits: Limits | None) -> None:
         # "No limits" is a setting too: it wins over what is declared.
-        text = "" if limits is None else _text(limits) or "0|0|0"
-        self.run("set_limits", ("set", [(task, text)]), bool)
+        text = "" if limits is None else limits_text(limits) or "0|0|0"
+        self.run("set_limits", (task, text), bool)
 
     @guarded
     def limits(self) -> dict[str, Limits]:
@@ -64,7 +59,8 @@ class RedisControls(RedisScripts):
         self._redis.close()
 
 
-def _text(limits: Limits) -> str:
+def limits_text(limits: Limits) -> str:
+    """Return limits as they are kept; an empty text for none."""
     return f"{limits.concurrency}|{limits.starts}|{limits.per_ms}" if limits else ""
 
 

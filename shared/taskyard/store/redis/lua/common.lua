@@ -5,7 +5,9 @@
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
 -- queues, workers | totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the
 -- job that has a lock.
--- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task | paused "queue|<name>", "task|<name>" | and for each
+-- declared "<digest>:<first told>:<last told>;" for each thing that workers tell of a task, the latest told first last
+-- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task, out of limits_declared (by workers, with their tasks)
+-- and limits_set (by an operator, which wins until it is taken back) | paused "queue|<name>", "task|<name>" | and for each
 -- limit ("<task>|<value of its key>"): limited:<limit> jobs held back, by priority and age | slots:<limit> jobs that
 -- run or were let go | admitted:<limit> those let go that have not started | starts:<limit> times of the latest
 -- starts | limits_due limits with jobs held back, by the time to look again | limits:<task> those of a task.
@@ -124,6 +126,19 @@ local function limits_of(task)
     specs[task] = concurrency and {concurrency = tonumber(concurrency), starts = tonumber(starts), per_ms = tonumber(per_ms)} or false
   end
   return specs[task]
+end
+
+-- Has a task's limits `by` ("declared" or "set") be these, or none if the text is empty.
+local function set_limits(by, task, text)
+  local function write(key, value)
+    if value == '' then redis.call('HDEL', P .. key, task) else redis.call('HSET', P .. key, task, value) end
+  end
+  write('limits_' .. by, text)
+  local chosen = redis.call('HGET', P .. 'limits_set', task) or redis.call('HGET', P .. 'limits_declared', task) or ''
+  if chosen == (redis.call('HGET', P .. 'limits', task) or '') then return end
+  write('limits', chosen)
+  for _, limit in ipairs(redis.call('SMEMBERS', P .. 'limits:' .. task)) do look_at(limit, now) end
+  redis.call('PUBLISH', P .. 'due', task)
 end
 
 local function is_paused(kind, name) return redis.call('HEXISTS', P .. 'paused', kind .. '|' .. name) == 1 end
