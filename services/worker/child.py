@@ -20,7 +20,7 @@ from services.worker.interrupts import notice_swallowed
 from services.worker.modules import load_tasks
 from services.worker.settler import Settler
 from services.worker.slots import Slots
-from services.worker.watch import WATCH_S, Watch
+from services.worker.watch import PROGRESS_S, WATCH_S, Watch
 from taskyard import __version__, catalogue, tracing
 from taskyard.client import defaults
 from taskyard.config import Settings
@@ -113,15 +113,20 @@ class Child:
         self._watch = Watch(self._settler, self._store, settings, owner, self.retire)
         self._started_at = time.time()
         self._is_declared = False
-        self._declare_at = 0.0
+        self._seen_rss_mib = 0.0
+        # The heartbeat has a loop of its own, with nothing in it that a full or ailing server refuses: it is
+        # what keeps the running jobs ours.
         self._loops = [
-            Loop("watch", self._watch.run_once, interval_s=WATCH_S),
             Loop(
                 "heartbeat",
                 self._heartbeat,
                 interval_s=settings.heartbeat_s,
                 max_pause_s=settings.lease_s * SOON_PART,
             ),
+            Loop("watch", self._watch.run_once, interval_s=WATCH_S),
+            Loop("progress", self._watch.tell_progress, interval_s=PROGRESS_S),
+            Loop("catalogue", self._declare, interval_s=DECLARE_S),
+            Loop("gauges", self._measure, interval_s=settings.heartbeat_s),
         ]
 
     def run(self) -> None:
@@ -163,11 +168,13 @@ class Child:
         self._consumer.start()
 
     def _heartbeat(self) -> None:
-        if time.monotonic() >= self._declare_at:
-            self._declare()
         self._consumer.set_paused(self._watch.heartbeat(self._info()))
+
+    def _measure(self) -> None:
+        """Tell how busy and how large the child is, and have as many deliveries ahead as fits its jobs."""
         SLOTS_BUSY.set(self._engine.busy)
-        self._memory.set(_rss_mib() * 2**20)
+        self._seen_rss_mib = _rss_mib()
+        self._memory.set(self._seen_rss_mib * 2**20)
         self._fit_prefetch()
 
     def _declare(self) -> None:
@@ -182,7 +189,6 @@ class Child:
         }
         self._store.declare(documents, self._queues, its_limits, lapse_s=3 * DECLARE_S)
         self._is_declared = True
-        self._declare_at = time.monotonic() + DECLARE_S
 
     def _fit_prefetch(self) -> None:
         """Change the prefetch of queues whose jobs have become much faster or slower."""
@@ -202,7 +208,7 @@ class Child:
             "slots": self._settings.worker_threads,
             "busy": self._engine.busy,
             "jobs_done": self._settler.jobs_done,
-            "rss_mib": round(_rss_mib(), 1),
+            "rss_mib": round(self._seen_rss_mib, 1),
             "prefetched": self._consumer.inbox.by_queue(),
             "started_at": round(self._started_at * 1000),
         }
@@ -219,8 +225,8 @@ class Child:
         settings = self._settings
         if self._max_jobs and self._settler.jobs_done >= self._max_jobs:
             self.retire(f"{self._settler.jobs_done} jobs done")
-        if settings.max_child_rss and _rss_mib() > settings.max_child_rss:
-            self.retire(f"{_rss_mib():.0f} MiB of memory are above MAX_CHILD_RSS")
+        if settings.max_child_rss and self._seen_rss_mib > settings.max_child_rss:
+            self.retire(f"{self._seen_rss_mib:.0f} MiB of memory are above MAX_CHILD_RSS")
 
     def _leave(self) -> None:
         self._tell(self._reason or "stopped")

@@ -49,7 +49,6 @@ class Watch:
         self._owner = owner
         self._retire = retire
         self._unsent: dict[str, tuple[Attempt, Progress]] = {}
-        self._sent_at = 0.0
 
     def report(self, attempt: Attempt, progress: Progress) -> None:
         """Take a task's progress; the store hears of it within a quarter of a second."""
@@ -57,7 +56,7 @@ class Watch:
         self._unsent[attempt.id] = attempt, progress
 
     def run_once(self) -> None:
-        """Hand back what finds no slot, interrupt what is past its limit, tell progress.
+        """Hand back what finds no slot, and interrupt what is past its limit.
 
         An interrupt that was lost on its way is raised again, until it has landed.
         """
@@ -67,10 +66,6 @@ class Watch:
             else:
                 self._limit(attempt)
                 attempt.raise_again()
-        now = time.monotonic()
-        if self._unsent and now - self._sent_at >= PROGRESS_S:
-            self._sent_at = now
-            self._send_progress()
 
     def heartbeat(self, info: dict[str, Any]) -> Collection[str]:
         """Extend the lease, and interrupt the jobs that are cancelled or no longer ours.
@@ -91,6 +86,14 @@ class Watch:
             _interrupt(running.get(job_id), JobLost)
         return beat.paused
 
+    def tell_progress(self) -> None:
+        """Tell the store how far tasks are. What it refuses is not told again: the next report is newer."""
+        unsent, self._unsent = self._unsent, {}
+        for attempt, progress in unsent.values():
+            if attempt.id in self._settler.running:
+                text = msgspec.json.encode(progress).decode()
+                self._store.progress(attempt.id, attempt.token, text)
+
     def _limit(self, attempt: Attempt) -> None:
         grace_s = self._settings.hard_limit_grace_s
         if attempt.is_over(attempt.timeout_s):
@@ -104,13 +107,6 @@ class Watch:
     def _give_up(self, attempt: Attempt, error: JobInterrupt) -> None:
         if self._settler.abandon(attempt, error):
             self._retire(f"job {attempt.id} of task {attempt.task} does not stop")
-
-    def _send_progress(self) -> None:
-        unsent, self._unsent = self._unsent, {}
-        for attempt, progress in unsent.values():
-            if attempt.id in self._settler.running:
-                text = msgspec.json.encode(progress).decode()
-                self._store.progress(attempt.id, attempt.token, text)
 
 
 def _interrupt(attempt: Attempt | None, reason: type[JobInterrupt]) -> None:

@@ -1,6 +1,7 @@
 """The store goes away, comes back, or comes back empty, while jobs wait and run."""
 
 import time
+from contextlib import contextmanager
 
 import pytest
 import redis
@@ -80,6 +81,52 @@ def test_a_store_that_is_away_for_longer_than_a_lease_loses_nothing(make_yard, r
 
         assert ledger.settle() == {"completed": 22}
         assert all(len(yard.events("passed", each)) == 1 for each in running)
+
+
+def outlast(lease_s):
+    """Return when so much time has passed: nothing else tells that a lease could have ended."""
+    until = time.time() + lease_s
+    poll(lambda: time.time() > until)
+
+
+@contextmanager
+def full(redis_server):
+    """Have no room for another byte in the store meanwhile."""
+    with redis.Redis.from_url(redis_server.url) as server:
+        server.config_set("maxmemory", "1mb")
+        try:
+            yield
+        finally:
+            server.config_set("maxmemory", "0")
+
+
+def test_a_store_that_is_full_for_longer_than_a_lease_loses_nothing(make_yard, redis_server):
+    """Leases are kept alive all the same; what runs ends once, and three times make no crash loop."""
+    yard = make_yard(LEASE_S="2", MAX_CRASHES="3")
+    ledger = Ledger(yard)
+    worker = yard.worker()
+    with yard.running(worker, yard.scheduler()):
+        running, behind, gate = busy_worker(yard, ledger)
+
+        for _ in range(3):
+            with full(redis_server):
+                outlast(4)  # two leases
+                poll(lambda: any("catalogue" in problem for problem in worker.problems()))
+            poll(lambda: worker.problems() == [])
+        assert [yard.job(each).crashes for each in running] == [0, 0]
+        with full(redis_server):
+            yard.open(gate)
+            for each in running:
+                yard.await_event("passed", each)
+            outlast(4)
+            assert not yard.events("ran")
+
+        assert ledger.settle() == {"completed": 22}
+        for each in running + behind:
+            assert len(yard.job(each).attempts) == 1
+        assert all(len(yard.events("waits", each)) == 1 for each in running)
+        assert all(len(yard.events("ran", each)) == 1 for each in behind)
+        assert yard.dead_messages() == 0
 
 
 def test_a_worker_starts_while_the_store_is_away(yard, redis_server):

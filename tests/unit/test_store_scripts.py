@@ -5,7 +5,14 @@ from importlib.resources import files
 
 import pytest
 
+from taskyard.store.redis.scripts import MAKING_ROOM
+
 FOLDER = files("taskyard.store.redis") / "lua"
+#: What a script writes by: commands, and what `common.lua` has.
+WRITES = re.compile(
+    r"'(H?DEL|(H|M)?SET(NX)?|[SZ]ADD|[SZ]REM|[LR]PUSH|H?INCR(BY)?|SPOP|P?EXPIRE|LTRIM|PUBLISH|ZREMRANGE\w+)'"
+    r"|make_pending|leave_pending|wait_until|unindex|drop_|call_for_all|remove_message|cancel_idle|release\("
+)
 SCRIPTS = sorted(each.name for each in FOLDER.iterdir() if each.name != "common.lua")
 
 
@@ -15,3 +22,11 @@ def test_a_state_that_is_counted_is_told(name):
     text = (FOLDER / name).read_text()
 
     assert re.findall(r"count\([^()]*, 1\)", text) == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_only_reads_is_run_by_a_full_server(name):
+    """An operator who has to make room must see what there is, and leases must be looked at."""
+    text = (FOLDER / name).read_text()
+
+    assert WRITES.search(text) or name.removesuffix(".lua") in MAKING_ROOM

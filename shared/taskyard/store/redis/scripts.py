@@ -20,16 +20,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="RedisScripts")
 
-#: Scripts that a full server runs all the same: they free memory, hardly need any, or tell of it.
+#: Scripts that a full server runs all the same: they free memory, hardly need any, or only read.
 MAKING_ROOM = frozenset(
     {
         "ahead",
+        "audit_published",
+        "audit_queues",
         "counts",
+        "dead_counts",
+        "dead_groups",
         "end_action",
         "end_lease",
         "explain",
         "find",
         "find_actions",
+        "find_dead",
         "forget_keys",
         "forgive_outage",
         "heartbeat",
@@ -38,15 +43,20 @@ MAKING_ROOM = frozenset(
         "log_action",
         "mark_published",
         "occupants",
+        "overdue_dead",
         "prune",
         "purge_dead",
+        "read_schedules",
         "remove",
         "replied",
+        "revivable",
         "revoke_keys",
         "take_replies",
+        "unindexed",
         "use_keys",
         "vitals",
         "withdraw",
+        "workers",
     }
 )
 _pack = msgspec.msgpack.Encoder().encode
