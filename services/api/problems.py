@@ -150,7 +150,7 @@ def _particulars(error: TaskyardError) -> dict[str, Any]:
         return {"state": error.state}
     if isinstance(error, NotUnique):
         return {"job_id": error.holder}
-    return {}
+    return {"taken": list(error.taken)} if error.taken else {}
 
 
 def _http(error: HTTPException) -> Response:

@@ -172,7 +172,7 @@ def _worker() -> Schema:
 
 def _problem() -> Schema:
     return _record(
-        ("errors", "state", "job_id", "scope"),
+        ("errors", "state", "job_id", "taken", "scope"),
         type={"type": "string", "format": "uri-reference"},
         title=TEXT,
         status={"type": "integer"},
@@ -185,6 +185,10 @@ def _problem() -> Schema:
         state={**STATE, "description": "The state that the job is in: `too_late`, `too_early`."},
         scope={**TEXT, "description": "What the key lacks, with code `missing_scope`."},
         job_id={**TEXT, "description": "The job that is in the way, with code `not_unique`."},
+        taken={
+            **_array(TEXT),
+            "description": "Of what was refused, the jobs that stay: they had begun.",
+        },
         request_id=TEXT,
     )
 

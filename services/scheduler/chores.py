@@ -37,7 +37,7 @@ class DispatchDue:
             return None
         ready, next_due_ms = self._dispatcher.store.take_due(PUBLISH_LIMIT)
         taken_at, taken_at_ns = time.monotonic(), time.time_ns()
-        published = publish_apart(ready, self._dispatcher.publish, self._dispatcher.publisher)
+        published = publish_apart(ready, self._dispatcher.publish_each, self._dispatcher.publisher)
         took_s = time.monotonic() - taken_at
         traces.dispatched(published, "dispatch", taken_at_ns)
         for job in published:
@@ -65,7 +65,7 @@ class Relay:
             return None
         taken_at_ns = time.time_ns()
         ready = self._dispatcher.store.unpublished(self._older_than_ms, PUBLISH_LIMIT)
-        published = publish_apart(ready, self._dispatcher.publish, self._dispatcher.publisher)
+        published = publish_apart(ready, self._dispatcher.publish_each, self._dispatcher.publisher)
         traces.dispatched(published, "relay", taken_at_ns)
         if published:
             JOBS_RELAYED.inc(len(published))

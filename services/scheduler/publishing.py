@@ -1,11 +1,10 @@
 """Publishing for many queues at once, where one that is out of order must not hold up the others."""
 
 import logging
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from taskyard.errors import TaskyardError
+from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.publisher import Publisher
 
 logger = logging.getLogger(__name__)
@@ -23,34 +22,20 @@ Q = TypeVar("Q", bound=Queued)
 
 
 def publish_apart(
-    items: Sequence[Q], publish: Callable[[Sequence[Q]], None], publisher: Publisher
+    items: Sequence[Q],
+    publish_each: Callable[[Sequence[Q]], Mapping[int, Failure]],
+    publisher: Publisher,
 ) -> list[Q]:
-    """Publish all at once or, if that fails, queue by queue; return those that were published.
+    """Publish all at once, each by itself; return those that were confirmed.
 
     Raises:
-        Unavailable: If RabbitMQ as a whole is away.
+        Unavailable: If none was, and RabbitMQ as a whole is away.
     """
     if not items:
         return []
-    try:
-        publish(items)
-    except TaskyardError:
-        if not publisher.is_ready:
-            raise
-    else:
-        return list(items)
-    published: list[Q] = []
-    for queue, group in groupby(sorted(items, key=_queue), key=_queue):
-        jobs = list(group)
-        try:
-            publish(jobs)
-            published += jobs
-        except TaskyardError as error:
-            logger.error("queue is not published to: %s", error, extra={"queue": queue})
-            if not publisher.is_ready:
-                raise
-    return published
-
-
-def _queue(item: Queued) -> str:
-    return item.queue
+    failures = publish_each(items)
+    for queue, error in {items[place].queue: failures[place].error for place in failures}.items():
+        logger.error("queue is not published to: %s", error, extra={"queue": queue})
+    if len(failures) == len(items) and not publisher.is_ready:
+        raise failures[0].error
+    return [item for place, item in enumerate(items) if place not in failures]

@@ -14,6 +14,7 @@ from taskyard.dead_letters import dead_letter, indexed
 from taskyard.job import Job
 from taskyard.message import for_attempt, new_id
 from taskyard.metrics import DEAD_LETTERS, JOBS_RECLAIMED
+from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import JobStore
@@ -87,8 +88,9 @@ class Reclaim:
         for letter in confirmed:
             DEAD_LETTERS.labels(letter.queue, (letter.headers or {})["taskyard-reason"]).inc()
 
-    def _publish(self, letters: Sequence[Outgoing]) -> None:
-        self._publisher.publish(letters, deadline_s=self._settings.publish_deadline_s)
+    def _publish(self, letters: Sequence[Outgoing]) -> dict[int, Failure]:
+        deadline_s = self._settings.publish_deadline_s
+        return self._publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
 
     def _settle(self, entries: Sequence[tuple[Lost, Ruling]]) -> None:
         if not entries:

@@ -1,14 +1,16 @@
 """Dispatching: record first, publish second, so that what was promised is never lost."""
 
 import contextlib
+import copy
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from taskyard.errors import NotUnique, TaskyardError, Unavailable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import State
 from taskyard.message import decode, for_attempt
+from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Headers, Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store.base import Created, JobStore, NewJob, Ready
@@ -38,31 +40,87 @@ class Dispatcher:
         self._outbox = _OutboxCleaner(store)
 
     def dispatch(self, jobs: Sequence[NewJob]) -> list[Created]:
-        """Record jobs and publish those that are ready; idempotent by id.
+        """Record jobs and publish those that are ready, all or none; idempotent by id.
 
-        After an error none of the new jobs is kept, as far as the store can be reached to forget them; except
-        one that another caller asked for too and was promised meanwhile.
+        After an error none of the new jobs runs, though RabbitMQ may have taken messages of them, as far as
+        the store can be reached to forget them. But one that has begun, or that another caller asked for too
+        and was promised, stays: the error's `taken` names it.
 
         Raises:
-            Unavailable: If the store or RabbitMQ did not answer in time.
+            Unavailable: If the store or RabbitMQ did not answer in time, or a queue takes no messages.
             QueueMismatch: If a queue exists with other arguments.
         """
         created = self._record(jobs)
-        ready = [
-            (job, outcome)
-            for job, outcome in zip(jobs, created, strict=True)
-            if outcome.is_new and outcome.state is State.PENDING
-        ]
-        try:
-            self.publisher.publish(
-                [first_message(job) for job, _ in ready], deadline_s=self._deadline_s
-            )
-        except TaskyardError:
-            with contextlib.suppress(Unavailable):
-                self.store.withdraw([outcome.id for outcome in created if outcome.is_new])
-            raise
-        self._outbox.add([(job.id, outcome.recorded_at_ms) for job, outcome in ready])
+        ready = _ready(jobs, created)
+        failures = self._publish_first(ready, is_whole=True)
+        if failures:
+            self._take_back(created, ready, failures)
+        self._note_confirmed(ready, failures)
         return list(created)
+
+    def dispatch_each(self, jobs: Sequence[NewJob]) -> list[Created | TaskyardError]:
+        """Record jobs and publish those that are ready, each by itself; return what became of each.
+
+        Of one with an error nothing is kept, as `dispatch` has it.
+
+        Raises:
+            Unavailable: If the store did not answer in time, or RabbitMQ as a whole takes no messages.
+        """
+        created = self._record(jobs)
+        ready = _ready(jobs, created)
+        failures = self._publish_first(ready, is_whole=False)
+        outcomes: dict[str, TaskyardError] = {}
+        if failures:
+            failed = [(ready[place][0].id, failure) for place, failure in failures.items()]
+            out = [job_id for job_id, failure in failed if failure.may_arrive]
+            kept = self.store.withdraw([job_id for job_id, _ in failed], published=out)
+            outcomes = {
+                job_id: failure.error for job_id, failure in failed if job_id not in set(kept)
+            }
+        self._note_confirmed(ready, failures)
+        if outcomes and not self.publisher.is_ready:
+            raise next(iter(outcomes.values()))
+        return [outcomes.get(each.id, each) for each in created]
+
+    def _publish_first(
+        self, ready: Sequence[tuple[NewJob, Created]], *, is_whole: bool
+    ) -> dict[int, Failure]:
+        messages = [first_message(job) for job, _ in ready]
+        return self.publisher.publish_each(messages, deadline_s=self._deadline_s, is_whole=is_whole)
+
+    def _take_back(
+        self,
+        created: Sequence[Created],
+        ready: Sequence[tuple[NewJob, Created]],
+        failures: Mapping[int, Failure],
+    ) -> None:
+        """Withdraw all jobs and raise the first error, unless all of them turn out to have begun."""
+        ids = [job.id for job, _ in ready]
+        out = [
+            job_id
+            for place, job_id in enumerate(ids)
+            if place not in failures or failures[place].may_arrive
+        ]
+        taken: list[str] = []
+        with contextlib.suppress(Unavailable):
+            taken = self.store.withdraw(ids, published=out)
+            if len(taken) == len(ids):
+                return
+            waiting = {each.id for each in created if each.is_new} - set(ids)
+            taken += self.store.withdraw(sorted(waiting)) if waiting else []
+        error = copy.copy(next(iter(failures.values())).error)  # other callers may have the same
+        error.taken = taken
+        raise error
+
+    def _note_confirmed(
+        self, ready: Sequence[tuple[NewJob, Created]], failures: Mapping[int, Failure]
+    ) -> None:
+        confirmed = [
+            (job.id, outcome.recorded_at_ms)
+            for place, (job, outcome) in enumerate(ready)
+            if place not in failures
+        ]
+        self._outbox.add(confirmed)
 
     def submit(self, job: NewJob) -> Created:
         """Dispatch one job; the answer has the id of another, where one like it lives.
@@ -78,20 +136,42 @@ class Dispatcher:
         return created
 
     def publish(self, ready: Sequence[Ready]) -> None:
-        """Publish jobs that are pending already, and take them out of the outbox.
+        """Publish jobs that are pending already, and take those that are confirmed out of the outbox.
 
         Raises:
             Unavailable: If RabbitMQ or the store did not answer in time; `relay` tries again later.
             QueueMismatch: If a queue exists with other arguments.
         """
-        self.publisher.publish([later_message(job) for job in ready], deadline_s=self._deadline_s)
-        self.store.mark_published([(job.id, job.now_ms) for job in ready])
+        for failure in self.publish_each(ready).values():
+            raise failure.error
+
+    def publish_each(self, ready: Sequence[Ready]) -> dict[int, Failure]:
+        """Do the same with each job by itself; return by place what was not confirmed.
+
+        Raises:
+            StoreUnavailable: If the store did not answer in time.
+        """
+        failures = self.publisher.publish_each(
+            [later_message(job) for job in ready], deadline_s=self._deadline_s, is_whole=False
+        )
+        confirmed = [job for place, job in enumerate(ready) if place not in failures]
+        self.store.mark_published([(job.id, job.now_ms) for job in confirmed])
+        return failures
 
     def close(self) -> None:
         """Finish what is under way and close both connections; safe to call twice."""
         self._outbox.close()
         self.publisher.close()
         self.store.close()
+
+
+def _ready(jobs: Sequence[NewJob], created: Sequence[Created]) -> list[tuple[NewJob, Created]]:
+    """Return the jobs whose messages have to be published by who recorded them."""
+    return [
+        (job, outcome)
+        for job, outcome in zip(jobs, created, strict=True)
+        if outcome.is_new and outcome.state is State.PENDING
+    ]
 
 
 def first_message(job: NewJob) -> Outgoing:

@@ -8,6 +8,9 @@ class TaskyardError(Exception):
     """The root of taskyard's errors."""
 
     code = "error"
+    #: Of jobs that could not all be handed over, those that stay all the same: they had begun by then, or
+    #: another caller asked for them too.
+    taken: Sequence[str] = ()
 
 
 class ConfigurationError(TaskyardError):

@@ -91,6 +91,10 @@ class Worker:
         self._queue = queue
         jobs.heartbeat(store)
 
+    def ask(self, job_id: str) -> str:
+        """Ask to start the job's first attempt; return the verdict."""
+        return jobs.claim(self._store, job_id, queue=self._queue).kind
+
     def start(self, job_id: str) -> int:
         """Start the job's first attempt; return its token."""
         return jobs.claim(self._store, job_id, queue=self._queue).token

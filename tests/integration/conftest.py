@@ -1,12 +1,16 @@
 """What integration tests say often about queues."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import pika
 import pytest
 from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 
 from taskyard.rabbitmq.topology import dead_queue
+from tests.polling import poll
 
 Taken = tuple[BasicProperties, bytes]
 TakeAll = Callable[[str], list[Taken]]
@@ -31,3 +35,33 @@ def bodies(channel: BlockingChannel) -> TakeAll:
 def dead_letters(bodies: TakeAll) -> TakeAll:
     """A function that takes all dead letters of a queue."""
     return lambda queue: bodies(dead_queue(queue))
+
+
+def _is_refused(channel: BlockingChannel, queue: str) -> bool:
+    try:
+        channel.basic_publish("", queue, b"filler")
+    except pika.exceptions.NackError:
+        return True
+    return False
+
+
+@pytest.fixture
+def full(rabbit, broker_url):
+    """A context in which a queue has a message and refuses all others, by an operator's policy."""
+
+    @contextmanager
+    def fill(queue: str) -> Iterator[None]:
+        definition = {"max-length": 1, "overflow": "reject-publish"}
+        rabbit.control(
+            "set_policy", queue, f"^{queue}$", json.dumps(definition), "--apply-to", "queues"
+        )
+        try:
+            with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+                channel = connection.channel()
+                channel.confirm_delivery()
+                poll(lambda: _is_refused(channel, queue))
+            yield
+        finally:
+            rabbit.control("clear_policy", queue)
+
+    return fill

@@ -2,6 +2,9 @@
 
 import pytest
 
+from taskyard.errors import BrokerUnavailable
+from taskyard.rabbitmq.confirms import Failure
+
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 
@@ -34,6 +37,47 @@ def test_nothing_is_submitted_if_one_is_wrong(api, channel):
         "/jobs/3",
     }
     assert api.get("/v1/stats").json["states"]["pending"] == 0
+
+
+def test_nothing_runs_if_a_queue_refuses_one(api, full, other_queue, worker):
+    """RabbitMQ has taken the others; they are taken back all the same, and can be sent again."""
+    jobs = [{"task": "echo", "id": f"good-{n}"} for n in range(10)]
+    jobs.append({"task": "echo", "queue": other_queue, "id": "bad"})
+    key = {"Idempotency-Key": "k"}
+    api.post("/v1/jobs", json={"task": "echo", "queue": other_queue})  # declares it
+
+    with full(other_queue):
+        answer = api.post("/v1/jobs/batch", json={"jobs": jobs}, headers=key)
+
+    assert (answer.status_code, answer.json["code"]) == (503, "broker_unavailable"), answer.json
+    assert "taken" not in answer.json
+    assert [worker.ask(f"good-{n}") for n in range(10)] == ["cancelled"] * 10
+    assert api.get("/v1/jobs/good-0").status_code == 404
+
+    answer = api.post("/v1/jobs/batch", json={"jobs": jobs}, headers=key)
+
+    assert answer.status_code == 202, answer.json
+    assert [item["is_new"] for item in answer.json["items"]] == [True] * 11
+    assert [worker.ask(f"good-{n}") for n in range(10)] == ["run"] * 10
+
+
+def test_what_had_begun_before_a_batch_failed_is_named(
+    api, conforms, dispatcher, monkeypatch, worker
+):
+    """It cannot be taken back."""
+
+    def slow(messages, **_):
+        assert worker.ask("a") == "run"
+        return {1: Failure(BrokerUnavailable("refused"), may_arrive=False)}
+
+    jobs = [{"task": "echo", "id": name} for name in ("a", "b", "c")]
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher.publisher, "publish_each", slow)
+        answer = api.post("/v1/jobs/batch", json={"jobs": jobs})
+
+    assert (answer.status_code, answer.json["taken"]) == (503, ["a"])
+    assert conforms(answer.json, "Problem") == []
+    assert [api.get(f"/v1/jobs/{name}").status_code for name in "abc"] == [200, 404, 404]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from services.api import idempotency
 from taskyard.errors import BrokerUnavailable
+from taskyard.rabbitmq.confirms import Failure
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -96,15 +97,15 @@ def test_a_request_that_died_before_its_answer_is_taken_up(api, monkeypatch):
 def test_a_request_that_failed_may_be_repeated(api, dispatcher, monkeypatch):
     """It has had no effect, so its key is still good."""
     with monkeypatch.context() as patch:
-        patch.setattr(dispatcher.publisher, "publish", _unavailable)
+        patch.setattr(dispatcher.publisher, "publish_each", _unconfirmed)
         assert post(api, "k").status_code == 503
 
     assert post(api, "k").status_code == 202
     assert api.get("/v1/stats").json["states"]["pending"] == 1
 
 
-def _unavailable(*args, **kwargs):
-    raise BrokerUnavailable("away")
+def _unconfirmed(messages, **_):
+    return {0: Failure(BrokerUnavailable("away"), may_arrive=True)} if messages else {}
 
 
 def test_a_job_whose_record_is_gone_is_not_made_again(api, worker):

@@ -1,6 +1,8 @@
 """Dispatching with real servers: recorded first, published second, and nothing kept of what failed."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from pika.exceptions import ChannelClosedByBroker
@@ -8,9 +10,11 @@ from pika.exceptions import ChannelClosedByBroker
 from taskyard import config
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, QueueMismatch, StoreUnavailable
+from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.store import open_store
+from taskyard.store.base import Created
 from tests.contract.jobs import HOUR_MS, claim, counts, heartbeat, new_job, outbox, state
 from tests.polling import poll
 
@@ -83,7 +87,7 @@ def test_a_job_that_was_there_is_kept_when_a_later_call_fails(away, dispatcher, 
 
 
 def test_a_job_promised_to_a_second_caller_is_kept(store, queue):
-    """One whose client gave up and asked again with its id: the answer to the second call must hold."""
+    """One whose client gave up and asked again with its id: both are told that it is there, as it is."""
     publisher = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
     slow = Dispatcher(store, publisher, publish_deadline_s=3)
 
@@ -91,10 +95,10 @@ def test_a_job_promised_to_a_second_caller_is_kept(store, queue):
         first = pool.submit(slow.dispatch, [new_job("a", queue=queue)])
         poll(lambda: store.get(["a"])[0])
         (again,) = slow.dispatch([new_job("a", queue=queue)])
-        with pytest.raises(BrokerUnavailable):
-            first.result()
 
-    assert not again.is_new
+        (told,) = first.result()
+
+    assert (told.is_new, again.is_new) == (True, False)
     assert outbox(store) == {"a"}, "it is there for the relay to publish"
     publisher.close()
 
@@ -121,6 +125,132 @@ def test_a_queue_with_other_arguments_keeps_nothing(dispatcher, store, channel, 
         dispatcher.dispatch([new_job("a", queue=queue)])
 
     assert store.get(["a"]) == [None]
+
+
+@pytest.fixture
+def full_queue(channel, dispatcher, full):
+    """A queue that is declared, and refuses messages."""
+    name = f"full-{time.monotonic_ns()}"
+    dispatcher.publisher.publish([Outgoing(queue=name, body=b"{}", id="0")], deadline_s=30)
+    with full(name):
+        yield name
+    channel.queue_delete(name)
+    channel.queue_delete(dead_queue(name))
+
+
+def test_of_jobs_that_go_together_none_runs_if_one_is_refused(
+    dispatcher, store, bodies, queue, full_queue
+):
+    """The messages of the others are out; whoever takes them is told that they are not wanted."""
+    heartbeat(store)
+    good = [new_job(f"good-{n}", queue=queue) for n in range(10)]
+
+    with pytest.raises(BrokerUnavailable, match="refused") as caught:
+        dispatcher.dispatch([*good, new_job("bad", queue=full_queue)])
+
+    assert (caught.value.taken, counts(store)) == ([], {})
+    out = ids(bodies(queue))
+    assert sorted(out) == sorted(job.id for job in good)
+    assert {claim(store, each, queue=queue).kind for each in out} == {"cancelled"}
+    assert store.totals().missing == 0
+
+
+def test_after_a_refusal_the_same_jobs_can_be_dispatched(
+    dispatcher, store, bodies, channel, queue, full_queue
+):
+    """Each runs once, though messages of the first time are still there."""
+    heartbeat(store)
+    jobs = [new_job("good", queue=queue), new_job("bad", queue=full_queue)]
+    with pytest.raises(BrokerUnavailable):
+        dispatcher.dispatch(jobs)
+    channel.queue_purge(full_queue)
+
+    assert [created.is_new for created in dispatcher.dispatch(jobs)] == [True, True]
+
+    out = ids(bodies(queue))
+    verdicts = [claim(store, each, queue=queue, owner=f"w{n}").kind for n, each in enumerate(out)]
+    assert (out, verdicts) == (["good"] * 2, ["run", "leased"])
+    assert ids(bodies(full_queue)) == ["bad"]
+
+
+def test_a_job_of_a_failed_call_that_runs_by_then_is_told(store, queue):
+    """It is not taken back, so the error names it; the others are."""
+    publisher = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
+    slow = Dispatcher(store, publisher, publish_deadline_s=3)
+    heartbeat(store)
+
+    with ThreadPoolExecutor(1) as pool:
+        jobs = [new_job("a", queue=queue), new_job("b", queue=queue)]
+        call = pool.submit(slow.dispatch, [*jobs, new_job("c", queue=queue, delay_ms=HOUR_MS)])
+        poll(lambda: store.get(["c"])[0])
+        assert claim(store, "a", queue=queue).kind == "run"
+        with pytest.raises(BrokerUnavailable) as caught:
+            call.result()
+
+    assert caught.value.taken == ["a"]
+    assert [job and job.state for job in store.get(["a", "b", "c"])] == ["running", None, None]
+    publisher.close()
+
+
+def test_a_call_whose_jobs_all_run_by_then_has_succeeded(store, queue):
+    """RabbitMQ had taken their messages, whatever became of the confirms."""
+    publisher = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
+    slow = Dispatcher(store, publisher, publish_deadline_s=3)
+    heartbeat(store)
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(
+            slow.dispatch,
+            [new_job("a", queue=queue), new_job("b", queue=queue, delay_ms=HOUR_MS)],
+        )
+        poll(lambda: store.get(["b"])[0])
+        assert claim(store, "a", queue=queue).kind == "run"
+        told = call.result()
+
+    assert [created.is_new for created in told] == [True, True]
+    assert [state(store, each) for each in ("a", "b")] == ["running", "scheduled"]
+    publisher.close()
+
+
+def test_each_by_itself_is_kept_or_refused(dispatcher, store, bodies, channel, queue, full_queue):
+    """A queue that is full, or has other arguments, keeps no job from another."""
+    other = f"{queue}-other"
+    channel.queue_declare(other, durable=True)
+    jobs = [new_job(name, queue=to) for name, to in (("a", queue), ("b", full_queue), ("c", other))]
+
+    outcomes = dispatcher.dispatch_each([*jobs, new_job("d", queue=queue)])
+
+    assert [type(each) for each in outcomes] == [Created, BrokerUnavailable, QueueMismatch, Created]
+    assert counts(store) == {queue: {"pending": 2}}
+    assert ids(bodies(queue)) == ["a", "d"]
+    for each in (other, dead_queue(other)):
+        channel.queue_delete(each)
+
+
+def test_a_queue_that_cannot_be_declared_keeps_all_messages_back(
+    dispatcher, store, bodies, channel, queue
+):
+    """Of jobs that go together: nothing has to be taken back then."""
+    other = f"{queue}-other"
+    channel.queue_declare(other, durable=True)
+
+    with pytest.raises(QueueMismatch):
+        dispatcher.dispatch([new_job("a", queue=queue), new_job("b", queue=other)])
+
+    assert counts(store) == {}
+    with suppress(ChannelClosedByBroker):  # it may not even be there
+        assert bodies(queue) == []
+
+
+def test_later_attempts_are_published_apart(dispatcher, store, bodies, channel, queue, full_queue):
+    """Those that are confirmed leave the outbox, and do not go out again with those that are not."""
+    store.create([new_job("a", queue=queue), new_job("b", queue=full_queue)])
+
+    failures = dispatcher.publish_each(store.unpublished(0, 10))
+
+    assert [type(each.error) for each in failures.values()] == [BrokerUnavailable]
+    assert outbox(store) == {"b"}
+    assert ids(bodies(queue)) == ["a"]
 
 
 def test_many_threads_dispatch_at_once(dispatcher, store, bodies, queue):

@@ -1,6 +1,7 @@
 """Schedules that fire, with real servers: each fire time one job, whoever else fires beside."""
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,8 @@ from taskyard.catalogue import Catalogue, describe
 from taskyard.config import load
 from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDeclared
 from taskyard.job import Job, rfc3339
+from taskyard.rabbitmq.confirms import Failure
+from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.request import Defaults
 from taskyard.schedules.known import KnownSchedule
 from taskyard.schedules.plan import decide, encode
@@ -311,7 +314,7 @@ def test_a_fire_that_could_not_be_published_is_made_later(corner, monkeypatch):
     """Under the same id."""
     corner.add(slept_s=HOUR_S)
     with monkeypatch.context() as patch:
-        patch.setattr(corner.dispatcher.publisher, "publish", _refuse)
+        patch.setattr(corner.dispatcher.publisher, "publish_each", _refuse)
         with pytest.raises(BrokerUnavailable):
             corner.run()
     assert corner.outcomes() == []
@@ -388,8 +391,8 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, text):
         read(load(schedules_file=str(path)))
 
 
-def _refuse(*_args: Any, **_kwargs: Any) -> None:
-    raise BrokerUnavailable("not now")
+def _refuse(messages: Sequence[Outgoing], **_: Any) -> dict[int, Failure]:
+    return {place: Failure(BrokerUnavailable("not now"), False) for place in range(len(messages))}
 
 
 def _text(time_s: float) -> str:

@@ -58,32 +58,45 @@ def test_a_return_marks_one_message(sent, entries):
     assert [entry.is_returned for entry in entries] == [True, True, False]
 
 
-def test_a_caller_waits_for_the_last_of_its_messages(batch):
-    """And for no more."""
-    batch.confirm()
-    batch.confirm()
+def test_a_caller_waits_for_the_last_of_its_messages(batch, entries):
+    """And for no more; one that failed does not let it go before the others are known."""
+    entries[0].refuse(BrokerUnavailable("the queue is full"))
+    entries[1].confirm()
     assert not batch.done.is_set()
 
-    batch.confirm()
+    entries[2].confirm()
     assert batch.done.is_set()
-    assert batch.error is None
+    assert [entry.is_confirmed for entry in entries] == [False, True, True]
 
 
-def test_what_will_not_be_confirmed_lets_the_caller_go(sent, batch):
-    """With the reason, as an error that says to try again."""
+def test_what_will_not_be_confirmed_lets_the_caller_go(sent, batch, entries):
+    """With the reason, as an error that says to try again; RabbitMQ may have it all the same."""
+    for entry in entries:
+        entry.may_arrive = True
+
     sent.fail("the channel was closed")
 
     assert batch.done.is_set()
-    assert isinstance(batch.error, BrokerUnavailable)
-    assert "the channel was closed" in str(batch.error)
+    assert {type(entry.error) for entry in entries} == {BrokerUnavailable}
+    assert "the channel was closed" in str(entries[0].error)
+    assert [entry.may_arrive for entry in entries] == [True] * 3
+
+
+def test_what_was_refused_does_not_arrive(entries):
+    """RabbitMQ has said so."""
+    entries[0].may_arrive = True
+
+    entries[0].refuse(BrokerUnavailable("the queue is full"))
+
+    assert not entries[0].may_arrive
 
 
 def test_replies_without_a_taker_are_told_apart(batch, entries):
     """No queue, or one that refused; both are confirmed all the same."""
     entries[0].is_returned = True
-    batch.conclude(entries[0], is_ack=True)
-    batch.conclude(entries[1], is_ack=False)
-    batch.conclude(entries[2], is_ack=True)
+    entries[0].conclude(is_ack=True)
+    entries[1].conclude(is_ack=False)
+    entries[2].conclude(is_ack=True)
 
     assert batch.untaken.no_queue == [entries[0].message]
     assert batch.untaken.refused == [entries[1].message]

@@ -16,34 +16,33 @@ class Untaken(Struct, frozen=True):
     refused: list[Outgoing]
 
 
-class Batch:
-    """One `publish` call: how many of its messages are not confirmed yet, and what went wrong."""
+class Failure(Struct, frozen=True):
+    """Why RabbitMQ did not confirm a message, and whether it may have it all the same."""
 
-    def __init__(self, size: int) -> None:
-        self.unconfirmed = size
-        self.error: TaskyardError | None = None
+    error: TaskyardError
+    may_arrive: bool
+
+
+class Batch:
+    """One `publish` call: how many of its messages are open yet, and whether they belong together.
+
+    Args:
+        size: How many messages it has.
+        is_whole: Nothing is sent where a queue cannot be declared.
+    """
+
+    def __init__(self, size: int, *, is_whole: bool = True) -> None:
+        self.open = size
+        self.is_whole = is_whole
         self.is_abandoned = False
         self.untaken = Untaken([], [])
         self.done = threading.Event()
 
-    def confirm(self) -> None:
-        """Count one message as confirmed; the last one lets the caller go."""
-        self.unconfirmed -= 1
-        if not self.unconfirmed:
+    def close_one(self) -> None:
+        """Count one message as confirmed or failed; the last one lets the caller go."""
+        self.open -= 1
+        if not self.open:
             self.done.set()
-
-    def conclude(self, entry: "Entry", *, is_ack: bool) -> None:
-        """Confirm a reply, whether it was taken or not."""
-        if entry.is_returned:
-            self.untaken.no_queue.append(entry.message)
-        elif not is_ack:
-            self.untaken.refused.append(entry.message)
-        self.confirm()
-
-    def fail(self, error: TaskyardError) -> None:
-        """Let the caller go with an error."""
-        self.error = error
-        self.done.set()
 
 
 class Entry(Struct):
@@ -54,6 +53,33 @@ class Entry(Struct):
     is_returned: bool = False
     #: It was sent before, and no queue took it.
     is_again: bool = False
+    #: It was sent, and RabbitMQ has not said that it does not have it.
+    may_arrive: bool = False
+    is_confirmed: bool = False
+    error: TaskyardError | None = None
+
+    def confirm(self) -> None:
+        """Note that RabbitMQ has it."""
+        self.is_confirmed = True
+        self.batch.close_one()
+
+    def conclude(self, *, is_ack: bool) -> None:
+        """Confirm a reply, whether it was taken or not."""
+        if self.is_returned:
+            self.batch.untaken.no_queue.append(self.message)
+        elif not is_ack:
+            self.batch.untaken.refused.append(self.message)
+        self.confirm()
+
+    def refuse(self, error: TaskyardError) -> None:
+        """Note that RabbitMQ does not have it, and why."""
+        self.may_arrive = False
+        self.lose(error)
+
+    def lose(self, error: TaskyardError) -> None:
+        """Note that its confirm will not come, and why."""
+        self.error = error
+        self.batch.close_one()
 
 
 class Sent:
@@ -93,4 +119,4 @@ class Sent:
         """Let all callers go that wait for these messages: their confirms will not come."""
         entries, self._entries = self._entries, {}
         for entry in entries.values():
-            entry.batch.fail(BrokerUnavailable(f"RabbitMQ did not confirm: {why}"))
+            entry.lose(BrokerUnavailable(f"RabbitMQ did not confirm: {why}"))

@@ -10,10 +10,10 @@ from pika.channel import Channel
 from pika.exceptions import ChannelClosedByClient
 from pika.spec import Basic, BasicProperties
 
-from taskyard.errors import BrokerUnavailable
+from taskyard.errors import BrokerUnavailable, TaskyardError
 from taskyard.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
 from taskyard.rabbitmq import topology
-from taskyard.rabbitmq.confirms import Batch, Entry, Sent, Untaken
+from taskyard.rabbitmq.confirms import Batch, Entry, Failure, Sent, Untaken
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.rabbitmq.properties import property_text
@@ -74,9 +74,40 @@ class Publisher:
         """
         if not messages:
             return Untaken([], [])
+        batch, entries = self._put_through(messages, deadline_s, is_whole=True)
+        for entry in entries:
+            if entry.error is not None:
+                raise entry.error
+        return batch.untaken
+
+    def publish_each(
+        self, messages: Sequence[Outgoing], *, deadline_s: float, is_whole: bool
+    ) -> dict[int, Failure]:
+        """Return, by place, what became of the messages that RabbitMQ has not confirmed in time.
+
+        Args:
+            messages: What to publish.
+            deadline_s: Longest wait, in seconds.
+            is_whole: Send nothing if a queue cannot be declared, rather than what goes to others.
+
+        Raises:
+            ValueError: If a name or id is longer than AMQP allows; nothing is published then.
+        """
+        if not messages:
+            return {}
+        _, entries = self._put_through(messages, deadline_s, is_whole=is_whole)
+        return {
+            place: Failure(entry.error, entry.may_arrive)
+            for place, entry in enumerate(entries)
+            if entry.error is not None
+        }
+
+    def _put_through(
+        self, messages: Sequence[Outgoing], deadline_s: float, *, is_whole: bool
+    ) -> tuple[Batch, list[Entry]]:
         for message in messages:
             check_texts(message)
-        batch = Batch(len(messages))
+        batch = Batch(len(messages), is_whole=is_whole)
         entries = [Entry(batch, message) for message in messages]
         self.start()
         with self._lock:
@@ -86,16 +117,12 @@ class Publisher:
         is_done = batch.done.wait(deadline_s)
         CONFIRM_SECONDS.observe(time.monotonic() - started)
         PUBLISH_BATCH.observe(len(messages))
-        if not is_done or batch.error is not None:
-            PUBLISH_FAILURES.inc()
         if not is_done:
-            self._abandon(entries)
-            raise BrokerUnavailable(
-                f"RabbitMQ did not confirm within {deadline_s:g} s: {self._state}"
-            )
-        if batch.error is not None:
-            raise batch.error
-        return batch.untaken
+            late = f"RabbitMQ did not confirm within {deadline_s:g} s: {self._state}"
+            self._abandon(entries, BrokerUnavailable(late))
+        if any(entry.error is not None for entry in entries):
+            PUBLISH_FAILURES.inc()
+        return batch, entries
 
     @property
     def is_ready(self) -> bool:
@@ -119,12 +146,15 @@ class Publisher:
         if self._is_started:
             self._thread.stop()
 
-    def _abandon(self, entries: list[Entry]) -> None:
-        """See to it that what was not sent yet never is: its caller was told so."""
-        entries[0].batch.is_abandoned = True
+    def _abandon(self, entries: list[Entry], error: TaskyardError) -> None:
+        """See to it that what was not sent yet never is, as its caller is told."""
         with self._lock:
+            entries[0].batch.is_abandoned = True
             if entries in self._inbox:
                 self._inbox.remove(entries)
+            for entry in entries:
+                if not entry.is_confirmed and entry.error is None:
+                    entry.error = error
 
     # From here on everything runs in the connection's thread.
 
@@ -181,12 +211,21 @@ class Publisher:
                 entries = self._inbox.popleft()
             ours = {entry.message.queue for entry in entries if not entry.message.is_reply}
             missing = ours - self._declared
-            if entries[0].batch.is_abandoned:
+            if not self._is_wanted(entries, is_going=not missing):
                 continue
             if missing:
                 self._declare(min(missing), entries)
             else:
                 self._send_all(entries)
+
+    def _is_wanted(self, entries: list[Entry], *, is_going: bool) -> bool:
+        """Return whether somebody waits for these; from then on those that are going may arrive."""
+        with self._lock:
+            if entries[0].batch.is_abandoned:
+                return False
+            for entry in entries:
+                entry.may_arrive = is_going
+        return True
 
     def _declare(self, queue: str, entries: list[Entry]) -> None:
         """Declare `queue` on a channel of its own, which a refusal closes, then go on with `entries`."""
@@ -212,10 +251,22 @@ class Publisher:
                     self._inbox.extendleft(reversed(waiting))
                 self._flush()
             else:
-                for refused in waiting:
-                    refused[0].batch.fail(topology.declare_error(queue, reason))
+                self._refuse(queue, waiting, topology.declare_error(queue, reason))
 
         self._connection.channel(on_open_callback=opened)
+
+    def _refuse(self, queue: str, waiting: Sequence[list[Entry]], error: TaskyardError) -> None:
+        """Give up what goes to a queue that cannot be declared, and what must not go without it."""
+        for entries in waiting:
+            is_whole = entries[0].batch.is_whole
+            others = [each for each in entries if not is_whole and each.message.queue != queue]
+            for entry in entries:
+                if is_whole or entry.message.queue == queue:
+                    entry.refuse(error)
+            if others:
+                with self._lock:
+                    self._inbox.append(others)
+        self._flush()
 
     def _send_all(self, entries: list[Entry]) -> None:
         assert self._connection is not None
@@ -225,7 +276,7 @@ class Publisher:
 
     def _send(self, entry: Entry) -> None:
         if self._channel is None:
-            entry.batch.fail(BrokerUnavailable("RabbitMQ closed the channel"))
+            entry.refuse(BrokerUnavailable("RabbitMQ closed the channel"))
             return
         message = entry.message
         self._sent.add(entry)
@@ -257,17 +308,18 @@ class Publisher:
         is_ack = isinstance(frame.method, Basic.Ack)
         for entry in self._sent.take(frame.method.delivery_tag, multiple=frame.method.multiple):
             if entry.message.is_reply:
-                entry.batch.conclude(entry, is_ack=is_ack)
+                entry.conclude(is_ack=is_ack)
             elif not is_ack:
-                entry.batch.fail(BrokerUnavailable("RabbitMQ refused the message"))
+                entry.refuse(
+                    BrokerUnavailable(f"queue {entry.message.queue!r} refused the message")
+                )
             elif not entry.is_returned:
-                entry.batch.confirm()
+                entry.confirm()
             elif entry.is_again:
-                entry.batch.fail(
+                entry.refuse(
                     BrokerUnavailable(f"no queue {entry.message.queue!r} took the message")
                 )
             else:
+                entry.is_again, entry.is_returned, entry.may_arrive = True, False, False
                 self._declared.discard(entry.message.queue)
-                self._declare(
-                    entry.message.queue, [Entry(entry.batch, entry.message, is_again=True)]
-                )
+                self._declare(entry.message.queue, [entry])

@@ -134,10 +134,15 @@ class JobStore(
     def create(self, jobs: Sequence[NewJob]) -> list[Created]:
         """Record jobs; idempotent by id. A pending one stays in the outbox until it is published."""
 
-    def withdraw(self, ids: Sequence[str]) -> None:
-        """Forget jobs that have not started yet: their submission has failed.
+    def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:
+        """Forget jobs that have not started yet: their submission has failed. Return those that stay.
 
         One that was created again meanwhile stays: another caller was told that it is there.
+
+        Args:
+            ids: The jobs.
+            published: Those of them that a message may be on its way of. A claim of one is answered
+                `cancelled`, unless it is created anew, until that message must have come.
         """
 
     def mark_published(self, jobs: Sequence[tuple[str, int]]) -> None:

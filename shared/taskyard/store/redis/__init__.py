@@ -86,8 +86,8 @@ class RedisStore(
         return self.run("create", rows, list[Created])
 
     @guarded
-    def withdraw(self, ids: Sequence[str]) -> None:
-        self.run("withdraw", ids, int)
+    def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:
+        return self.run("withdraw", (ids, published), list[str])
 
     @guarded
     def mark_published(self, jobs: Sequence[tuple[str, int]]) -> None:

@@ -4,7 +4,7 @@
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
 -- queues, workers | totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the
--- job that has a lock.
+-- job that has a lock | withdrawn jobs that were forgotten while a message of them was on its way, by the end of that. |
 -- declared "<digest>:<first told>:<last told>;" for each thing that workers tell of a task, the latest told first last
 -- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task, out of limits_declared (by workers, with their tasks)
 -- and limits_set (by an operator, which wins until it is taken back) | paused "queue|<name>", "task|<name>" | and for each

@@ -1,6 +1,7 @@
 -- args: jobs of {id, task, queue, priority, body, delay_ms, run_at_ms, attempts_made, created_at_ms, keep_ms,
 -- lock, lock_ms, policy}; nil values come as false.
 local created = {}
+local has_withdrawn = redis.call('EXISTS', P .. 'withdrawn') == 1
 local TERMINAL = {completed = true, failed = true, cancelled = true, expired = true}
 
 local function replace(id, by, state, keep_ms)
@@ -47,6 +48,7 @@ local function create(id, task, queue, priority, body, delay_ms, run_at_ms, made
   redis.call('HSET', key, 'task', task, 'queue', queue, 'priority', priority, 'body', body, 'state', state,
     'attempt', made, 'created_at', submitted, 'ready_at', math.max(run_at or now, now))
   redis.call('ZADD', P .. 'jobs', submitted, id)
+  if has_withdrawn then redis.call('ZREM', P .. 'withdrawn', id) end -- its old message serves as well
   if run_at then redis.call('HSET', key, 'run_at', run_at, 'first_run_at', run_at) end
   if lock then redis.call('HSET', key, 'unique', lock) end
   if state == 'scheduled' then wait_until(id, run_at)

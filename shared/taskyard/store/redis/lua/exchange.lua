@@ -164,13 +164,20 @@ local function is_free(task)
   return free[task]
 end
 
+-- Whether the submission of a job without a record was taken back, while its message was on its way.
+local function was_withdrawn(id)
+  if not redis.call('ZSCORE', P .. 'withdrawn', id) then return false end
+  redis.call('ZADD', P .. 'withdrawn', 'LT', now + keep_ms, id)
+  return true
+end
+
 local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
     'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit')
   local first_failed_at = tonumber(r[11] or 0)
   local state, made, crashes, ready_at = r[1], tonumber(r[2]), tonumber(r[4] or 0), tonumber(r[6] or now)
-  if not state then return {'unknown', 0, 0, 0, 0} end
+  if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
   if state == 'running' and made == attempt then
     -- The answer to the same claim was lost on its way: give it again.
     if r[8] == owner then return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at} end

@@ -16,6 +16,7 @@ local function prune(id)
   removed = removed + 1
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'ended', '-inf', now, 'LIMIT', 0, args[1])) do prune(id) end
+redis.call('ZREMRANGEBYSCORE', P .. 'withdrawn', '-inf', now)
 local seen = redis.call('HGETALL', P .. 'workers')
 for i = 1, #seen, 2 do
   if tonumber(string.match(seen[i + 1], '^%d+')) < now - 3600000 then
