@@ -202,6 +202,12 @@ class BrokerUnavailable(Unavailable):
     code = "broker_unavailable"
 
 
+class Unpublishable(TaskyardError, ValueError):
+    """A message has no form in AMQP: a text in it is too long, or a header of no kind that AMQP has."""
+
+    code = "unpublishable"
+
+
 class QueueMismatch(TaskyardError):
     """A queue exists with other arguments than taskyard declares."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taskyard.errors import BrokerUnavailable, QueueMismatch
+from taskyard.errors import BrokerUnavailable, QueueMismatch, Unpublishable
 from taskyard.rabbitmq.connection import ConnectionThread
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
@@ -198,6 +198,51 @@ def test_a_queue_with_other_arguments_is_refused(publisher, channel, bodies, que
     assert ids(bodies(queue)) == ["id-0"]
     channel.queue_delete(other)
     channel.queue_delete(dead_queue(other))
+
+
+def test_each_message_of_a_call_ends_by_itself(publisher, channel, bodies, full, queue):
+    """A queue with other arguments, a full one and a text without a form in AMQP fail what is theirs alone."""
+    plain, narrow = f"{queue}-plain", f"{queue}-full"
+    channel.queue_declare(plain, durable=True)
+    publisher.publish([message(narrow, 9)], deadline_s=30)
+    with full(narrow):
+        failures = publisher.publish_each(
+            [
+                message(plain),
+                message(queue, 1),
+                message(narrow, 2),
+                message(queue, 3, headers={"odd": object()}),
+                message("x" * 300, 4),
+                message(queue, 5),
+            ],
+            deadline_s=30,
+            is_whole=False,
+        )
+
+    assert {place: type(failure.error) for place, failure in failures.items()} == {
+        0: QueueMismatch,
+        2: BrokerUnavailable,
+        3: Unpublishable,
+        4: Unpublishable,
+    }
+    assert ids(bodies(queue)) == ["id-1", "id-5"]
+    for name in (plain, narrow):
+        channel.queue_delete(name)
+        channel.queue_delete(dead_queue(name))
+
+
+def test_a_whole_batch_with_a_message_without_a_form_is_not_sent(publisher, bodies, queue):
+    """Each of its messages is told to have failed."""
+    publisher.publish([message(queue)], deadline_s=30)
+
+    failures = publisher.publish_each(
+        [message(queue, 1), message(queue, 2, correlation_id="x" * 300)],
+        deadline_s=30,
+        is_whole=True,
+    )
+
+    assert [type(failures[place].error) for place in (0, 1)] == [Unpublishable] * 2
+    assert ids(bodies(queue)) == ["id-0"]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from taskyard.errors import Unpublishable
 from taskyard.rabbitmq.properties import MAX_PROPERTY_BYTES, property_text
 
 #: Headers of a dead letter, and of a later attempt.
@@ -32,7 +33,7 @@ def check_texts(message: Outgoing) -> None:
     """Refuse here what would break the connection that all callers share.
 
     Raises:
-        ValueError: If a name or id is longer than AMQP allows.
+        Unpublishable: If a name or id is longer than AMQP allows.
     """
     for name, text in (
         ("queue", message.queue),
@@ -40,4 +41,4 @@ def check_texts(message: Outgoing) -> None:
         ("correlation_id", message.correlation_id or ""),
     ):
         if property_text(text) != text:
-            raise ValueError(f"{name} {text[:50]!r}… is longer than {MAX_PROPERTY_BYTES} bytes")
+            raise Unpublishable(f"{name} {text[:50]!r}… is longer than {MAX_PROPERTY_BYTES} bytes")

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByClient
+from pika.exceptions import (
+    ChannelClosedByClient,
+    ChannelWrongStateError,
+    ConnectionWrongStateError,
+)
 from pika.spec import Basic, BasicProperties
 
-from taskyard.errors import BrokerUnavailable, TaskyardError
+from taskyard.errors import BrokerUnavailable, TaskyardError, Unpublishable
 from taskyard.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.confirms import Batch, Entry, Failure, Sent, Untaken
@@ -70,7 +74,7 @@ class Publisher:
         Raises:
             BrokerUnavailable: If that did not happen in `deadline_s` seconds; some may have been published.
             QueueMismatch: If a queue exists with other arguments.
-            ValueError: If a name or id is longer than AMQP allows; nothing is published then.
+            Unpublishable: If a message has no form in AMQP.
         """
         if not messages:
             return Untaken([], [])
@@ -89,9 +93,6 @@ class Publisher:
             messages: What to publish.
             deadline_s: Longest wait, in seconds.
             is_whole: Send nothing if a queue cannot be declared, rather than what goes to others.
-
-        Raises:
-            ValueError: If a name or id is longer than AMQP allows; nothing is published then.
         """
         if not messages:
             return {}
@@ -105,10 +106,20 @@ class Publisher:
     def _put_through(
         self, messages: Sequence[Outgoing], deadline_s: float, *, is_whole: bool
     ) -> tuple[Batch, list[Entry]]:
-        for message in messages:
-            check_texts(message)
         batch = Batch(len(messages), is_whole=is_whole)
         entries = [Entry(batch, message) for message in messages]
+        sendable = [entry for entry in entries if _is_sendable(entry)]
+        if is_whole and len(sendable) < len(entries):
+            error = next(entry.error for entry in entries if entry.error is not None)
+            for entry in sendable:
+                entry.refuse(error)
+        elif sendable:
+            self._await_confirms(batch, sendable, deadline_s)
+        if any(entry.error is not None for entry in entries):
+            PUBLISH_FAILURES.inc()
+        return batch, entries
+
+    def _await_confirms(self, batch: Batch, entries: list[Entry], deadline_s: float) -> None:
         self.start()
         with self._lock:
             self._inbox.append(entries)
@@ -116,13 +127,10 @@ class Publisher:
         started = time.monotonic()
         is_done = batch.done.wait(deadline_s)
         CONFIRM_SECONDS.observe(time.monotonic() - started)
-        PUBLISH_BATCH.observe(len(messages))
+        PUBLISH_BATCH.observe(len(entries))
         if not is_done:
             late = f"RabbitMQ did not confirm within {deadline_s:g} s: {self._state}"
             self._abandon(entries, BrokerUnavailable(late))
-        if any(entry.error is not None for entry in entries):
-            PUBLISH_FAILURES.inc()
-        return batch, entries
 
     @property
     def is_ready(self) -> bool:
@@ -211,20 +219,23 @@ class Publisher:
                 entries = self._inbox.popleft()
             ours = {entry.message.queue for entry in entries if not entry.message.is_reply}
             missing = ours - self._declared
-            if not self._is_wanted(entries, is_going=not missing):
+            going, staying = _parted(entries, missing)
+            if not self._is_wanted(entries, going):
                 continue
-            if missing:
-                self._declare(min(missing), entries)
-            else:
-                self._send_all(entries)
+            if going:
+                self._send_all(going)
+            if staying:
+                self._declare(min(missing), staying)
 
-    def _is_wanted(self, entries: list[Entry], *, is_going: bool) -> bool:
+    def _is_wanted(self, entries: list[Entry], going: list[Entry]) -> bool:
         """Return whether somebody waits for these; from then on those that are going may arrive."""
         with self._lock:
             if entries[0].batch.is_abandoned:
                 return False
             for entry in entries:
-                entry.may_arrive = is_going
+                entry.may_arrive = False
+            for entry in going:
+                entry.may_arrive = True
         return True
 
     def _declare(self, queue: str, entries: list[Entry]) -> None:
@@ -279,24 +290,30 @@ class Publisher:
             entry.refuse(BrokerUnavailable("RabbitMQ closed the channel"))
             return
         message = entry.message
-        self._sent.add(entry)
-        self._channel.basic_publish(
-            exchange=topology.DEAD_EXCHANGE if message.is_dead else "",
-            routing_key=message.queue,
-            body=message.body,
-            properties=BasicProperties(
-                content_type=message.content_type,
-                headers=message.headers,
-                delivery_mode=2,
-                priority=message.priority,
-                correlation_id=message.correlation_id,
-                message_id=message.id,
-                timestamp=int(time.time()),
-                type=property_text(message.task),
-                app_id="taskyard",
-            ),
-            mandatory=not message.queue.startswith(DIRECT_REPLY),
-        )
+        try:
+            self._channel.basic_publish(
+                exchange=topology.DEAD_EXCHANGE if message.is_dead else "",
+                routing_key=message.queue,
+                body=message.body,
+                properties=BasicProperties(
+                    content_type=message.content_type,
+                    headers=message.headers,
+                    delivery_mode=2,
+                    priority=message.priority,
+                    correlation_id=message.correlation_id,
+                    message_id=message.id,
+                    timestamp=int(time.time()),
+                    type=property_text(message.task),
+                    app_id="taskyard",
+                ),
+                mandatory=not message.queue.startswith(DIRECT_REPLY),
+            )
+        except (ChannelWrongStateError, ConnectionWrongStateError) as error:
+            entry.refuse(BrokerUnavailable(f"RabbitMQ was not told: {describe(error)}"))
+        except Exception as error:  # noqa: BLE001 - pika has many words for what it cannot encode
+            entry.refuse(Unpublishable(f"message {message.id!r} has no form in AMQP: {error!r}"))
+        else:
+            self._sent.add(entry)
 
     def _returned(
         self, _channel: Channel, method: Basic.Return, properties: BasicProperties, _body: bytes
@@ -323,3 +340,22 @@ class Publisher:
                 entry.is_again, entry.is_returned, entry.may_arrive = True, False, False
                 self._declared.discard(entry.message.queue)
                 self._declare(entry.message.queue, [entry])
+
+
+def _is_sendable(entry: Entry) -> bool:
+    try:
+        check_texts(entry.message)
+    except Unpublishable as error:
+        entry.refuse(error)
+        return False
+    return True
+
+
+def _parted(entries: list[Entry], missing: set[str]) -> tuple[list[Entry], list[Entry]]:
+    """Return what can go now, and what waits for queues that have to be declared."""
+    if not missing:
+        return entries, []
+    if entries[0].batch.is_whole:
+        return [], entries
+    going = [entry for entry in entries if entry.message.queue not in missing]
+    return going, [entry for entry in entries if entry.message.queue in missing]
