@@ -201,7 +201,7 @@ def test_a_queue_with_other_arguments_is_refused(publisher, channel, bodies, que
 
 
 def test_each_message_of_a_call_ends_by_itself(publisher, channel, bodies, full, queue):
-    """A queue with other arguments, a full one and a text without a form in AMQP fail what is theirs alone."""
+    """A queue with other arguments, a full one and a text that AMQP cannot take fail alone."""
     plain, narrow = f"{queue}-plain", f"{queue}-full"
     channel.queue_declare(plain, durable=True)
     publisher.publish([message(narrow, 9)], deadline_s=30)

@@ -8,9 +8,9 @@ from typing import Any
 
 from pika.channel import Channel
 from pika.exceptions import (
+    AMQPConnectionError,
     ChannelClosedByClient,
     ChannelWrongStateError,
-    ConnectionWrongStateError,
 )
 from pika.spec import Basic, BasicProperties
 
@@ -308,7 +308,7 @@ class Publisher:
                 ),
                 mandatory=not message.queue.startswith(DIRECT_REPLY),
             )
-        except (ChannelWrongStateError, ConnectionWrongStateError) as error:
+        except (ChannelWrongStateError, AMQPConnectionError) as error:
             entry.refuse(BrokerUnavailable(f"RabbitMQ was not told: {describe(error)}"))
         except Exception as error:  # noqa: BLE001 - pika has many words for what it cannot encode
             entry.refuse(Unpublishable(f"message {message.id!r} has no form in AMQP: {error!r}"))
