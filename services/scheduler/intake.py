@@ -6,18 +6,19 @@ from collections.abc import Sequence
 import msgspec
 from structlog.contextvars import bound_contextvars
 
-from services.scheduler import refusals, submissions, traces
+from services.scheduler import acceptance, refusals, submissions, traces
+from services.scheduler.aside import Aside
 from services.scheduler.intake_consumer import Answer, IntakeConsumer, Submission
 from services.scheduler.refusals import Refused
-from services.scheduler.submissions import Wish
+from services.scheduler.submissions import Wish, is_now, queues_now
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import Fault, InvalidSubmission, NotUnique, TaskyardError, Unavailable
-from taskyard.metrics import INTAKE_BATCH, INTAKE_MESSAGES, JOBS_SUBMITTED
-from taskyard.store.base import Created
+from taskyard.errors import InvalidSubmission, TaskyardError, Unavailable
+from taskyard.metrics import INTAKE_BATCH, INTAKE_MESSAGES
+from taskyard.store.base import Created, NewJob
 from taskyard.store.replies import Asked
-from taskyard.submission import Accepted, AcceptedBatch, Partial, refusal
+from taskyard.submission import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 LIMIT = 200
 
 Wanted = tuple[Submission, list[Wish]]
-Made = tuple[Wish, Created]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,6 +33,7 @@ class Intake:
     """Validates submissions like the API does, dispatches them, and acknowledges what is durable.
 
     Where the store or RabbitMQ is away nothing is acknowledged: a pass fails, the next tries the same again.
+    Where one queue takes no messages, what is for it waits aside; what finds no room there is refused.
 
     Args:
         dispatcher: Where the jobs go.
@@ -48,6 +49,7 @@ class Intake:
         self._payload_max_bytes = settings.payload_max_bytes
         self._deadline_s = settings.publish_deadline_s
         self._catalogue = Catalogue(dispatcher.store)
+        self._aside = Aside()
 
     def run_once(self) -> float | None:
         """Deal with what has come; return 0 if there may be more.
@@ -55,36 +57,48 @@ class Intake:
         Raises:
             Unavailable: If it has to be tried again.
         """
-        taken = self._consumer.take(LIMIT)
+        self._aside.keep_only(self._consumer.ours)
+        taken = self._aside.take(LIMIT)
+        taken += self._consumer.take(LIMIT - len(taken))
         if not taken:
             return None
         try:
-            answers = self._handle(taken)
+            pass_ = self._handle(taken)
         except BaseException:
             self._consumer.put_back(taken)
             raise
-        self._consumer.finish(answers)
+        self._consumer.finish(pass_.answers)
+        for submission, queue in pass_.waiting:
+            self._aside.hold(queue, submission)
         INTAKE_BATCH.observe(len(taken))
         return 0 if len(taken) == LIMIT else None
 
-    def _handle(self, taken: Sequence[Submission]) -> list[Answer]:
+    def _handle(self, taken: Sequence[Submission]) -> "_Pass":
         if not self._catalogue.has_tasks():
             raise Unavailable("no worker has told its tasks yet")
-        wanted: list[Wanted] = []
-        refused: list[Refused] = []
+        pass_ = _Pass(self._aside.room)
+        going: list[Wanted] = []
         for submission in taken:
             traces.begin(submission)
             try:
                 with bound_contextvars(**submission.log_facts()):
-                    wanted.append((submission, self._wishes(submission)))
+                    wishes = self._wishes(submission)
             except InvalidSubmission as error:
-                refused.append((submission, error))
-        kept_out: list[Refused] = []
-        answers = self._dispatch_apart(wanted, refused, kept_out)
-        refusals.bury([*refused, *kept_out], self._dispatcher, deadline_s=self._deadline_s)
-        INTAKE_MESSAGES.labels("accepted").inc(len(answers))
-        INTAKE_MESSAGES.labels("refused").inc(len(refused) + len(kept_out))
-        return [*answers, *(Answer(each, self._refusal(each, error)) for each, error in refused)]
+                pass_.refused.append((submission, error))
+                continue
+            queue = self._aside.in_the_way(queues_now(wishes))
+            if queue is None:
+                going.append((submission, wishes))
+            elif not pass_.waits(submission, queue):
+                pass_.refused.append((submission, self._aside.why(queue)))
+        self._dispatch(going, pass_)
+        refusals.bury(
+            [*pass_.refused, *pass_.kept_out], self._dispatcher, deadline_s=self._deadline_s
+        )
+        INTAKE_MESSAGES.labels("accepted").inc(len(pass_.answers))
+        INTAKE_MESSAGES.labels("refused").inc(len(pass_.refused) + len(pass_.kept_out))
+        pass_.answers += [Answer(each, self._refusal(each, error)) for each, error in pass_.refused]
+        return pass_
 
     def _wishes(self, submission: Submission) -> list[Wish]:
         return submissions.wishes(
@@ -95,100 +109,66 @@ class Intake:
         is_free = submissions.may_reply(submission, self._catalogue)
         return _encode(refusal(error)) if is_free else b""
 
-    def _dispatch_apart(
-        self, wanted: Sequence[Wanted], refused: list[Refused], kept_out: list[Refused]
-    ) -> list[Answer]:
-        """Dispatch all at once or, where one queue is out of order, each by itself."""
-        try:
-            return self._dispatch(wanted, refused, kept_out)
-        except Unavailable:
-            raise
-        except TaskyardError as error:
-            if len(wanted) == 1:
-                refused.append((wanted[0][0], error))
-                return []
-            return [
-                answer
-                for each in wanted
-                for answer in self._dispatch_apart([each], refused, kept_out)
-            ]
-
-    def _dispatch(
-        self, wanted: Sequence[Wanted], refused: list[Refused], kept_out: list[Refused]
-    ) -> list[Answer]:
-        """Dispatch, and note who waits for an outcome: a submission is answered once both is recorded."""
-        jobs = [wish.job for _, wishes in wanted for wish in wishes]
-        created = iter(self._dispatcher.dispatch(jobs))
-        answers, asked = [], []
-        for submission, wishes in wanted:
-            made = [(wish, next(created)) for wish in wishes]
-            _count(made)
-            asked += _asked(submission, made)
-            errors = _not_unique(made)
+    def _dispatch(self, going: Sequence[Wanted], pass_: "_Pass") -> None:
+        """Dispatch each job by itself, and note who waits for an outcome: who is answered is sure of both."""
+        jobs = [wish.job for _, wishes in going for wish in wishes]
+        results = self._dispatcher.dispatch_each(jobs)
+        self._learn(jobs, results)
+        rest = iter(results)
+        asked: list[Asked] = []
+        for submission, wishes in going:
+            made = [(wish, next(rest)) for wish in wishes]
+            acceptance.count(made)
+            queue = acceptance.refusing_queue(made)
+            if queue is not None and pass_.waits(submission, queue):
+                continue  # what was made of it stays: it comes again, and finds that there
+            errors = acceptance.errors_of(made)
+            asked += acceptance.asked(submission, made)
             if len(errors) == len(made):
-                refused.append((submission, _one(errors, submission)))
-            else:
-                answers.append(Answer(submission, _acceptance(submission, made, errors)))
-                _tell(submission, [one.id for _, one in made if not one.is_rejected])
-                kept_out += [
-                    (_only(submission, made[index][0]), error) for index, error in errors.items()
-                ]
+                pass_.refused.append((submission, acceptance.one_error(errors, submission)))
+                continue
+            pass_.answers.append(Answer(submission, acceptance.of(submission, made, errors)))
+            acceptance.tell(submission, made)
+            pass_.kept_out += [
+                (acceptance.only(submission, made[index][0]), error)
+                for index, error in errors.items()
+            ]
         self._dispatcher.store.ask_reply(asked)
-        return answers
+
+    def _learn(self, jobs: Sequence[NewJob], results: Sequence[Created | TaskyardError]) -> None:
+        """Take note of the queues that take no messages, and of those that do again."""
+        refusing: dict[str, TaskyardError] = {}
+        willing: set[str] = set()
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, Unavailable):
+                refusing[job.queue] = result
+            elif is_now(job):
+                willing.add(job.queue)
+        for queue in willing - refusing.keys():
+            self._aside.open(queue)
+        for queue, error in refusing.items():
+            self._aside.close(queue, error)
 
 
-def _tell(submission: Submission, job_ids: Sequence[str]) -> None:
-    traces.accepted(submission, job_ids)
-    if logger.isEnabledFor(logging.DEBUG):
-        facts = {**submission.log_facts(), "job_id": job_ids[0], "jobs": len(job_ids)}
-        logger.debug("submission accepted", extra=facts)
+class _Pass:
+    """What becomes of the submissions of one pass.
 
+    Args:
+        room: How many of them can wait.
+    """
 
-def _count(made: Sequence[Made]) -> None:
-    for wish, one in made:
-        if one.is_new:
-            JOBS_SUBMITTED.labels(wish.job.queue, wish.job.task, "amqp").inc()
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self.answers: list[Answer] = []
+        self.refused: list[Refused] = []
+        #: Parts of submissions that were accepted otherwise.
+        self.kept_out: list[Refused] = []
+        #: Each with the queue that it waits for.
+        self.waiting: list[tuple[Submission, str]] = []
 
-
-def _asked(submission: Submission, made: Sequence[Made]) -> list[Asked]:
-    """Return who is to be told of the outcome of the jobs that there are now."""
-    return [
-        Asked(one.id, submission.reply_to or "", submission.correlation_id or "")
-        for wish, one in made
-        if wish.reply == "result" and not one.is_rejected
-    ]
-
-
-def _not_unique(made: Sequence[Made]) -> dict[int, NotUnique]:
-    """Return the errors of jobs that were not made because a living one is like them, by their places."""
-    return {
-        index: NotUnique(wish.job.task, one.id)
-        for index, (wish, one) in enumerate(made)
-        if one.is_rejected
-    }
-
-
-def _one(errors: dict[int, NotUnique], submission: Submission) -> TaskyardError:
-    if not submissions.is_batch(submission.body):
-        return errors[0]
-    return InvalidSubmission(_faults(errors))
-
-
-def _faults(errors: dict[int, NotUnique]) -> list[Fault]:
-    return [Fault(f"/{index}", error.code, str(error)) for index, error in errors.items()]
-
-
-def _only(submission: Submission, wish: Wish) -> Submission:
-    """Return a submission of this job alone, to be kept: the others of its array were made."""
-    return msgspec.structs.replace(submission, body=_encode(wish.data), id=wish.job.id)
-
-
-def _acceptance(
-    submission: Submission, made: Sequence[Made], errors: dict[int, NotUnique]
-) -> bytes:
-    if not submissions.is_batch(submission.body):
-        return _encode(Accepted(made[0][1].id))
-    if errors:
-        ids = [None if one.is_rejected else one.id for _, one in made]
-        return _encode(Partial(ids, _faults(errors)))
-    return _encode(AcceptedBatch([one.id for _, one in made]))
+    def waits(self, submission: Submission, queue: str) -> bool:
+        """Have a submission wait for a queue, if there is room."""
+        if len(self.waiting) >= self._room:
+            return False
+        self.waiting.append((submission, queue))
+        return True

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pika
@@ -115,6 +115,11 @@ class IntakeConsumer:
         with self._changed:
             ours = [each for each in submissions if each.channel is self._channel]
             self._waiting.extendleft(reversed(ours))
+
+    def ours(self, submissions: Iterable[Submission]) -> list[Submission]:
+        """Return those of these that RabbitMQ has not taken back."""
+        with self._changed:
+            return [each for each in submissions if each.channel is self._channel]
 
     def finish(self, answers: Sequence[Answer]) -> None:
         """Reply to whoever asked for it, then acknowledge; without a connection they come again."""

@@ -44,15 +44,12 @@ def bury(refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: floa
 
 
 def _letter(submission: Submission, error: TaskyardError) -> Outgoing:
-    is_large = isinstance(error, InvalidSubmission) and any(
-        fault.code == "too_large" for fault in error.faults
-    )
     letter = dead_letter(
         INTAKE_QUEUE,
         submission.body,
         id=submission.id,
         task=None,
-        reason="too_large" if is_large else "invalid",
+        reason=_reason(error),
         error=JobError(type(error).__name__, str(error)),
         attempts=0,
         first_failed_at_ms=None,
@@ -62,3 +59,12 @@ def _letter(submission: Submission, error: TaskyardError) -> Outgoing:
     return msgspec.structs.replace(
         letter, correlation_id=submission.correlation_id, content_type=submission.content_type
     )
+
+
+def _reason(error: TaskyardError) -> str:
+    if isinstance(error, Unavailable):
+        return "queue_refuses"
+    is_large = isinstance(error, InvalidSubmission) and any(
+        fault.code == "too_large" for fault in error.faults
+    )
+    return "too_large" if is_large else "invalid"

@@ -1,5 +1,6 @@
 """What a submission over AMQP asks for: its jobs, or all that is wrong with it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -25,6 +26,16 @@ class Wish(Struct, frozen=True):
     reply: Reply
     #: As it was submitted.
     data: dict[str, Any]
+
+
+def is_now(job: NewJob) -> bool:
+    """Return whether a queue has to take the job's message before it is accepted."""
+    return job.delay_ms is None and job.run_at_ms is None
+
+
+def queues_now(wished: Sequence[Wish]) -> set[str]:
+    """Return the queues that have to take messages before a submission is accepted."""
+    return {wish.job.queue for wish in wished if is_now(wish.job)}
 
 
 def wishes(submission: Submission, catalogue: Catalogue, *, payload_max_bytes: int) -> list[Wish]:

@@ -1,8 +1,9 @@
 """What integration tests say often about queues."""
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pika
 import pytest
@@ -47,21 +48,27 @@ def _is_refused(channel: BlockingChannel, queue: str) -> bool:
 
 @pytest.fixture
 def full(rabbit, broker_url):
-    """A context in which a queue has a message and refuses all others, by an operator's policy."""
+    """A context in which a queue refuses messages, by a policy; it gives what empties the queue."""
 
     @contextmanager
-    def fill(queue: str) -> Iterator[None]:
+    def fill(queue: str) -> Iterator[Callable[[], None]]:
         definition = {"max-length": 1, "overflow": "reject-publish"}
         rabbit.control(
             "set_policy", queue, f"^{queue}$", json.dumps(definition), "--apply-to", "queues"
         )
-        try:
-            with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
-                channel = connection.channel()
-                channel.confirm_delivery()
-                poll(lambda: _is_refused(channel, queue))
-            yield
-        finally:
+
+        def empty() -> None:
             rabbit.control("clear_policy", queue)
+            channel.queue_purge(queue)
+
+        with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            try:
+                poll(lambda: _is_refused(channel, queue))
+                yield empty
+            finally:
+                with suppress(subprocess.CalledProcessError):  # it was emptied
+                    rabbit.control("clear_policy", queue)
 
     return fill

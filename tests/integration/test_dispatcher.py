@@ -213,16 +213,23 @@ def test_a_call_whose_jobs_all_run_by_then_has_succeeded(store, queue):
 
 
 def test_each_by_itself_is_kept_or_refused(dispatcher, store, bodies, channel, queue, full_queue):
-    """A queue that is full, or has other arguments, keeps no job from another."""
-    other = f"{queue}-other"
+    """A queue that is full, is another's own, or has other arguments keeps no job from another."""
+    other, locked = f"{queue}-other", f"{queue}-locked"
     channel.queue_declare(other, durable=True)
-    jobs = [new_job(name, queue=to) for name, to in (("a", queue), ("b", full_queue), ("c", other))]
+    channel.queue_declare(locked, exclusive=True)
+    wanted = {"a": queue, "b": full_queue, "c": other, "d": locked, "e": queue}
 
-    outcomes = dispatcher.dispatch_each([*jobs, new_job("d", queue=queue)])
+    outcomes = dispatcher.dispatch_each([new_job(name, queue=to) for name, to in wanted.items()])
 
-    assert [type(each) for each in outcomes] == [Created, BrokerUnavailable, QueueMismatch, Created]
+    assert [type(each) for each in outcomes] == [
+        Created,
+        BrokerUnavailable,
+        QueueMismatch,
+        BrokerUnavailable,
+        Created,
+    ]
     assert counts(store) == {queue: {"pending": 2}}
-    assert ids(bodies(queue)) == ["a", "d"]
+    assert ids(bodies(queue)) == ["a", "e"]
     for each in (other, dead_queue(other)):
         channel.queue_delete(each)
 

@@ -8,6 +8,7 @@ import pika
 import pytest
 
 from services.api.app import create_app
+from services.scheduler.aside import MOST
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
 from tests import worker_tasks as tasks
 from tests.amqp_document import REPLIES, departures, names_of
@@ -19,6 +20,7 @@ from tests.yard import Yard, metric
 def yard(make_yard):
     """A yard with a worker and two schedulers, which share the intake."""
     yard = make_yard()
+    yard.store.declare([], [f"{yard.queue}-full", f"{yard.queue}-odd"])
     schedulers = [yard.scheduler(), yard.scheduler()]
     yard.schedulers = schedulers
     with yard.running(yard.worker(), *schedulers):
@@ -291,6 +293,93 @@ def test_while_the_store_is_away_nothing_is_lost(yard):
         poll(lambda: yard.states(ids)["completed"] == 200, 60)
 
     assert sorted(ids) == sorted(e.job_id for e in yard.events("ran") if e.job_id in set(ids))
+
+
+# Queues that refuse
+
+
+@pytest.fixture
+def full_queue(yard, full):
+    """A queue of this yard that no worker reads, with a message in it, and full; opened by the function."""
+    name = f"{yard.queue}-full"
+    job = yard.submit(tasks.note, queue=name)
+    with full(name) as empty:
+        yield name, empty
+    yard.store.cancel([job.id], 1)
+    with yard.channel() as channel:
+        channel.queue_delete(name)
+        channel.queue_delete(dead_queue(name))
+
+
+def test_a_full_queue_holds_up_no_other(yard, full_queue):
+    """Its own submissions wait, and become jobs when it has room; none is made and taken back meanwhile."""
+    queue, empty = full_queue
+    good = [f"{yard.queue}-past-{n}" for n in range(40)]
+    waiting = [f"{yard.queue}-waits-{n}" for n in range(5)]
+    body = {"task": tasks.note.name}
+    put(yard, *[{**body, "id": name, "queue": queue} for name in waiting])
+
+    put(yard, *[{**body, "id": name} for name in good])
+
+    poll(lambda: yard.states(good)["completed"] == 40)
+    assert [yard.job(name) for name in waiting] == [None] * 5
+    empty()
+    poll(lambda: yard.states(waiting)["pending"] == 5)
+    poll(lambda: yard.ready_messages(queue) == 5)
+    assert len([e for e in yard.events("ran") if e.job_id in set(good)]) == 40
+    assert yard.store.totals().missing == 0
+
+
+def test_an_array_waits_for_all_its_queues(yard, full_queue):
+    """What was made of it stays meanwhile, and is not made twice; then it is answered as a whole."""
+    queue, empty = full_queue
+    name = f"{yard.queue}-mixed"
+    body = [{"task": tasks.note.name}, {"task": tasks.note.name, "queue": queue}]
+    with yard.channel() as channel:
+        replies = channel.queue_declare("", exclusive=True).method.queue
+        put(yard, body, message_id=name, reply_to=replies)
+        yard.ended(f"{name}:0")
+        assert channel.basic_get(replies, True)[0] is None
+
+        empty()
+        _, _, told = poll(lambda: (got := channel.basic_get(replies, True))[0] and got)
+
+    assert json.loads(told) == {"status": "accepted", "ids": [f"{name}:0", f"{name}:1"]}
+    assert (len(yard.events("ran", f"{name}:0")), yard.ready_messages(queue)) == (1, 1)
+
+
+def test_more_than_can_wait_for_a_full_queue_are_refused(yard, full_queue):
+    """And kept with the reason: else they would hold up the others."""
+    queue, _ = full_queue
+    body = {"task": tasks.note.name, "queue": queue}
+
+    put(yard, *[body] * (len(yard.schedulers) * MOST + 20))
+
+    poll(lambda: yard.ready_messages(dead_queue(INTAKE_QUEUE)) == 20)
+    properties, _ = refused(yard)
+    assert ((properties.headers or {})["taskyard-reason"], queue in text_of(properties)) == (
+        "queue_refuses",
+        True,
+    )
+    put(yard, {"task": tasks.note.name}, message_id=f"{yard.queue}-beside")
+    assert yard.ended(f"{yard.queue}-beside").state == "completed"
+
+
+def test_a_queue_with_other_arguments_refuses_its_own_only(yard):
+    """Of an array too: the others are made, and the refused one is kept by itself."""
+    name = f"{yard.queue}-odd"
+    body = [{"task": tasks.note.name}, {"task": tasks.note.name, "queue": name}]
+    with yard.channel() as channel:
+        channel.queue_declare(name)
+
+        reply = ask(yard, body, message_id=name)
+
+        channel.queue_delete(name)
+        channel.queue_delete(dead_queue(name))
+    assert (reply["status"], reply["ids"]) == ("partial", [f"{name}:0", None])
+    assert [error["code"] for error in reply["errors"]] == ["queue_mismatch"]
+    assert json.loads(refused(yard)[1]) == body[1]
+    assert yard.ended(f"{name}:0").state == "completed"
 
 
 def test_what_no_queue_takes_is_kept(yard):

@@ -1,0 +1,102 @@
+"""Submissions for queues that take no messages: they wait here, while those for other queues go on."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from services.scheduler.intake_consumer import PREFETCH, Submission
+from taskyard.errors import TaskyardError
+
+logger = logging.getLogger(__name__)
+
+#: Submissions that wait here at most: RabbitMQ hands out no more than PREFETCH, and others need their part.
+MOST = PREFETCH // 2
+#: Pauses before a queue is tried again, doubled while it refuses. Seconds.
+PAUSE_MIN_S = 1.0
+PAUSE_MAX_S = 30.0
+
+
+class Aside:
+    """Knows which queues refuse messages, tries each again after a pause, and holds what is for them.
+
+    Args:
+        clock: Gives the time in seconds.
+        most: How many submissions are held at most.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
+        self._clock = clock
+        self._most = most
+        self._closed: dict[str, _Closed] = {}
+        self._free: deque[Submission] = deque()
+
+    def take(self, limit: int) -> list[Submission]:
+        """Return what can go on: what waited for queues that are open again, and one for each to be tried."""
+        taken = [self._free.popleft() for _ in range(min(limit, len(self._free)))]
+        now = self._clock()
+        for closed in self._closed.values():
+            if closed.until <= now and closed.waiting and len(taken) < limit:
+                taken.append(closed.waiting.popleft())
+        return taken
+
+    def keep_only(self, are_ours: Callable[[Sequence[Submission]], list[Submission]]) -> None:
+        """Forget what RabbitMQ has taken back."""
+        self._free = deque(are_ours(self._free))
+        for closed in self._closed.values():
+            closed.waiting = deque(are_ours(closed.waiting))
+
+    def in_the_way(self, queues: Iterable[str]) -> str | None:
+        """Return one of these queues that is not to be tried now, or None: each is tried by one at a time."""
+        now = self._clock()
+        tried = [(queue, self._closed[queue]) for queue in queues if queue in self._closed]
+        for queue, closed in tried:
+            if closed.until > now:
+                return queue
+        for _, closed in tried:
+            closed.until = now + closed.pause_s
+        return None
+
+    def close(self, queue: str, error: TaskyardError) -> None:
+        """Note that a queue has refused a message."""
+        closed = self._closed.get(queue)
+        if closed is None:
+            logger.warning(
+                "queue takes no messages, its submissions wait: %s", error, extra={"queue": queue}
+            )
+            closed = self._closed[queue] = _Closed(error)
+        else:
+            closed.error = error
+            closed.pause_s = min(PAUSE_MAX_S, 2 * closed.pause_s)
+        closed.until = self._clock() + closed.pause_s
+
+    def open(self, queue: str) -> None:
+        """Note that a queue has taken a message: what waits for it goes on."""
+        closed = self._closed.pop(queue, None)
+        if closed is not None:
+            logger.info("queue takes messages again", extra={"queue": queue})
+            self._free.extend(closed.waiting)
+
+    def why(self, queue: str) -> TaskyardError:
+        """Return what a closed queue said last."""
+        return self._closed[queue].error
+
+    @property
+    def room(self) -> int:
+        """How many more can be held."""
+        held = sum(len(closed.waiting) for closed in self._closed.values())
+        return max(0, self._most - held - len(self._free))
+
+    def hold(self, queue: str, submission: Submission) -> None:
+        """Have a submission wait for a closed queue."""
+        self._closed[queue].waiting.append(submission)
+
+
+class _Closed:
+    """A queue that refuses messages."""
+
+    def __init__(self, error: TaskyardError) -> None:
+        self.error = error
+        self.pause_s = PAUSE_MIN_S
+        self.until = 0.0
+        self.waiting: deque[Submission] = deque()

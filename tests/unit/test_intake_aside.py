@@ -1,0 +1,117 @@
+"""Submissions that wait for queues which take no messages."""
+
+import pytest
+
+from services.scheduler.aside import PAUSE_MAX_S, Aside
+from services.scheduler.intake_consumer import Submission
+from taskyard.errors import BrokerUnavailable
+
+FULL = BrokerUnavailable("queue 'full' refused the message")
+
+
+class Clock:
+    """A time that stands still until it is put on."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time."""
+    return Clock()
+
+
+@pytest.fixture
+def aside(clock) -> Aside:
+    """A place for five."""
+    return Aside(clock=clock, most=5)
+
+
+def submission(name: str) -> Submission:
+    """Return one of this id, from no channel."""
+    return Submission(tag=1, channel=None, body=b"", id=name)  # type: ignore[arg-type]  # none is needed
+
+
+def names(submissions) -> list[str]:
+    return [each.id for each in submissions]
+
+
+def test_nothing_is_in_the_way_of_queues_that_take_messages(aside):
+    """And there is nothing to go on."""
+    assert aside.in_the_way({"a", "b"}) is None
+    assert aside.take(10) == []
+
+
+def test_a_queue_that_refuses_is_tried_again_by_one(aside, clock):
+    """After a pause that grows; all others of the queue wait, those of other queues do not."""
+    aside.close("full", FULL)
+    for name in "abc":
+        aside.hold("full", submission(name))
+
+    assert (aside.in_the_way({"full", "good"}), aside.in_the_way({"good"})) == ("full", None)
+    assert aside.take(10) == []
+    clock.now_s += 1
+    assert names(aside.take(10)) == ["a"]
+    assert [aside.in_the_way({"full"}) for _ in range(2)] == [None, "full"]
+    aside.close("full", FULL)
+    clock.now_s += 1.5
+    assert aside.in_the_way({"full"}) == "full"
+    clock.now_s += 0.5
+    assert names(aside.take(10)) == ["b"]
+
+
+def test_the_pause_has_an_end(aside, clock):
+    """A queue is tried at least so often."""
+    for _ in range(100):
+        aside.close("full", FULL)
+
+    clock.now_s += PAUSE_MAX_S
+
+    assert aside.in_the_way({"full"}) is None
+
+
+def test_what_waited_for_a_queue_goes_on_when_it_takes_messages_again(aside):
+    """In its order, as many as are asked for."""
+    aside.close("full", FULL)
+    for name in "abc":
+        aside.hold("full", submission(name))
+
+    aside.open("full")
+
+    assert aside.in_the_way({"full"}) is None
+    assert [names(aside.take(2)) for _ in range(3)] == [["a", "b"], ["c"], []]
+
+
+def test_there_is_room_for_some(aside):
+    """What goes on again takes up room until it is taken."""
+    aside.close("full", FULL)
+    aside.close("other", FULL)
+    for name in "abc":
+        aside.hold("full", submission(name))
+    aside.hold("other", submission("d"))
+    assert aside.room == 1
+
+    aside.open("full")
+    assert aside.room == 1
+
+    aside.take(10)
+    assert aside.room == 4
+
+
+def test_what_rabbitmq_has_taken_back_is_forgotten(aside):
+    """It comes again by itself."""
+    aside.close("full", FULL)
+    aside.close("other", FULL)
+    for queue in ("full", "other"):
+        for name in "ab":
+            aside.hold(queue, submission(f"{queue}-{name}"))
+    aside.open("full")
+
+    aside.keep_only(lambda held: [each for each in held if each.id.endswith("b")])
+
+    assert aside.room == 3
+    assert names(aside.take(10)) == ["full-b"]
