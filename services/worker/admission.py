@@ -119,8 +119,17 @@ class Admission:
         entries: Sequence[tuple[Delivery, Message]],
         claims: Sequence[Claim],
         verdicts: list[Verdict],
+        *,
+        call: int,
     ) -> None:
-        """Record jobs that the store does not know, and put what it says then into `verdicts`."""
+        """Record jobs that the store does not know, and put what it says then into `verdicts`.
+
+        Args:
+            entries: All deliveries of a claim, with their messages.
+            claims: The claim of each.
+            verdicts: What the store has said of each.
+            call: The number of the claim.
+        """
         unknown = [i for i, verdict in enumerate(verdicts) if verdict.kind == "unknown"]
         if not unknown:
             return
@@ -128,7 +137,9 @@ class Admission:
         adopted = [index for index in unknown if not faults[index]]
         if adopted:
             self._store.create([self._adoption.job(*entries[index]) for index in adopted])
-            again = self._store.claim(self._owner, self._owner, [claims[i] for i in adopted])
+            again = self._store.claim(
+                self._owner, self._owner, [claims[i] for i in adopted], call=call
+            )
             for index, verdict in zip(adopted, again, strict=True):
                 verdicts[index] = verdict
         for index in unknown:

@@ -8,7 +8,7 @@ from dramatiq import MessageProxy
 
 from services.worker.interrupts import Raised
 from taskyard.context import CurrentJob
-from taskyard.errors import JobInterrupt, WorkerStopping
+from taskyard.errors import JobInterrupt, JobLost, WorkerStopping
 from taskyard.job import Progress
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Attempt(MessageProxy):
         self.started: float | None = None
         self.ran_s = 0.0
         self.cancel_asked: float | None = None
+        #: Another holds its job: whatever becomes of it counts for nothing.
+        self.is_lost = False
         #: How long it was ready before it was claimed, in milliseconds.
         self.waited_ms = 0
         #: Of its run, and when that ended in nanoseconds since 1970; only where traces are recorded.
@@ -155,6 +157,16 @@ class Attempt(MessageProxy):
             elif self._thread_id is not None:
                 self._raised = Raised(reason, self._thread_id)
             return True
+
+    def ask_to_stop(self, reason: type[JobInterrupt]) -> bool:
+        """Interrupt it, and note since when it was asked: one that does not stop is given up."""
+        self.cancel_asked = self.cancel_asked or time.monotonic()
+        return self.interrupt(reason)
+
+    def lose(self) -> bool:
+        """Stop it because another holds its job; True if nothing had interrupted it before."""
+        self.is_lost = True
+        return self.ask_to_stop(JobLost)
 
     def raise_again(self) -> None:
         """Raise the interrupt once more if it was lost on its way, and the task still runs."""

@@ -110,7 +110,14 @@ class Child:
             slots=self._slots,
             settler=self._settler,
         )
-        self._watch = Watch(self._settler, self._store, settings, owner, self.retire)
+        self._watch = Watch(
+            self._settler,
+            self._store,
+            settings,
+            owner,
+            over=lambda: self._engine.over,
+            retire=self.retire,
+        )
         self._started_at = time.time()
         self._is_declared = False
         self._seen_rss_mib = 0.0
@@ -235,10 +242,10 @@ class Child:
         self._wait(
             lambda: self._engine.undecided == 0 or self._is_impatient, self._settings.shutdown_grace
         )
-        for attempt in list(self._settler.running.values()):
+        for attempt in self._settler.unsettled():
             attempt.interrupt(WorkerStopping)
         self._wait(lambda: self._engine.undecided == 0, INTERRUPT_S)
-        for attempt in list(self._settler.running.values()):
+        for attempt in self._settler.unsettled():
             if attempt.is_over(0):  # it runs on, in code that no interrupt reaches
                 self._settler.abandon(attempt, WorkerStopping("the worker stops"))
         self._wait(lambda: self._engine.unsettled == 0 and not self._burial, self._flush_s)

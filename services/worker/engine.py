@@ -82,6 +82,10 @@ class Engine:
         self._busy = 0
         #: Deliveries of the claim under way: some of them may become attempts.
         self._claiming = 0
+        #: Number of the latest claim call, and of the latest that is over: what it granted runs, or will
+        #: never be. Heartbeats tell it, and the store takes back what was granted in vain.
+        self._call = 0
+        self.over = 0
         self._busy_lock = threading.Lock()
         self._wake = threading.Event()
         self._is_draining = False
@@ -119,13 +123,12 @@ class Engine:
     @property
     def undecided(self) -> int:
         """Attempts, or claims under way, whose outcome is open; one that was abandoned may still run."""
-        running = list(self._settler.running.values())
-        return self._claiming + sum(not each.is_ended for each in running)
+        return self._claiming + sum(not each.is_ended for each in self._settler.unsettled())
 
     @property
     def unsettled(self) -> int:
         """Attempts whose outcome the store does not know yet."""
-        return self._claiming + len(self._settler.running)
+        return self._claiming + len(self._settler.unsettled())
 
     def finished(self, attempt: Attempt) -> None:
         """Take an attempt whose task has ended; called by its slot."""
@@ -144,11 +147,13 @@ class Engine:
         entries = self._settler.take()
         deliveries = self._reserve(alone=not entries)
         started = 0
+        self._call += bool(deliveries)
         try:
             asking = self._admission.asking(deliveries, self._settler.running)
             if entries or asking:
                 started = self._exchange(entries, asking)
         finally:
+            self.over = self._call
             self._claiming = 0
             self._free(len(deliveries) - started)
         return bool(entries or deliveries)
@@ -180,8 +185,10 @@ class Engine:
         claims = [self._admission.claim(*entry) for entry in asking.values()]
         outcomes = [outcome for outcome, _ in entries]
         try:
-            accepted, verdicts = self._store.exchange(outcomes, self._owner, self._owner, claims)
-            self._admission.adopt_unknown(list(asking.values()), claims, verdicts)
+            accepted, verdicts = self._store.exchange(
+                outcomes, self._owner, self._owner, claims, call=self._call
+            )
+            self._admission.adopt_unknown(list(asking.values()), claims, verdicts, call=self._call)
         except Unavailable:
             self._put_back(entries, asking)
             raise

@@ -13,7 +13,7 @@ from services.worker.inbox import Delivery
 from services.worker.outcome import Ending, Judge, type_name
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
-from taskyard.errors import WorkerStopping
+from taskyard.errors import JobLost, WorkerStopping
 from taskyard.job import JobError
 from taskyard.store.attempts import Outcome
 from taskyard.task import Task
@@ -55,11 +55,25 @@ class Settler:
         self._outcomes: deque[tuple[Outcome, Attempt]] = deque()
         #: Attempts that are claimed and not settled, by job id.
         self.running: dict[str, Attempt] = {}
+        #: Those in a slot that have lost their job, of which another attempt has begun here; by token.
+        self._overtaken: dict[int, Attempt] = {}
         self.jobs_done = 0
         #: Jobs settled and the seconds that they ran, by queue.
         self.served: dict[str, tuple[int, float]] = {}
         #: How long a job takes, as the recent ones did. Seconds.
         self.service_s = 1.0
+
+    def begin(self, attempt: Attempt) -> None:
+        """Take an attempt that has been claimed."""
+        overtaken = self.running.get(attempt.id)
+        if overtaken is not None:
+            self._overtaken[overtaken.token] = overtaken
+            lose(overtaken)
+        self.running[attempt.id] = attempt
+
+    def unsettled(self) -> list[Attempt]:
+        """Return the attempts whose end the store was not told: those of `running`, and overtaken ones."""
+        return [*self.running.values(), *self._overtaken.values()]
 
     def end(self, attempt: Attempt, error: BaseException | None) -> bool:
         """Decide the outcome of an attempt; False if that has been done before."""
@@ -92,6 +106,7 @@ class Settler:
         """Let go of attempts whose outcomes the store knows now, or has refused."""
         done: list[Delivery] = []
         for (outcome, attempt), is_accepted in zip(entries, accepted, strict=True):
+            self._overtaken.pop(attempt.token, None)
             if self.running.get(attempt.id) is attempt:
                 del self.running[attempt.id]
             if outcome.kind == "released" or (outcome.kind == "retrying" and not is_accepted):
@@ -117,6 +132,8 @@ class Settler:
         self.service_s = max(1e-6, 0.8 * self.service_s + 0.2 * mean_s)
 
     def _conclude(self, attempt: Attempt, error: BaseException | None) -> None:
+        if error is not None and attempt.is_lost:
+            error = JobLost("its job is another's")  # whose dead letter this one must not write
         ending = self._ending(attempt, error)
         if error is not None:
             _log_error(attempt, error, ending)
@@ -157,6 +174,12 @@ class Settler:
             self._wake()
 
         self._burial.bury(letter, error.reason, settle)
+
+
+def lose(attempt: Attempt) -> None:
+    """Stop an attempt because another holds its job."""
+    if attempt.lose():
+        measures.lost(attempt)
 
 
 def _log_error(attempt: Attempt, error: BaseException, ending: Ending) -> None:

@@ -11,7 +11,6 @@ from services.worker.inbox import Delivery
 from services.worker.outcome import UnknownTask
 from services.worker.settler import Settler
 from services.worker.slots import Slots
-from taskyard.errors import JobLost
 from taskyard.message import Message
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
@@ -86,8 +85,5 @@ class Starter:
             max_retries=defaults.max_retries if retries is None else retries,
         )
         attempt.waited_ms = max(0, verdict.started_at_ms - verdict.ready_at_ms)
-        stale = self._settler.running.get(attempt.id)
-        if stale is not None and stale.interrupt(JobLost):
-            measures.lost(stale)
-        self._settler.running[attempt.id] = attempt
+        self._settler.begin(attempt)
         return attempt

@@ -1,18 +1,21 @@
 """What happens to running jobs from outside: time limits, cancellations, lost leases, progress."""
 
+import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import msgspec
 
-from services.worker import measures
 from services.worker.attempt import Attempt
-from services.worker.settler import Settler
+from services.worker.settler import Settler, lose
 from taskyard.config import Settings
-from taskyard.errors import JobCancelled, JobInterrupt, JobLost, JobTimeout
+from taskyard.errors import JobCancelled, JobInterrupt, JobTimeout
 from taskyard.job import Progress
+from taskyard.metrics import JOBS_GIVEN_BACK
 from taskyard.store.base import JobStore
+
+logger = logging.getLogger(__name__)
 
 #: How often time limits are looked at, in seconds.
 WATCH_S = 0.1
@@ -37,16 +40,25 @@ class Watch:
         store: Is told of progress and heartbeats.
         settings: Limits and lease.
         owner: Id of the lease.
+        over: Gives the last claim call that is over, as the engine knows it.
         retire: Called when a task does not stop: only the end of its process stops it.
     """
 
     def __init__(
-        self, settler: Settler, store: JobStore, settings: Settings, owner: str, retire: Retire
+        self,
+        settler: Settler,
+        store: JobStore,
+        settings: Settings,
+        owner: str,
+        *,
+        over: Callable[[], int],
+        retire: Retire,
     ) -> None:
         self._settler = settler
         self._store = store
         self._settings = settings
         self._owner = owner
+        self._over = over
         self._retire = retire
         self._unsent: dict[str, tuple[Attempt, Progress]] = {}
 
@@ -60,7 +72,7 @@ class Watch:
 
         An interrupt that was lost on its way is raised again, until it has landed.
         """
-        for attempt in list(self._settler.running.values()):
+        for attempt in self._settler.unsettled():
             if attempt.waits_for_slot(CLAIM_WAIT_S):
                 self._settler.hand_back_waiting(attempt)
             else:
@@ -70,20 +82,28 @@ class Watch:
     def heartbeat(self, info: dict[str, Any]) -> Collection[str]:
         """Extend the lease, and interrupt the jobs that are cancelled or no longer ours.
 
-        Returns the queues that are paused.
+        What the store holds for this child and the child does not run is taken back by it. Returns the queues
+        that are paused.
         """
+        # In this order: what began between the two is then told, and not taken for something unheard of.
+        over = self._over()
         running = dict(self._settler.running)
         beat = self._store.heartbeat(
             self._owner,
             info,
             round(self._settings.lease_s * 1000),
             [(attempt.id, attempt.token) for attempt in running.values()],
+            over=over,
         )
         # Meanwhile another attempt of the same job may have begun here: the answer is not about that one.
         for job_id in beat.cancelled:
-            _interrupt(running.get(job_id), JobCancelled)
+            if job_id in running:
+                running[job_id].ask_to_stop(JobCancelled)
         for job_id in beat.lost:
-            _interrupt(running.get(job_id), JobLost)
+            lose(running[job_id])
+        for job_id in beat.given_back:
+            JOBS_GIVEN_BACK.inc()
+            logger.warning("job given back: its claim was never answered", extra={"job_id": job_id})
         return beat.paused
 
     def tell_progress(self) -> None:
@@ -107,10 +127,3 @@ class Watch:
     def _give_up(self, attempt: Attempt, error: JobInterrupt) -> None:
         if self._settler.abandon(attempt, error):
             self._retire(f"job {attempt.id} of task {attempt.task} does not stop")
-
-
-def _interrupt(attempt: Attempt | None, reason: type[JobInterrupt]) -> None:
-    if attempt is not None:
-        attempt.cancel_asked = attempt.cancel_asked or time.monotonic()
-        if attempt.interrupt(reason) and reason is JobLost:
-            measures.lost(attempt)

@@ -99,6 +99,10 @@ LEASES_LOST = Counter(
     "Attempts that were stopped because the worker no longer held their job.",
     ["queue"],
 )
+JOBS_GIVEN_BACK = Counter(
+    "taskyard_jobs_given_back_total",
+    "Jobs that were taken back from a worker that never heard that its claim was granted.",
+)
 SLOTS = Gauge(
     "taskyard_slots", "Jobs that the worker can run at a time.", multiprocess_mode="livesum"
 )

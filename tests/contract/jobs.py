@@ -65,11 +65,17 @@ def heartbeat(store: JobStore, owner: str = "w1", *running: tuple[str, int]) -> 
 
 
 def claim(
-    store: JobStore, job_id: str, attempt: int = 1, *, owner: str = "w1", **fields: Any
+    store: JobStore,
+    job_id: str,
+    attempt: int = 1,
+    *,
+    owner: str = "w1",
+    call: int = 0,
+    **fields: Any,
 ) -> Verdict:
     """Claim one attempt for `owner`."""
     asked = Claim(job_id, attempt, fields.pop("queue", QUEUE), **fields)
-    return store.claim(owner, f"{owner}-name", [asked])[0]
+    return store.claim(owner, f"{owner}-name", [asked], call=call)[0]
 
 
 def running(store: JobStore, *, owner: str = "w1", **fields: Any) -> tuple[str, int]:

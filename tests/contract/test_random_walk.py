@@ -21,6 +21,7 @@ IDS = [f"job-{number}" for number in range(6)]
 OWNERS = ["w1", "w2", "w3"]
 RECLAIMERS = ["r1", "r2"]
 QUEUES = ["a", "b|c"]
+WAITING = ("scheduled", "retrying")
 
 ids = st.sampled_from(IDS)
 id_lists = st.lists(ids, max_size=4)
@@ -38,6 +39,9 @@ class Model:
     attempt: int = 0
     token: int = 0
     owner: str = ""
+    #: The claim call that it was granted by, and whether its owner has heard of that.
+    call: int = 0
+    is_heard: bool = True
     crashes: int = 0
     is_due: bool = False
     is_promised_twice: bool = False
@@ -58,12 +62,26 @@ class Walk(RuleBasedStateMachine):
         self.jobs: dict[str, Model] = {}
         self.dead: set[str] = set()
         self.stale: list[tuple[str, int]] = []
+        self.calls = dict.fromkeys(OWNERS, 0)
         for owner in OWNERS:
             self._beat(owner)
 
     def _beat(self, owner: str):
-        held = [(i, job.token) for i, job in self.jobs.items() if job.owner == owner]
-        return self.store.heartbeat(owner, {}, HOUR_MS, held)
+        held = {i: job for i, job in self.jobs.items() if job.owner == owner}
+        told = [(i, job.token) for i, job in held.items() if job.is_heard]
+        beat = self.store.heartbeat(owner, {}, HOUR_MS, told, over=self.calls[owner])
+        unheard = {i for i, job in held.items() if not job.is_heard and job.call}
+        assert set(beat.given_back) == unheard
+        for job in (held[i] for i in unheard):
+            self._given_back(job)
+        return beat
+
+    def _given_back(self, job: Model) -> None:
+        job.owner, job.attempt = "", job.attempt - 1
+        if job.cancel_requested:
+            job.state, job.is_prunable = "cancelled", False
+        else:
+            job.state, job.is_due = "scheduled", True
 
     @rule(chosen=id_lists, queue=queues, is_later=st.booleans())
     def create(self, chosen, queue, is_later):
@@ -100,9 +118,10 @@ class Walk(RuleBasedStateMachine):
         queue=queues,
         off_by=st.sampled_from([0, 0, 0, 0, -1, 1]),
         kind=st.sampled_from(["run", "run", "run", "park", "expire"]),
+        is_heard=st.booleans(),
     )
-    def claim(self, owner, chosen, queue, off_by, kind):
-        """Claim the next attempt of jobs, or another one."""
+    def claim(self, owner, chosen, queue, off_by, kind, is_heard):
+        """Claim the next attempt of jobs, or another one; the answer may be lost."""
         if owner in self.dead:
             self._beat(owner)
             self.dead.discard(owner)
@@ -113,9 +132,14 @@ class Walk(RuleBasedStateMachine):
         }[kind]
         wanted = [self._next_attempt(job_id) + off_by for job_id in chosen]
         claims = [Claim(i, n, queue, **extra) for i, n in zip(chosen, wanted, strict=True)]
-        verdicts = self.store.claim(owner, owner, claims)
+        self.calls[owner] += 1
+        verdicts = self.store.claim(owner, owner, claims, call=self.calls[owner])
         for job_id, attempt, verdict in zip(chosen, wanted, verdicts, strict=True):
             assert verdict.kind == self._judge(job_id, attempt, owner, queue, kind, verdict.token)
+            if verdict.kind == "run":
+                job = self.jobs[job_id]
+                job.is_heard = is_heard or (job.call > 0 and job.is_heard)
+                job.call = self.calls[owner]
 
     def _next_attempt(self, job_id):
         job = self.jobs.get(job_id)
@@ -137,7 +161,7 @@ class Walk(RuleBasedStateMachine):
             job.state, job.is_due = "scheduled", False
             return "parked"
         job.state, job.attempt, job.owner, job.token = "running", attempt, owner, token
-        job.queue = queue
+        job.queue, job.call = queue, 0
         return "run"
 
     @rule(
@@ -205,7 +229,7 @@ class Walk(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 5))
     def take_due(self, limit):
         """Hand out what is due."""
-        due = {i for i, job in self.jobs.items() if job.is_due and job.state == "retrying"}
+        due = {i for i, job in self.jobs.items() if job.is_due and job.state in WAITING}
         ready, _ = self.store.take_due(limit)
         assert len(ready) == min(limit, len(due))
         for each in ready:
@@ -234,7 +258,7 @@ class Walk(RuleBasedStateMachine):
             assert each.id in held
             assert (job.attempt, job.crashes, job.queue) == (each.attempt, each.crashes, each.queue)
             self.stale.append((each.id, job.token))
-            job.owner, job.token = owner, each.token
+            job.owner, job.token, job.call = owner, each.token, 0
         if answers:
             self.dead.discard(owner)
             mine = [

@@ -240,6 +240,35 @@ def test_a_server_that_would_throw_jobs_away_is_refused(store, client):
         client.config_set("appendonly", appendonly)
 
 
+def test_no_token_is_given_out_twice(store, client, settings):
+    """Not even by a server that forgot its latest ones, as after a failover: old outcomes stay refused."""
+    fence = f"{settings.key_prefix}fence"
+    job_id, token = running(store)
+    before = client.get(fence)
+    running(store)
+    client.set(fence, before)
+
+    store.leave("w1")
+    tokens = [lost.token for lost in store.lost("r1", HOUR_MS, 10)] + [running(store)[1]]
+
+    assert token < min(tokens)
+    assert len(set(tokens)) == 3
+    client.set(fence, 1)
+    assert running(store)[1] > max(tokens)
+    assert not settle(store, job_id, token)
+
+
+def test_tokens_grow_though_the_clock_steps_back(store, client, settings):
+    """They go on from the last one, whatever the time is."""
+    ahead = 2_000_000_000_000_000
+    client.set(f"{settings.key_prefix}fence", ahead)
+
+    held = [running(store) for _ in range(3)]
+
+    assert [token for _, token in held] == [ahead + 1, ahead + 2, ahead + 3]
+    assert [settle(store, *each) for each in held] == [True] * 3
+
+
 def test_two_prefixes_share_a_server(settings):
     """Two installations on one Redis see nothing of each other."""
     one = open_store(settings)

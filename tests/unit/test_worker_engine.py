@@ -3,10 +3,13 @@
 import json
 from typing import Any
 
+import pytest
+
 from services.worker.engine import Engine
 from services.worker.inbox import Delivery, Inbox
 from services.worker.settler import Settler
 from taskyard.config import Settings
+from taskyard.errors import StoreUnavailable
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
 from taskyard.task_options import TaskOptions
@@ -69,17 +72,16 @@ class Slots:
 
 
 class Store:
-    """Chokes on one job, whatever else is asked for with it."""
+    """Grants every claim; chokes on one job, whatever else is asked for with it."""
 
-    def exchange(self, outcomes, owner, worker, claims):
+    def exchange(self, outcomes, owner, worker, claims, *, call):
         if any(claim.id == "poison" for claim in claims):
             raise OverflowError("number too large")
         return [True] * len(outcomes), [Verdict("run", token=1) for _ in claims]
 
 
-def test_a_message_that_the_store_cannot_take_is_buried_alone():
-    """The batch it came in is tried one by one; all others run."""
-    consumer, burial, slots = Consumer(), Burial(), Slots()
+def engine_with(consumer, burial, slots, store):
+    """Return an engine on doubles, and its settler."""
     parts: dict[str, Any] = {
         "consumer": consumer,
         "burial": burial,
@@ -88,7 +90,13 @@ def test_a_message_that_the_store_cannot_take_is_buried_alone():
         "owner": "w",
     }
     settler = make_settler(**parts, wake=lambda: None)
-    engine = make_engine(**parts, store=Store(), slots=slots, settler=settler)
+    return make_engine(**parts, store=store, slots=slots, settler=settler), settler
+
+
+def test_a_message_that_the_store_cannot_take_is_buried_alone():
+    """The batch it came in is tried one by one; all others run."""
+    consumer, burial, slots = Consumer(), Burial(), Slots()
+    engine, _ = engine_with(consumer, burial, slots, Store())
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
 
@@ -103,3 +111,50 @@ def test_a_message_that_the_store_cannot_take_is_buried_alone():
     assert set(slots.started) == {"a", "b"}
     assert burial.letters == [("poison", "invalid")]
     assert [json.loads(each.body)["message_id"] for each in consumer.acked] == ["poison"]
+
+
+class Watched(Store):
+    """Notes the number of each call, and what an engine told to be over meanwhile."""
+
+    def __init__(self):
+        self.calls = []
+        self.is_away = False
+        self.engine: Any = None
+
+    def exchange(self, outcomes, owner, worker, claims, *, call):
+        self.calls.append((call, self.engine.over))
+        if self.is_away:
+            raise StoreUnavailable("no answer")
+        return super().exchange(outcomes, owner, worker, claims, call=call)
+
+
+def test_a_claim_call_is_over_when_what_it_granted_is_known_to_run():
+    """Not before: a heartbeat that came in between would have it given back."""
+    store, consumer = Watched(), Consumer()
+    store.engine, settler = engine_with(consumer, Burial(), Slots(), store)
+    seen = []
+
+    for job_id in ("a", "b"):
+        consumer.deliver(job_id)
+        store.engine.run_once()
+        seen.append((store.engine.over, set(settler.running)))
+
+    assert store.calls == [(1, 0), (2, 1)]
+    assert seen == [(1, {"a"}), (2, {"a", "b"})]
+
+
+def test_a_claim_call_that_is_not_answered_is_over():
+    """The delivery is asked for again, by a call of another number."""
+    store, consumer = Watched(), Consumer()
+    store.engine, settler = engine_with(consumer, Burial(), Slots(), store)
+    consumer.deliver("a")
+    store.is_away = True
+
+    with pytest.raises(StoreUnavailable):
+        store.engine.run_once()
+
+    assert (store.engine.over, len(consumer.inbox), settler.running) == (1, 1, {})
+    store.is_away = False
+    store.engine.run_once()
+    assert store.calls == [(1, 0), (2, 1)]
+    assert set(settler.running) == {"a"}

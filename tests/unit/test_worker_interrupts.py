@@ -25,14 +25,17 @@ class Running:
     """Stands for the settler: has the attempts that run."""
 
     def __init__(self, *attempts):
-        self.running = {each.id: each for each in attempts}
+        self._attempts = attempts
+
+    def unsettled(self):
+        return list(self._attempts)
 
 
 def watch_over(*attempts):
     """Return what a worker's child calls every tenth of a second."""
     settler: Any = Running(*attempts)
     store: Any = None  # is told of nothing here
-    return Watch(settler, store, config.load(), "owner", lambda reason: None)
+    return Watch(settler, store, config.load(), "owner", over=lambda: 0, retire=lambda reason: None)
 
 
 class Slot:

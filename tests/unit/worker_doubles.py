@@ -20,14 +20,14 @@ def delivery(body: bytes = b"{}", *, queue: str = "default", **properties: Any) 
 
 def attempt(task: str = "job", *args: Any, **fields: Any) -> Attempt:
     """Return an attempt that has been claimed; `fields` are those of `Attempt` or of its options."""
-    own = {name: fields.pop(name) for name in ("kwargs", "number") if name in fields}
+    own = {name: fields.pop(name) for name in ("kwargs", "number", "job_id") if name in fields}
     message = Message(
         queue_name="default",
         actor_name=task,
         args=list(args),
         kwargs=own.get("kwargs", {}),
         options=Options(attempt=own.get("number", 1)),
-        message_id=new_id(),
+        message_id=own.get("job_id") or new_id(),
         message_timestamp=0,
     )
     chosen: dict[str, Any] = {

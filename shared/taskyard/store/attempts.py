@@ -94,17 +94,23 @@ class Lost(Struct, frozen=True, array_like=True):
 
 
 class Beat(Struct, frozen=True, array_like=True):
-    """The answer to a heartbeat: ids of running jobs to cancel, of jobs no longer ours, and paused queues."""
+    """The answer to a heartbeat."""
 
+    #: Ids of running jobs to cancel, and of jobs that are no longer ours.
     cancelled: list[str]
     lost: list[str]
+    #: Queues that are paused.
     paused: list[str] = []
+    #: Ids of jobs that were ours and that we do not run: they were taken back and run again.
+    given_back: list[str] = []
 
 
 class AttemptStore(Protocol):
     """Claims, leases and outcomes."""
 
-    def claim(self, owner: str, worker: str, claims: Sequence[Claim]) -> list[Verdict]:
+    def claim(
+        self, owner: str, worker: str, claims: Sequence[Claim], *, call: int = 0
+    ) -> list[Verdict]:
         """Let attempts start, held by `owner`'s lease; repeated by the same owner, it answers the same.
 
         An owner without a lease gets a short one; it should send a heartbeat before it claims.
@@ -113,13 +119,21 @@ class AttemptStore(Protocol):
             owner: Whose lease holds the attempts; unique for each start of a process.
             worker: Name of the worker to show on the job.
             claims: One for each message.
+            call: The number of this call, which grows with each that the owner makes, from 1 on; with it
+                `heartbeat` knows what became of the answer. 0: it has none.
         """
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """End attempts; False where the token is stale (fenced off). Wakes whoever waits."""
 
     def exchange(
-        self, outcomes: Sequence[Outcome], owner: str, worker: str, claims: Sequence[Claim]
+        self,
+        outcomes: Sequence[Outcome],
+        owner: str,
+        worker: str,
+        claims: Sequence[Claim],
+        *,
+        call: int = 0,
     ) -> tuple[list[bool], list[Verdict]]:
         """Do `settle` and then `claim` in one round trip."""
 
@@ -127,9 +141,27 @@ class AttemptStore(Protocol):
         """Show how far an attempt is (JSON of a `Progress`); False where the token is stale."""
 
     def heartbeat(
-        self, owner: str, info: dict[str, Any], lease_ms: int, running: Sequence[tuple[str, int]]
+        self,
+        owner: str,
+        info: dict[str, Any],
+        lease_ms: int,
+        running: Sequence[tuple[str, int]],
+        *,
+        over: int = 0,
     ) -> Beat:
-        """Extend `owner`'s lease and show its worker document; `running` has (id, token) pairs."""
+        """Extend `owner`'s lease and show its worker document.
+
+        What the owner holds by a call that is over, and does not run, is taken back and is due at once.
+
+        Args:
+            owner: Whose lease it is.
+            info: The worker document.
+            lease_ms: How long the lease holds from now on.
+            running: The id and token of each attempt whose outcome the store has not accepted yet. To be read
+                after `over`.
+            over: The last claim call of which nothing more comes: what it granted is running, or was never
+                heard of and will not be acted on. 0: not known, and nothing is taken back.
+        """
 
     def end_lease(self, owner: str, exit_reason: str) -> None:
         """End `owner`'s lease now: it is known to be gone, for this reason."""

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from taskyard.store.base import Ready
 
 Problem = Literal[
-    "not_waiting", "not_ready", "not_held", "not_ended", "no_record", "unknown_state", "no_message"
+    "not_waiting",
+    "not_ready",
+    "not_held",
+    "not_run",
+    "not_ended",
+    "no_record",
+    "unknown_state",
+    "no_message",
 ]
 
 

@@ -14,13 +14,21 @@ class RedisAttempts(RedisScripts):
 
     @guarded
     def exchange(
-        self, outcomes: Sequence[Outcome], owner: str, worker: str, claims: Sequence[Claim]
+        self,
+        outcomes: Sequence[Outcome],
+        owner: str,
+        worker: str,
+        claims: Sequence[Claim],
+        *,
+        call: int = 0,
     ) -> tuple[list[bool], list[Verdict]]:
-        args = (outcomes, owner, worker, self._keep_ms, claims)
+        args = (outcomes, owner, worker, self._keep_ms, claims, call)
         return self.run("exchange", args, tuple[list[bool], list[Verdict]])
 
-    def claim(self, owner: str, worker: str, claims: Sequence[Claim]) -> list[Verdict]:
-        return self.exchange((), owner, worker, claims)[1]
+    def claim(
+        self, owner: str, worker: str, claims: Sequence[Claim], *, call: int = 0
+    ) -> list[Verdict]:
+        return self.exchange((), owner, worker, claims, call=call)[1]
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         return self.exchange(outcomes, "", "", ())[0]
@@ -31,10 +39,17 @@ class RedisAttempts(RedisScripts):
 
     @guarded
     def heartbeat(
-        self, owner: str, info: dict[str, Any], lease_ms: int, running: Sequence[tuple[str, int]]
+        self,
+        owner: str,
+        info: dict[str, Any],
+        lease_ms: int,
+        running: Sequence[tuple[str, int]],
+        *,
+        over: int = 0,
     ) -> Beat:
         text = msgspec.json.encode(info).decode()
-        return self.run("heartbeat", (owner, text, lease_ms, running), Beat)
+        args = (owner, text, lease_ms, running, over, self._keep_ms)
+        return self.run("heartbeat", args, Beat)
 
     @guarded
     def end_lease(self, owner: str, exit_reason: str) -> None:

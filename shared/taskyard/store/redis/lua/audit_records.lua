@@ -28,7 +28,10 @@ end
 
 local function running_problem(id, r)
   local is_held = r.owner and redis.call('SISMEMBER', P .. 'held:' .. r.owner, id) == 1
-  if is_held and redis.call('ZSCORE', P .. 'leases', r.owner) then return end
+  if is_held and redis.call('ZSCORE', P .. 'leases', r.owner) then
+    if not is_unheard(r.owner, tonumber(r.call or 0), tonumber(r.token or 0)) then return end
+    return 'not_run', function() give_back(id, r.owner, KEEP_MS) end
+  end
   return 'not_held', function() -- a lease that has ended: `reclaim` takes the job over
     local owner = r.owner or 'nobody'
     redis.call('HSET', job_key(id), 'owner', owner)
@@ -50,7 +53,8 @@ local function problem_of(id, r)
   return 'unknown_state'
 end
 
-local FIELDS = {'state', 'queue', 'owner', 'held_in', 'limit', 'priority', 'ready_at', 'run_at', 'task'}
+local FIELDS = {'state', 'queue', 'owner', 'held_in', 'limit', 'priority', 'ready_at', 'run_at', 'task', 'call',
+  'token'}
 local is_seen = {}
 local function check(id)
   if is_seen[id] then return end

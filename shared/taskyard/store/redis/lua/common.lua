@@ -2,6 +2,7 @@
 -- Keys: j:<id> a job (hash) | jobs all of them by the time of their submission | ready:<queue> pending jobs by the
 -- time they became so | waiting by run time | outbox recorded, unconfirmed jobs by time | leases owners by the end
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
+-- beats "<call>|<token>" of an owner: its last claim call that was over with its last heartbeat, the last token then |
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
 -- queues, workers | totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the
 -- job that has a lock | withdrawn jobs that were forgotten while a message of them was on its way, by the end of that. |
@@ -230,6 +231,45 @@ local function cancel_idle(id, state, queue, limit, ttl_ms)
   count(queue, state, -1)
   enter(id, queue, 'cancelled')
   announce(id, 'cancelled', keep_cancelled_ms(state, ttl_ms))
+end
+
+-- Gives out tokens in a row and returns the first. By the clock: after a failover that lost some of them, counting
+-- on would give them to others, and then an outcome of who had them before would be taken for theirs.
+local function take_tokens(count)
+  local last = tonumber(redis.call('GET', P .. 'fence') or 0)
+  local first = math.max(last + 1, clock[1] * 1000000 + clock[2])
+  redis.call('SET', P .. 'fence', first + count - 1)
+  return first
+end
+
+-- Whether a claim was granted to an owner that was done with this call when it last sent a heartbeat: it does not run
+-- the job and never will. One that was granted before that heartbeat was dealt with there.
+local function is_unheard(owner, call, token)
+  local over, last = string.match(redis.call('HGET', P .. 'beats', owner) or '', '^(%d+)|(%d+)$')
+  return over ~= nil and call ~= nil and call > 0 and call <= tonumber(over) and token > tonumber(last)
+end
+
+-- Takes a running job back from an owner that does not run it: it costs no attempt, and is due at once. Its message
+-- may be gone: one that comes while a job is held is acknowledged.
+local function give_back(id, owner, keep_ms)
+  local key = job_key(id)
+  local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel')
+  redis.call('SREM', P .. 'held:' .. owner, id)
+  redis.call('SREM', P .. 'cancels:' .. owner, id)
+  if r[4] then release(id, r[4]) end
+  note_gap(id, 'handed_back', r[3])
+  redis.call('HDEL', key, 'token')
+  redis.call('HSET', key, 'attempt', r[2] - 1)
+  count(r[1], 'running', -1)
+  if r[5] then
+    redis.call('HSET', key, 'state', 'cancelled', 'finished_at', now)
+    enter(id, r[1], 'cancelled')
+    announce(id, 'cancelled', keep_cancelled_ms('pending', keep_ms))
+    return
+  end
+  redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
+  wait_until(id, now)
+  enter(id, r[1], 'scheduled')
 end
 
 local function answer(value)

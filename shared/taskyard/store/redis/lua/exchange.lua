@@ -1,7 +1,7 @@
 -- args: {outcomes of {id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress},
 --  owner, worker, keep_ms, claims of
---  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority}}
-local outcomes, owner, worker, keep_ms, claims = unpack(args, 1, 5)
+--  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority}, call}
+local outcomes, owner, worker, keep_ms, claims, call = unpack(args, 1, 6)
 local held = P .. 'held:' .. owner
 local verdicts = {}
 local accepted = {}
@@ -117,11 +117,12 @@ local function take_slot(id, task, limit)
 end
 
 local started = {} -- attempts by queue
+local token -- the last that was given out
 
 local function start(id, key, old_queue, queue, attempt, crashes, ready_at, parked_at, first_failed_at)
-  local token = redis.call('INCR', P .. 'fence')
+  token = token and token + 1 or take_tokens(#claims)
   redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'token', token, 'owner', owner,
-    'worker', worker, 'started_at', now, 'queue', queue)
+    'worker', worker, 'started_at', now, 'queue', queue, 'call', call)
   started[queue] = (started[queue] or 0) + 1
   if parked_at then
     note_gap(id, 'parked', parked_at)
@@ -174,14 +175,15 @@ end
 local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
-    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit')
+    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call')
   local first_failed_at = tonumber(r[11] or 0)
   local state, made, crashes, ready_at = r[1], tonumber(r[2]), tonumber(r[4] or 0), tonumber(r[6] or now)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
   if state == 'running' and made == attempt then
-    -- The answer to the same claim was lost on its way: give it again.
-    if r[8] == owner then return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at} end
-    return {'leased', 0, 0, 0, 0}
+    if r[8] ~= owner then return {'leased', 0, 0, 0, 0} end
+    -- The answer to the same claim was lost on its way: give it again. A call may come after one that was made later.
+    if call > tonumber(r[13] or 0) then redis.call('HSET', key, 'call', call) end
+    return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at}
   end
   if state == 'cancelled' then
     redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id)

@@ -1,15 +1,40 @@
--- args: {owner, info, lease_ms, running of {id, token}}
-local owner, info, lease_ms, running = unpack(args, 1, 4)
+-- args: {owner, info, lease_ms, running of {id, token}, over, keep_ms}
+-- `over`: the owner's last claim call that it is done with. It runs what it has heard of up to that, and tells it here.
+local owner, info, lease_ms, running, over, keep_ms = unpack(args, 1, 6)
+local held = P .. 'held:' .. owner
 redis.call('ZADD', P .. 'leases', now + lease_ms, owner)
 redis.call('HSET', P .. 'workers', owner, now .. '|' .. info)
-local lost = {}
-for _, held in ipairs(running) do
-  local r = redis.call('HMGET', job_key(held[1]), 'token', 'state')
-  if tonumber(r[1] or -1) ~= held[2] or r[2] ~= 'running' then lost[#lost + 1] = held[1] end
+
+local lost, runs = {}, {}
+for _, each in ipairs(running) do
+  local r = redis.call('HMGET', job_key(each[1]), 'token', 'state')
+  if tonumber(r[1] or -1) == each[2] and r[2] == 'running' then runs[each[1]] = true else lost[#lost + 1] = each[1] end
 end
+
+-- Takes back what the owner holds and does not run, as where the answer to its claim was lost. What calls that are
+-- under way have claimed, or may claim, is left; and what has no number, for then nothing is known of its claim.
+local given_back = {}
+local function look(id)
+  local r = redis.call('HMGET', job_key(id), 'state', 'owner', 'call')
+  local call = tonumber(r[3] or 0)
+  if r[1] ~= 'running' or r[2] ~= owner then
+    redis.call('SREM', held, id)
+  elseif call > 0 and call <= over then
+    give_back(id, owner, keep_ms)
+    given_back[#given_back + 1] = id
+  end
+end
+
+if over > 0 then
+  for _, id in ipairs(redis.call('SMEMBERS', held)) do
+    if not runs[id] then look(id) end
+  end
+  redis.call('HSET', P .. 'beats', owner, over .. '|' .. (redis.call('GET', P .. 'fence') or 0))
+end
+
 local paused = {}
 for _, field in ipairs(redis.call('HKEYS', P .. 'paused')) do
   local queue = string.match(field, '^queue|(.*)$')
   if queue then paused[#paused + 1] = queue end
 end
-return answer({redis.call('SMEMBERS', P .. 'cancels:' .. owner), lost, paused})
+return answer({redis.call('SMEMBERS', P .. 'cancels:' .. owner), lost, paused, given_back})

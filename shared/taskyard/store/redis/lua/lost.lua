@@ -2,6 +2,7 @@
 local owner, lease_ms, limit = unpack(args, 1, 3)
 local leases, exits = P .. 'leases', P .. 'exits'
 local picked, lost = {}, {}
+local token -- the last that was given out
 
 -- When a worker died: as `end_lease` or `leave` told, else when it was last heard of.
 local function died_at(dead, exit, lease_end)
@@ -32,7 +33,7 @@ local function take(id, dead, exit, died)
   -- A job that a reclaimer lost in its turn: what is known is about its worker, not about the reclaimer.
   exit = r[9] or exit
   local ran_ms = tonumber(r[10] or math.max(0, died - tonumber(r[8])))
-  local token = redis.call('INCR', P .. 'fence')
+  token = token and token + 1 or take_tokens(#picked)
   redis.call('HSET', key, 'token', token, 'owner', owner, 'exit', exit, 'ran_ms', ran_ms)
   redis.call('SADD', P .. 'held:' .. owner, id)
   redis.call('ZADD', leases, now + lease_ms, owner)
