@@ -94,8 +94,8 @@ class Hub:
         while not self._is_idle():
             try:
                 subscription = self._store.subscribe()
-            except Unavailable as error:
-                logger.warning("no events: %s", error)
+            except Exception as error:
+                logger.warning("no events: %s", error, exc_info=not isinstance(error, Unavailable))
                 was_away = True
                 time.sleep(PAUSE_S)
                 continue

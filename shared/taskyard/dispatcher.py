@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from taskyard.errors import NotUnique, TaskyardError, Unavailable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import State
+from taskyard.lifecycle import Loop
 from taskyard.message import decode, for_attempt
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Headers, Outgoing
@@ -217,13 +218,15 @@ def _headers(attempt: int, traceparent: str | None) -> Headers | None:
 
 #: How long confirmed jobs gather before they leave the outbox, in seconds; relay waits far longer.
 OUTBOX_LINGER_S = 0.05
+#: Longest pause without any. Seconds.
+OUTBOX_IDLE_S = 60.0
 
 
 class _OutboxCleaner:
     """Takes confirmed jobs out of the outbox, behind the caller's back and in batches.
 
-    Nobody has to wait for it: a job that stays in the outbox is published again by `relay`, and its second
-    message is acknowledged as a duplicate.
+    Nobody has to wait for it: a job that stays in the outbox, as one that the store could not be told of, is
+    published again by `relay`, and its second message is acknowledged as a duplicate.
     """
 
     def __init__(self, store: JobStore) -> None:
@@ -232,7 +235,7 @@ class _OutboxCleaner:
         self._lock = threading.Lock()
         self._has_jobs = threading.Event()
         self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loop: Loop | None = None
 
     def add(self, jobs: Sequence[tuple[str, int]]) -> None:
         """Take these out soon."""
@@ -240,9 +243,11 @@ class _OutboxCleaner:
             return
         with self._lock:
             self._jobs.extend(jobs)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
-                self._thread.start()
+            if self._loop is None:
+                self._loop = Loop(
+                    "outbox", self._run_once, interval_s=OUTBOX_IDLE_S, await_work=self._await_jobs
+                )
+                self._loop.start()
         if not self._has_jobs.is_set():
             self._has_jobs.set()
 
@@ -250,21 +255,17 @@ class _OutboxCleaner:
         """Take out what is left, and stop."""
         self._closing.set()
         self._has_jobs.set()
-        if self._thread is not None:
-            self._thread.join(5)
+        if self._loop is not None:
+            self._loop.stop(5)
+            self._loop.pass_once()
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._has_jobs.wait()
+    def _await_jobs(self, timeout_s: float) -> None:
+        self._has_jobs.wait(timeout_s)
+
+    def _run_once(self) -> None:
+        if self._has_jobs.is_set():
             self._closing.wait(OUTBOX_LINGER_S)
-            self._has_jobs.clear()
-            self._clean()
-        self._clean()
-
-    def _clean(self) -> None:
+        self._has_jobs.clear()
         with self._lock:
             jobs, self._jobs = self._jobs, []
-        try:
-            self._store.mark_published(jobs)
-        except Unavailable as error:
-            logger.warning("outbox not cleaned, relay will publish again: %s", error)
+        self._store.mark_published(jobs)

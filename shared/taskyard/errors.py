@@ -196,6 +196,18 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
 
 
+class StoreFault(TaskyardError):
+    """The store failed at what one call is about, such as a damaged record: others may go well."""
+
+    code = "store_fault"
+
+
+class Unstorable(TaskyardError):
+    """The store has no form for what it was given, such as a number that is too large."""
+
+    code = "unstorable"
+
+
 class BrokerUnavailable(Unavailable):
     """RabbitMQ is away, blocked by an alarm, or did not confirm in time."""
 

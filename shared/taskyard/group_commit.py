@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from taskyard.errors import Unavailable
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -19,7 +21,8 @@ class GroupCommit(Generic[T, R]):
     """Calls `write` with the items of many threads at once; adds no wait and no thread of its own.
 
     Args:
-        write: Gives a result for each item, in their order; its error is raised in every caller.
+        write: Gives a result for each item, in their order; may be called again with some of them. That it is
+            `Unavailable` is raised in every caller, any other error in those whose items make it.
         limit: Most items of one write.
     """
 
@@ -63,9 +66,16 @@ class GroupCommit(Generic[T, R]):
     def _write_batch(self, calls: list[_Call[T, R]]) -> None:
         try:
             results = self._write([item for call in calls for item in call.items])
-        except Exception as error:  # noqa: BLE001 - raised in every caller
+        except Unavailable as error:
             for call in calls:
                 call.error = error
+            return
+        except Exception as error:  # noqa: BLE001 - raised in its caller
+            if len(calls) == 1:
+                calls[0].error = error
+            else:  # what is wrong with one call's items is not the others' fault
+                for call in calls:
+                    self._write_batch([call])
             return
         start = 0
         for call in calls:

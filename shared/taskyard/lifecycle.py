@@ -105,7 +105,10 @@ class Loop:
                 if self._ticked_at < wait_until:
                     break  # there is work
         except Unavailable:
-            return self._stopping.wait(until - time.monotonic())
+            return self._stopping.wait(max(0.0, until - time.monotonic()))
+        except Exception:
+            logger.exception("%s cannot wait for work", self.name)
+            return self._stopping.wait(max(0.0, until - time.monotonic()))
         return self._stopping.is_set()
 
     def _failed(self) -> float:

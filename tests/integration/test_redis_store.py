@@ -1,15 +1,17 @@
 """What is particular to the store on Redis: no key is left behind, and its server's troubles."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
 import redis
+from msgspec.structs import replace
 
 from services.worker.outcome import describe
 from taskyard import config
 from taskyard.context import CurrentJob
-from taskyard.errors import ConfigurationError, StoreUnavailable
+from taskyard.errors import ConfigurationError, StoreFault, StoreUnavailable, Unstorable
 from taskyard.job import Progress, document
 from taskyard.store import open_store
 from taskyard.store.attempts import Outcome
@@ -148,6 +150,92 @@ def test_a_replica_is_unavailable_until_it_is_promoted(store, client):
         client.replicaof("NO", "ONE")
 
     assert state(store, pending(store)) == "pending"
+
+
+@pytest.fixture
+def busy_server(client):
+    """A server that runs somebody's endless script, until the test is over."""
+    threshold = client.config_get("busy-reply-threshold")["busy-reply-threshold"]
+    client.config_set("busy-reply-threshold", "1")
+    with ThreadPoolExecutor(1) as pool:
+        endless = pool.submit(client.eval, "while true do end", 0)
+        poll(lambda: _is_busy(client))
+        yield
+        client.script_kill()
+        with pytest.raises(redis.ResponseError, match="killed"):
+            endless.result(30)
+    client.config_set("busy-reply-threshold", threshold)
+
+
+def _is_busy(client):
+    try:
+        client.ping()
+    except redis.ResponseError as error:
+        return "BUSY" in str(error)
+    return False
+
+
+def test_a_busy_server_is_unavailable(store, busy_server):
+    """Nothing is wrong with what it was asked, and it may be asked again."""
+    for ask in (lambda: claim(store, "a"), lambda: store.create([new_job()]), store.ping):
+        with pytest.raises(StoreUnavailable, match="BUSY"):
+            ask()
+
+
+@pytest.mark.parametrize("missing", ["-evalsha", "-hset", "-time"])
+def test_a_server_that_denies_rights_is_unavailable(settings, client, missing):
+    """Whether for the whole script or for a command in it: an operator may give them."""
+    client.execute_command("ACL", "SETUSER", "poor", "on", ">pw", "~*", "&*", "+@all", missing)
+    address = settings.result_backend.replace("redis://", "redis://poor:pw@")
+    store = open_store(settings.model_copy(update={"result_backend": address}))
+    try:
+        with pytest.raises(StoreUnavailable):
+            store.create([new_job()])
+    finally:
+        store.close()
+        client.execute_command("ACL", "DELUSER", "poor")
+
+
+def test_a_wrong_password_is_unavailable(settings):
+    """It may be that of tomorrow."""
+    address = settings.result_backend.replace("redis://", "redis://nobody:pw@")
+    store = open_store(settings.model_copy(update={"result_backend": address}))
+
+    with pytest.raises(StoreUnavailable, match=r"(?i)password|auth"):
+        store.ping()
+    store.close()
+
+
+def test_a_replica_without_its_primary_is_unavailable(store, client):
+    """It says nothing at all until it has one."""
+    client.config_set("replica-serve-stale-data", "no")
+    client.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(StoreUnavailable):
+            claim(store, "a")
+    finally:
+        client.replicaof("NO", "ONE")
+        client.config_set("replica-serve-stale-data", "yes")
+
+
+def test_a_damaged_record_is_no_outage(store, client, key_prefix):
+    """What fails at one job's data is told apart from a store that is away: others go well."""
+    damaged, odd = pending(store), pending(store)
+    client.hset(f"{key_prefix}j:{damaged}", "attempt", "some")
+    client.delete(f"{key_prefix}j:{odd}")
+    client.set(f"{key_prefix}j:{odd}", "text")
+
+    for ask in (lambda: claim(store, damaged), lambda: claim(store, odd), lambda: store.get([odd])):
+        with pytest.raises(StoreFault):
+            ask()
+    assert claim(store, pending(store)).kind == "run"
+
+
+def test_what_has_no_form_in_the_store_is_no_outage(store):
+    """It is refused before the server is asked."""
+    for odd in ({"priority": 2**70}, {"task": "\ud800"}):
+        with pytest.raises(Unstorable):
+            store.create([replace(new_job(), **odd)])
 
 
 @pytest.fixture

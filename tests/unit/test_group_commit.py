@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from taskyard.errors import Unavailable
 from taskyard.group_commit import GroupCommit
 from tests.polling import poll
 
@@ -76,32 +77,6 @@ def test_a_batch_is_bounded():
     assert write.batches == [[0], [1, 1], [2, 2], [3] * 5, [4]]
 
 
-def test_an_error_reaches_every_caller_of_its_batch():
-    """And the next write is not harmed by it."""
-    entered, may_fail = threading.Event(), threading.Event()
-
-    def write(items):
-        entered.set()
-        assert may_fail.wait(30)
-        if 13 in items:
-            raise ValueError("unlucky")
-        return items
-
-    commit = GroupCommit(write)
-    with ThreadPoolExecutor(3) as pool:
-        first = pool.submit(commit, [1])
-        assert entered.wait(30)
-        unlucky = [pool.submit(commit, [13]), pool.submit(commit, [2])]
-        poll(lambda: commit.waiting == 2)
-        may_fail.set()
-
-        assert list(first.result()) == [1]
-        for call in unlucky:
-            with pytest.raises(ValueError):
-                call.result()
-    assert list(commit([3])) == [3]
-
-
 def test_a_caller_that_is_interrupted_does_not_take_the_others_along():
     """A task that is cancelled while it writes for others: they write for themselves."""
     entered, may_go_on = threading.Event(), threading.Event()
@@ -148,3 +123,51 @@ def test_many_threads_lose_and_mix_nothing():
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(run, range(16)))
+
+
+def test_a_call_that_cannot_be_written_fails_alone():
+    """Its items are not the fault of those that came at the same time."""
+
+    def write(items: list[int]) -> list[int]:
+        if 13 in items:
+            raise ValueError("13")
+        return gate(items)
+
+    gate = Writer()
+    commit = GroupCommit(write)
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(commit, [1])
+        poll(lambda: len(gate.batches) == 1)
+        others = [pool.submit(commit, [number]) for number in (2, 13, 4)]
+        poll(lambda: commit.waiting == 3)
+        gate.may_go_on.release(3)
+
+        assert list(first.result()) == [2]
+        assert [list(others[place].result()) for place in (0, 2)] == [[4], [8]]
+        with pytest.raises(ValueError, match="13"):
+            others[1].result()
+
+
+def test_what_is_away_is_away_for_all():
+    """It is not asked once for each of them."""
+    asked: list[list[int]] = []
+    gate = threading.Semaphore(0)
+
+    def write(items: list[int]) -> list[int]:
+        asked.append(items)
+        assert gate.acquire(timeout=30)
+        raise Unavailable("away")
+
+    commit = GroupCommit(write)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(commit, [1])]
+        poll(lambda: len(asked) == 1)
+        calls += [pool.submit(commit, [number]) for number in (2, 3)]
+        poll(lambda: commit.waiting == 2)
+        gate.release(2)
+
+        for call in calls:
+            with pytest.raises(Unavailable):
+                call.result()
+    assert [len(items) for items in asked] == [1, 2]

@@ -81,6 +81,19 @@ def test_a_failing_pass_does_not_end_the_loop(start, error, caplog):
     ]
 
 
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), ValueError("a bug")])
+def test_a_failing_wait_for_work_does_not_end_the_loop(start, error):
+    """Passes follow all the same, an interval apart."""
+
+    def await_work(_: float) -> None:
+        raise error
+
+    passes = Passes()
+    start(passes, interval_s=0.01, await_work=await_work)
+
+    poll(lambda: passes.count >= 3)
+
+
 def test_failures_are_followed_by_longer_pauses():
     """Doubling, never above five seconds, never below the interval."""
     loop = Loop("test", Passes(*[ValueError()] * 9), interval_s=0.5)

@@ -1,6 +1,7 @@
 """What every part of the Redis store is built on: one connection, the scripts in `lua/`, errors as ours."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -12,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from taskyard.errors import StoreUnavailable
+from taskyard.errors import StoreFault, StoreUnavailable, TaskyardError, Unstorable
 from taskyard.metrics import STORE_CALL_SECONDS, STORE_FAILURES, begin
 from taskyard.tls import SYSTEM_CAS, Tls, refusal
 
@@ -66,16 +67,40 @@ _timer: Any = lru_cache(maxsize=None)(STORE_CALL_SECONDS.labels)
 
 begin(STORE_FAILURES, "no_answer", "refused")
 
-#: What a server answers that is full, read-only, loading or alone: trying again later may help.
-_PASSING = ("OOM", "MISCONF", "LOADING", "READONLY", "NOREPLICAS", "MASTERDOWN")
-#: The same, where redis-py has a type for it and cuts the word off the text.
-_PASSING_ERRORS = (redis.OutOfMemoryError, redis.ReadOnlyError)
+#: What is about the data wherever it comes from; redis-py has words before it for one of many commands.
+_ABOUT_DATA = re.compile(r"(^|caused error: )(WRONGTYPE |Protocol error: invalid bulk length)")
+#: How Redis names the line of a script that failed …
+_IN_SCRIPT = re.compile(r"on @user_script:\d+\.?$")
+#: … for a reason of its own all the same: rights that are missing, a command that was renamed, a hand that
+#: stopped it, or whatever begins with a word in capitals (BUSY, MISCONF, NOREPLICAS).
+_SERVERS_OWN = re.compile(
+    r"[A-Z]{3,} |The user executing the script|Unknown Redis command|"
+    r"This Redis command is not allowed|Script killed"
+)
+
+
+def _told(error: redis.RedisError) -> TaskyardError:
+    """Return what an error answer means: that a script failed at its data, or else that Redis cannot now.
+
+    Whatever is not known to be about the data of one call is not: a server that is busy, full, read-only,
+    alone, locked or misconfigured may be mended, and nothing of what it was asked is wrong.
+    """
+    text = str(error)
+    if isinstance(error, redis.DataError):
+        return Unstorable(f"the store cannot take this: {text}")
+    is_plain = type(error) is redis.ResponseError  # one with a class of its own is about the server
+    is_about_data = _ABOUT_DATA.search(text) or (
+        _IN_SCRIPT.search(text) and not _SERVERS_OWN.match(text)
+    )
+    if is_plain and is_about_data:
+        return StoreFault(f"the store failed at this: {text}")
+    return StoreUnavailable(f"the store refuses: {text}")
 
 
 def guarded(
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], R]:
-    """Tell whatever Redis cannot do just now as `StoreUnavailable`."""
+    """Tell what Redis cannot do just now as `StoreUnavailable`, and what it cannot do with this as others."""
 
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -85,13 +110,18 @@ def guarded(
             STORE_FAILURES.labels("no_answer").inc()
             why = refusal(error) or error
             raise StoreUnavailable(f"the store does not answer: {why}") from error
-        except redis.ResponseError as error:
-            if isinstance(error, _PASSING_ERRORS) or any(word in str(error) for word in _PASSING):
-                STORE_FAILURES.labels("refused").inc()
-                raise StoreUnavailable(f"the store refuses to write: {error}") from error
-            raise
+        except redis.RedisError as error:
+            STORE_FAILURES.labels("refused").inc()
+            raise _told(error) from error
 
     return call
+
+
+def _packed(args: Any) -> bytes:
+    try:
+        return _pack(args)
+    except (OverflowError, UnicodeError, ValueError, TypeError, RecursionError) as error:
+        raise Unstorable(f"the store cannot take this: {error}") from error
 
 
 def _shebang(name: str) -> str:
@@ -162,7 +192,7 @@ class RedisScripts:
     def run(self, name: str, args: Any, answer: type[R]) -> R:
         """Run `lua/<name>.lua` with `args` and return its answer, checked to be of type `answer`."""
         digest, text = self._scripts[name]
-        packed = _pack(args)
+        packed = _packed(args)
         # Not by redis-py's Script and evalsha: their wrappers cost a tenth of a worker's call.
         execute: Any = self._redis.execute_command
         started = time.perf_counter()
