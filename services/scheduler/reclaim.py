@@ -57,6 +57,9 @@ class Reclaim:
         Raises:
             Unavailable: If dead letters could not be published; their jobs are lost again, for anyone.
         """
+        # A pass settles what it has taken. What is held by now was taken by an answer that never came; our
+        # lease, which every job that we take extends, would hold it for ever.
+        self._store.leave(self._owner)
         lease_s = self._settings.lease_s
         if self._store.forgive_outage(
             round(max(OUTAGE_S, lease_s / 2) * 1000), round(lease_s * 1000)

@@ -172,3 +172,16 @@ def test_the_audit_finds_a_job_that_nobody_runs(store, is_repair):
     assert state(store, under_way) == "running"
     beat(store, heard, over=3)
     assert store.audit_records("0", 100).findings == []
+
+
+def test_it_is_told_that_a_job_is_not_run(store):
+    """Of others that run it is not."""
+    heard, _ = held = claimed(store, 1)
+    beat(store, held, over=3)
+    unheard, _ = claimed(store, 2)
+    told = {each: store.explain(each) for each in (heard, unheard)}
+
+    assert {each: facts and facts.is_unheard for each, facts in told.items()} == {
+        heard: False,
+        unheard: True,
+    }

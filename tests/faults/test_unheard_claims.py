@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
 
 from taskyard.request import parse
 from taskyard.store.attempts import Claim
@@ -153,6 +154,48 @@ def test_its_slots_of_a_limit_come_free(yard, worker):
     behind = yard.submit_many(tasks.in_pairs, 2)
 
     poll(lambda: yard.states(unheard_ids + behind) == {"completed": 4})
+
+
+# What a failover leaves behind
+
+
+def rolled_back(yard, since):
+    """Have the store forget all that was written since a look at it, as by a replica that was behind."""
+    with redis.Redis.from_url(yard.settings.result_backend) as server:
+        pipeline = server.pipeline(transaction=True)
+        for key in server.scan_iter(f"{yard.settings.key_prefix}*", count=10_000):
+            pipeline.delete(key)
+        for key, value in since.items():
+            pipeline.restore(key, 0, value)
+        pipeline.execute()
+
+
+def look(yard):
+    """Return all that the store has."""
+    with redis.Redis.from_url(yard.settings.result_backend) as server:
+        keys = list(server.scan_iter(f"{yard.settings.key_prefix}*", count=10_000))
+        return dict(zip(keys, map(server.dump, keys), strict=True))
+
+
+def test_a_job_whose_end_is_forgotten_runs_again(yard, worker):
+    """Its message was acknowledged; one that ran all the time goes on."""
+    gates = yard.new_gate(), yard.new_gate()
+    forgotten, other = (yard.submit(tasks.wait_at, gate) for gate in gates)
+    for handle in (forgotten, other):
+        yard.await_event("waits", handle.id)
+    heard_at = last_heard(yard)
+    poll(lambda: last_heard(yard) > heard_at)
+    before = look(yard)
+    yard.open(gates[0])
+    assert forgotten.get(timeout=30) == gates[0]
+
+    rolled_back(yard, before)
+
+    assert yard.ended(forgotten.id).state == "completed"
+    assert len(yard.events("waits", forgotten.id)) == 2
+    yard.open(gates[1])
+    assert yard.ended(other.id).state == "completed"
+    assert len(yard.events("waits", other.id)) == 1
 
 
 # What looks like it and is none

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from services.scheduler.chores import DispatchDue, Prune, Relay
 from services.scheduler.reclaim import Reclaim
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import BrokerUnavailable
+from taskyard.errors import BrokerUnavailable, StoreUnavailable
 from taskyard.job import JobError, rfc3339
 from taskyard.message import decode
 from taskyard.rabbitmq.publisher import Publisher
@@ -225,6 +225,42 @@ def test_jobs_that_can_be_retried_do_not_wait_for_dead_letters(store, settings, 
 
     assert (state(store, "crashed"), state(store, "fresh")) == ("running", "retrying")
     away.close()
+
+
+class Deaf:
+    """A store whose first answer to `lost` is lost on its way."""
+
+    def __init__(self, store):
+        self._store = store
+        self._has_heard = False
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def lost(self, *args):
+        answer = self._store.lost(*args)
+        if not self._has_heard:
+            self._has_heard = True
+            raise StoreUnavailable("no answer")
+        return answer
+
+
+def test_what_was_handed_over_by_a_lost_answer_is_handed_over_again(
+    store, ready_publisher, settings, queue
+):
+    """Though the reclaimer's lease is made longer all the time, as it takes other jobs."""
+    reclaim = Reclaim(Deaf(store), ready_publisher, settings, random.Random(1))
+    start_all(store, queue, new_job("unheard", queue=queue))
+    store.end_lease("w1", "signal 9")
+    with pytest.raises(StoreUnavailable):
+        reclaim.run_once()
+    start_all(store, queue, new_job("next", queue=queue))
+    store.end_lease("w1", "signal 9")
+
+    reclaim.run_once()
+
+    assert (state(store, "unheard"), state(store, "next")) == ("retrying", "retrying")
+    assert "signal 9" in error_of(store, "unheard").message
 
 
 # prune

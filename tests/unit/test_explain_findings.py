@@ -245,6 +245,18 @@ def test_a_lease_that_is_gone_needs_somebody_in_the_end():
         assert findings(known)[0].needs_action == needs_action
 
 
+def test_a_job_that_its_worker_never_heard_of_is_not_said_to_run():
+    """The next heartbeat of the worker gives it back: nobody has to do anything."""
+    attempts = [Attempt(1, "w", NOW - 500, None, "running")]
+    held: dict[str, Any] = {"lease_ends_at": NOW + 9_000, "is_unheard": True}
+    known = situation("running", started_at=NOW - 500, attempt=1, attempts=attempts, **held)
+
+    (found,) = findings(known)
+
+    assert (found.code, found.needs_action) == ("unheard", False)
+    assert found.summary.startswith("w was given it")
+
+
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_has_a_finding_that_can_be_told(state):
     """Also where the record has nothing but the state."""

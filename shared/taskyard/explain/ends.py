@@ -26,6 +26,9 @@ def running(situation: Situation) -> Iterator[Finding]:
     job, facts = situation.job, situation.facts
     if facts.lease_ends_at is None or facts.lease_ends_at <= facts.now_ms:
         yield _worker_lost(situation)
+    elif facts.is_unheard:
+        yield _unheard(job)
+        return
     if job.cancel_requested:
         yield _cancel_requested(situation)
     yield _running(situation)
@@ -46,6 +49,16 @@ def _worker_lost(situation: Situation) -> Finding:
         },
         links={"workers": "/v1/workers"},
         needs_action=ago_ms is None or ago_ms > RECLAIM_S * 1000,
+    )
+
+
+def _unheard(job: Job) -> Finding:
+    worker = job.attempts[-1].worker
+    return Finding(
+        code="unheard",
+        summary=f"{worker} was given it and never heard of that: its next heartbeat gives the job back.",
+        facts={"worker": worker, "given_at": rfc3339(job.started_at)},
+        links={"workers": "/v1/workers"},
     )
 
 

@@ -31,6 +31,7 @@ Code = Literal[
     "stalled",
     "ready",
     "worker_lost",
+    "unheard",
     "cancel_requested",
     "running",
     "failed",

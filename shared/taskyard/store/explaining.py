@@ -105,6 +105,8 @@ class JobFacts(Struct, frozen=True, kw_only=True):
     pace: list[int]
     #: When its queue was paused and resumed (now, if it still is), the latest hundred times.
     queue_pauses: list[tuple[int, int]]
+    #: It is said to run on a worker that had given up its claim before that was granted.
+    is_unheard: bool = False
 
 
 class Ahead(Struct, frozen=True, kw_only=True):

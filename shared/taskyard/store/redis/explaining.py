@@ -52,6 +52,7 @@ class _Facts(msgspec.Struct, array_like=True):
     lock: list[Any] = []
     pace: list[int] = []
     queue_pauses: list[str] = []
+    is_unheard: bool = False
 
 
 class RedisExplaining(RedisScripts):
@@ -83,6 +84,7 @@ class RedisExplaining(RedisScripts):
             lock=msgspec.convert(found.lock, Lock) if found.lock else None,
             pace=found.pace,
             queue_pauses=[_pause(text, found.now_ms) for text in found.queue_pauses],
+            is_unheard=found.is_unheard,
         )
 
     @guarded
