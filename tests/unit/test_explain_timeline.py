@@ -26,7 +26,10 @@ def facts(
     """Return facts of a job; all times are milliseconds since its submission."""
     its_own = {"run_at", "started_at", "finished_at"}
     job_fields = {name: BEGIN + fields.pop(name) for name in its_own & fields.keys()}
-    moments = ("first_run_at", "held_at", "parked_at")
+    moments: dict[str, Any] = {
+        name: BEGIN + fields[name] if name in fields else None
+        for name in ("first_run_at", "held_at", "parked_at")
+    }
     job = Job(
         message=Message(
             queue_name="q",
@@ -61,7 +64,7 @@ def facts(
         lock=None,
         pace=[],
         queue_pauses=[(BEGIN + a, BEGIN + b) for a, b in pauses],
-        **{name: BEGIN + fields[name] if name in fields else None for name in moments},
+        **moments,
     )
 
 
