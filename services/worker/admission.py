@@ -81,6 +81,8 @@ class Admission:
             if message is None:
                 continue
             attempt = running.get(message.message_id)
+            if attempt is not None and attempt.is_lost:
+                attempt = None  # the job is not ours any more: whether it may start is for the store to say
             asked = asking.get(message.message_id)
             if attempt is not None and attempt.number >= message.options.attempt:
                 # The store would take it for a repeated claim of ours, and let it run twice.

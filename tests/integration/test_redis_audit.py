@@ -81,6 +81,19 @@ def test_a_record_that_is_gone_cannot_be_repaired(store, server, key_prefix):
     assert (found.id, found.problem, found.is_repaired) == (job_id, "no_record", False)
 
 
+def test_a_job_that_nobody_runs_and_whose_record_is_damaged(store, server, key_prefix):
+    """It is named, and not said to be repaired; heartbeats of its worker go on."""
+    store.heartbeat("w1", {}, HOUR_MS, [], over=1)
+    job_id = pending(store)
+    claim(store, job_id, call=1)
+    server.hdel(f"{key_prefix}j:{job_id}", "started_at")
+
+    (found,) = store.audit_records("0", 100, is_repair=True).findings
+
+    assert (found.id, found.problem, found.is_repaired) == (job_id, "not_run", False)
+    assert store.heartbeat("w1", {}, HOUR_MS, [], over=1).given_back == []
+
+
 def test_found_ones_are_looked_at_again(store, server, key_prefix):
     """By their ids, without a walk; one whose time to be kept is over meanwhile is no finding."""
     job_id = scheduled(store)

@@ -13,6 +13,7 @@ from taskyard.errors import StoreUnavailable
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
 from taskyard.task_options import TaskOptions
+from tests.unit.worker_doubles import attempt
 
 #: Doubles stand in for most of what these are made of.
 make_engine: Any = Engine
@@ -111,6 +112,22 @@ def test_a_message_that_the_store_cannot_take_is_buried_alone():
     assert set(slots.started) == {"a", "b"}
     assert burial.letters == [("poison", "invalid")]
     assert [json.loads(each.body)["message_id"] for each in consumer.acked] == ["poison"]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_message_of_an_attempt_that_runs_here_is_a_duplicate(is_lost):
+    """Unless that one has lost its job: then the message may be all that is left of it."""
+    consumer, slots = Consumer(), Slots()
+    engine, settler = engine_with(consumer, Burial(), slots, Store())
+    running = attempt("job", job_id="a", token=7)
+    settler.begin(running)
+    if is_lost:
+        running.lose()
+    consumer.deliver("a")
+
+    engine.run_once()
+
+    assert (slots.started, len(consumer.acked)) == ((["a"], 0) if is_lost else ([], 1))
 
 
 class Watched(Store):

@@ -65,8 +65,8 @@ local function check(id)
   local problem, mend = 'no_record', nil
   if r.state and r.queue then problem, mend = problem_of(id, r) end
   if not problem then return end
-  if is_repair and mend then mend() end
-  findings[#findings + 1] = {id, r.queue or '', r.state or '', problem, (is_repair and mend) and true or false}
+  local is_repaired = is_repair and mend ~= nil and mend() ~= false
+  findings[#findings + 1] = {id, r.queue or '', r.state or '', problem, is_repaired}
 end
 
 local next_cursor = ''

@@ -250,10 +250,11 @@ local function is_unheard(owner, call, token)
 end
 
 -- Takes a running job back from an owner that does not run it: it costs no attempt, and is due at once. Its message
--- may be gone: one that comes while a job is held is acknowledged.
+-- may be gone: one that comes while a job is held is acknowledged. Answers whether its record tells enough for that.
 local function give_back(id, owner, keep_ms)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel')
+  if not (r[1] and r[2] and r[3]) then return false end
   redis.call('SREM', P .. 'held:' .. owner, id)
   redis.call('SREM', P .. 'cancels:' .. owner, id)
   if r[4] then release(id, r[4]) end
@@ -265,11 +266,12 @@ local function give_back(id, owner, keep_ms)
     redis.call('HSET', key, 'state', 'cancelled', 'finished_at', now)
     enter(id, r[1], 'cancelled')
     announce(id, 'cancelled', keep_cancelled_ms('pending', keep_ms))
-    return
+  else
+    redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
+    wait_until(id, now)
+    enter(id, r[1], 'scheduled')
   end
-  redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
-  wait_until(id, now)
-  enter(id, r[1], 'scheduled')
+  return true
 end
 
 local function answer(value)

@@ -19,8 +19,7 @@ local function look(id)
   local call = tonumber(r[3] or 0)
   if r[1] ~= 'running' or r[2] ~= owner then
     redis.call('SREM', held, id)
-  elseif call > 0 and call <= over then
-    give_back(id, owner, keep_ms)
+  elseif call > 0 and call <= over and give_back(id, owner, keep_ms) then
     given_back[#given_back + 1] = id
   end
 end
