@@ -354,6 +354,12 @@ def rejecting_account(account: str, amount: int = 0) -> int:
     return amount
 
 
+@own_task(unique_for=3600, unique_key="account", unique_policy="replace")
+def replacing_account(account: str, amount: int = 0) -> int:
+    tell("ran")
+    return amount
+
+
 class Hopeless(Exception):
     """Final for `hopeless`."""
 

@@ -56,7 +56,7 @@ class Dispatcher:
         failures = self._publish_first(ready, is_whole=True)
         if failures:
             self._take_back(created, ready, failures)
-        self._note_confirmed(ready, failures)
+        self._conclude(created, ready, failures)
         return list(created)
 
     def dispatch_each(self, jobs: Sequence[NewJob]) -> list[Created | TaskyardError]:
@@ -78,7 +78,8 @@ class Dispatcher:
             outcomes = {
                 job_id: failure.error for job_id, failure in failed if job_id not in set(kept)
             }
-        self._note_confirmed(ready, failures)
+        made = [each for each in created if each.id not in outcomes]
+        self._conclude(made, ready, failures)
         if outcomes and not self.publisher.is_ready:
             raise next(iter(outcomes.values()))
         return [outcomes.get(each.id, each) for each in created]
@@ -113,15 +114,28 @@ class Dispatcher:
         error.taken = taken
         raise error
 
-    def _note_confirmed(
-        self, ready: Sequence[tuple[NewJob, Created]], failures: Mapping[int, Failure]
+    def _conclude(
+        self,
+        made: Sequence[Created],
+        ready: Sequence[tuple[NewJob, Created]],
+        failures: Mapping[int, Failure],
     ) -> None:
-        confirmed = [
-            (job.id, outcome.recorded_at_ms)
-            for place, (job, outcome) in enumerate(ready)
-            if place not in failures
-        ]
-        self._outbox.add(confirmed)
+        """Have the jobs take the places of others, and those that are confirmed leave the outbox."""
+        open_ids: set[str] = set()
+        replacing = [each.id for each in made if each.replaces]
+        if replacing:
+            try:
+                self.store.replace(replacing)
+            except Unavailable as error:
+                logger.warning("jobs not replaced yet, relay will do it: %s", error)
+                open_ids.update(replacing)
+        self._outbox.add(
+            [
+                (job.id, outcome.recorded_at_ms)
+                for place, (job, outcome) in enumerate(ready)
+                if place not in failures and job.id not in open_ids
+            ]
+        )
 
     def submit(self, job: NewJob) -> Created:
         """Dispatch one job; the answer has the id of another, where one like it lives.
@@ -156,6 +170,9 @@ class Dispatcher:
             [later_message(job) for job in ready], deadline_s=self._deadline_s, is_whole=False
         )
         confirmed = [job for place, job in enumerate(ready) if place not in failures]
+        replacing = [job.id for job in confirmed if job.replaces]
+        if replacing:
+            self.store.replace(replacing)
         self.store.mark_published([(job.id, job.now_ms) for job in confirmed])
         return failures
 

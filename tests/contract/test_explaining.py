@@ -273,6 +273,7 @@ def test_a_lock_is_told_with_its_holder(store):
     assert HOUR_MS - 60_000 < lock.left_ms <= HOUR_MS
 
     store.create([second])
+    store.replace([second.id])
     replaced = facts(store, first.id)
     assert (second.id, second.id) == (replaced.replaced_by, replaced.lock.holder)
 

@@ -33,12 +33,15 @@ def test_one_like_it_is_rejected(store):
 
 @pytest.mark.parametrize("fields", [{}, {"delay_ms": 60_000}])
 def test_one_like_it_is_replaced(store, fields):
-    """It is cancelled where it waits, and says why."""
+    """Once the new one is safe it is cancelled where it waits, and says why."""
     first, second = alike("replace", **fields), alike("replace")
     store.create([first])
 
     (created,) = store.create([second])
-    assert (second.id, True) == (created.id, created.is_new)
+    assert (second.id, True, True) == (created.id, created.is_new, created.replaces)
+    assert get(store, first.id).state != "cancelled"
+
+    store.replace([second.id])
     assert (get(store, first.id).state, get(store, first.id).reason) == ("cancelled", "replaced")
     assert counts(store) == {"default": {"pending": 1, "cancelled": 1}}
 
@@ -47,9 +50,134 @@ def test_a_running_one_is_asked_to_stop_when_it_is_replaced(store):
     """It runs until its worker has heard of it."""
     job_id, token = running(store, unique=Unique(lock="l", lock_ms=60_000, policy="replace"))
 
-    store.create([alike("replace", lock="l")])
+    second = alike("replace", lock="l")
+    store.create([second])
+    store.replace([second.id])
     assert get(store, job_id).cancel_requested
     assert store.heartbeat("w1", {}, 60_000, [(job_id, token)]).cancelled == [job_id]
+
+
+def rivals(store, count: int, **fields) -> list[str]:
+    """Record so many jobs of which each replaces the one before; return their ids."""
+    jobs = [alike("replace", **fields) for _ in range(count)]
+    for job in jobs:
+        store.create([job])
+    return [job.id for job in jobs]
+
+
+def states(store, ids) -> list[str | None]:
+    return [job and job.state.value for job in store.get(ids)]
+
+
+def test_a_submission_that_failed_replaces_nothing(store):
+    """The one that was there goes on, and has its lock."""
+    first, second = rivals(store, 2)
+
+    store.withdraw([second], published=[second])
+
+    assert states(store, [first, second]) == ["pending", None]
+    assert store.create([alike("reject")])[0].id == first
+    assert store.totals().missing == 0
+
+
+def test_a_lock_that_is_given_back_ends_when_it_would_have(store):
+    """The one that was to take it has not made it longer."""
+    store.create([alike("replace", lock_ms=300)])
+    (second,) = rivals(store, 1)
+    store.withdraw([second])
+
+    poll(lambda: store.create([alike("reject")])[0].is_new)
+
+
+def test_a_claim_makes_sure_of_the_replacing(store):
+    """Whoever submitted the new one died, and its message came all the same."""
+    heartbeat(store)
+    first, second = rivals(store, 2)
+
+    assert claim(store, second).kind == "run"
+
+    assert states(store, [first, second]) == ["cancelled", "running"]
+    assert claim(store, first).kind == "cancelled"
+
+
+def test_a_new_one_that_was_never_confirmed_replaces_when_it_is(store):
+    """The relay is told of it with the message."""
+    first, second = rivals(store, 2)
+
+    assert [(ready.id, ready.replaces) for ready in store.unpublished(0, 10)] == [
+        (first, False),
+        (second, True),
+    ]
+
+
+def test_a_scheduled_one_is_safe_as_soon_as_it_is_recorded(store):
+    """If who recorded it does not say so, the look at the outbox makes sure of it."""
+    (first,) = rivals(store, 1)
+    (second,) = rivals(store, 1, delay_ms=60_000)
+
+    assert [ready.id for ready in store.unpublished(0, 10)] == [first]
+
+    assert states(store, [first, second]) == ["cancelled", "scheduled"]
+    assert store.unpublished(0, 10) == []
+
+
+def test_a_scheduled_one_whose_time_comes_first_is_told_with_its_message(store):
+    """It replaces once that is confirmed."""
+    (first,) = rivals(store, 1)
+    (second,) = rivals(store, 1, delay_ms=1)
+
+    (ready,) = poll(lambda: store.take_due(10)[0])
+
+    assert (ready.id, ready.replaces) == (second, True)
+    assert states(store, [first]) == ["pending"]
+
+
+@pytest.mark.parametrize("order", [[1, 2], [2, 1]])
+def test_of_two_that_replace_at_once_the_later_stays(store, order):
+    """Whichever of them is safe first."""
+    ids = rivals(store, 3)
+
+    for place in order:
+        store.replace([ids[place]])
+
+    assert states(store, ids) == ["cancelled", "cancelled", "pending"]
+    assert store.create([alike("reject")])[0].id == ids[2]
+
+
+def test_of_two_that_replace_at_once_either_may_fail(store):
+    """The other one goes on as if it had been alone."""
+    ids = rivals(store, 3)
+    store.withdraw([ids[1]])
+    store.replace([ids[2]])
+    assert states(store, ids) == ["cancelled", None, "pending"]
+
+    others = rivals(store, 3, lock="b")
+    store.withdraw([others[2]])
+    store.replace([others[1]])
+    assert states(store, others) == ["cancelled", "pending", None]
+
+
+def test_one_that_ends_before_it_has_replaced_keeps_nobody_out(store):
+    """The first is still there, so the next one replaces that."""
+    ids = rivals(store, 2)
+    store.cancel([ids[1]], 60_000)
+    store.replace([ids[1]])
+    assert states(store, ids) == ["pending", "cancelled"]
+
+    (third,) = rivals(store, 1)
+    store.replace([third])
+    assert states(store, [*ids, third]) == ["cancelled", "cancelled", "pending"]
+
+
+def test_one_that_ended_meanwhile_is_left(store):
+    """There is nothing to replace any more."""
+    heartbeat(store)
+    ids = rivals(store, 2)
+    settle(store, ids[0], claim(store, ids[0]).token)
+
+    store.replace([ids[1]])
+
+    assert states(store, ids) == ["completed", "pending"]
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])

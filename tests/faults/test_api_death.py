@@ -5,6 +5,7 @@ import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,11 @@ def submit(api, yard, *ids: str) -> bool:
     """Submit jobs of these ids, many as a batch; return whether the API said that they are safe."""
     asked = [{"task": tasks.note.name, "id": each, "queue": yard.queue} for each in ids]
     path, body = ("/v1/jobs", asked[0]) if len(ids) == 1 else ("/v1/jobs/batch", {"jobs": asked})
+    return send(api, path, body)
+
+
+def send(api, path: str, body: Any) -> bool:
+    """Send a submission; return whether the API said that it is safe."""
     request = urllib.request.Request(
         f"{api.url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
@@ -64,6 +70,55 @@ def test_what_was_recorded_is_published_by_others(yard, rabbit):
 
     poll(lambda: yard.states(ids)["completed"] == len(ids))
     check_ran_once(yard, ids)
+
+
+def test_a_replacing_that_was_broken_off_is_ended_by_others(yard, rabbit):
+    """Killed before the new job's message was confirmed: until it is, the other one is left in its place."""
+    api = yard.api()
+    old, new = yard.submit(tasks.replacing_account, "a", delay_s=3600).id, new_id()
+    body = {"task": tasks.replacing_account.name, "args": ["a"], "id": new, "queue": yard.queue}
+    with yard.running(api):
+        assert submit(api, yard, new_id())
+        yard.come_to_rest()
+        rabbit.pause()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(send, api, "/v1/jobs", body)
+            poll(lambda: yard.job(new))
+            api.kill()
+            assert not answer.result()
+        assert yard.job(old).state == "scheduled"
+        rabbit.resume()
+
+    poll(lambda: yard.states([new])["completed"])
+    assert yard.job(old).state == "cancelled"
+    check_ran_once(yard, [new])
+
+
+def test_what_was_answered_with_503_does_not_run(yard, rabbit):
+    """RabbitMQ was frozen and takes the messages later; and nothing was replaced by them."""
+    api = yard.api(PUBLISH_DEADLINE_S="0.5")
+    old, ids = yard.submit(tasks.replacing_account, "b", delay_s=3600).id, [new_id(), new_id()]
+    body = {"task": tasks.replacing_account.name, "args": ["b"], "id": ids[1], "queue": yard.queue}
+    with yard.running(api):
+        poll(lambda: submit(api, yard, new_id()))
+        yard.come_to_rest()
+        rabbit.pause()
+        assert not submit(api, yard, ids[0])
+        assert not send(api, "/v1/jobs", body)
+        rabbit.resume()
+        last = new_id()
+        poll(lambda: submit(api, yard, last))
+        poll(lambda: yard.states([last])["completed"])
+        yard.come_to_rest()
+
+        assert [yard.job(each) for each in ids] == [None, None]
+        assert yard.job(old).state == "scheduled"
+        assert [event for event in yard.events("ran") if event.job_id in set(ids)] == []
+
+        poll(lambda: submit(api, yard, ids[0]))
+        poll(lambda: yard.states([ids[0]])["completed"])
+    yard.come_to_rest()
+    check_ran_once(yard, ids[:1])
 
 
 def test_submissions_under_load_outlive_the_api(yard):

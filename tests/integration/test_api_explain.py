@@ -103,6 +103,7 @@ def test_a_replaced_job_is_as_described(api, conforms, store, catalogued):
     old, new = (jobs.new_job(queue=catalogued, unique=unique) for _ in range(2))
     store.create([old])
     store.create([new])
+    store.replace([new.id])
 
     for job in (old, new):
         assert conforms(explain(api, job.id), "Explanation") == []

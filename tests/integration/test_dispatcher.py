@@ -14,7 +14,7 @@ from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.store import open_store
-from taskyard.store.base import Created
+from taskyard.store.base import Created, NewJob, Unique
 from tests.contract.jobs import HOUR_MS, claim, counts, heartbeat, new_job, outbox, state
 from tests.polling import poll
 
@@ -247,6 +247,48 @@ def test_a_queue_that_cannot_be_declared_keeps_all_messages_back(
     assert counts(store) == {}
     with suppress(ChannelClosedByBroker):  # it may not even be there
         assert bodies(queue) == []
+
+
+def unique_job(queue: str, **fields) -> NewJob:
+    """Return a job that replaces one like it."""
+    return new_job(
+        queue=queue, unique=Unique(lock="l", lock_ms=HOUR_MS, policy="replace"), **fields
+    )
+
+
+def test_a_job_is_replaced_by_what_is_safe(dispatcher, store, queue):
+    """When the caller is told that the new one is there, the other is cancelled."""
+    jobs = [unique_job(queue), unique_job(queue, delay_ms=HOUR_MS), unique_job(queue)]
+
+    for job in jobs:
+        dispatcher.dispatch([job])
+
+    assert [state(store, job.id) for job in jobs] == ["cancelled", "cancelled", "pending"]
+
+
+def test_a_submission_that_is_refused_replaces_nothing(dispatcher, store, queue, full_queue):
+    """Neither alone nor with others."""
+    first = unique_job(queue)
+    dispatcher.dispatch([first])
+
+    for jobs in ([unique_job(full_queue)], [unique_job(queue), new_job(queue=full_queue)]):
+        with pytest.raises(BrokerUnavailable):
+            dispatcher.dispatch(jobs)
+    dispatcher.dispatch_each([unique_job(full_queue)])
+
+    assert counts(store) == {queue: {"pending": 1}}
+    assert state(store, first.id) == "pending"
+
+
+def test_a_replacing_that_was_broken_off_is_ended_by_the_relay(dispatcher, store, queue):
+    """Who submitted the new one died between the record and the confirm, or before it could say so."""
+    jobs = [unique_job(queue), unique_job(queue)]
+    dispatcher.dispatch([jobs[0]])
+    store.create([jobs[1]])
+
+    poll(lambda: dispatcher.publish_each(store.unpublished(0, 10)) == {} and not outbox(store))
+
+    assert [state(store, job.id) for job in jobs] == ["cancelled", "pending"]
 
 
 def test_later_attempts_are_published_apart(dispatcher, store, bodies, channel, queue, full_queue):

@@ -467,6 +467,7 @@ def test_a_job_that_was_replaced(unserved):
     assert 50 < lock["facts"]["left_s"] <= 60
 
     unserved.store.create([new])
+    unserved.store.replace([new.id])
     finding, _ = first(unserved, old.id, "replaced")
     assert new.id == finding["facts"]["replaced_by"]
     assert finding["links"]["replaced_by"] == f"/v1/jobs/{new.id}"

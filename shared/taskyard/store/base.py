@@ -78,6 +78,8 @@ class Created(Struct, frozen=True, array_like=True):
     is_rejected: bool = False
     #: When the store was asked, in milliseconds since 1970.
     recorded_at_ms: int = 0
+    #: Of a new one: another has to be cancelled once it is safe; see `replace`.
+    replaces: bool = False
 
 
 class Ready(Struct, frozen=True, array_like=True):
@@ -91,6 +93,8 @@ class Ready(Struct, frozen=True, array_like=True):
     #: When it was due (`take_due`) or recorded (`unpublished`), and now: milliseconds since 1970.
     due_at_ms: int
     now_ms: int
+    #: It has to take the place of another once its message is confirmed; see `replace`.
+    replaces: bool = False
 
 
 class Cancelled(Struct, frozen=True, array_like=True):
@@ -143,6 +147,12 @@ class JobStore(
             ids: The jobs.
             published: Those of them that a message may be on its way of. A claim of one is answered
                 `cancelled`, unless it is created anew, until that message must have come.
+        """
+
+    def replace(self, ids: Sequence[str]) -> None:
+        """Cancel those whose places these new jobs take: they are safe now, and will not be withdrawn.
+
+        A claim does the same. Of several new ones at a time, the one that was recorded last stays.
         """
 
     def mark_published(self, jobs: Sequence[tuple[str, int]]) -> None:

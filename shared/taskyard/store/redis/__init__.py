@@ -78,7 +78,6 @@ class RedisStore(
                 job.run_at_ms,
                 job.attempts_made,
                 job.created_at_ms,
-                self._keep_ms,
                 *((u.lock, u.lock_ms, u.policy) if (u := job.unique) else (None, 0, "")),
             )
             for job in jobs
@@ -88,6 +87,10 @@ class RedisStore(
     @guarded
     def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:
         return self.run("withdraw", (ids, published), list[str])
+
+    @guarded
+    def replace(self, ids: Sequence[str]) -> None:
+        self.run("replace", (self._keep_ms, ids), bool)
 
     @guarded
     def mark_published(self, jobs: Sequence[tuple[str, int]]) -> None:
@@ -101,7 +104,7 @@ class RedisStore(
 
     @guarded
     def unpublished(self, older_than_ms: int, limit: int) -> list[Ready]:
-        return self.run("unpublished", (older_than_ms, limit), list[Ready])
+        return self.run("unpublished", (older_than_ms, limit, self._keep_ms), list[Ready])
 
     @guarded
     def wait(self, job_id: str, timeout_s: float) -> Job | None:

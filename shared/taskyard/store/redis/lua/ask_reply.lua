@@ -1,6 +1,5 @@
 -- args: {how many places a job has at most, rows of {id, reply_to, correlation_id}}
 local most, rows = args[1], args[2]
-local TERMINAL = {completed = true, failed = true, cancelled = true, expired = true}
 
 local function is_in(places, reply_to, correlation_id)
   for _, place in ipairs(places) do

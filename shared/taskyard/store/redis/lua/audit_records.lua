@@ -3,7 +3,6 @@
 -- Answers {next cursor, checked, findings of {id, queue, state, problem, is_repaired}}.
 local cursor, limit, ids, is_repair = args[1], args[2], args[3], args[4]
 local findings, checked = {}, 0
-local TERMINAL = {completed = true, failed = true, cancelled = true, expired = true}
 local KEEP_MS = 86400000
 
 local function waiting_problem(id, r)

@@ -274,6 +274,50 @@ local function give_back(id, owner, keep_ms)
   return true
 end
 
+local TERMINAL = {completed = true, failed = true, cancelled = true, expired = true}
+
+-- Jobs that wait for a confirm to replace one another; a bound, so that no mistake stops the server.
+local MOST_RIVALS = 1000
+
+-- Answers the living job that has a lock, and its state. One that was to replace it, and has ended before it was
+-- safe, has left it the lock.
+local function lock_holder(lock)
+  local id = redis.call('GET', P .. 'unique:' .. lock)
+  for _ = 1, MOST_RIVALS do
+    if not id then return end
+    local r = redis.call('HMGET', job_key(id), 'state', 'replaces')
+    if r[1] and not TERMINAL[r[1]] then return id, r[1] end
+    id = r[2]
+  end
+end
+
+local function replace(id, by, keep_ms)
+  local key = job_key(id)
+  local r = redis.call('HMGET', key, 'state', 'queue', 'owner', 'limit')
+  local state = r[1]
+  if not state or TERMINAL[state] then return end
+  redis.call('HSET', key, 'replaced_by', by)
+  if state == 'running' then
+    redis.call('HSET', key, 'cancel', 1)
+    redis.call('SADD', P .. 'cancels:' .. r[3], id)
+    return
+  end
+  cancel_idle(id, state, r[2], r[4], keep_ms)
+  redis.call('HSET', key, 'reason', 'replaced')
+end
+
+-- Cancels what a job replaces, now that the job is safe; of several at a time the latest stays, whichever was safe first.
+local function conclude_replacing(id, keep_ms)
+  local by = id
+  for _ = 1, MOST_RIVALS do
+    local other = redis.call('HGET', job_key(id), 'replaces')
+    if not other then return end
+    redis.call('HDEL', job_key(id), 'replaces', 'locked_until')
+    replace(other, by, keep_ms)
+    id = other
+  end
+end
+
 local function answer(value)
   write_counts()
   tell()

@@ -175,7 +175,7 @@ end
 local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
-    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call')
+    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces')
   local first_failed_at = tonumber(r[11] or 0)
   local state, made, crashes, ready_at = r[1], tonumber(r[2]), tonumber(r[4] or 0), tonumber(r[6] or now)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
@@ -195,6 +195,7 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
     if r[12] then release(id, r[12]) end
     return expire(id, key, r[3])
   end
+  if r[14] then conclude_replacing(id, keep_ms) end -- its message is here: it is safe
   local parked_at = tonumber(r[7] or nil)
   if park_delay_ms > 0 and now - (parked_at or now) < park_ttl_ms then
     if r[12] then release(id, r[12]) end

@@ -30,7 +30,7 @@ local function revive(id, made, body)
   if r[4] then note_gap(id, 'ended', r[4]) end
   redis.call('HSET', key, 'state', 'pending', 'body', body, 'ready_at', now)
   redis.call('HDEL', key, 'finished_at', 'started_at', 'result', 'progress', 'cancel', 'crashes', 'reason', 'parked_at',
-    'exit', 'ran_ms', 'run_at', 'replaced_by')
+    'exit', 'ran_ms', 'run_at', 'replaced_by', 'replaces', 'locked_until')
   redis.call('ZREM', P .. 'ended', id)
   count(queue, state, -1)
   return 'retried', state, queue

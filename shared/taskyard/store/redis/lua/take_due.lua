@@ -5,14 +5,14 @@ local due = redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1
 local pending = {} -- ids by queue
 for _, id in ipairs(due) do
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at')
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces')
   if r[4] then
     redis.call('HSET', key, 'state', 'pending')
     pending[r[1]] = pending[r[1]] or {}
     table.insert(pending[r[1]], id)
     count(r[1], r[4], -1)
     enter(id, r[1], 'pending')
-    ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, tonumber(r[5]), now}
+    ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, tonumber(r[5]), now, r[6] and true or false}
   end
 end
 call_for_all('ZREM', waiting, due)

@@ -1,6 +1,5 @@
 -- args: {again_ms, limit}; answers {rows of {id, again_at, age or -1, places}, how many are owed}
 local again_at = now + args[1]
-local TERMINAL = {completed = true, failed = true, cancelled = true, expired = true}
 local rows = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'replies', '-inf', now, 'LIMIT', 0, args[2])) do
   local places = redis.call('HGET', P .. 'asked', id)

@@ -2,15 +2,37 @@
 local ids, kept, removed, is_out = args[1], {}, 0, {}
 for _, id in ipairs(args[2]) do is_out[id] = true end
 
+-- Gives a lock back to the job that was to be replaced; or has a later one replace that instead.
+local function give_lock_back(id, lock, replaced, locked_until)
+  local key = P .. 'unique:' .. lock
+  local later = redis.call('GET', key)
+  if later == id then
+    local left_ms = replaced and tonumber(locked_until) - now or 0
+    if left_ms > 0 then redis.call('SET', key, replaced, 'PX', left_ms) else redis.call('DEL', key) end
+    return
+  end
+  for _ = 1, MOST_RIVALS do
+    if not later then return end
+    local next = redis.call('HGET', job_key(later), 'replaces')
+    if next == id then
+      if replaced then redis.call('HSET', job_key(later), 'replaces', replaced, 'locked_until', locked_until)
+      else redis.call('HDEL', job_key(later), 'replaces', 'locked_until') end
+      return
+    end
+    later = next
+  end
+end
+
 local function withdraw(id)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'state', 'queue', 'is_shared')
+  local r = redis.call('HMGET', key, 'state', 'queue', 'is_shared', 'unique', 'replaces', 'locked_until')
   local state, queue = r[1], r[2]
   if not state then return end
   if (state ~= 'pending' and state ~= 'scheduled') or r[3] then
     kept[#kept + 1] = id
     return
   end
+  if r[4] then give_lock_back(id, unpack(r, 4, 6)) end
   leave_pending(id, queue)
   redis.call('ZREM', P .. 'waiting', id)
   redis.call('ZREM', P .. 'jobs', id)
