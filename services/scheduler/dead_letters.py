@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from services.scheduler.measure import set_all
+from services.scheduler.gauges import set_all
 from taskyard import per_queue
 from taskyard.config import Settings
 from taskyard.dead_letters import index_entry

@@ -1,15 +1,10 @@
 """The chore that tells Prometheus how much work there is, in the store and in RabbitMQ."""
 
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from prometheus_client import Gauge
-
-from taskyard.audit import MessageWatch, RecordWalk
+from services.scheduler.gauges import set_all
 from taskyard.metrics import (
     JOBS,
-    JOBS_UNACCOUNTED,
     OLDEST_PENDING_SECONDS,
     OVERDUE_SECONDS,
     QUEUE_CONSUMERS,
@@ -34,22 +29,12 @@ class Measure:
         store: Where the jobs are.
         depths: Where the queues are.
         deadline_s: Longest wait for RabbitMQ's answers, in seconds.
-        audit_after_s: How long a job must be ready before its message can count as missing.
     """
 
-    def __init__(
-        self,
-        store: JobStore,
-        depths: QueueDepths,
-        *,
-        deadline_s: float,
-        audit_after_s: float = 10.0,
-    ) -> None:
+    def __init__(self, store: JobStore, depths: QueueDepths, *, deadline_s: float) -> None:
         self._store = store
         self._depths = depths
         self._deadline_s = deadline_s
-        self._walk = RecordWalk(store)
-        self._watch = MessageWatch(store, round(audit_after_s * 1000))
 
     def run_once(self) -> None:
         """Measure once.
@@ -61,14 +46,11 @@ class Measure:
         counts = self._store.counts()
         self._set_jobs(counts)
         names = {row.queue for row in counts}
-        began_at = time.monotonic()
         depths = self._depths.read(
             sorted(names | {dead_queue(name) for name in names} | FRONT_DOOR),
             deadline_s=self._deadline_s,
         )
         self._set_queues(depths)
-        messages = {name: depths[name].messages if name in depths else 0 for name in names}
-        self._set_unaccounted(messages, time.monotonic() - began_at)
 
     def _set_vitals(self) -> None:
         vitals = self._store.vitals()
@@ -83,22 +65,6 @@ class Measure:
             OLDEST_PENDING_SECONDS, {(row.queue,): row.oldest_pending_s or 0.0 for row in counts}
         )
 
-    def _set_unaccounted(self, messages: Mapping[str, int], counting_s: float) -> None:
-        unaccounted = Counter(self._walk.step()) + Counter(self._watch.step(messages, counting_s))
-        set_all(
-            JOBS_UNACCOUNTED, {(name,): unaccounted[name] for name in {*messages, *unaccounted}}
-        )
-
     def _set_queues(self, depths: Mapping[str, Depth]) -> None:
         set_all(QUEUE_MESSAGES, {(name,): depth.messages for name, depth in depths.items()})
         set_all(QUEUE_CONSUMERS, {(name,): depth.consumers for name, depth in depths.items()})
-
-
-def set_all(gauge: Gauge, values: dict[tuple[str, ...], float]) -> None:
-    """Make `gauge` have these values, and no others."""
-    (metric,) = gauge.collect()
-    known = {tuple(sample.labels.values()) for sample in metric.samples}  # in the gauge's order
-    for labels in known - values.keys():
-        gauge.remove(*labels)
-    for labels, value in values.items():
-        gauge.labels(*labels).set(value)

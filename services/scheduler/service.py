@@ -14,6 +14,7 @@ from services.scheduler.intake_consumer import IntakeConsumer
 from services.scheduler.measure import Measure
 from services.scheduler.outcomes import TellOutcomes
 from services.scheduler.reclaim import Reclaim
+from services.scheduler.repair import Repair
 from services.scheduler.replay import RunReplays
 from services.scheduler.rulings import Reason
 from taskyard.audit import settle_s
@@ -21,11 +22,19 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
 from taskyard.lifecycle import Loop
-from taskyard.metrics import INTAKE_MESSAGES, JOBS_RECLAIMED, REPLIES, SCHEDULE_FIRES, begin
+from taskyard.metrics import (
+    INTAKE_MESSAGES,
+    JOBS_RECLAIMED,
+    JOBS_REPAIRED,
+    REPLIES,
+    SCHEDULE_FIRES,
+    begin,
+)
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.schedules.plan import Outcome as FireOutcome
 from taskyard.store import open_store
+from taskyard.store.audit import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +43,7 @@ FIRE_S = 0.5
 RECLAIM_S = 0.5
 PRUNE_S = 5.0
 MEASURE_S = 5.0
+REPAIR_S = 5.0
 REPLAY_S = 0.5
 DEAD_LETTERS_S = 1.0
 INTAKE_S = 0.5
@@ -76,11 +86,13 @@ class Scheduler:
     def _make_loops(self, settings: Settings) -> list[Loop]:
         relay = Relay(self._dispatcher, older_than_s=settings.relay_after_s)
         reclaim = Reclaim(self.store, self._publisher, settings, random.Random())
-        measure = Measure(
-            self.store,
+        measure = Measure(self.store, self._depths, deadline_s=settings.publish_deadline_s)
+        repair = Repair(
+            self._dispatcher,
             self._depths,
             deadline_s=settings.publish_deadline_s,
-            audit_after_s=settle_s(settings.heartbeat_s),
+            after_s=settle_s(settings.heartbeat_s),
+            is_on=settings.auto_repair,
         )
         return [
             Loop(
@@ -106,6 +118,7 @@ class Scheduler:
             Loop("reclaim", reclaim.run_once, interval_s=RECLAIM_S),
             Loop("prune", Prune(self.store).run_once, interval_s=PRUNE_S),
             Loop("measure", measure.run_once, interval_s=MEASURE_S),
+            Loop("repair", repair.run_once, interval_s=REPAIR_S),
             Loop("replay", RunReplays(self._dispatcher).run_once, interval_s=REPLAY_S),
             Loop(
                 "dead_letters",
@@ -120,6 +133,7 @@ class Scheduler:
         begin(REPLIES, "sent", "no_queue", "too_old", "no_record")
         begin(SCHEDULE_FIRES, *get_args(FireOutcome))
         begin(JOBS_RECLAIMED, *get_args(Reason))
+        begin(JOBS_REPAIRED, *get_args(Problem))
         self._publisher.start()
         self._depths.start()
         self._intake.start()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from taskyard.dispatcher import Dispatcher
+from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import JobStore
 from taskyard.store.audit import Finding, Totals
@@ -161,7 +162,10 @@ class Audit:
         began_at = time.monotonic()
         messages = {name: self._peek.messages(name) for name in names}
         counting_s = time.monotonic() - began_at
-        return deficits(self._store, messages, self._older_than_ms, counting_s=counting_s)
+        found = deficits(self._store, messages, self._older_than_ms, counting_s=counting_s)
+        # What is being moved to a queue of another type is in a queue beside it meanwhile.
+        left = {name: n - self._peek.messages(moving_queue(name)) for name, n in found.items()}
+        return {name: count for name, count in left.items() if count > 0}
 
     def _both(self, queue: str, first: Iterable[str]) -> list[str]:
         second = set(self._named(queue))
@@ -200,12 +204,20 @@ class RecordWalk:
         self._cursor = "0"
         self._found: list[str] = []
 
-    def step(self) -> dict[str, int]:
-        """Look at some records, and again at those found before; return how many of each queue are wrong."""
+    def step(self, *, is_repair: bool = False) -> list[Finding]:
+        """Look at some records, and again at those found before; return what is wrong.
+
+        With `is_repair`, what was found before and still is so is put right, as far as the record tells.
+        """
         page = self._store.audit_records(self._cursor, STEP, ids=self._found)
         self._cursor = page.cursor
-        self._found = [each.id for each in page.findings][:REMEMBERED]
-        return Counter(each.queue for each in page.findings)
+        findings = {each.id: each for each in page.findings}
+        again = [job_id for job_id in self._found if job_id in findings]
+        if is_repair and again:
+            mended = self._store.audit_records("", 0, ids=again, is_repair=True).findings
+            findings |= {each.id: each for each in mended}
+        self._found = [i for i, each in findings.items() if not each.is_repaired][:REMEMBERED]
+        return list(findings.values())
 
 
 class MessageWatch:

@@ -159,6 +159,10 @@ class Settings(BaseSettings):
         ge=0,
         description="Age at which a recorded, unconfirmed job is published again. Seconds.",
     )
+    auto_repair: bool = Field(
+        True,
+        description="Bring back jobs whose message or place in the store was lost, without an operator.",
+    )
     schedules_file: str = Field(
         "tasks/schedules.toml",
         min_length=1,

@@ -202,6 +202,11 @@ DEAD_LETTER_REASONS = frozenset(
         "unknown",
     }
 )
+JOBS_REPAIRED = Counter(
+    "taskyard_jobs_repaired_total",
+    "Jobs that were not accounted for and that the scheduler put right, by problem.",
+    ["problem"],
+)
 JOBS_UNACCOUNTED = Gauge(
     "taskyard_jobs_unaccounted",
     "Jobs that are not where their state says, or whose message is gone, by queue.",

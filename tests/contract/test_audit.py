@@ -7,11 +7,26 @@ from tests.contract.jobs import (
     QUEUE,
     claim,
     get,
+    heartbeat,
     pending,
     running,
     settle,
     state,
 )
+from tests.polling import poll
+
+
+def confirmed(store, **fields):
+    """Record a job whose message the broker has confirmed; a millisecond after all before it."""
+    job_id = pending(store, **fields)
+    store.mark_published([(job_id, LATER_MS)])
+    (job,) = store.get([job_id])
+    poll(lambda: get(store, pending(store, queue="clock")).created_at > job.created_at)
+    return job_id
+
+
+def overtaken(store, **options):
+    return store.audit_overtaken(QUEUE, 0, 100, **options)
 
 
 def findings(store, **options):
@@ -66,6 +81,18 @@ def test_jobs_that_must_have_a_message(store):
     assert unconfirmed in {each.id for each in store.unpublished(0, 10)}
 
 
+def test_a_job_is_put_back_once(store):
+    """It is ready from then on: who asks a moment later, as another scheduler does, does not get it."""
+    job_id = confirmed(store)
+
+    poll(lambda: store.audit_republish([job_id], 100))
+    store.mark_published([(job_id, LATER_MS)])
+
+    assert store.audit_republish([job_id], HOUR_MS) == []
+    assert store.audit_published(QUEUE, HOUR_MS, 10) == []
+    assert [each.id for each in store.audit_republish([job_id])] == [job_id]
+
+
 def test_only_pending_jobs_are_published_again(store):
     """One that runs has had its message: a second one would do nothing."""
     job_id, _ = running(store)
@@ -86,3 +113,66 @@ def test_a_lost_attempt_tells_its_exit_and_memory(store):
     store.take_due(10)
     assert claim(store, job_id, 2).kind == "run"
     assert state(store, job_id) == "running"
+
+
+def test_who_is_overtaken(store):
+    """Those that became ready before one of their priority that runs; oldest first."""
+    first, second, third, last = (confirmed(store) for _ in range(4))
+    heartbeat(store)
+    assert overtaken(store) == []
+
+    claim(store, third)
+    assert overtaken(store) == [first, second]
+    claim(store, second)
+    assert overtaken(store) == [first]
+    claim(store, last)
+    claim(store, first)
+    assert overtaken(store) == []
+
+
+def test_nobody_is_overtaken_by_the_job_of_another_queue_or_priority(store):
+    """Only what is read in one order can be overtaken."""
+    old = confirmed(store)
+    high, other = confirmed(store, priority=9), confirmed(store, queue="other")
+    heartbeat(store)
+    claim(store, high)
+    claim(store, other, queue="other")
+
+    assert overtaken(store) == []
+    assert old in store.audit_published(QUEUE, 0, 10)
+
+
+def test_a_job_is_overtaken_by_one_of_a_lower_priority(store):
+    """That started though it was ready: after some time, for a worker may have had the other in hand."""
+    high = confirmed(store, priority=9)
+    heartbeat(store)
+
+    def is_overtaken() -> bool:
+        low = confirmed(store, priority=0)
+        claim(store, low)
+        return high in overtaken(store)
+
+    assert not is_overtaken()
+    assert poll(is_overtaken, pause_s=0.1)
+
+
+def test_what_is_handed_back_overtakes_nobody(store):
+    """It became ready again just then, and its message is where it was."""
+    waits = confirmed(store)
+    heartbeat(store)
+    job_id, token = running(store)
+    settle(store, job_id, token, "released")
+    claim(store, job_id)
+
+    assert overtaken(store) == []
+    assert waits in store.audit_published(QUEUE, 0, 10)
+
+
+def test_what_is_not_confirmed_is_no_suspect(store):
+    """The relay publishes it."""
+    pending(store)
+    last = confirmed(store)
+    heartbeat(store)
+    claim(store, confirmed(store))
+
+    assert overtaken(store) == [last]

@@ -17,9 +17,15 @@ from tests.yard import kill, kill_broker, metric
 
 
 @pytest.fixture
-def yard(make_yard, rabbit):
+def settings_of_yard():
+    """What differs from the settings of all yards: an operator repairs, where a test does not say else."""
+    return {"AUTO_REPAIR": "false"}
+
+
+@pytest.fixture
+def yard(make_yard, rabbit, settings_of_yard):
     """A yard of its own; RabbitMQ runs at the end, whatever happened."""
-    yard = make_yard()
+    yard = make_yard(**settings_of_yard)
     yield yard
     if not rabbit.is_running:
         rabbit.start()
@@ -105,6 +111,24 @@ def test_the_gauge_follows(yard):
         poll(lambda: unaccounted(scheduler, yard) == 6)
         audit(yard, is_repair=True)
         poll(lambda: unaccounted(scheduler, yard) == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings_of_yard", [{}])
+@pytest.mark.parametrize("how", ["queue_purge", "queue_delete"])
+def test_what_is_lost_under_load_comes_back_without_anybody(yard, how):
+    """A queue is purged or deleted, again and again, while jobs of all priorities go through it."""
+    ledger = Ledger(yard)
+    with yard.running(yard.worker(), yard.scheduler(), yard.scheduler()):
+        for _ in range(3):
+            ledger.add(*yard.submit_many(tasks.note, 150))
+            ledger.add(*yard.submit_many(tasks.busy, 50, 0.01, priority=9))
+            with yard.channel() as channel:
+                getattr(channel, how)(yard.queue)
+        assert ledger.settle(timeout_s=120) == {"completed": 600}
+        poll(lambda: audit(yard).is_fine)
+    ran = [event.job_id for event in yard.events("ran")]
+    assert len(ran) == len(set(ran)) == 450
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ MINUTE_STEPS = 7
 ENOUGH_STARTS = 10
 #: A queue that works starts something within so many steps.
 QUIET_STEPS = 3
+#: A message that was lost is published again within so many seconds; if not, somebody has to do something.
+REPAIRED_S = 60.0
 
 
 class Pace(NamedTuple):
@@ -208,11 +210,11 @@ def _free(situation: Situation, free: int) -> Iterator[Finding]:
         yield Finding(
             code="stalled",
             summary=f"It has been ready for {span(ready_ms)} with {counted(free, 'slot')} free and"
-            " no worker has taken it: its message may be lost.",
+            " no worker has taken it: its message may be lost, and is published again soon then.",
             facts=told,
             links={"workers": "/v1/workers"},
             is_blocking=True,
-            needs_action=True,
+            needs_action=ready_ms > REPAIRED_S * 1000,
         )
     elif not situation.ahead.count:
         yield Finding(

@@ -20,6 +20,10 @@ Problem = Literal[
 ]
 
 
+#: So many ready jobs of a queue are looked at to find those that have been overtaken.
+OVERTAKEN_LIMIT = 100_000
+
+
 class Finding(Struct, frozen=True, array_like=True):
     """A job that is not accounted for."""
 
@@ -87,5 +91,16 @@ class AuditStore(Protocol):
     def audit_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
         """Return the oldest jobs of a queue that must have a message in the broker."""
 
-    def audit_republish(self, ids: Sequence[str]) -> "list[Ready]":
-        """Put pending jobs back into the outbox, and return them to be published."""
+    def audit_overtaken(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+        """Return the oldest jobs that must have a message in the broker and have been overtaken.
+
+        Those are overtaken that come before one that runs just now: it is of the same priority and became
+        ready later, or of a lower one and started later. `OVERTAKEN_LIMIT` jobs of the queue are looked at.
+        """
+
+    def audit_republish(self, ids: Sequence[str], older_than_ms: int = 0) -> "list[Ready]":
+        """Put pending jobs that have been ready for so long back into the outbox, and return them.
+
+        They are ready from now on, as their messages will be: whoever asks for the same a moment later, such
+        as another scheduler, gets none of them.
+        """

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from tests.nemesis import tasks
 from tests.nemesis.faults.network import WORKER_RABBIT, WORKER_REDIS, broken
-from tests.nemesis.faults.queues import repair_afterwards, throw_away
+from tests.nemesis.faults.queues import throw_away
 from tests.nemesis.faults.registry import fault
 from tests.nemesis.rest import Rest
 from tests.nemesis.scene import Scene
@@ -58,7 +58,6 @@ def orphan_by_deleted_queue(scene: Scene) -> None:
     with unanswered(scene):
         throw_away(scene, "delete_queue", tasks.QUEUE)
     scene.over()
-    repair_afterwards(scene)
     scene.last(1.5)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import redis
 
 from taskyard.devstack import Process, RabbitServer, RedisServer
-from tests.nemesis.faults.queues import repair_afterwards
 from tests.nemesis.faults.registry import fault
 from tests.nemesis.scene import Scene
 from tests.polling import poll
@@ -171,7 +170,6 @@ def redis_failover(scene: Scene) -> None:
     _take_over(folder / "redis" / DATA, server.cwd / DATA)
     server.start()
     server.wait_ready()
-    repair_afterwards(scene)
 
 
 def _take_over(theirs: Path, ours: Path) -> None:

@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
-from taskyard.store.audit import Page, Published, Totals
+from taskyard.store.audit import OVERTAKEN_LIMIT, Page, Published, Totals
 from taskyard.store.base import Ready
 from taskyard.store.redis.scripts import RedisScripts, guarded
+
+#: Ready jobs that one script call looks at: about a millisecond in which Redis serves nobody else.
+STEP = 1_000
+#: Running jobs of one worker that are looked at.
+SAMPLE = 20
 
 
 class RedisAudit(RedisScripts):
@@ -43,8 +48,20 @@ class RedisAudit(RedisScripts):
         return self.run("audit_published", (queue, older_than_ms, limit), list[str])
 
     @guarded
-    def audit_republish(self, ids: Sequence[str]) -> list[Ready]:
-        return self.run("audit_republish", ids, list[Ready])
+    def audit_overtaken(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+        marks = self.run("audit_marks", (queue, SAMPLE), list[int])
+        found: list[str] = []
+        for first in range(0, OVERTAKEN_LIMIT, STEP):
+            args = (queue, older_than_ms, marks, first, STEP)
+            ids, is_end = self.run("audit_overtaken", args, tuple[list[str], bool])
+            found += ids
+            if is_end or len(found) >= limit:
+                break
+        return found[:limit]
+
+    @guarded
+    def audit_republish(self, ids: Sequence[str], older_than_ms: int = 0) -> list[Ready]:
+        return self.run("audit_republish", (older_than_ms, ids), list[Ready])
 
 
 def _by_state(counts: dict[bytes, bytes]) -> dict[str, int]:

@@ -1,9 +1,12 @@
--- args: ids. Puts pending jobs back into the outbox; answers them as `unpublished` does.
+-- args: {older_than_ms, ids}. Puts pending jobs that have been ready for so long back into the outbox, and lets them be
+-- ready from now on, as their messages are; answers them as `unpublished` does.
+local older_than_ms, ids = args[1], args[2]
 local ready = {}
-for _, id in ipairs(args) do
+for _, id in ipairs(ids) do
   local r = redis.call('HMGET', job_key(id), 'queue', 'body', 'attempt', 'state')
-  if r[4] == 'pending' then
-    redis.call('ZADD', P .. 'outbox', now, id)
+  local at = r[4] == 'pending' and redis.call('ZSCORE', P .. 'ready:' .. r[1], id)
+  if at and tonumber(at) <= now - older_than_ms then
+    make_pending(id, r[1])
     ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, now, now}
   end
 end

@@ -1,0 +1,109 @@
+"""The chore that accounts for every job, again and again, and brings back what was lost."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from services.scheduler.gauges import set_all
+from services.scheduler.lost_messages import LostMessages, Shortage
+from services.scheduler.publishing import publish_apart
+from taskyard.audit import MessageWatch, RecordWalk, prefetched
+from taskyard.dispatcher import Dispatcher
+from taskyard.metrics import JOBS_REPAIRED, JOBS_UNACCOUNTED
+from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.queue_move import moving_queue
+from taskyard.store.audit import Finding
+from taskyard.store.base import Ready
+
+logger = logging.getLogger(__name__)
+
+#: Jobs that one pass publishes again at most, and those of one publish.
+LIMIT = 5_000
+STEP = 500
+
+
+class Repair:
+    """Tells how many jobs are not accounted for, and puts them right if it may.
+
+    What is wrong is believed when two looks in a row say so. A false alarm does no harm: the second message
+    of an attempt is acknowledged and not run.
+
+    Args:
+        dispatcher: Where the jobs are, and how they are published again.
+        depths: Where the queues are.
+        deadline_s: Longest wait for RabbitMQ's answers, in seconds.
+        after_s: How long a job must be ready before its message can count as missing, in seconds.
+        is_on: Whether it may put right what it finds.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        depths: QueueDepths,
+        *,
+        deadline_s: float,
+        after_s: float,
+        is_on: bool = True,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._store = dispatcher.store
+        self._depths = depths
+        self._deadline_s = deadline_s
+        self._is_on = is_on
+        self._records = RecordWalk(self._store)
+        self._messages = MessageWatch(self._store, round(after_s * 1000))
+        self._lost = LostMessages(self._store, after_s=after_s)
+
+    def run_once(self) -> None:
+        """Look at some records and at all queues, and put right what was found before, too.
+
+        Raises:
+            Unavailable: If the store or RabbitMQ does not answer.
+        """
+        findings = self._records.step(is_repair=self._is_on)
+        _tell_records([each for each in findings if each.is_repaired])
+        queues = sorted({row.queue for row in self._store.counts()})
+        began_at = time.monotonic()
+        depths = self._read(queues)
+        messages = {queue: depths[queue].messages if queue in depths else 0 for queue in queues}
+        found = self._messages.step(messages, time.monotonic() - began_at)
+        missing = {queue: count for queue, count in found.items() if count}
+        # What is moved to a queue of another type is in a queue beside it meanwhile: let the move end first.
+        moving = self._read([moving_queue(queue) for queue in missing]) if missing else {}
+        missing = {queue: n for queue, n in missing.items() if moving_queue(queue) not in moving}
+        wrong = Counter(each.queue for each in findings if not each.is_repaired) + Counter(missing)
+        set_all(JOBS_UNACCOUNTED, {(name,): wrong[name] for name in {*queues, *wrong}})
+        if self._is_on and self._dispatcher.publisher.is_ready:
+            self._bring_back(self._shortages(missing, messages))
+
+    def _read(self, queues: Sequence[str]) -> Mapping[str, Depth]:
+        return self._depths.read(queues, deadline_s=self._deadline_s)
+
+    def _shortages(self, missing: Mapping[str, int], messages: Mapping[str, int]) -> list[Shortage]:
+        held = prefetched(self._store) if missing else Counter[str]()
+        return [
+            Shortage(queue=queue, lacking=n, messages=messages[queue], held=held[queue])
+            for queue, n in missing.items()
+        ]
+
+    def _bring_back(self, shortages: Sequence[Shortage]) -> None:
+        jobs = self._lost.take(shortages, LIMIT)
+        for start in range(0, len(jobs), STEP):
+            self._publish(jobs[start : start + STEP])
+
+    def _publish(self, jobs: Sequence[Ready]) -> None:
+        """Publish again; what RabbitMQ does not take is in the outbox, for `relay`."""
+        JOBS_REPAIRED.labels("no_message").inc(len(jobs))
+        for queue, count in Counter(job.queue for job in jobs).items():
+            logger.warning(
+                "messages were lost: published again", extra={"queue": queue, "jobs": count}
+            )
+        publish_apart(jobs, self._dispatcher.publish_each, self._dispatcher.publisher)
+
+
+def _tell_records(repaired: Sequence[Finding]) -> None:
+    for each in repaired:
+        JOBS_REPAIRED.labels(each.problem).inc()
+        facts = {"job_id": each.id, "queue": each.queue, "state": each.state}
+        logger.warning("record is put back: %s", each.problem, extra=facts)

@@ -1,0 +1,256 @@
+"""What the scheduler brings back by itself: lost messages and records, soon, once, and nothing else."""
+
+import random
+
+import pytest
+import redis
+
+from services.scheduler.repair import Repair
+from taskyard import metrics
+from taskyard.dispatcher import first_message
+from taskyard.errors import BrokerUnavailable
+from taskyard.message import decode
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.queue_move import moving_queue
+from tests.contract.jobs import (
+    HOUR_MS,
+    LATER_MS,
+    claim,
+    counts,
+    heartbeat,
+    new_job,
+    pending,
+    settle,
+)
+from tests.polling import poll
+
+
+@pytest.fixture
+def depths(broker_url):
+    depths = QueueDepths(broker_url)
+    depths.start()
+    poll(lambda: _answers(depths))
+    yield depths
+    depths.close()
+
+
+def _answers(depths) -> bool:
+    try:
+        depths.read([], deadline_s=1)
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+@pytest.fixture
+def ready_dispatcher(dispatcher, publisher):
+    """A dispatcher that is connected."""
+    publisher.start()
+    poll(lambda: publisher.is_ready)
+    return dispatcher
+
+
+@pytest.fixture
+def chore(ready_dispatcher, depths):
+    return Repair(ready_dispatcher, depths, deadline_s=30, after_s=0.05)
+
+
+@pytest.fixture
+def server(result_backend):
+    with redis.Redis.from_url(result_backend) as server:
+        yield server
+
+
+@pytest.fixture
+def depth(depths):
+    """A function that gives how many messages are ready in a queue, 0 if there is no such queue."""
+
+    def messages(queue):
+        found = depths.read([queue], deadline_s=30)
+        return found[queue].messages if found else 0
+
+    return messages
+
+
+def passes(chore, until, deadline_s=60.0):
+    """Let the chore pass again and again until something is so."""
+
+    def is_so():
+        chore.run_once()
+        return until()
+
+    poll(is_so, deadline_s, pause_s=0.02)
+
+
+def confirmed(dispatcher, queue, count):
+    """Dispatch jobs whose messages are known to be in their queue; return their ids."""
+    ids = [job.id for job in dispatcher.dispatch([new_job(queue=queue) for _ in range(count)])]
+    poll(lambda: len(dispatcher.store.audit_published(queue, 0, 10_000)) == count)
+    return ids
+
+
+def received(channel, queue):
+    """Take all messages out of a queue; return the ids of their jobs."""
+    ids = []
+    while (body := channel.basic_get(queue, auto_ack=True)[2]) is not None:
+        ids.append(decode(body).message_id)
+    return ids
+
+
+def unaccounted(queue):
+    (metric,) = metrics.JOBS_UNACCOUNTED.collect()
+    return sum(each.value for each in metric.samples if each.labels["queue"] == queue)
+
+
+@pytest.mark.parametrize("how", ["queue_purge", "queue_delete"])
+def test_a_queue_that_lost_all_is_filled_again(
+    store, chore, ready_dispatcher, channel, depth, queue, how
+):
+    """Purged or deleted: each of its jobs has a message again, and no more than one."""
+    ids = confirmed(ready_dispatcher, queue, 700)
+    getattr(channel, how)(queue)
+
+    passes(chore, lambda: depth(queue) == 700 and not unaccounted(queue))
+
+    assert sorted(received(channel, queue)) == sorted(ids)
+
+
+def test_what_is_there_is_left_alone(chore, ready_dispatcher, channel, depth, queue):
+    """However long it waits in its queue, or in a worker."""
+    ids = confirmed(ready_dispatcher, queue, 20)
+    taken = [decode(channel.basic_get(queue)[2]).message_id for _ in range(5)]
+    ready_dispatcher.store.heartbeat("w1", {"prefetched": {queue: 5}}, HOUR_MS, [])
+    poll(lambda: depth(queue) == 15)
+
+    for _ in range(20):
+        chore.run_once()
+
+    assert (depth(queue), unaccounted(queue)) == (15, 0)
+    assert set(taken) <= set(ids)
+
+
+def test_schedulers_publish_what_is_lost_once(
+    settings, ready_dispatcher, depths, channel, depth, queue
+):
+    """Though all of them see that it is missing."""
+    confirmed(ready_dispatcher, queue, 50)
+    chores = [Repair(ready_dispatcher, depths, deadline_s=30, after_s=0.05) for _ in range(3)]
+    channel.queue_purge(queue)
+
+    def are_back():
+        for each in chores:
+            each.run_once()
+        return depth(queue) >= 50
+
+    poll(are_back)
+    assert len(received(channel, queue)) == 50
+
+
+def test_what_a_move_has_in_its_hands_is_left_alone(
+    chore, ready_dispatcher, channel, depth, queue, store
+):
+    """The messages of a queue that is moved are in one beside it, until the move is over."""
+    confirmed(ready_dispatcher, queue, 5)
+    channel.queue_declare(moving_queue(queue))
+    channel.queue_purge(queue)
+
+    for _ in range(20):
+        chore.run_once()
+    assert (depth(queue), unaccounted(queue)) == (0, 0)
+
+    channel.queue_delete(moving_queue(queue))
+    passes(chore, lambda: depth(queue) == 5)
+
+
+@pytest.mark.parametrize("index", ["waiting", "ready", "leases"])
+def test_a_record_that_left_its_place_is_put_back(
+    chore, store, server, key_prefix, publisher, queue, index
+):
+    """A waiting job, a ready one, and one that runs."""
+    heartbeat(store)
+    job_id = pending(store, queue=queue, delay_ms=HOUR_MS if index == "waiting" else None)
+    if index == "leases":
+        claim(store, job_id, queue=queue)
+    key = f"{key_prefix}{index}" + (f":{queue}" if index == "ready" else "")
+    before = server.zrange(key, 0, -1)
+    server.delete(key)
+
+    passes(chore, lambda: server.zrange(key, 0, -1) == before)
+
+    assert unaccounted(queue) == 0
+
+
+def test_it_only_tells_where_it_may_not_repair(
+    ready_dispatcher, depths, channel, depth, queue, store, server, key_prefix
+):
+    """With AUTO_REPAIR=false: an operator decides."""
+    chore = Repair(ready_dispatcher, depths, deadline_s=30, after_s=0.05, is_on=False)
+    confirmed(ready_dispatcher, queue, 5)
+    pending(store, queue=queue, delay_ms=HOUR_MS)
+    channel.queue_purge(queue)
+    server.delete(f"{key_prefix}waiting")
+
+    passes(chore, lambda: unaccounted(queue) == 6)
+
+    for _ in range(10):
+        chore.run_once()
+    assert (depth(queue), unaccounted(queue)) == (0, 6)
+
+
+class Line:
+    """A worker with one slot, which is never idle: it takes a message before it has ended the last."""
+
+    def __init__(self, store, channel, queue):
+        self._store, self._channel, self._queue = store, channel, queue
+        self._running = None
+        self.messages = 0
+        self.runs = []
+
+    def take(self, count):
+        """Take so many messages; return how many there were."""
+        for taken in range(count):
+            body = self._channel.basic_get(self._queue, auto_ack=True)[2]
+            if body is None:
+                self._end()
+                return taken
+            self.messages += 1
+            message = decode(body)
+            asked = message.options.attempt
+            verdict = claim(self._store, message.message_id, asked, queue=self._queue)
+            if verdict.kind == "run":
+                self._end()
+                self._running = message.message_id, verdict.token
+                self.runs.append(message.message_id)
+        return count
+
+    def _end(self):
+        if self._running is not None:
+            settle(self._store, *self._running)
+        self._running = None
+
+
+def test_those_that_are_lost_come_back_in_the_middle_of_others(
+    chore, ready_dispatcher, store, channel, queue
+):
+    """Of many that wait, in every priority, some are lost: all run, and few messages are published for it."""
+    rng = random.Random(7)
+    heartbeat(store)
+    jobs = [new_job(queue=queue, priority=rng.randrange(10)) for _ in range(2_000)]
+    for start in range(0, 2_000, 20):
+        store.create(jobs[start : start + 20])
+    store.mark_published([(job.id, LATER_MS) for job in jobs])
+    lost = set(rng.sample([job.id for job in jobs], 100))
+    there = [first_message(job) for job in jobs if job.id not in lost]
+    ready_dispatcher.publisher.publish(there, deadline_s=30)
+    line = Line(store, channel, queue)
+
+    def is_done():
+        line.take(20)
+        return len(line.runs) == 2_000
+
+    passes(chore, is_done)
+
+    line.take(100)
+    assert counts(store)[queue] == {"completed": 2_000}
+    assert len(line.runs) == len(set(line.runs))
+    assert line.messages <= 2_000 + 100
