@@ -29,7 +29,7 @@ local function running_problem(id, r)
   local is_held = r.owner and redis.call('SISMEMBER', P .. 'held:' .. r.owner, id) == 1
   if is_held and redis.call('ZSCORE', P .. 'leases', r.owner) then
     if not is_unheard(r.owner, tonumber(r.call or 0), tonumber(r.token or 0)) then return end
-    return 'not_run', function() give_back(id, r.owner, KEEP_MS) end
+    return 'not_run', function() return give_back(id, r.owner, KEEP_MS) end
   end
   return 'not_held', function() -- a lease that has ended: `reclaim` takes the job over
     local owner = r.owner or 'nobody'
