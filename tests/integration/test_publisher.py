@@ -279,6 +279,14 @@ def test_a_message_that_has_no_form_in_amqp_fails_alone(publisher, bodies, queue
     assert ids(bodies(queue)) == ["id-0", "id-2"]
 
 
+def test_a_content_type_may_be_anything(publisher, bodies, queue):
+    """It is a stranger's text, and cut to what AMQP allows."""
+    publisher.publish([message(queue, content_type="\ufffd" * 200)], deadline_s=30)
+
+    ((properties, _),) = bodies(queue)
+    assert properties.content_type == "\ufffd" * 85
+
+
 def test_a_task_may_be_called_anything(publisher, bodies, queue):
     """The property is for people to see, and cut to what AMQP allows."""
     publisher.publish([message(queue, task="ä" * 300)], deadline_s=30)

@@ -296,7 +296,7 @@ class Publisher:
                 routing_key=message.queue,
                 body=message.body,
                 properties=BasicProperties(
-                    content_type=message.content_type,
+                    content_type=property_text(message.content_type),
                     headers=message.headers,
                     delivery_mode=2,
                     priority=message.priority,
