@@ -17,6 +17,8 @@ from taskyard.store.dead_letters import DeadLetter
 REASON_HEADER = "taskyard-reason"
 ID_HEADER = "taskyard-dead-letter-id"
 FINGERPRINT_HEADER = "taskyard-fingerprint"
+#: What RabbitMQ adds to a message that it moves to a dead-letter queue by itself.
+BROKERS_HEADER = "x-death"
 #: How much of the body of what never was a job is in the index, in bytes.
 PREVIEW_BYTES = 2048
 #: Longest error text in a header, in characters; the whole of it is on the job.
@@ -103,7 +105,10 @@ def index_entry(
     """Return the same of a message as it was read from a dead-letter queue.
 
     One that RabbitMQ itself put there, or an operator, has no headers of ours: its id is made of its bytes.
+    A producer can have it done, by an expiration, so what such a message says of itself in our words is void.
     """
+    if BROKERS_HEADER in headers:
+        headers = {}
 
     def text(name: str) -> str:
         value = headers.get(name)
