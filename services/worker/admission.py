@@ -11,7 +11,7 @@ from services.worker.attempt import Attempt
 from services.worker.burial import Burial
 from services.worker.consumer import Consumer
 from services.worker.inbox import Delivery
-from taskyard import signature
+from taskyard import signature, trace_context
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
 from taskyard.errors import InvalidSubmission, discreet
@@ -108,7 +108,8 @@ class Admission:
             message = decode(delivery.body)
             if message.options.traceparent is None and delivery.properties.headers:
                 # Producers with OpenTelemetry's own instrumentation put it there.
-                message.options.traceparent = delivery.properties.headers.get("traceparent")
+                given = delivery.properties.headers.get("traceparent")
+                message.options.traceparent = trace_context.valid(given)
             return message
         except Undecodable as error:
             self.bury(delivery, "undecodable", str(error))

@@ -45,8 +45,8 @@ class Channel:
     ) -> str: ...
     def basic_publish(
         self,
-        exchange: str,
-        routing_key: str,
+        exchange: str | bytes,
+        routing_key: str | bytes,
         body: bytes,
         properties: spec.BasicProperties | None = None,
         mandatory: bool = False,

@@ -1,4 +1,4 @@
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .spec import BasicProperties
 
@@ -13,4 +13,13 @@ class Method(Generic[M]):
     def method(self) -> M: ...
 
 class Header:
+    channel_number: int
+    body_size: int
     properties: BasicProperties
+    def __init__(self, channel_number: int, body_size: int, props: BasicProperties) -> None: ...
+    def marshal(self) -> bytes: ...
+
+class Heartbeat:
+    def marshal(self) -> bytes: ...
+
+def decode_frame(data_in: bytes) -> tuple[int, Any]: ...

@@ -68,6 +68,7 @@ class Queue:
     class PurgeOk:
         message_count: int
 
+FRAME_HEADER: int
 FRAME_HEADER_SIZE: int
 FRAME_END_SIZE: int
 

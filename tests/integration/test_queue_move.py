@@ -13,6 +13,7 @@ from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, 
 from taskyard.rabbitmq.transfer import Onward, Transfer
 from taskyard.rabbitmq.verbatim import VerbatimProperties
 from taskyard.tls import SYSTEM_CAS
+from tests.poison import field, long_bytes, nested_arrays, nested_tables, raw, timestamp
 from tests.polling import poll
 
 OTHER = {"classic": "quorum", "quorum": "classic"}
@@ -219,3 +220,36 @@ def test_a_submission_goes_into_the_queue_that_it_was_for(move, declare, taken, 
     finally:
         for name in own:
             channel.queue_delete(name)
+
+
+def test_strange_properties_are_moved_as_they_are(broker_url, move, declare, taken, channel, queue):
+    """Also what pika cannot read: a time past the year 9999, a deep table, a key that is no text."""
+    declare(queue, "quorum")
+    headers = [timestamp(2**64 - 1), nested_tables(3000), nested_arrays(3000)]
+    sent = [raw(headers=each, message_id=b"\xff" * 255).raw for each in headers]
+    key = b"\xff not UTF-8"
+    channel.exchange_declare(queue, "topic")
+    channel.queue_bind(queue, queue, "#")
+    for properties in sent:
+        channel.basic_publish(queue, key, b"x", VerbatimProperties(properties))
+    assert QueuePeek(broker_url).ids(queue, 10) == {r"\xff" * 255}
+
+    move(queue, "classic")
+
+    channel.exchange_delete(queue)
+    assert [each.properties.raw for each in taken(queue)] == sent
+
+
+def test_a_message_that_grew_in_its_queue_is_moved(move, declare, channel, queue, bodies):
+    """RabbitMQ's own headers of a dead letter would make it larger than what it takes: they are left out."""
+    declare(queue, "classic")
+    channel.queue_bind(dead_queue(queue), topology.DEAD_EXCHANGE, queue)
+    headers = field(b"text", b"S", long_bytes(b"x" * 130_900))
+    channel.basic_publish("", queue, b"x", raw(headers=headers, expiration=b"0"))
+    poll(lambda: channel.queue_declare(dead_queue(queue), passive=True).method.message_count)
+
+    move(queue, "quorum")
+
+    ((properties, body),) = bodies(dead_queue(queue))
+    assert (body, len(properties.headers["text"])) == (b"x", 130_900)
+    assert "x-death" not in properties.headers

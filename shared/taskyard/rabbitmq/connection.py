@@ -1,24 +1,23 @@
 """One AMQP connection in a thread of its own, made anew whenever it is lost."""
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pika
+from pika import frame
 from pika.exceptions import AMQPError
 
+from taskyard.rabbitmq import lenient
+from taskyard.rabbitmq.pauses import Pauses
 from taskyard.tls import SYSTEM_CAS, Tls, refusal
 
 logger = logging.getLogger(__name__)
 # pika logs every failed try ten times over; what matters of it is logged here.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
-#: Pauses before another try to connect, in seconds: doubled each time, with full jitter.
-RECONNECT_MIN_S = 0.1
-RECONNECT_MAX_S = 5.0
 #: The broker drops a connection that says nothing for twice this long. Seconds.
 HEARTBEAT_S = 30
 #: Longest wait for a connection to be made, and for each step of it. Seconds.
@@ -46,7 +45,10 @@ def parameters(url: str, *, name: str, tls: Tls) -> pika.URLParameters:
 
 
 class Connection(pika.SelectConnection):
-    """A connection that can send many messages by one system call, where pika makes three for each."""
+    """A connection that reads what any producer may send, which pika's does not.
+
+    It can also send many messages by one system call, where pika makes three for each.
+    """
 
     _gathered: list[bytes] | None = None
 
@@ -62,11 +64,34 @@ class Connection(pika.SelectConnection):
             if gathered:
                 self._adapter_emit_data(b"".join(gathered))
 
+    def abort(self, reason: Exception) -> None:
+        """Close the socket without a word; `on_close_callback` is called soon, with the reason."""
+        self._terminate_stream(reason)
+
+    def _read_frame(self) -> tuple[int, Any]:
+        try:
+            return frame.decode_frame(self._frame_buffer)
+        except Exception:
+            found = lenient.read_header(self._frame_buffer)
+            if found is None:
+                raise
+            return found
+
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._gathered is None:
             super()._adapter_emit_data(data)
         else:
             self._gathered.append(data)
+
+
+def blocking(how: pika.URLParameters) -> pika.BlockingConnection:
+    """Return a connection for one thread that reads what any producer may send.
+
+    Raises:
+        AMQPError: If no connection can be made.
+        OSError: Likewise.
+    """
+    return pika.BlockingConnection(how, _impl_class=Connection)
 
 
 def server_properties(url: str, *, name: str, tls: Tls) -> dict[str, Any]:
@@ -128,7 +153,7 @@ class ConnectionThread:
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._failures = 0
+        self._pauses = Pauses()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -155,11 +180,10 @@ class ConnectionThread:
             try:
                 self._connect_and_serve()
             except Exception as error:
-                self._failures += 1
+                self._pauses.lost()
                 logger.exception("amqp connection failed")
                 self._on_lost(error)
-            ceiling = min(RECONNECT_MAX_S, RECONNECT_MIN_S * 2 ** min(self._failures, 10))
-            self._stopping.wait(random.uniform(0, ceiling) if self._failures > 1 else 0)
+            self._stopping.wait(self._pauses.next_s())
 
     def _connect_and_serve(self) -> None:
         how = parameters(self._url, name=self._name, tls=self._tls)
@@ -172,13 +196,20 @@ class ConnectionThread:
         )
         try:
             connection.ioloop.start()
+        except Exception as error:
+            if not connection.is_open:
+                raise
+            logger.exception("amqp connection failed")
+            # Else RabbitMQ would hold what is unacknowledged until the garbage collector finds the socket.
+            connection.abort(error)
+            connection.ioloop.start()
         finally:
             with self._lock:
                 self._connection = None
             connection.ioloop.close()
 
     def _opened(self, connection: Connection) -> None:
-        self._failures = 0
+        self._pauses.opened()
         with self._lock:
             self._connection = connection
         if self._stopping.is_set():
@@ -187,7 +218,7 @@ class ConnectionThread:
             self._on_connected(connection)
 
     def _lost(self, connection: Connection, reason: BaseException | str) -> None:
-        self._failures += 1
+        self._pauses.lost()
         with self._lock:
             self._connection = None
         error = reason if isinstance(reason, BaseException) else AMQPError(reason)

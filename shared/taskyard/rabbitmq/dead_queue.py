@@ -14,7 +14,7 @@ from msgspec import Struct
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
-from taskyard.rabbitmq.connection import describe, parameters
+from taskyard.rabbitmq.connection import blocking, describe, parameters
 from taskyard.rabbitmq.properties import received_text
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import dead_queue
@@ -90,7 +90,7 @@ def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int:
 def _channel(url: str, tls: Tls) -> Iterator[Any]:
     how = parameters(url, name="taskyard dead letters", tls=tls)
     how.blocked_connection_timeout = 5
-    with pika.BlockingConnection(how) as connection:
+    with blocking(how) as connection:
         channel = connection.channel()
         yield channel
         # Answered only after all acknowledgements before it: what was removed is gone.

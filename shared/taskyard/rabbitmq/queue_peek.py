@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.message import decode
-from taskyard.rabbitmq.connection import describe, parameters
+from taskyard.rabbitmq.connection import blocking, describe, parameters
+from taskyard.rabbitmq.properties import received_text
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.tls import SYSTEM_CAS, Tls
 
@@ -55,14 +55,14 @@ class QueuePeek:
                 method, properties, body = channel.basic_get(queue)
                 if method is None or properties is None or body is None:
                     break
-                found.add(properties.message_id or _id(body))
+                found.add(received_text(properties.message_id) or _id(body))
             return found
 
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
         try:
             how = parameters(self._url, name="taskyard peek", tls=self._tls)
-            with pika.BlockingConnection(how) as connection:
+            with blocking(how) as connection:
                 yield connection.channel()
         except (AMQPError, OSError) as error:
             raise BrokerUnavailable(f"RabbitMQ does not answer: {describe(error)}") from error

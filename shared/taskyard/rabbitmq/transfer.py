@@ -30,8 +30,9 @@ _REFUSED = 403
 class Taken(Struct, frozen=True):
     """A message as it came from the queue."""
 
-    exchange: str
-    routing_key: str
+    #: As bytes where they are not UTF-8.
+    exchange: str | bytes
+    routing_key: str | bytes
     properties: VerbatimProperties
     body: bytes
     is_redelivered: bool
@@ -40,8 +41,8 @@ class Taken(Struct, frozen=True):
 class Onward(Struct, frozen=True):
     """What is published for it."""
 
-    exchange: str
-    routing_key: str
+    exchange: str | bytes
+    routing_key: str | bytes
     properties: BasicProperties
     body: bytes
 

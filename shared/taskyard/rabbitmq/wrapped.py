@@ -1,5 +1,7 @@
 """The form in which a message waits beside its queue while that is moved, and where it goes back to."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 from pika.spec import BasicProperties
@@ -10,11 +12,23 @@ from taskyard.rabbitmq.verbatim import VerbatimProperties, without_headers
 
 #: What RabbitMQ adds to a message that it delivers from a quorum queue again.
 BROKERS_HEADERS = frozenset({"x-delivery-count", "x-acquired-count"})
+#: What it adds to one that it moves to a dead-letter queue by itself.
+DEATH_HEADERS = frozenset(
+    ["x-death"]
+    + [
+        f"x-{which}-death-{what}"
+        for which in ("first", "last")
+        for what in ("exchange", "queue", "reason")
+    ]
+)
+#: Above it a frame might be too large: RabbitMQ takes no message back that has grown beyond in a queue.
+MAX_PROPERTIES_BYTES = 130_000
 
 
 class _Wrapped(Struct, array_like=True):
-    exchange: str
-    routing_key: str
+    #: Texts, or bytes where they are not UTF-8: msgspec has no type for either.
+    exchange: Any
+    routing_key: Any
     properties: bytes
     body: bytes
 
@@ -32,9 +46,13 @@ def wrap(taken: Taken, *, into: str) -> Onward:
 def unwrap(taken: Taken, *, queue: str) -> Onward:
     """Return the message as it was in `queue`, on its way there."""
     wrapped = msgspec.msgpack.decode(taken.body, type=_Wrapped)
-    exchange, routing_key = "", queue
+    exchange: str | bytes = ""
+    routing_key: str | bytes = queue
     if queue == topology.INTAKE_QUEUE and wrapped.exchange == topology.SUBMIT_EXCHANGE:
         exchange, routing_key = wrapped.exchange, wrapped.routing_key  # it names the job's queue
     elif queue == topology.UNROUTED and wrapped.exchange:
         exchange, routing_key = topology.UNROUTED, wrapped.routing_key
-    return Onward(exchange, routing_key, VerbatimProperties(wrapped.properties), wrapped.body)
+    raw = wrapped.properties
+    if len(raw) > MAX_PROPERTIES_BYTES:
+        raw = without_headers(raw, DEATH_HEADERS)
+    return Onward(exchange, routing_key, VerbatimProperties(raw), wrapped.body)

@@ -4,9 +4,14 @@ from typing import Any, Self
 from .. import spec
 from ..connection import Parameters
 from ..frame import Method
+from .select_connection import SelectConnection
 
 class BlockingConnection:
-    def __init__(self, parameters: Parameters | None = None) -> None: ...
+    def __init__(
+        self,
+        parameters: Parameters | None = None,
+        _impl_class: type[SelectConnection] | None = None,
+    ) -> None: ...
     @property
     def is_open(self) -> bool: ...
     def channel(self, channel_number: int | None = None) -> BlockingChannel: ...

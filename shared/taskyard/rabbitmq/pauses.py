@@ -1,0 +1,43 @@
+"""How long to wait before a lost connection is made anew."""
+
+import random
+import time
+from collections.abc import Callable
+
+#: Doubled each time, with full jitter. Seconds.
+MIN_S = 0.1
+MAX_S = 5.0
+
+
+class Pauses:
+    """Grow until a connection has lived longer than the longest pause.
+
+    That it was opened is not enough: one that opens and is lost at once, over and over, would be a storm.
+
+    Args:
+        clock: Returns the time, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._opened_at: float | None = None
+        self._failures = 0
+
+    def opened(self) -> None:
+        """Take note that a connection is open."""
+        self._opened_at = self._clock()
+
+    def lost(self) -> None:
+        """Take note that it is gone, or could not be made."""
+        opened_at, self._opened_at = self._opened_at, None
+        has_lived = opened_at is not None and self._clock() - opened_at > MAX_S
+        self._failures = 1 if has_lived else self._failures + 1
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that the next pause can be, in seconds; none after the first loss."""
+        return 0.0 if self._failures < 2 else min(MAX_S, MIN_S * 2 ** min(self._failures, 10))
+
+    def next_s(self) -> float:
+        """Return the next pause, in seconds."""
+        return random.uniform(0, self.longest_s)

@@ -1,0 +1,66 @@
+"""How long a lost connection waits before it is made anew."""
+
+import pytest
+
+from taskyard.rabbitmq.pauses import MAX_S, Pauses
+
+
+class Clock:
+    """A clock that tests set."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def pauses(clock):
+    return Pauses(clock)
+
+
+def lose(pauses, times):
+    """Lose a connection so often as soon as it is open; return the bounds of the pauses."""
+    bounds = []
+    for _ in range(times):
+        pauses.opened()
+        pauses.lost()
+        bounds.append(pauses.longest_s)
+    return bounds
+
+
+def test_the_first_loss_is_no_reason_to_wait(pauses):
+    """RabbitMQ may have closed one connection only."""
+    assert lose(pauses, 1) == [0.0]
+
+
+def test_a_connection_that_is_lost_as_soon_as_it_opens_makes_pauses_longer(pauses):
+    """Up to the longest."""
+    bounds = lose(pauses, 9)
+
+    assert bounds == sorted(bounds)
+    assert bounds[-2:] == [MAX_S, MAX_S]
+    assert 0 <= pauses.next_s() <= MAX_S
+
+
+def test_what_cannot_be_opened_makes_pauses_longer(pauses):
+    """Likewise."""
+    for _ in range(9):
+        pauses.lost()
+
+    assert pauses.longest_s == MAX_S
+
+
+def test_a_connection_that_has_lived_makes_them_short_again(pauses, clock):
+    """Whatever was before it."""
+    lose(pauses, 9)
+    pauses.opened()
+    clock.now += MAX_S + 1
+    pauses.lost()
+
+    assert pauses.longest_s == 0.0
