@@ -79,10 +79,11 @@ class KeepDeadLetters:
         self._measure(kept, by_queue)
         has_more = [self._expire(queue) for queue in by_queue]
         removals = self._store.removals(LIMIT)
-        walked = {removal.queue for removal in removals}
-        walked |= self._odd_queues(by_queue, gone)
-        for queue in sorted(walked):
+        odd = self._odd_queues(by_queue, gone)
+        for queue in sorted({removal.queue for removal in removals} | odd.keys()):
             self._walk(queue, [each for each in removals if each.queue == queue])
+            if queue in odd:
+                self._odd[queue] = odd[queue]
         return 0 if any(has_more) else None
 
     def _measure(self, kept: dict[tuple[str, str], int], by_queue: dict[str, int]) -> None:
@@ -113,20 +114,21 @@ class KeepDeadLetters:
             logger.warning("dead letters removed by their limits", extra=facts)
         return len(ids) == PURGE_LIMIT
 
-    def _odd_queues(self, by_queue: dict[str, int], gone: dict[str, int]) -> set[str]:
+    def _odd_queues(
+        self, by_queue: dict[str, int], gone: dict[str, int]
+    ) -> dict[str, tuple[int, int]]:
         """Return queues with more messages than the index knows, unless a walk could not change that."""
         queues = sorted({*by_queue, *self._store.queues(), INTAKE_QUEUE})
         names = [dead_queue(queue) for queue in queues]
         depths = self._depths.read(names, deadline_s=self._settings.publish_deadline_s)
-        odd = set()
+        odd: dict[str, tuple[int, int]] = {}
         for queue, name in zip(queues, names, strict=True):
             known = by_queue.get(queue, 0) + gone.get(queue, 0)
             found = depths[name].messages if name in depths else 0
             is_odd = found > known and self._odd.get(queue) != (found, known)
             self._odd_passes[queue] = self._odd_passes.get(queue, 0) + 1 if is_odd else 0
             if self._odd_passes[queue] >= ODD_PASSES and self._is_due(queue):
-                odd.add(queue)
-                self._odd[queue] = found, known
+                odd[queue] = found, known
         return odd
 
     def _is_due(self, queue: str) -> bool:
@@ -138,10 +140,12 @@ class KeepDeadLetters:
         started = time.monotonic()
         visit = _Visit(self._store, queue, removals)
         settings = self._settings
-        if walk(settings.broker_url, queue, visit, tls=settings.tls) is not None:
-            visit.finish()
-        took_s = time.monotonic() - started
-        self._next_walk[queue] = time.monotonic() + took_s * self._rest_factor
+        try:
+            if walk(settings.broker_url, queue, visit, tls=settings.tls) is not None:
+                visit.finish()
+        finally:
+            took_s = time.monotonic() - started
+            self._next_walk[queue] = time.monotonic() + took_s * self._rest_factor
         logger.debug("dead letters walked", extra={"queue": queue, "duration_s": round(took_s, 3)})
 
 

@@ -20,8 +20,9 @@ from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.tls import SYSTEM_CAS, Tls
 
-#: A walk ends when RabbitMQ has delivered nothing for so long, in seconds.
-SILENCE_S = 2.0
+#: A walk is given up when RabbitMQ has delivered nothing for so long, in seconds. It may take five for one
+#: message, whose headers are tables 20,000 deep.
+SILENCE_S = 30.0
 #: Above it AMQP has no number for "so many unacknowledged"; then there is no bound.
 MAX_PREFETCH = 65_535
 NOT_FOUND = 404
