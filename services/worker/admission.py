@@ -115,6 +115,10 @@ class Admission:
             self.bury(delivery, "undecodable", str(error))
         except Invalid as error:
             self.bury(delivery, "invalid", str(error))
+        except Exception as error:
+            # Decoding looks at nothing but the message: whatever it meets there is the message's own.
+            logger.exception("message cannot be read", extra={"queue": delivery.queue})
+            self.bury(delivery, "undecodable", f"it cannot be read: {error!r}")
         return None
 
     def adopt_unknown(

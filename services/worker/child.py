@@ -224,6 +224,7 @@ class Child:
         problems = self._consumer.problems()
         if not self._is_declared:
             problems.append("the store does not answer yet")
+        problems += self._engine.problems()
         problems += [f"{loop.name} fails" for loop in self._loops if loop.is_failing]
         try:
             self._pipe.send({"problems": problems, "peak_mib": _peak_mib()})

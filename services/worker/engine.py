@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.worker.admission import Admission, Asking
+from services.worker.aside import Aside
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
 from services.worker.consumer import Consumer
@@ -18,7 +19,7 @@ from services.worker.settler import Entries, Settler
 from services.worker.slots import Slots
 from services.worker.starter import Starter
 from taskyard.config import Settings
-from taskyard.errors import StoreUnavailable, Unavailable
+from taskyard.errors import StoreUnavailable, Unavailable, Unstorable
 from taskyard.store.base import JobStore
 from taskyard.task import Task
 
@@ -77,8 +78,9 @@ class Engine:
             tasks=tasks,
             unknown_task_ttl_s=settings.unknown_task_ttl,
         )
-        #: Deliveries of a batch that failed, and among which one is at fault.
+        #: Outcomes and deliveries of a batch that failed, among which one is at fault: each comes alone.
         self._suspects = 0
+        self._aside = Aside()
         self._busy = 0
         #: Deliveries of the claim under way: some of them may become attempts.
         self._claiming = 0
@@ -134,6 +136,9 @@ class Engine:
         """Take an attempt whose task has ended; called by its slot."""
         try:
             self._settler.end(attempt, attempt.error)
+        except Exception:
+            # Raised in a slot, it would end its thread for good.
+            logger.exception("attempt does not end", extra={"job_id": attempt.id})
         finally:
             self._free(1)
             self.wake()
@@ -144,8 +149,10 @@ class Engine:
         Raises:
             StoreUnavailable: If the store does not answer; nothing is lost, and it may be called again.
         """
-        entries = self._settler.take()
-        deliveries = self._reserve(alone=not entries)
+        is_parted = self._suspects > 0 or self._aside.is_due
+        entries = self._take_entries(is_parted=is_parted)
+        deliveries = self._reserve(is_parted=is_parted, is_alone=not entries)
+        self._suspects = max(0, self._suspects - len(entries) - len(deliveries))
         started = 0
         self._call += bool(deliveries)
         try:
@@ -158,13 +165,27 @@ class Engine:
             self._free(len(deliveries) - started)
         return bool(entries or deliveries)
 
-    def _reserve(self, *, alone: bool) -> list[Delivery]:
+    def problems(self) -> list[str]:
+        """Return what the store fails at, and for how long; empty if nothing."""
+        return self._aside.problems()
+
+    def _take_entries(self, *, is_parted: bool) -> Entries:
+        if not is_parted:
+            return self._settler.take()
+        due = self._aside.take_end()
+        return self._settler.take(1) if due is None else [due]
+
+    def _reserve(self, *, is_parted: bool, is_alone: bool) -> list[Delivery]:
         """Take deliveries, and count them as busy from now on: who stops the worker waits for them."""
         with self._busy_lock:
             free = 0 if self._is_draining else self._capacity() - self._busy
-            if self._suspects:
-                free = min(free, 1) if alone else 0
-            deliveries = self._consumer.inbox.take(free) if free > 0 else []
+            if free <= 0 or (is_parted and not is_alone):
+                deliveries = []
+            elif not is_parted:
+                deliveries = self._consumer.inbox.take(free)
+            else:
+                due = self._aside.take_claim()
+                deliveries = self._consumer.inbox.take(1) if due is None else [due]
             self._busy += len(deliveries)
             self._claiming = len(deliveries)
         return deliveries
@@ -182,9 +203,9 @@ class Engine:
 
     def _exchange(self, entries: Entries, asking: Asking) -> int:
         """Tell the store what has ended and ask for what may begin; return how many attempts began."""
-        claims = [self._admission.claim(*entry) for entry in asking.values()]
         outcomes = [outcome for outcome, _ in entries]
         try:
+            claims = [self._admission.claim(*entry) for entry in asking.values()]
             accepted, verdicts = self._store.exchange(
                 outcomes, self._owner, self._owner, claims, call=self._call
             )
@@ -192,20 +213,37 @@ class Engine:
         except Unavailable:
             self._put_back(entries, asking)
             raise
-        except Exception as error:
-            if entries or len(asking) > 1:
-                # One of them is more than the store can take: from now on each comes alone.
-                self._suspects = len(asking)
+        except Exception as error:  # noqa: BLE001 - logged, here or where it is put aside
+            if len(entries) + len(asking) > 1:
+                logger.error("the store fails at one of a batch; each comes alone now: %s", error)
+                self._suspects = len(entries) + len(asking)
                 self._put_back(entries, asking)
-                raise
-            logger.exception("message refused by the store")
-            self._admission.bury(next(iter(asking.values()))[0], "invalid", str(error))
-            accepted, verdicts = [], []
-        self._suspects = max(0, self._suspects - len(asking))
+            else:
+                self._put_aside(entries, asking, error)
+            return 0
+        if self._aside:
+            self._aside.went_well(claims=list(asking), ends=[outcome.id for outcome in outcomes])
         started = self._starter.start(asking, verdicts) if verdicts else 0
         if entries:
             self._settler.settled(entries, accepted)
         return started
+
+    def _put_aside(self, entries: Entries, asking: Asking, error: Exception) -> None:
+        """Deal with the one outcome or delivery that the store fails at, so that the others go on.
+
+        Only what has no form in the store is the message's own fault, and a dead letter. All else may be
+        that of a record, a script or a server: it rests, and is tried again.
+        """
+        for entry in entries:
+            if isinstance(error, Unstorable):
+                self._settler.retell(entry, error)
+            else:
+                self._aside.put_end(entry, error)
+        for job_id, (delivery, _) in asking.items():
+            if isinstance(error, Unstorable):
+                self._admission.bury(delivery, "invalid", str(error))
+            else:
+                self._aside.put_claim(job_id, delivery, error)
 
     def _put_back(self, entries: Entries, asking: Asking) -> None:
         self._settler.put_back(entries)
@@ -214,15 +252,11 @@ class Engine:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self._slots.has_waiting:
-                self._wake.wait(SPREAD_AFTER_S)
-                self._slots.spread()
-            self._wake.wait()
-            self._wake.clear()
             self._work()
 
     def _work(self) -> None:
         try:
+            self._await_work()
             while not self._stopping.is_set() and self.run_once():
                 self._pause_s = 0.0
         except StoreUnavailable as error:
@@ -234,3 +268,10 @@ class Engine:
             logger.exception("engine failed")
             self._stopping.wait(1.0)
             self._wake.set()
+
+    def _await_work(self) -> None:
+        if self._slots.has_waiting:
+            self._wake.wait(SPREAD_AFTER_S)
+            self._slots.spread()
+        self._wake.wait(self._aside.next_s())
+        self._wake.clear()

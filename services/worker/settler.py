@@ -10,7 +10,7 @@ from services.worker.attempt import Attempt
 from services.worker.burial import Burial
 from services.worker.consumer import Consumer
 from services.worker.inbox import Delivery
-from services.worker.outcome import Ending, Judge, type_name
+from services.worker.outcome import Ending, Judge, ResultNotJson, type_name
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
 from taskyard.errors import JobLost, WorkerStopping
@@ -94,13 +94,25 @@ class Settler:
             self._conclude(attempt, WorkerStopping("no slot became free"))
             self._wake()
 
-    def take(self) -> Entries:
-        """Return the outcomes that the store has to be told."""
-        return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
+    def take(self, limit: int | None = None) -> Entries:
+        """Return the outcomes that the store has to be told: all, or the first ones."""
+        count = len(self._outcomes)
+        return [
+            self._outcomes.popleft() for _ in range(count if limit is None else min(count, limit))
+        ]
 
     def put_back(self, entries: Entries) -> None:
         """Keep outcomes that could not be told, before all later ones."""
         self._outcomes.extendleft(reversed(entries))
+
+    def retell(self, entry: tuple[Outcome, Attempt], error: Exception) -> None:
+        """Have an attempt fail whose outcome has no form in the store: its result or progress is at fault."""
+        outcome, attempt = entry
+        attempt.last_progress = None
+        told = f"the outcome cannot be told: {error}"
+        is_result = outcome.kind == "completed"
+        self._conclude(attempt, ResultNotJson(told) if is_result else RuntimeError(told))
+        self._wake()
 
     def settled(self, entries: Entries, accepted: Sequence[bool]) -> None:
         """Let go of attempts whose outcomes the store knows now, or has refused."""

@@ -125,6 +125,13 @@ LOOP_SECONDS = Histogram(
     "taskyard_loop_seconds", "Time of one pass of a background loop.", ["loop"], buckets=_FAST_S
 )
 
+RESTING = Gauge(
+    "taskyard_resting",
+    "Items that a chore or a writer leaves alone for a while because they failed, by what they are.",
+    ["what"],
+    multiprocess_mode="livesum",
+)
+
 # Scheduler
 LATENESS_SECONDS = Histogram(
     "taskyard_dispatch_lateness_seconds",

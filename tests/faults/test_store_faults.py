@@ -1,6 +1,7 @@
 """The store goes away, comes back, or comes back empty, while jobs wait and run."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -127,6 +128,88 @@ def test_a_store_that_is_full_for_longer_than_a_lease_loses_nothing(make_yard, r
         assert all(len(yard.events("waits", each)) == 1 for each in running)
         assert all(len(yard.events("ran", each)) == 1 for each in behind)
         assert yard.dead_messages() == 0
+
+
+@contextmanager
+def busy(redis_server):
+    """Have the store answer BUSY meanwhile, as it does while somebody's script runs too long."""
+    with redis.Redis.from_url(redis_server.url) as server, ThreadPoolExecutor(1) as pool:
+        server.config_set("busy-reply-threshold", "1")
+        endless = pool.submit(server.eval, "while true do end", 0)
+        try:
+            yield
+        finally:
+            poll(lambda: _is_killed(server))
+            assert isinstance(endless.exception(30), redis.ResponseError)
+            server.config_set("busy-reply-threshold", "5000")
+
+
+def _is_killed(server):
+    try:
+        server.script_kill()
+    except redis.ResponseError as error:
+        return "NOTBUSY" in str(error)
+    return False
+
+
+@contextmanager
+def without_rights(redis_server):
+    """Have the store deny what its scripts do meanwhile."""
+    with redis.Redis.from_url(redis_server.url) as server:
+        server.execute_command("ACL", "SETUSER", "default", "-hmget", "-hset")
+        try:
+            yield
+        finally:
+            server.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+@pytest.mark.parametrize("trouble", [busy, without_rights])
+def test_what_the_store_refuses_for_its_own_reasons_is_no_jobs_fault(yard, redis_server, trouble):
+    """Nothing is buried for it; what ends meanwhile is told later, and what waits runs then."""
+    ledger = Ledger(yard)
+    worker = yard.worker()
+    with yard.running(worker):
+        running, behind, gate = busy_worker(yard, ledger)
+
+        with trouble(redis_server):
+            yard.open(gate)
+            for each in running:
+                yard.await_event("passed", each)
+            poll(lambda: any("heartbeat" in problem for problem in worker.problems()))
+            assert not yard.events("ran")
+
+        assert ledger.settle() == {"completed": 22}
+        for each in running + behind:
+            assert len(yard.job(each).attempts) == 1
+        assert yard.dead_messages() == 0
+        poll(lambda: worker.problems() == [])
+
+
+def test_a_job_at_which_the_store_fails_holds_up_no_other(yard, redis_server):
+    """It is kept until its record is mended, and the worker says so; an outcome is kept likewise."""
+    worker = yard.worker()
+    with yard.running(worker), redis.Redis.from_url(redis_server.url) as server:
+        gate = yard.new_gate()
+        running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
+        for each in running:
+            yard.await_event("waits", each)
+        odd, *behind = [yard.submit(tasks.note).id for _ in range(20)]
+        prefix = yard.settings.key_prefix
+        server.hset(f"{prefix}j:{odd}", "attempt", "some")
+        server.hset(f"{prefix}j:{running[0]}", "limit", "damaged")
+        server.set(f"{prefix}slots:damaged", "no set")
+        yard.open(gate)
+
+        poll(lambda: yard.states([running[1], *behind]) == {"completed": 20})
+        poll(lambda: len([each for each in worker.problems() if "rest after" in each]) == 2)
+        assert yard.dead_messages() == 0
+        server.hset(f"{prefix}j:{odd}", "attempt", 0)
+        server.delete(f"{prefix}slots:damaged")
+
+        poll(lambda: yard.states([odd, running[0]]) == {"completed": 2})
+        assert len(yard.events("passed", running[0])) == 1
+        assert len(yard.events("ran", odd)) == 1
+        poll(lambda: worker.problems() == [])
 
 
 def test_a_worker_starts_while_the_store_is_away(yard, redis_server):

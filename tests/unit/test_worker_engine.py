@@ -9,10 +9,11 @@ from services.worker.engine import Engine
 from services.worker.inbox import Delivery, Inbox
 from services.worker.settler import Settler
 from taskyard.config import Settings
-from taskyard.errors import StoreUnavailable
+from taskyard.errors import StoreFault, StoreUnavailable, Unstorable
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
 from taskyard.task_options import TaskOptions
+from tests.polling import poll
 from tests.unit.worker_doubles import attempt
 
 #: Doubles stand in for most of what these are made of.
@@ -26,6 +27,12 @@ class Properties:
 
     priority = 5
     message_id = type = headers = None
+
+
+class Channel:
+    """Where deliveries come from."""
+
+    is_open = True
 
 
 class Consumer:
@@ -48,7 +55,7 @@ class Consumer:
             "message_id": job_id,
             "message_timestamp": 1,
         }
-        self.inbox.put(make_delivery("q", 1, json.dumps(body).encode(), Properties(), None))
+        self.inbox.put(make_delivery("q", 1, json.dumps(body).encode(), Properties(), Channel()))
 
 
 class Burial:
@@ -73,11 +80,16 @@ class Slots:
 
 
 class Store:
-    """Grants every claim; chokes on one job, whatever else is asked for with it."""
+    """Chokes on one job, whatever else is asked for or told with it; until it is mended."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.told = []
 
     def exchange(self, outcomes, owner, worker, claims, *, call):
-        if any(claim.id == "poison" for claim in claims):
-            raise OverflowError("number too large")
+        if self.error and any(each.id == "poison" for each in (*outcomes, *claims)):
+            raise self.error
+        self.told += [outcome.id for outcome in outcomes]
         return [True] * len(outcomes), [Verdict("run", token=1) for _ in claims]
 
 
@@ -97,17 +109,11 @@ def engine_with(consumer, burial, slots, store):
 def test_a_message_that_the_store_cannot_take_is_buried_alone():
     """The batch it came in is tried one by one; all others run."""
     consumer, burial, slots = Consumer(), Burial(), Slots()
-    engine, _ = engine_with(consumer, burial, slots, Store())
+    engine, _ = engine_with(consumer, burial, slots, Store(Unstorable("number too large")))
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
 
-    passes = 0
-    while len(consumer.inbox) and passes < 10:
-        passes += 1
-        try:
-            engine.run_once()
-        except OverflowError:
-            assert passes == 1
+    poll(lambda: not engine.run_once() and not len(consumer.inbox))
 
     assert set(slots.started) == {"a", "b"}
     assert burial.letters == [("poison", "invalid")]
@@ -130,10 +136,79 @@ def test_a_message_of_an_attempt_that_runs_here_is_a_duplicate(is_lost):
     assert (slots.started, len(consumer.acked)) == ((["a"], 0) if is_lost else ([], 1))
 
 
+@pytest.mark.parametrize("error", [StoreFault("a script failed"), KeyError("a bug")])
+def test_a_message_that_the_store_fails_at_is_kept(error):
+    """It may be the record's fault, or the script's: the others run, and it does once that is mended."""
+    consumer, burial, slots, store = Consumer(), Burial(), Slots(), Store(error)
+    engine, _ = engine_with(consumer, burial, slots, store)
+    for job_id in ("a", "poison", "b"):
+        consumer.deliver(job_id)
+
+    poll(lambda: not engine.run_once() and not len(consumer.inbox))
+    assert set(slots.started) == {"a", "b"}
+    assert (burial.letters, consumer.acked) == ([], [])
+    assert "poison" in engine.problems()[0]
+
+    store.error = None
+    poll(lambda: engine.run_once() and "poison" in slots.started)
+    assert engine.problems() == []
+
+
+def test_an_outcome_that_the_store_fails_at_is_kept():
+    """Those that come with it and after it are told."""
+    store, consumer = Store(), Consumer()
+    engine, settler = engine_with(consumer, Burial(), Slots(), store)
+    for job_id in ("a", "poison", "b"):
+        consumer.deliver(job_id)
+    engine.run_once()
+    store.error = StoreFault("a script failed")
+
+    for each in settler.unsettled():
+        engine.finished(each)
+    poll(lambda: not engine.run_once())
+    assert set(store.told) == {"a", "b"}
+    assert set(settler.running) == {"poison"}
+    assert "poison" in engine.problems()[0]
+
+    store.error = None
+    poll(lambda: engine.run_once() and "poison" in store.told)
+    assert (settler.running, engine.problems()) == ({}, [])
+
+
+def test_an_outcome_without_a_form_in_the_store_is_a_failure():
+    """The job does not stay running for ever."""
+    store, consumer, burial = Store(), Consumer(), Burial()
+    engine, settler = engine_with(consumer, burial, Slots(), store)
+    consumer.deliver("poison")
+    engine.run_once()
+    store.error = Unstorable("number too large")
+    for each in settler.unsettled():
+        engine.finished(each)
+    engine.run_once()
+
+    store.error = None
+    ((outcome, _),) = settler.take()
+    assert (outcome.kind, burial.letters) == ("failed", [("poison", "result_not_json")])
+    assert "number too large" in outcome.error
+
+
+def test_a_store_that_is_away_puts_nothing_aside():
+    """All waits together, as it was."""
+    consumer, store = Consumer(), Store(StoreUnavailable("BUSY"))
+    engine, _ = engine_with(consumer, Burial(), Slots(), store)
+    consumer.deliver("poison")
+
+    with pytest.raises(StoreUnavailable):
+        engine.run_once()
+
+    assert (len(consumer.inbox), engine.problems()) == (1, [])
+
+
 class Watched(Store):
     """Notes the number of each call, and what an engine told to be over meanwhile."""
 
     def __init__(self):
+        super().__init__()
         self.calls = []
         self.is_away = False
         self.engine: Any = None

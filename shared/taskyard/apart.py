@@ -1,0 +1,117 @@
+"""Each item apart: what fails rests, longer each time, and never holds up the others."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from taskyard.errors import StoreUnavailable, TaskyardError, Unavailable
+from taskyard.metrics import RESTING
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: How long an item rests after its first failure, and at most; doubled in between. Seconds.
+MIN_REST_S = 1.0
+MAX_REST_S = 60.0
+#: An item that was not met again for so long after its rest is gone. Seconds.
+FORGET_S = 600.0
+
+
+class Apart:
+    """Knows which items of one chore, or of one writer, rest because they failed.
+
+    Args:
+        what: What the items are, in the log and as the metric's label: `schedule`, `dead letter`.
+        is_away: Whether RabbitMQ as a whole is: then no item is at fault.
+        clock: Gives seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        is_away: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what = what
+        self._is_away = is_away
+        self._clock = clock
+        #: Failures in a row, and the end of the rest, by item.
+        self._resting: dict[str, tuple[int, float]] = {}
+        self._why = ""
+
+    def __len__(self) -> int:
+        """Return how many items have failed and not gone well since."""
+        return len(self._resting)
+
+    def each(
+        self, items: Iterable[T], act: Callable[[T], object], *, key: Callable[[T], str]
+    ) -> None:
+        """Call `act` with each item that does not rest; whatever it raises is that item's own trouble.
+
+        Raises:
+            Unavailable: If the store is away, or RabbitMQ as a whole: that is nobody's own.
+        """
+        for item in items:
+            name = key(item)
+            if self.rests(name):
+                continue
+            try:
+                act(item)
+            except Exception as error:
+                if self.is_shared(error):
+                    raise
+                self.failed(name, error)
+            else:
+                self.went_well(name)
+
+    def is_shared(self, error: Exception) -> bool:
+        """Return whether an error would meet every item just now."""
+        return isinstance(error, StoreUnavailable) or (
+            isinstance(error, Unavailable) and self._is_away()
+        )
+
+    def rests(self, name: str) -> bool:
+        """Return whether this item is to be left alone for now."""
+        found = self._resting.get(name)
+        return found is not None and found[1] > self._clock()
+
+    def next_s(self) -> float | None:
+        """Return the seconds until the first rest is over, or None if nothing rests."""
+        ends = [end for _, end in list(self._resting.values())]
+        return max(0.0, min(ends) - self._clock()) if ends else None
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Have an item rest; the error is logged, with its traceback where it is none of ours."""
+        failures = self._resting.get(name, (0, 0.0))[0] + 1
+        pause_s = min(MAX_REST_S, MIN_REST_S * 2.0 ** min(failures - 1, 10))
+        now = self._clock()
+        self._resting[name] = failures, now + pause_s
+        self._why = f"{name}: {error}"
+        logger.error(
+            "%s rests for %g s: %s",
+            self._what,
+            pause_s,
+            error,
+            extra={"item": name, "failures": failures},
+            exc_info=None if isinstance(error, TaskyardError) else error,
+        )
+        for gone in [n for n, (_, end) in self._resting.items() if end < now - FORGET_S]:
+            del self._resting[gone]
+        self._count()
+
+    def went_well(self, name: str) -> None:
+        """Forget the failures of an item."""
+        if self._resting.pop(name, None) is not None:
+            self._count()
+
+    def problems(self) -> list[str]:
+        """Return what to tell an operator; empty if nothing rests."""
+        if not self._resting:
+            return []
+        return [f"{self._what}: {len(self)} rest after failures, the last {self._why}"]
+
+    def _count(self) -> None:
+        RESTING.labels(self._what).set(len(self._resting))
