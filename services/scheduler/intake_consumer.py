@@ -15,6 +15,8 @@ from taskyard.errors import QueueMismatch
 from taskyard.message import new_id
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import ConnectionThread, describe
+from taskyard.rabbitmq.direct_replies import DirectReplies, is_direct
+from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text, received_text
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
@@ -67,11 +69,15 @@ class IntakeConsumer:
 
     Args:
         url: Where RabbitMQ is.
+        direct: What publishes replies without a queue.
         queue_type: The type that queues are declared with.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
-    def __init__(self, url: str, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS) -> None:
+    def __init__(
+        self, url: str, direct: DirectReplies, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS
+    ) -> None:
+        self._direct = direct
         #: What keeps the queue from being consumed; empty if it is.
         self.problem = "not connected yet"
         self._queue_type = queue_type
@@ -133,8 +139,24 @@ class IntakeConsumer:
             return
         for answer in answers:
             if answer.submission.channel is channel:
-                _reply(channel, answer)
+                self._reply(channel, answer)
                 channel.basic_ack(answer.submission.tag)
+
+    def _reply(self, channel: Channel, answer: Answer) -> None:
+        asked = answer.submission
+        if not asked.reply_to or not answer.reply:
+            return
+        if is_direct(asked.reply_to):
+            reply = Outgoing(
+                queue=asked.reply_to,
+                body=answer.reply,
+                id="",
+                correlation_id=asked.correlation_id,
+                is_reply=True,
+            )
+            self._direct.send([reply])
+        else:
+            _reply(channel, asked.reply_to, answer)
 
     def _connected(self, connection: pika.SelectConnection) -> None:
         self._connection = connection
@@ -202,18 +224,15 @@ class IntakeConsumer:
             self._waiting.clear()
 
 
-def _reply(channel: Channel, answer: Answer) -> None:
-    asked = answer.submission
-    if not asked.reply_to or not answer.reply:
-        return
+def _reply(channel: Channel, reply_to: str, answer: Answer) -> None:
     properties = BasicProperties(
         content_type="application/json",
-        correlation_id=asked.correlation_id,
+        correlation_id=answer.submission.correlation_id,
         app_id="taskyard",
         delivery_mode=2,
     )
     # Neither mandatory nor confirmed: a producer that is gone must not hold up the others.
-    channel.basic_publish("", asked.reply_to, answer.reply, properties)
+    channel.basic_publish("", reply_to, answer.reply, properties)
 
 
 def _submission(

@@ -8,6 +8,7 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.job import Job
 from taskyard.metrics import REPLIES, REPLIES_OWED
+from taskyard.rabbitmq.direct_replies import DirectReplies, is_direct
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.store.replies import Owed
 from taskyard.submission import outcome
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 #: Jobs of one pass, each with a reply of a megabyte at most; a full pass is followed by the next at once.
 LIMIT = 50
-#: What another sender waits for longer than the deadline of a publish, before it takes over. Seconds.
+#: What another sender waits for longer than the deadlines of both publishes, before it takes over. Seconds.
 MARGIN_S = 2.0
 
 
@@ -28,10 +29,12 @@ class TellOutcomes:
 
     Args:
         dispatcher: Where the jobs are, and what publishes.
+        direct: What publishes replies without a queue.
         settings: How long to try.
     """
 
-    def __init__(self, dispatcher: Dispatcher, settings: Settings) -> None:
+    def __init__(self, dispatcher: Dispatcher, direct: DirectReplies, settings: Settings) -> None:
+        self._direct = direct
         self._store = dispatcher.store
         self._catalogue = Catalogue(dispatcher.store)
         self._publisher = dispatcher.publisher
@@ -47,7 +50,7 @@ class TellOutcomes:
         """
         if not self._publisher.is_ready:
             return None
-        again_ms = round((self._deadline_s + MARGIN_S) * 1000)
+        again_ms = round((2 * self._deadline_s + MARGIN_S) * 1000)
         owed, count = self._store.take_replies(again_ms, LIMIT)
         REPLIES_OWED.set(count)
         if not owed:
@@ -69,13 +72,19 @@ class TellOutcomes:
             if job is not None
             for reply in _replies(each, job, self._outcome(job))
         ]
-        untaken = self._publisher.publish(replies, deadline_s=self._deadline_s)
-        REPLIES.labels("sent").inc(len(replies) - len(untaken.no_queue) - len(untaken.refused))
-        for reply in untaken.no_queue:
+        by_queue = [reply for reply in replies if not is_direct(reply.queue)]
+        direct = [reply for reply in replies if is_direct(reply.queue)]
+        untaken = self._publisher.publish(by_queue, deadline_s=self._deadline_s)
+        unsent = self._direct.publish(direct, deadline_s=self._deadline_s)
+        no_queue = [*untaken.no_queue, *unsent.no_queue]
+        refused = {reply.id for reply in (*untaken.refused, *unsent.refused)}
+        REPLIES.labels("sent").inc(
+            len(replies) - len(no_queue) - len(untaken.refused) - len(unsent.refused)
+        )
+        for reply in no_queue:
             REPLIES.labels("no_queue").inc()
             facts = {"job_id": reply.id, "queue": reply.queue}
             logger.warning("outcome not told: the queue is gone", extra=facts)
-        refused = {reply.id for reply in untaken.refused}
         return [each for each in owed if each.job_id not in refused]
 
     def _outcome(self, job: Job) -> bytes:

@@ -30,6 +30,7 @@ from taskyard.metrics import (
     SCHEDULE_FIRES,
     begin,
 )
+from taskyard.rabbitmq.direct_replies import DirectReplies
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.schedules.plan import Outcome as FireOutcome
@@ -77,8 +78,9 @@ class Scheduler:
             self.store, self._publisher, publish_deadline_s=settings.publish_deadline_s
         )
         self._depths = QueueDepths(settings.broker_url, name="scheduler measure", tls=settings.tls)
+        self._direct = DirectReplies(settings.broker_url, tls=settings.tls)
         self._intake = IntakeConsumer(
-            settings.broker_url, queue_type=settings.queue_type, tls=settings.tls
+            settings.broker_url, self._direct, queue_type=settings.queue_type, tls=settings.tls
         )
         self._fire = Fire(self._dispatcher, settings, schedules)
         self._loops = self._make_loops(settings)
@@ -103,7 +105,7 @@ class Scheduler:
             ),
             Loop(
                 "outcomes",
-                TellOutcomes(self._dispatcher, settings).run_once,
+                TellOutcomes(self._dispatcher, self._direct, settings).run_once,
                 interval_s=OUTCOMES_S,
                 await_work=self.store.await_replies,
             ),
@@ -152,6 +154,7 @@ class Scheduler:
         for loop in self._loops:
             loop.stop(max(0, deadline - time.monotonic()))
         self._intake.close()
+        self._direct.close()
         self._depths.close()
         self._dispatcher.close()
 

@@ -19,8 +19,8 @@ from taskyard.catalogue import describe
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import Attempt, Job, JobError, State, document
 from taskyard.message import Message, Options
+from taskyard.rabbitmq.direct_replies import DIRECT_REPLY, DirectReplies
 from taskyard.rabbitmq.outgoing import Outgoing
-from taskyard.rabbitmq.publisher import DIRECT_REPLY
 from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.topology import (
     INTAKE_QUEUE,
@@ -46,11 +46,19 @@ def pay(card: Secret[int], amount: int = 0) -> int:
 
 
 @pytest.fixture
-def teller(dispatcher, settings):
+def direct(settings):
+    """What sends replies without a queue."""
+    direct = DirectReplies(settings.broker_url, tls=settings.tls)
+    yield direct
+    direct.close()
+
+
+@pytest.fixture
+def teller(dispatcher, direct, settings):
     """A sender whose publisher is connected."""
     dispatcher.publisher.start()
     poll(lambda: dispatcher.publisher.is_ready)
-    return TellOutcomes(dispatcher, settings)
+    return TellOutcomes(dispatcher, direct, settings)
 
 
 def ended(store, *reply_to: str, body: str = "", **fields) -> str:
@@ -138,9 +146,11 @@ def test_a_queue_that_refuses_is_tried_again_and_holds_up_nobody(store, teller, 
     assert jobs.state(store, owed) == "completed"
 
 
-def test_what_cannot_be_told_in_time_is_given_up(store, dispatcher, teller, settings):
+def test_what_cannot_be_told_in_time_is_given_up(store, dispatcher, teller, direct, settings):
     """After REPLY_TTL, and where the record was removed."""
-    short = TellOutcomes(dispatcher, config.load(**{**settings.model_dump(), "reply_ttl": 1}))
+    short = TellOutcomes(
+        dispatcher, direct, config.load(**{**settings.model_dump(), "reply_ttl": 1})
+    )
     late, removed = ended(store, "q"), ended(store, "q")
     store.remove([removed])
     before = outcomes("too_old"), outcomes("no_record")
@@ -178,6 +188,26 @@ def test_direct_reply_to_works(store, teller, channel):
 
     poll(lambda: channel.connection.process_data_events(0.1) or got)
     assert json.loads(got[0])["id"] == job_id
+
+
+def test_a_direct_reply_that_ends_its_connection_takes_no_other_with_it(store, teller, channel):
+    """RabbitMQ closes the connection for a name that is none; the reply is given up, the others are told."""
+    got = []
+    channel.basic_consume(DIRECT_REPLY, lambda *args: got.append(args[-1]), auto_ack=True)
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    channel.basic_publish("", queue, b"", pika.BasicProperties(reply_to=DIRECT_REPLY))
+    _, properties, _ = channel.basic_get(queue, True)
+    before = outcomes("no_queue")
+    ended(store, f"{DIRECT_REPLY}.bm93aGVyZQ==.a")
+    told = [ended(store, properties.reply_to), ended(store, queue)]
+
+    teller.run_once()
+
+    poll(lambda: channel.connection.process_data_events(0.1) or got)
+    assert json.loads(got[0])["id"] == told[0]
+    assert channel.basic_get(queue, True)[1].message_id == told[1]
+    assert store.take_replies(0, 10) == ([], 0)
+    assert outcomes("no_queue") == before + 1
 
 
 def test_a_reply_that_no_queue_takes_is_no_failure(publisher, queue):
@@ -252,14 +282,14 @@ def test_a_refused_submission_that_nobody_listed_is_found(store, settings, chann
 
 
 def test_an_intake_queue_of_another_kind_is_told_and_tried_seldom(
-    channel, settings, monkeypatch, caplog
+    channel, direct, settings, monkeypatch, caplog
 ):
     """The argument in the way is named, there is a pause between tries, and mending helps."""
     monkeypatch.setattr(intake_consumer, "REOPEN_MIN_S", 0.001)
     monkeypatch.setattr(intake_consumer, "REOPEN_MAX_S", 0.4)
     channel.queue_delete(INTAKE_QUEUE)
     channel.queue_declare(INTAKE_QUEUE, durable=True)
-    consumer = IntakeConsumer(settings.broker_url, queue_type="auto")
+    consumer = IntakeConsumer(settings.broker_url, direct, queue_type="auto")
     with caplog.at_level(logging.ERROR, intake_consumer.logger.name):
         consumer.start()
         try:
@@ -290,9 +320,9 @@ def no_front_door(channel, version):
 
 @pytest.mark.usefixtures("no_front_door")
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
-def test_the_intake_reads_queues_of_either_type(channel, settings, queue_type):
+def test_the_intake_reads_queues_of_either_type(channel, direct, settings, queue_type):
     """Also of the type that queues would not get by themselves on this version of RabbitMQ."""
-    consumer = IntakeConsumer(settings.broker_url, queue_type=queue_type)
+    consumer = IntakeConsumer(settings.broker_url, direct, queue_type=queue_type)
     consumer.start()
     try:
         poll(lambda: not consumer.problem)

@@ -40,6 +40,20 @@ TEXTS = {
 }
 
 
+#: Replies to a name of RabbitMQ's own that leads nowhere, and to what no queue is called.
+REPLIES = {
+    name: {"reply_to": reply_to}
+    for name, reply_to in {
+        "reply-nowhere": b"amq.rabbitmq.reply-to.nowhere",
+        "reply-empty": b"amq.rabbitmq.reply-to.",
+        "reply-dots": b"amq.rabbitmq.reply-to.g1h2.AAAA",
+        "reply-long": b"amq.rabbitmq.reply-to." + b"\xff" * 200,
+        "reply-no-text": NO_TEXT,
+        "reply-nul": b"\0",
+    }.items()
+}
+
+
 @pytest.fixture(scope="module")
 def yard(make_yard):
     """A yard with a worker and a scheduler."""
@@ -51,11 +65,15 @@ def yard(make_yard):
 
 @pytest.fixture(autouse=True)
 def _connections_live(yard):
-    """After each test no service has lost a connection or consumed a queue anew."""
+    """After each test no service has lost a connection, but that which is there for it."""
     lines = len(yard.lines)
     yield
     signs = ("amqp connection", "not consumed", "consumed anew")
-    assert [each for each in yard.lines[lines:] if any(sign in each for sign in signs)] == []
+    assert [
+        line
+        for line in yard.lines[lines:]
+        if any(sign in line for sign in signs) and "taskyard direct replies" not in line
+    ] == []
     with yard.channel() as channel:
         channel.queue_purge(dead_queue(INTAKE_QUEUE))
     yard.forget_dead_letters()
@@ -85,7 +103,7 @@ def completed(yard, names):
 
 def test_submissions_run_whatever_is_in_their_properties(yard):
     """Headers that cannot be read count as not given; nobody behind them waits."""
-    strange = {**{name: {"headers": table} for name, table in HEADERS.items()}, **TEXTS}
+    strange = {**{name: {"headers": table} for name, table in HEADERS.items()}, **TEXTS, **REPLIES}
     names = [f"{yard.queue}-{name}" for name in strange]
     messages = [
         (submission(yard, name), raw(**properties))
@@ -96,6 +114,27 @@ def test_submissions_run_whatever_is_in_their_properties(yard):
 
     completed(yard, names)
     poll(lambda: yard.ready_messages(INTAKE_QUEUE) == 0)
+
+
+def test_outcomes_are_told_to_strange_places(yard):
+    """Where nobody is told, nobody else waits for it."""
+    names = [f"{yard.queue}-told-{name}" for name in REPLIES]
+    bodies = [json.dumps({**json.loads(submission(yard, n)), "reply": "result"}) for n in names]
+    messages = [
+        (body.encode(), raw(correlation_id=NO_TEXT, **properties))
+        for body, properties in zip(bodies, REPLIES.values(), strict=True)
+    ]
+
+    publish(yard, messages, exchange=SUBMIT_EXCHANGE)
+
+    completed(yard, names)
+    with yard.channel() as channel:
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        last = f"{yard.queue}-told-last"
+        body = json.dumps({**json.loads(submission(yard, last)), "reply": "result"}).encode()
+        publish(yard, [(body, raw(reply_to=queue.encode()))], exchange=SUBMIT_EXCHANGE)
+        told = [json.loads(poll(lambda: channel.basic_get(queue, True)[2])) for _ in range(2)]
+    assert {each["status"] for each in told} == {"accepted", "ended"}
 
 
 def test_a_refused_submission_with_strange_texts_is_kept(yard):

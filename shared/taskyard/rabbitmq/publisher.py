@@ -24,9 +24,6 @@ from taskyard.rabbitmq.properties import property_text
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
 
-#: RabbitMQ's names of replies without a queue: it hands them on, and returns them as unroutable all the same.
-DIRECT_REPLY = "amq.rabbitmq.reply-to"
-
 
 class Publisher:
     """Publishes persistent, `mandatory` messages and waits for RabbitMQ to confirm them.
@@ -306,7 +303,7 @@ class Publisher:
                     type=property_text(message.task),
                     app_id="taskyard",
                 ),
-                mandatory=not message.queue.startswith(DIRECT_REPLY),
+                mandatory=True,
             )
         except (ChannelWrongStateError, AMQPConnectionError) as error:
             entry.refuse(BrokerUnavailable(f"RabbitMQ was not told: {describe(error)}"))

@@ -1,0 +1,174 @@
+"""Replies to RabbitMQ's names of replies without a queue, over a connection that nothing else depends on.
+
+Who made such a name cannot be told, and RabbitMQ closes the connection (541) for one that is none, or that is
+of a node which is gone. So one reply is on its way at a time: the connection takes that one with it alone.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from msgspec import Struct
+from pika.channel import Channel
+from pika.spec import BasicProperties
+
+from taskyard.rabbitmq.confirms import Untaken
+from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.properties import property_text
+from taskyard.tls import Tls
+
+logger = logging.getLogger(__name__)
+
+DIRECT_REPLY = "amq.rabbitmq.reply-to"
+#: So many wait at most; those that come then are dropped.
+LIMIT = 10_000
+
+
+def is_direct(name: str) -> bool:
+    """Return whether a reply to this name goes to a channel, without a queue."""
+    return name.startswith(DIRECT_REPLY)
+
+
+class _Call:
+    """The replies of one call: how many are not dealt with, and which were lost."""
+
+    def __init__(self, replies: Sequence[Outgoing]) -> None:
+        self.waiting = dict(enumerate(replies))
+        self.lost: list[Outgoing] = []
+        self.is_over = False
+        self.done = threading.Event()
+
+
+class _Reply(Struct, frozen=True, eq=False):
+    call: _Call
+    number: int
+
+
+class DirectReplies:
+    """Sends replies that may be lost without a word: whoever waits for one has a channel open, or has not.
+
+    Args:
+        url: Where RabbitMQ is.
+        tls: The certificates, where `url` begins with `amqps:`.
+    """
+
+    def __init__(self, url: str, *, tls: Tls) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[_Reply] = deque()
+        self._is_started = False
+        self._connection: Connection | None = None
+        self._channel: Channel | None = None
+        self._under_way: _Reply | None = None
+        self._thread = ConnectionThread(
+            url,
+            name="taskyard direct replies",
+            on_connected=self._connected,
+            on_lost=self._lost,
+            tls=tls,
+        )
+
+    def send(self, replies: Sequence[Outgoing]) -> None:
+        """Send replies soon; never wait for them."""
+        self._begin(_Call(replies))
+
+    def publish(self, replies: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
+        """Return when RabbitMQ has had all replies, or after `deadline_s` seconds; the rest is not sent then.
+
+        Returns:
+            Replies for which it closed the connection, as `no_queue`; and what was not sent, as `refused`.
+        """
+        if not replies:
+            return Untaken([], [])
+        call = _Call(replies)
+        self._begin(call)
+        call.done.wait(deadline_s)
+        with self._lock:
+            call.is_over = True
+            return Untaken(call.lost, list(call.waiting.values()))
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        if self._is_started:
+            self._thread.stop()
+
+    def _begin(self, call: _Call) -> None:
+        with self._lock:
+            if len(self._waiting) + len(call.waiting) > LIMIT:
+                logger.warning("direct replies dropped", extra={"replies": len(call.waiting)})
+                return
+            self._waiting.extend(_Reply(call, number) for number in call.waiting)
+            if not self._is_started:
+                self._thread.start()
+                self._is_started = True
+        self._thread.call(self._go_on)
+
+    # From here on everything runs in the connection's thread.
+
+    def _connected(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.channel(on_open_callback=self._channel_opened)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        channel.confirm_delivery(self._confirmed, callback=lambda _: self._open(channel))
+
+    def _open(self, channel: Channel) -> None:
+        self._channel = channel
+        self._go_on()
+
+    def _channel_closed(self, _channel: Channel, reason: BaseException) -> None:
+        self._give_up(reason)
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=self._channel_opened)
+
+    def _lost(self, reason: BaseException) -> None:
+        self._connection = None
+        self._give_up(reason)
+
+    def _give_up(self, reason: BaseException) -> None:
+        self._channel = None
+        if self._under_way is not None:
+            logger.warning("direct reply lost: %s", describe(reason))
+            self._conclude(is_lost=True)
+
+    def _go_on(self) -> None:
+        while self._channel is not None and self._under_way is None:
+            with self._lock:
+                if not self._waiting:
+                    return
+                reply = self._waiting.popleft()
+                if reply.call.is_over:
+                    continue
+                self._under_way = reply
+            self._write(self._channel, reply.call.waiting[reply.number])
+
+    def _write(self, channel: Channel, reply: Outgoing) -> None:
+        properties = BasicProperties(
+            content_type=property_text(reply.content_type),
+            correlation_id=reply.correlation_id,
+            message_id=reply.id or None,
+            timestamp=int(time.time()),
+            type=property_text(reply.task) or None,
+            app_id="taskyard",
+            delivery_mode=2,
+        )
+        # Not mandatory: RabbitMQ hands it on, and would return it as unroutable all the same.
+        channel.basic_publish("", reply.queue, reply.body, properties)
+
+    def _confirmed(self, _frame: object) -> None:
+        self._conclude(is_lost=False)
+        self._go_on()
+
+    def _conclude(self, *, is_lost: bool) -> None:
+        reply, self._under_way = self._under_way, None
+        if reply is None:
+            return
+        with self._lock:
+            sent = reply.call.waiting.pop(reply.number)
+            if is_lost:
+                reply.call.lost.append(sent)
+            if not reply.call.waiting:
+                reply.call.done.set()
