@@ -189,6 +189,13 @@ def wait_at(gate: str) -> str:
 
 
 @own_task(timeout_s=60)
+def fail_when_open(gate: str) -> None:
+    """Wait until the gate is opened, and fail."""
+    wait_at.function(gate)
+    raise ValueError("the gate was opened")
+
+
+@own_task(timeout_s=60)
 async def wait_at_later(gate: str) -> str:
     """Wait until the gate is opened, as a coroutine."""
     try:

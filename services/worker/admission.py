@@ -20,7 +20,7 @@ from taskyard.limits import key_text, key_value
 from taskyard.message import Invalid, Message, Undecodable, decode
 from taskyard.rabbitmq.properties import received_text
 from taskyard.request import Defaults
-from taskyard.store.attempts import Claim, Verdict
+from taskyard.store.attempts import Claim, Outcome, Settled, Verdict
 from taskyard.store.base import JobStore
 from taskyard.task import Task
 
@@ -152,6 +152,25 @@ class Admission:
         for index in unknown:
             if faults[index]:
                 self._bury_invalid(entries[index][0], InvalidSubmission(faults[index]))
+
+    def adopt_ended(self, entries: Sequence[tuple[Outcome, Attempt]], told: list[Settled]) -> None:
+        """Record jobs that have ended and that the store does not know, and put what it says then in `told`.
+
+        It was emptied while they ran: their messages have all that a record needs, and no outcome is lost.
+        """
+        ended = [
+            index
+            for index, answer in enumerate(told)
+            if answer == "missing" and entries[index][0].kind != "released"
+        ]
+        if not ended:
+            return
+        attempts = [entries[index][1] for index in ended]
+        self._store.create([self._adoption.job(each.delivery, each.message) for each in attempts])
+        outcomes = [entries[index][0] for index in ended]
+        again, _ = self._store.exchange(outcomes, self._owner, self._owner, ())
+        for index, answer in zip(ended, again, strict=True):
+            told[index] = answer
 
     def claim(self, delivery: Delivery, message: Message) -> Claim:
         """Return what asks the store for the attempt in `message`."""

@@ -206,10 +206,11 @@ class Engine:
         outcomes = [outcome for outcome, _ in entries]
         try:
             claims = [self._admission.claim(*entry) for entry in asking.values()]
-            accepted, verdicts = self._store.exchange(
+            told, verdicts = self._store.exchange(
                 outcomes, self._owner, self._owner, claims, call=self._call
             )
             self._admission.adopt_unknown(list(asking.values()), claims, verdicts, call=self._call)
+            self._admission.adopt_ended(entries, told)
         except Unavailable:
             self._put_back(entries, asking)
             raise
@@ -225,7 +226,7 @@ class Engine:
             self._aside.went_well(claims=list(asking), ends=[outcome.id for outcome in outcomes])
         started = self._starter.start(asking, verdicts) if verdicts else 0
         if entries:
-            self._settler.settled(entries, accepted)
+            self._settler.settled(entries, told)
         return started
 
     def _put_aside(self, entries: Entries, asking: Asking, error: Exception) -> None:

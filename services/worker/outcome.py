@@ -129,6 +129,7 @@ class Judge:
             self._failed_ttl_ms if kind == "failed" else self._result_ttl_ms,
             False,
             "" if progress is None else msgspec.json.encode(progress).decode(),
+            attempt.number,
         )
         return Ending(outcome)
 

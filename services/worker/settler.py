@@ -15,7 +15,7 @@ from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
 from taskyard.errors import JobLost, WorkerStopping
 from taskyard.job import JobError
-from taskyard.store.attempts import Outcome
+from taskyard.store.attempts import Outcome, Settled
 from taskyard.task import Task
 
 logger = logging.getLogger(__name__)
@@ -114,22 +114,29 @@ class Settler:
         self._conclude(attempt, ResultNotJson(told) if is_result else RuntimeError(told))
         self._wake()
 
-    def settled(self, entries: Entries, accepted: Sequence[bool]) -> None:
-        """Let go of attempts whose outcomes the store knows now, or has refused."""
+    def settled(self, entries: Entries, told: Sequence[Settled]) -> None:
+        """Let go of attempts whose outcomes the store knows now, or has refused.
+
+        Only where another attempt has taken over is the message of a refused one done with. What the store
+        has forgotten has nothing but its message left, which goes back and runs again.
+        """
         done: list[Delivery] = []
-        for (outcome, attempt), is_accepted in zip(entries, accepted, strict=True):
+        for (outcome, attempt), answer in zip(entries, told, strict=True):
             self._overtaken.pop(attempt.token, None)
             if self.running.get(attempt.id) is attempt:
                 del self.running[attempt.id]
-            if outcome.kind == "released" or (outcome.kind == "retrying" and not is_accepted):
-                # A refused one may be one that the store knows nothing of, as after it was emptied: then
-                # its message is all that is left of it. Where another attempt took over, it is a duplicate.
+            is_known = answer in ("accepted", "stale")
+            if outcome.kind == "released" or not is_known:
                 self._consumer.hand_back([attempt.delivery])
             else:
                 done.append(attempt.delivery)
+            if not is_known:
+                facts = {"job_id": attempt.id, "task": attempt.task, "outcome": outcome.kind}
+                logger.warning("the store has forgotten an attempt: it runs again", extra=facts)
         self._consumer.ack(done)
         self.jobs_done += len(entries)
         self._measure([attempt for _, attempt in entries if attempt.started is not None])
+        accepted = [answer == "accepted" for answer in told]
         measures.settled(entries, accepted)
         traces.settled(entries, accepted)
 

@@ -263,7 +263,7 @@ def test_one_exchange_settles_and_then_claims(store):
         [Claim(released, 1, "default"), Claim(ready, 1, "default"), Claim(ended, 1, "default")],
     )
 
-    assert accepted == [True, True, False]
+    assert accepted == ["accepted", "accepted", "stale"]
     assert [verdict.kind for verdict in verdicts] == ["run", "run", "duplicate"]
     assert counts(store) == {"default": {"completed": 1, "running": 2}}
 

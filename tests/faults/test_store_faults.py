@@ -284,3 +284,50 @@ def test_jobs_that_run_when_the_store_is_emptied_are_run_again(yard, redis_serve
         for handle in handles:
             assert handle.get(timeout=30) == "shut"
             assert handle.document()["origin"] == "python"
+
+
+def test_outcomes_of_claims_that_a_failover_has_lost_count(make_yard, redis_server):
+    """What ran while the store went back by a moment has run: it is settled, and does not run again."""
+    yard = make_yard(LEASE_S="60", HEARTBEAT_S="20")  # no heartbeat notices in between
+    ledger = Ledger(yard)
+    gate = yard.new_gate()
+    running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
+    behind = [yard.submit(tasks.note).id for _ in range(20)]
+    ledger.add(*running, *behind)
+    poll(lambda: not yard.store.vitals().unconfirmed)
+    with redis.Redis.from_url(redis_server.url) as server:
+        pattern = f"{yard.settings.key_prefix}*"
+        before = {key: server.dump(key) for key in server.scan_iter(pattern, count=1000)}
+        with yard.running(yard.worker()):
+            for each in running:
+                yard.await_event("waits", each)
+            for key in server.scan_iter(pattern, count=1000):
+                server.delete(key)
+            for key, value in before.items():
+                server.restore(key, 0, value)
+            assert yard.states(running) == {"pending": 2}
+            yard.open(gate)
+
+            assert ledger.settle() == {"completed": 22}
+        for each in running + behind:
+            assert len(yard.job(each).attempts) == 1
+        assert all(len(yard.events("waits", each)) == 1 for each in running)
+        assert all(len(yard.events("ran", each)) == 1 for each in behind)
+
+
+def test_outcomes_of_jobs_that_the_store_has_lost_are_recorded(make_yard, redis_server):
+    """Their messages make the records that tell of them; nothing is acknowledged away, or runs again."""
+    yard = make_yard(LEASE_S="60", HEARTBEAT_S="20")
+    gate = yard.new_gate()
+    with yard.running(yard.worker()):
+        good = yard.submit(tasks.wait_at, gate).id
+        bad = yard.submit(tasks.fail_when_open, gate, max_retries=0).id
+        for each in (good, bad):
+            yard.await_event("waits", each)
+        yard.empty_store()
+        yard.open(gate)
+
+        assert yard.ended(good).state == "completed"
+        assert yard.ended(bad).state == "failed"
+        assert [len(yard.events("waits", each)) for each in (good, bad)] == [1, 1]
+        assert yard.dead_messages() == 1

@@ -90,7 +90,7 @@ class Store:
         if self.error and any(each.id == "poison" for each in (*outcomes, *claims)):
             raise self.error
         self.told += [outcome.id for outcome in outcomes]
-        return [True] * len(outcomes), [Verdict("run", token=1) for _ in claims]
+        return ["accepted"] * len(outcomes), [Verdict("run", token=1) for _ in claims]
 
 
 def engine_with(consumer, burial, slots, store):

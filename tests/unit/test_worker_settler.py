@@ -123,7 +123,7 @@ def test_an_overtaken_attempt_is_watched_until_its_end_is_told(child):
     entries = child.settler.take()
     assert len(child.settler.unsettled()) == 2
 
-    child.settler.settled(entries, [False])
+    child.settler.settled(entries, ["stale"])
 
     assert [each is current for each in child.settler.unsettled()] == [True]
 

@@ -75,6 +75,14 @@ class Outcome(Struct, frozen=True, array_like=True):
     is_crash: bool = False
     #: JSON of the last `Progress`, or empty.
     progress: str = ""
+    #: Number of the attempt that has ended; with it one whose claim the store has forgotten is known again.
+    attempt: int = 0
+
+
+#: What the store says to an outcome. `accepted`: it is known now. `stale`: another attempt has taken over.
+#: `forgotten`: the record is older than the claim, as after a failover, and not what it was just before it.
+#: `missing`: there is no record.
+Settled = Literal["accepted", "stale", "forgotten", "missing"]
 
 
 class Lost(Struct, frozen=True, array_like=True):
@@ -124,7 +132,7 @@ class AttemptStore(Protocol):
         """
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        """End attempts; False where the token is stale (fenced off). Wakes whoever waits."""
+        """End attempts; False where the outcome is not accepted. Wakes whoever waits."""
 
     def exchange(
         self,
@@ -134,8 +142,12 @@ class AttemptStore(Protocol):
         claims: Sequence[Claim],
         *,
         call: int = 0,
-    ) -> tuple[list[bool], list[Verdict]]:
-        """Do `settle` and then `claim` in one round trip."""
+    ) -> tuple[list[Settled], list[Verdict]]:
+        """Do `settle`, and say why an outcome is refused, and then `claim`; in one round trip.
+
+        An outcome of `owner` whose claim the store has forgotten is accepted where the record is as it was
+        just before: the attempt has run, and would run again.
+        """
 
     def progress(self, job_id: str, token: int, progress: str) -> bool:
         """Show how far an attempt is (JSON of a `Progress`); False where the token is stale."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Verdict
+from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Verdict
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 
@@ -21,9 +21,9 @@ class RedisAttempts(RedisScripts):
         claims: Sequence[Claim],
         *,
         call: int = 0,
-    ) -> tuple[list[bool], list[Verdict]]:
+    ) -> tuple[list[Settled], list[Verdict]]:
         args = (outcomes, owner, worker, self._keep_ms, claims, call)
-        return self.run("exchange", args, tuple[list[bool], list[Verdict]])
+        return self.run("exchange", args, tuple[list[Settled], list[Verdict]])
 
     def claim(
         self, owner: str, worker: str, claims: Sequence[Claim], *, call: int = 0
@@ -31,7 +31,7 @@ class RedisAttempts(RedisScripts):
         return self.exchange((), owner, worker, claims, call=call)[1]
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        return self.exchange(outcomes, "", "", ())[0]
+        return [told == "accepted" for told in self.exchange(outcomes, "", "", ())[0]]
 
     @guarded
     def progress(self, job_id: str, token: int, progress: str) -> bool:

@@ -1,4 +1,4 @@
--- args: {outcomes of {id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress},
+-- args: {outcomes of {id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, attempt},
 --  owner, worker, keep_ms, claims of
 --  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority}, call}
 local outcomes, owner, worker, keep_ms, claims, call = unpack(args, 1, 6)
@@ -32,12 +32,36 @@ local function forget_middle(key, attempt)
   repeat number = number - 1 until number <= FIRST_KEPT or redis.call('HDEL', key, 'a:' .. number) == 0
 end
 
-local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress)
+-- Claims an attempt anew whose claim the store has forgotten, as after a failover, if the record is as it was just
+-- before: it has run, and so nothing runs twice. `r` is what `settle` has read.
+local function claim_again(id, key, r, token, number)
+  local state, queue, limit = r[2], r[3], r[10]
+  if owner == '' or (state ~= 'pending' and state ~= 'scheduled' and state ~= 'retrying') then return false end
+  if tonumber(r[5]) + 1 ~= number then return false end
+  if state == 'pending' then leave_pending(id, queue) else redis.call('ZREM', P .. 'waiting', id) end
+  if limit then
+    end_hold(id)
+    release(id, limit)
+  end
+  redis.call('HDEL', key, 'parked_at', 'reason')
+  redis.call('HSET', key, 'state', 'running', 'attempt', number, 'token', token, 'owner', owner, 'worker', worker,
+    'started_at', now)
+  count(queue, state, -1)
+  enter(id, queue, 'running')
+  r[2], r[4], r[5], r[6], r[7], r[10] = 'running', owner, number, worker, now, false
+  return true
+end
+
+local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, number)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'token', 'state', 'queue', 'owner', 'attempt', 'worker', 'started_at', 'cancel',
     'exit', 'limit')
-  if not r[1] or tonumber(r[1]) ~= token then return false end
-  if r[2] ~= 'running' then return true end -- the same outcome, told again
+  if not r[2] then return 'missing' end
+  -- Tokens only grow, over every failover: a lower one, or none, is from before the claim.
+  local known = tonumber(r[1] or 0)
+  if known > token then return 'stale' end
+  if known < token and not claim_again(id, key, r, token, number) then return 'forgotten' end
+  if r[2] ~= 'running' then return 'accepted' end -- the same outcome, told again
   local queue, owner, attempt = r[3], r[4], r[5]
   if r[8] then
     redis.call('SREM', P .. 'cancels:' .. owner, id)
@@ -58,7 +82,7 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
     redis.call('HSET', key, 'state', 'pending', 'attempt', attempt - 1, 'ready_at', now)
     make_pending(id, queue)
     enter(id, queue, 'pending')
-    return true
+    return 'accepted'
   end
   local told = is_crash and 'lost' or (kind == 'retrying' and 'failed' or kind)
   if kind == 'retrying' then times = times .. ',"retry_at":' .. now + delay_ms end
@@ -78,7 +102,7 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
   end
   redis.call('HSET', key, unpack(fields))
   forget_middle(key, attempt)
-  return true
+  return 'accepted'
 end
 
 -- Puts a job aside until its limit or its task lets it go: it costs no attempt and holds no slot.
@@ -211,7 +235,7 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
   return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at)
 end
 
-for i, outcome in ipairs(outcomes) do accepted[i] = settle(unpack(outcome, 1, 9)) end
+for i, outcome in ipairs(outcomes) do accepted[i] = settle(unpack(outcome, 1, 10)) end
 for i, claim in ipairs(claims) do verdicts[i] = judge(unpack(claim, 1, 9)) end
 for queue, n in pairs(started) do -- the pace by which `explain` tells how long others wait
   local key = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000)
