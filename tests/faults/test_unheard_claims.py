@@ -15,7 +15,9 @@ from tests.nemesis.links import Links
 from tests.polling import poll
 
 #: No lease ends and no relay comes while a test lasts: what runs again was given back.
-ENV = {"LEASE_S": "600", "STORE_TIMEOUT_S": "1", "RELAY_AFTER_S": "300"}
+ENV = {"LEASE_S": "60", "STORE_TIMEOUT_S": "1", "RELAY_AFTER_S": "300"}
+#: A child that is not answered pauses for longer each time; after so many for as long as it ever does, 2 s.
+LONGEST_PAUSE_AT = 6
 #: A child that finds no connection open cannot even ask while its answers are held; then another try is made.
 TRY_S = 3.0
 
@@ -49,6 +51,11 @@ def unheard(yard, links) -> Iterator[list[str]]:
     poll(lambda: _is_claimed_unheard(yard, links, ids))
     yield ids
     links.set_mode("store", "pass")
+
+
+def await_pause(yard):
+    """Return when the worker has just given up a claim once more: for a while its messages only lie there."""
+    poll(lambda: sum("jobs wait for the store" in line for line in yard.lines) >= LONGEST_PAUSE_AT)
 
 
 def _is_claimed_unheard(yard, links, ids):
@@ -86,6 +93,7 @@ def test_a_claim_whose_message_goes_to_another_worker_is_not_lost(yard, links):
     """That one acknowledges it, for the job is held: nothing but its record is left."""
     with yard.running(yard.worker()):
         with unheard(yard, links) as ids:
+            await_pause(yard)
             links.set_mode("broker", "hole")
             links.cut("broker")
             poll(lambda: yard.ready_messages() == 0)
@@ -109,6 +117,7 @@ def test_a_claim_whose_queue_is_deleted_is_published_anew(yard, links):
     """No message of it is left anywhere."""
     with unheard(yard, links) as ids, yard.channel() as channel:
         poll(lambda: yard.states(ids)["pending"] == 0)
+        await_pause(yard)
         channel.queue_delete(yard.queue)
 
     assert_ran_once(yard, ids)
