@@ -164,7 +164,10 @@ class Audit:
         counting_s = time.monotonic() - began_at
         found = deficits(self._store, messages, self._older_than_ms, counting_s=counting_s)
         # What is being moved to a queue of another type is in a queue beside it meanwhile.
-        left = {name: n - self._peek.messages(moving_queue(name)) for name, n in found.items()}
+        left = {
+            name: n - self._peek.messages(moving_queue(name), may_be_hidden=True)
+            for name, n in found.items()
+        }
         return {name: count for name, count in left.items() if count > 0}
 
     def _both(self, queue: str, first: Iterable[str]) -> list[str]:

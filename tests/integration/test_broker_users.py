@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pika
 import pytest
@@ -13,7 +13,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.dead_queue import walk
-from taskyard.rabbitmq.queue_move import Moved, QueueMove
+from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.queue_move import Moved, QueueMove, moving_queue
 from taskyard.rabbitmq.topology import dead_queue
 from tests import worker_tasks as tasks
 from tests.polling import poll
@@ -298,3 +299,21 @@ def test_the_operator_moves_what_another_has_signed(secured):
         channel.queue_delete(dead_queue(queue))
     assert Moved(queue, 1, is_new=True) in moved
     assert (properties.user_id, body) == ("scheduler", b"{}")
+
+
+def test_the_scheduler_sees_that_a_queue_is_being_moved(secured):
+    """So it does not take the messages that are in the one beside it for lost ones."""
+    moving = moving_queue("strange")
+    with channel_of(secured, "admin") as channel:
+        channel.queue_declare(moving, durable=True)
+    depths = QueueDepths(secured.rabbit.plain_url_of("scheduler"))
+    depths.start()
+
+    def seen():
+        with suppress(BrokerUnavailable):
+            return depths.read([moving], deadline_s=30)
+
+    assert poll(seen) == {moving: Depth(0, 0)}
+    depths.close()
+    with channel_of(secured, "admin") as channel:
+        channel.queue_delete(moving)

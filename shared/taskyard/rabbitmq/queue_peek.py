@@ -13,7 +13,7 @@ from taskyard.rabbitmq.properties import received_text
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.tls import SYSTEM_CAS, Tls
 
-_NOT_FOUND = 404
+_REFUSED, _NOT_FOUND = 403, 404
 
 
 class QueuePeek:
@@ -28,14 +28,23 @@ class QueuePeek:
         self._url = url
         self._tls = tls
 
-    def messages(self, queue: str) -> int:
+    def messages(self, queue: str, *, may_be_hidden: bool = False) -> int:
         """Return how many messages are ready; 0 if there is no such queue.
+
+        Args:
+            queue: Its name.
+            may_be_hidden: 0, too, if this user has no right to know: from 4.3 on RabbitMQ asks for one.
 
         Raises:
             BrokerUnavailable: If RabbitMQ does not answer.
         """
         with self._channel() as channel:
-            return _depth(channel, queue)
+            try:
+                return _depth(channel, queue)
+            except ChannelClosedByBroker as error:
+                if may_be_hidden and error.reply_code == _REFUSED:
+                    return 0
+                raise
 
     def ids(self, queue: str, limit: int) -> set[str] | None:
         """Return the ids of the jobs whose messages are ready; None if there are more than `limit`.

@@ -47,10 +47,15 @@ def _failed(evidence: Evidence) -> set[str]:
 
 @check
 def letters_out_of_step(evidence: Evidence) -> Iterator[Finding]:
-    """As many messages are in the queues of dead letters as the API lists; fewer if they were thrown away."""
+    """As many messages are in the queues of dead letters as the API lists; fewer if they were thrown away.
+
+    More, if a job failed again because its failure was forgotten: its letters are one in the list.
+    """
     listed, queued = len(evidence.dead_letters), evidence.dead_messages
-    were_purged = bool(evidence.witness.dead_purges or evidence.witness.forgotten)
-    if listed < queued or (listed > queued and not were_purged):
+    excuses = list[object](evidence.witness.forgotten)
+    if listed > queued:
+        excuses += evidence.witness.dead_purges
+    if listed != queued and not excuses:
         yield Finding(
             "", f"{listed} dead letters are listed, and {queued} messages in their queues"
         )

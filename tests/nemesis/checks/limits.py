@@ -41,9 +41,9 @@ def unique_overlap(evidence: Evidence) -> Iterator[Finding]:
     for key, its in by_key.items():
         crowd = most_at_once(proven(its, evidence.witness))
         if crowd.count > 1:
-            yield Finding(
-                crowd.job_ids[0], f"{crowd.count} of {key} at {crowd.at}: {crowd.job_ids}"
-            )
+            # One that was forgotten had no lock any more.
+            about = next(filter(evidence.may_be_forgotten, crowd.job_ids), crowd.job_ids[0])
+            yield Finding(about, f"{crowd.count} of {key} at {crowd.at}: {crowd.job_ids}")
 
 
 def _has_lock(evidence: Evidence, run: Execution) -> bool:
