@@ -11,7 +11,7 @@ from services.api.recording import recording
 from services.api.replies import reply
 from taskyard.audit_log import job_facts
 from taskyard.bulk import count_retryable, retry_found
-from taskyard.errors import JobNotFound, TooLate
+from taskyard.errors import JobNotFound, NotUnique, TooLate
 from taskyard.revival import revive
 
 blueprint = APIBlueprint("retries", __name__)
@@ -26,7 +26,7 @@ SCHEMAS = {
     "Retrial": bulk.outcome(
         "With dry_run: jobs that would be retried.",
         retried="Jobs that are pending again.",
-        skipped="Jobs that were retried by another request, or removed, meanwhile.",
+        skipped="Jobs that were retried by another request or removed meanwhile, or whose lock another has.",
     ),
 }
 INPUTS = {("post", "/v1/jobs/retry"): openapi.Input("RetryRequest")}
@@ -44,13 +44,16 @@ INPUTS = {("post", "/v1/jobs/retry"): openapi.Input("RetryRequest")}
 def retry(job_id: str) -> Response:
     """Run a failed, cancelled or expired job again.
 
-    It goes on with its attempt numbers, gets all its retries once more, and does not expire.
+    It goes on with its attempt numbers, gets all its retries once more, and does not expire. A unique
+    job whose lock another living one has by now is refused, as `not_unique`.
     """
     (before,) = parts().read([job_id])
     with recording("job.retry", job_id, before=job_facts(before)) as entry:
         (answer,) = revive(parts().dispatcher, [job_id])
         if answer.verdict == "unknown":
             raise JobNotFound(job_id)
+        if answer.verdict == "not_unique":
+            raise NotUnique(before.message.actor_name if before else "?", answer.holder)
         if answer.verdict != "retried":
             raise TooLate(job_id, answer.state or "pending")
         entry.after = {"state": "pending"}

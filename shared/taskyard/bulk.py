@@ -36,7 +36,7 @@ class Retrial(Struct):
     """What one call did, and where the next goes on; None: that was all."""
 
     retried: int = 0
-    #: Retried by another, removed or changed since they were found.
+    #: Retried by another, removed or changed since they were found; or another living job has their lock.
     skipped: int = 0
     cursor: str | None = None
 

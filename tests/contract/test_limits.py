@@ -311,3 +311,22 @@ def test_slots_are_neither_lost_nor_given_twice(owned, seed):
     while not walk.has_ended():
         walk.step()
         assert walk.most_at_a_time() <= 3
+
+
+@pytest.mark.parametrize("is_let_go", [True, False])
+def test_a_withdrawn_job_gives_its_slot_back(owned, is_let_go):
+    """And waits for none: those behind it go on."""
+    declare_limits(owned, limits(1, None))
+    first, second, third = submit(owned, 3)
+    (running, *_) = start(owned, first, second, third)
+    if is_let_go:
+        settle(owned, first, running.token)
+        assert due(owned) == [second]
+
+    assert owned.withdraw([second]) == []
+
+    if not is_let_go:
+        settle(owned, first, running.token)
+    assert due(owned) == [third]
+    assert kinds(start(owned, third)) == ["run"]
+    assert owned.audit_records("0", 100).findings == []

@@ -142,3 +142,15 @@ def test_waiting_ends_with_an_end(store, new_store):
     sender.await_replies(30)
 
     assert list(owed(sender)) == [job_id]
+
+
+def test_nothing_is_owed_of_a_job_that_was_withdrawn(store):
+    """If its id is used again, that is another matter: who asked before was refused."""
+    job_id = jobs.pending(store)
+    ask(store, job_id)
+    store.withdraw([job_id])
+    jobs.pending(store, job_id=job_id)
+
+    store.cancel([job_id], HOUR_MS)
+
+    assert owed(store) == {}

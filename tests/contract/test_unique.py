@@ -3,7 +3,9 @@
 import pytest
 
 from taskyard.store.base import Unique
+from taskyard.store.dead_letters import Revival
 from tests.contract.jobs import claim, counts, get, heartbeat, new_job, running, settle, state
+from tests.contract.test_dead_letters import bury
 from tests.polling import poll
 
 
@@ -220,6 +222,66 @@ def test_a_repeated_submission_is_the_same_job(store):
 
     (created,) = store.create([job])
     assert (job.id, False, False) == (created.id, created.is_new, created.is_rejected)
+
+
+def retry(store, job_id: str):
+    """Ask for an ended job to be run again."""
+    (job,) = store.revivable([job_id])
+    return store.retry([Revival(job_id, job.attempts_made, job.body)])[0]
+
+
+@pytest.mark.parametrize("policy", ["existing", "reject", "replace"])
+def test_an_ended_job_is_not_retried_beside_one_like_it(store, policy):
+    """The answer names the job that lives; once that has ended too, it is."""
+    first, second = alike(policy), alike(policy)
+    for job in (first, second):
+        store.create([job])
+        if job is first:
+            store.cancel([first.id], 60_000)
+
+    answer = retry(store, first.id)
+    assert (answer.verdict, answer.holder, state(store, first.id)) == (
+        "not_unique",
+        second.id,
+        "cancelled",
+    )
+
+    store.cancel([second.id], 60_000)
+    assert retry(store, first.id).verdict == "retried"
+    assert retry(store, second.id).holder == first.id
+    assert store.create([alike("reject")])[0].id == first.id
+
+
+def test_of_two_that_are_retried_together_one_is(store):
+    """They meet each other as they would meet a third."""
+    ids = []
+    for _ in range(2):
+        ids += rivals(store, 1)
+        store.cancel(ids, 60_000)
+    jobs = store.revivable(ids)
+
+    answers = store.retry([Revival(job.id, job.attempts_made, job.body) for job in jobs])
+
+    assert [(each.verdict, each.holder) for each in answers] == [
+        ("retried", ""),
+        ("not_unique", ids[0]),
+    ]
+
+
+def test_a_dead_letter_keeps_the_lock_that_its_record_had(store):
+    """The record of a failed job was pruned; it is retried from its dead letter."""
+    job_id, token = running(store, unique=Unique(lock="add|1", lock_ms=60_000, policy="reject"))
+    bury(store, job_id)
+    settle(store, job_id, token, "failed", ttl_ms=0)
+    store.prune(10)
+    assert store.get([job_id]) == [None]
+    (second,) = store.create([alike("reject")])
+
+    assert retry(store, job_id).holder == second.id
+
+    store.cancel([second.id], 60_000)
+    assert retry(store, job_id).verdict == "retried"
+    assert store.create([alike("reject")])[0].id == job_id
 
 
 def test_a_retrying_job_keeps_its_lock(store):

@@ -142,3 +142,21 @@ def _revived(api):
     lines = api.get("/metrics").get_data(as_text=True).splitlines()
     told = [line for line in lines if line.startswith("taskyard_jobs_revived_total{")]
     return sum(float(line.rpartition(" ")[2]) for line in told)
+
+
+def test_a_unique_job_is_not_retried_beside_one_like_it(retry, api, submit, conforms, state_of):
+    """The answer names the one that lives; of many such jobs, these are skipped."""
+    first = submit(task="once", args=[1], tags=["u"])
+    api.post(f"/v1/jobs/{first}/cancel")
+    second = submit(task="once", args=[1], tags=["u"])
+
+    answer = api.post(f"/v1/jobs/{first}/retry")
+
+    assert (answer.status_code, answer.json["code"]) == (409, "not_unique")
+    assert (answer.json["job_id"], conforms(answer.json, "Problem")) == (second, [])
+    done = retry(filter={"tag": "u"})
+    assert (done["retried"], done["skipped"], state_of(first)) == (0, 1, ["cancelled"])
+
+    api.post(f"/v1/jobs/{second}/cancel")
+    assert api.post(f"/v1/jobs/{first}/retry").status_code == 202
+    assert api.post("/v1/jobs", json={"task": "once", "args": [1]}).json["job_id"] == first

@@ -55,7 +55,8 @@ def _retry_ids(client: Client, job_ids: Sequence[str]) -> None:
     answers = [_retry(client, job_id) for job_id in job_ids]
     for answer in answers:
         state = f" {answer.state}" if answer.state and answer.verdict != "retried" else ""
-        click.echo(f"{answer.id} {answer.verdict}{state}")
+        holder = f": {answer.holder} lives" if answer.holder else ""
+        click.echo(f"{answer.id} {answer.verdict}{state}{holder}")
     if any(answer.verdict != "retried" for answer in answers):
         sys.exit(1)
 

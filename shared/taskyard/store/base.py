@@ -3,7 +3,8 @@
 Every method is atomic, may be called by any number of processes at once, takes and gives lists
 (one job is a list of one), uses the store's own clock, and raises `StoreUnavailable` when the store
 does not answer within its deadline. A call that failed so may have been carried out: all of them may be
-repeated with the same arguments.
+repeated with the same arguments. What a store repeats by itself, after its connection broke, answers as if it
+had been made once.
 """
 
 from collections.abc import Mapping, Sequence

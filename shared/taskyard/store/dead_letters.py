@@ -74,13 +74,17 @@ class Revival(Struct, frozen=True, array_like=True):
 
 
 class Revived(Struct, frozen=True, array_like=True):
-    """What `retry` did with one job; `changed`: it is not as the caller thought, who should look again."""
+    """What `retry` did with one job; `changed`: it is not as the caller thought, who should look again.
+
+    `not_unique`: its lock is with another living job, `holder`.
+    """
 
     id: str
-    verdict: Literal["retried", "changed", "too_late", "unknown"]
+    verdict: Literal["retried", "changed", "too_late", "not_unique", "unknown"]
     state: str
     queue: str
     now_ms: int
+    holder: str = ""
 
 
 class Removal(Struct, frozen=True, array_like=True):
@@ -124,6 +128,8 @@ class DeadLetterStore(Protocol):
 
     def retry(self, jobs: Sequence[Revival], *, replay_id: str = "") -> list[Revived]:
         """Make failed, cancelled and expired jobs pending again, and put them in the outbox.
+
+        A unique one takes its lock again, unless another living job has it: then it stays as it is.
 
         Their dead letters leave the index, and become removals. A replay counts each job once; what is not
         part of it any more, or is stopped, is left alone.

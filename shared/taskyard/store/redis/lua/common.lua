@@ -1,11 +1,12 @@
--- What every script begins with. KEYS[1] is the key prefix; ARGV[1] the arguments as MessagePack.
+-- What every script begins with. KEYS[1] is the key prefix; ARGV[1] the arguments as MessagePack; ARGV[2] names the call,
+-- of those that are told once.
 -- Keys: j:<id> a job (hash) | jobs all of them by the time of their submission | ready:<queue> pending jobs by the
 -- time they became so | waiting by run time | outbox recorded, unconfirmed jobs by time | leases owners by the end
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
 -- beats "<call>|<token>" of an owner: its last claim call that was over with its last heartbeat, the last token then |
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
 -- queues, workers | totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the
--- job that has a lock | withdrawn jobs that were forgotten while a message of them was on its way, by the end of that. |
+-- job that has a lock | answer:<call> what a call was told, for some seconds | withdrawn jobs that were forgotten while a message of them was on its way, by the end of that. |
 -- declared "<digest>:<first told>:<last told>;" for each thing that workers tell of a task, the latest told first last
 -- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task, out of limits_declared (by workers, with their tasks)
 -- and limits_set (by an operator, which wins until it is taken back) | paused "queue|<name>", "task|<name>" | and for each
@@ -26,6 +27,13 @@ local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local args = ARGV[1] and cmsgpack.unpack(ARGV[1]) or {}
+
+-- A client whose connection broke before the answer came sends the call again: it is told what it would have been.
+local call_key = ARGV[2] and P .. 'answer:' .. ARGV[2]
+if call_key then
+  local before = redis.call('GET', call_key)
+  if before then return before end
+end
 local changes = {}
 
 local function job_key(id) return P .. 'j:' .. id end
@@ -157,10 +165,15 @@ local function obstacle(task, limit, holders, coming)
   if nth and nth > now - spec.per_ms then return 'limited', nth + spec.per_ms end
 end
 
+-- How long a job of an older version, whose record does not say so, has its lock once it is retried.
+local LOCK_MS = 86400000
+
 -- Removes the record of a job that has ended. Its dead letter stays, and has what a replay needs from then on.
 local function drop_record(id, state, body, created_at, priority)
   if state == 'failed' and redis.call('EXISTS', P .. 'd:' .. id) == 1 then
     redis.call('HSET', P .. 'd:' .. id, 'body', body, 'created_at', created_at, 'priority', priority)
+    local lock = redis.call('HMGET', job_key(id), 'unique', 'lock_ms')
+    if lock[1] then redis.call('HSET', P .. 'd:' .. id, 'unique', lock[1], 'lock_ms', lock[2] or LOCK_MS) end
   end
   redis.call('DEL', job_key(id))
   redis.call('ZREM', P .. 'ended', id)
@@ -321,5 +334,7 @@ end
 local function answer(value)
   write_counts()
   tell()
-  return cmsgpack.pack(value)
+  local packed = cmsgpack.pack(value)
+  if call_key then redis.call('SET', call_key, packed, 'PX', 10000) end
+  return packed
 end

@@ -25,7 +25,7 @@ end
 
 local function withdraw(id)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'state', 'queue', 'is_shared', 'unique', 'replaces', 'locked_until')
+  local r = redis.call('HMGET', key, 'state', 'queue', 'is_shared', 'unique', 'replaces', 'locked_until', 'limit')
   local state, queue = r[1], r[2]
   if not state then return end
   if (state ~= 'pending' and state ~= 'scheduled') or r[3] then
@@ -33,6 +33,8 @@ local function withdraw(id)
     return
   end
   if r[4] then give_lock_back(id, unpack(r, 4, 6)) end
+  if r[7] then release(id, r[7]) end
+  redis.call('HDEL', P .. 'asked', id)
   leave_pending(id, queue)
   redis.call('ZREM', P .. 'waiting', id)
   redis.call('ZREM', P .. 'jobs', id)
