@@ -257,6 +257,9 @@ class Child:
         self._consumer.close()
         self._publisher.close()
         try:
+            self._watch.heartbeat(
+                self._info()
+            )  # once more: what was never heard of is not lost, but given back
             self._store.leave(self._owner)
         except Unavailable as error:
             logger.warning("worker is not signed off: %s", error)

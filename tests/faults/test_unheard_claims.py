@@ -165,6 +165,17 @@ def test_its_slots_of_a_limit_come_free(yard, worker):
     poll(lambda: yard.states(unheard_ids + behind) == {"completed": 4})
 
 
+def test_a_worker_that_stops_gives_it_back(yard):
+    """It is not left behind as lost, which counts against a job."""
+    stopping = yard.worker(HEARTBEAT_S="15")
+    with yard.running(stopping):
+        yard.come_to_rest()
+        ids = claim_late(yard, tasks.note)
+        stopping.stop()
+    with yard.running(yard.worker()):
+        assert_ran_once(yard, ids)
+
+
 # What a failover leaves behind
 
 
