@@ -1,5 +1,6 @@
 """What the store fails at: deliveries and outcomes that rest, and are then asked for again, each alone."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -32,6 +33,10 @@ class _Shelf(Generic[T]):
         """Remove and return one whose rest is over."""
         name = next((name for name in self._things if not self._apart.rests(name)), None)
         return None if name is None else self._things.pop(name)
+
+    def things(self) -> list[T]:
+        """Return all of them."""
+        return list(self._things.values())
 
     def keep(self, is_wanted: Callable[[T], bool]) -> None:
         """Forget all others."""
@@ -85,6 +90,10 @@ class Aside:
         """Return a delivery that is due; those of channels that are gone come again by themselves."""
         self._claims.keep(lambda each: bool(each.channel.is_open))
         return self._claims.take()
+
+    def by_queue(self) -> Counter[str]:
+        """Return how many deliveries rest, by queue."""
+        return Counter(each.queue for each in self._claims.things() if each.channel.is_open)
 
     def take_end(self) -> tuple[Outcome, Attempt] | None:
         """Return an outcome that is due."""

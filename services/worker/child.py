@@ -216,7 +216,7 @@ class Child:
             "busy": self._engine.busy,
             "jobs_done": self._settler.jobs_done,
             "rss_mib": round(self._seen_rss_mib, 1),
-            "prefetched": self._consumer.inbox.by_queue(),
+            "prefetched": self._engine.waiting_by_queue(),
             "started_at": round(self._started_at * 1000),
         }
 

@@ -165,6 +165,10 @@ class Engine:
             self._free(len(deliveries) - started)
         return bool(entries or deliveries)
 
+    def waiting_by_queue(self) -> dict[str, int]:
+        """Return how many deliveries are here that are no attempts yet, by queue."""
+        return self._aside.by_queue() + self._consumer.inbox.by_queue()
+
     def problems(self) -> list[str]:
         """Return what the store fails at, and for how long; empty if nothing."""
         return self._aside.problems()

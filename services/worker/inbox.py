@@ -43,7 +43,7 @@ class Inbox:
         """Return how many wait."""
         return len(self._heap)
 
-    def by_queue(self) -> dict[str, int]:
+    def by_queue(self) -> Counter[str]:
         """Return how many wait, by queue."""
         with self._lock:
             return Counter(entry[2].queue for entry in self._heap)

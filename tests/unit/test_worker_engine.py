@@ -148,10 +148,11 @@ def test_a_message_that_the_store_fails_at_is_kept(error):
     assert set(slots.started) == {"a", "b"}
     assert (burial.letters, consumer.acked) == ([], [])
     assert "poison" in engine.problems()[0]
+    assert engine.waiting_by_queue() == {"q": 1}  # or its message would be taken for a lost one
 
     store.error = None
     poll(lambda: engine.run_once() and "poison" in slots.started)
-    assert engine.problems() == []
+    assert (engine.problems(), engine.waiting_by_queue()) == ([], {})
 
 
 def test_an_outcome_that_the_store_fails_at_is_kept():

@@ -14,11 +14,12 @@ end
 
 for _, owner in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', now, '+inf')) do
   for _, id in ipairs(redis.call('SRANDMEMBER', P .. 'held:' .. owner, sample)) do
-    local r = redis.call('HMGET', job_key(id), 'queue', 'state', 'priority', 'ready_at', 'started_at', 'gaps')
-    if r[1] == queue and r[2] == 'running' and r[4] and not is_handed_back(r[6], r[4]) then
-      local priority = tonumber(r[3] or 5)
-      raise(priority, tonumber(r[4]))
-      for higher = priority + 1, 9 do raise(higher, tonumber(r[5]) - IN_HAND_MS) end
+    local r = fields_of(id, 'queue', 'state', 'priority', 'ready_at', 'started_at', 'gaps')
+    local priority, ready_at, started_at = tonumber(r[3] or 5), tonumber(r[4] or nil), tonumber(r[5] or nil)
+    local is_running = r[1] == queue and r[2] == 'running' and marks[(priority or -2) + 1] and ready_at and started_at
+    if is_running and not is_handed_back(r[6], r[4]) then
+      raise(priority, ready_at)
+      for higher = priority + 1, 9 do raise(higher, started_at - IN_HAND_MS) end
     end
   end
 end

@@ -7,7 +7,7 @@ local ids, last_mark = {}, math.max(unpack(marks))
 for i = 1, #rows, 2 do
   local id, ready_at = rows[i], tonumber(rows[i + 1])
   if ready_at >= last_mark then return answer({ids, true}) end
-  local priority = tonumber(redis.call('HGET', job_key(id), 'priority') or 5)
-  if ready_at < marks[priority + 1] and not redis.call('ZSCORE', P .. 'outbox', id) then ids[#ids + 1] = id end
+  local mark = marks[(tonumber(fields_of(id, 'priority')[1] or 5) or 5) + 1] or last_mark
+  if ready_at < mark and not redis.call('ZSCORE', P .. 'outbox', id) then ids[#ids + 1] = id end
 end
 return answer({ids, #rows < 2 * limit})

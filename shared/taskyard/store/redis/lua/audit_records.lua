@@ -59,7 +59,7 @@ local function check(id)
   if is_seen[id] then return end
   is_seen[id] = true
   checked = checked + 1
-  local values, r = redis.call('HMGET', job_key(id), unpack(FIELDS)), {}
+  local values, r = fields_of(id, unpack(FIELDS)), {}
   for i, name in ipairs(FIELDS) do r[name] = values[i] end
   local problem, mend = 'no_record', nil
   if r.state and r.queue then problem, mend = problem_of(id, r) end

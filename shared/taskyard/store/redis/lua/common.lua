@@ -45,6 +45,12 @@ local function call_for_all(command, key, members)
   end
 end
 
+-- Fields of a job; none where its key holds something else. For those who go through many: one may not stop them.
+local function fields_of(id, ...)
+  local found = redis.pcall('HMGET', job_key(id), ...)
+  return found.err and {} or found
+end
+
 local function count(queue, state, n)
   local field = queue .. '|' .. state
   changes[field] = (changes[field] or 0) + n
