@@ -1,7 +1,7 @@
 """What the store fails at: deliveries and outcomes that rest, and are then asked for again, each alone."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from services.worker.attempt import Attempt
@@ -105,6 +105,13 @@ class Aside:
             self._claims.went_well(job_id)
         for job_id in ends:
             self._ends.went_well(job_id)
+
+    def held_by_queue(self) -> Mapping[str, int]:
+        """Return how many deliveries are held for what rests, outcomes among it, by queue."""
+        deliveries = self._claims.things() + [
+            attempt.delivery for _, attempt in self._ends.things()
+        ]
+        return Counter(each.queue for each in deliveries)
 
     def next_s(self) -> float | None:
         """Return the seconds after which to look for something that is due; None: nothing rests."""

@@ -5,11 +5,15 @@ In between it is entered into the store's index, so that a job that is failed ca
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count, islice
 
+from taskyard.apart import Apart
 from taskyard.dead_letters import indexed
-from taskyard.errors import TaskyardError, Unavailable
+from taskyard.errors import BrokerUnavailable, StoreUnavailable
+from taskyard.lifecycle import Loop
 from taskyard.metrics import DEAD_LETTERS
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
@@ -17,82 +21,162 @@ from taskyard.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-#: Pause before a refused dead letter is tried again, in seconds.
+#: Longest pause before those that wait are looked at again, in seconds.
 RETRY_S = 1.0
+#: Dead letters of one pass.
+BATCH = 100
+_numbers = count()
+
+
+@dataclass(eq=False)
+class _Letter:
+    """A dead letter that waits, first for RabbitMQ and then for the store."""
+
+    message: Outgoing
+    reason: str
+    then: Callable[[], None]
+    is_confirmed: bool = False
+    #: What tells it from all others: ids need not be unique, or there.
+    name: str = field(default_factory=lambda: f"letter {next(_numbers)}")
 
 
 class Burial:
-    """Publishes dead letters in a thread of its own, again and again until RabbitMQ takes them.
+    """Publishes dead letters in a loop of its own, again and again until RabbitMQ takes them.
 
-    Slots do not wait for it: meanwhile the job's lease is kept alive and its delivery unacknowledged.
+    Slots do not wait for it: meanwhile the job's lease is kept alive and its delivery unacknowledged. A queue
+    that takes none rests, as does a single letter among others that are taken; the others go on.
 
     Args:
         publisher: What publishes them.
         store: Where they are indexed.
         deadline_s: Longest wait for a confirm, in seconds.
+        on_waiting: Called whenever some are left that RabbitMQ or the store do not take.
     """
 
-    def __init__(self, publisher: Publisher, store: JobStore, *, deadline_s: float) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        store: JobStore,
+        *,
+        deadline_s: float,
+        on_waiting: Callable[[], None] = lambda: None,
+    ) -> None:
         self._publisher = publisher
         self._store = store
         self._deadline_s = deadline_s
-        self._waiting: deque[tuple[Outgoing, str, Callable[[], None]]] = deque()
+        self._on_waiting = on_waiting
+        self._waiting: deque[_Letter] = deque()
         self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="burial", daemon=True)
+        self._apart = Apart("dead letter", is_away=lambda: not publisher.is_ready)
+        self._loop = Loop(
+            "burial",
+            self._run_once,
+            interval_s=RETRY_S,
+            await_work=self._await_work,
+            max_pause_s=RETRY_S,
+        )
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._loop.start()
 
     def bury(self, letter: Outgoing, reason: str, then: Callable[[], None]) -> None:
         """Publish `letter` and call `then` once it is confirmed."""
-        self._waiting.append((letter, reason, then))
+        self._waiting.append(_Letter(letter, reason, then))
         self._wake.set()
+        if self._apart or not self._publisher.is_ready or self._loop.is_failing:
+            self._on_waiting()
 
     def __len__(self) -> int:
         """Return how many are not confirmed yet."""
         return len(self._waiting)
 
+    def by_queue(self) -> Mapping[str, int]:
+        """Return how many are not confirmed yet, by the queue of their messages."""
+        return Counter(each.message.queue for each in list(self._waiting))
+
+    def problems(self) -> list[str]:
+        """Return which dead letters are not taken; empty if all are."""
+        if self._loop.is_failing:
+            return [f"{len(self)} dead letters wait: RabbitMQ or the store does not take them"]
+        return self._apart.problems()
+
     def stop(self) -> None:
         """Stop; what was not confirmed is left to the leases. Safe to call twice."""
-        self._stopping.set()
+        self._loop.stop(0)
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(self._deadline_s + 1)
+        self._loop.stop(self._deadline_s + 1)
 
-    def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            while self._waiting and not self._stopping.is_set():
-                self._bury_batch(list(self._waiting)[:100])
+    def _await_work(self, timeout_s: float) -> None:
+        self._wake.wait(timeout_s)
 
-    def _bury_batch(self, batch: list[tuple[Outgoing, str, Callable[[], None]]]) -> None:
+    def _run_once(self) -> float | None:
+        """Publish some, and be done with what is confirmed; return 0 if there may be more.
+
+        Raises:
+            Unavailable: If RabbitMQ as a whole, or the store, is away.
+        """
+        self._wake.clear()
+        letters = list(islice(filter(self._is_awake, list(self._waiting)), BATCH))
         try:
-            self._publisher.publish([entry[0] for entry in batch], deadline_s=self._deadline_s)
-        except TaskyardError as error:
-            logger.error("dead letters wait: %s", error)
-            self._stopping.wait(RETRY_S)
-            return
-        self._index([entry[0] for entry in batch])
-        for letter, reason, then in batch:
-            self._waiting.popleft()
-            DEAD_LETTERS.labels(letter.queue, reason).inc()
-            then()
+            self._publish([each for each in letters if not each.is_confirmed])
+            self._finish([each for each in letters if each.is_confirmed])
+        finally:
+            if self._waiting:
+                self._on_waiting()
+        return 0 if len(letters) == BATCH else None
 
-    def _index(self, letters: list[Outgoing]) -> None:
-        """Enter confirmed letters; without the store their jobs could not be failed either."""
-        while not self._stopping.is_set():
-            try:
-                self._store.bury([indexed(letter) for letter in letters])
+    def _is_awake(self, letter: _Letter) -> bool:
+        return (
+            not (self._apart.rests(letter.name) or self._apart.rests(_queue(letter)))
+            or letter.is_confirmed
+        )
+
+    def _publish(self, letters: Sequence[_Letter]) -> None:
+        if not letters:
+            return
+        failures = self._publisher.publish_each(
+            [each.message for each in letters], deadline_s=self._deadline_s, is_whole=False
+        )
+        for place, letter in enumerate(letters):
+            letter.is_confirmed = place not in failures
+        taken = {_queue(each) for each in letters if each.is_confirmed}
+        errors = {letters[place]: failure.error for place, failure in failures.items()}
+        if errors and not self._publisher.is_ready:
+            self._finish([each for each in letters if each.is_confirmed])
+            raise BrokerUnavailable(f"dead letters wait: {self._publisher.state}")
+        # A queue that took others is not at fault, but the letter is; else the queue, and it once for all.
+        resting = {
+            letter.name if _queue(letter) in taken else _queue(letter): error
+            for letter, error in errors.items()
+        }
+        for name, error in resting.items():
+            self._apart.failed(name, error)
+        for name in taken:
+            self._apart.went_well(name)
+
+    def _finish(self, letters: Sequence[_Letter]) -> None:
+        """Index what is confirmed, and tell who waits for it; without the store no job could be failed."""
+        if not letters:
+            return
+        try:
+            self._store.bury([indexed(each.message) for each in letters])
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # They are in their queue, where the scheduler finds and indexes them.
+            if len(letters) == 1:
+                logger.exception("dead letter is not indexed")
+            else:
+                for letter in letters:
+                    self._finish([letter])
                 return
-            except Unavailable as error:
-                logger.error("dead letters wait for the store: %s", error)
-                self._stopping.wait(RETRY_S)
-            except Exception:
-                # They are in their queue, where the scheduler finds and indexes them.
-                logger.exception("dead letters are not indexed")
-                return
+        for letter in letters:
+            self._waiting.remove(letter)
+            self._apart.went_well(letter.name)
+            DEAD_LETTERS.labels(letter.message.queue, letter.reason).inc()
+            letter.then()
+
+
+def _queue(letter: _Letter) -> str:
+    return f"queue {letter.message.queue}"

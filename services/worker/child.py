@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,7 +76,12 @@ class Child:
             name=f"worker {owner} dead letters",
             tls=settings.tls,
         )
-        self._burial = Burial(self._publisher, self._store, deadline_s=settings.publish_deadline_s)
+        self._burial = Burial(
+            self._publisher,
+            self._store,
+            deadline_s=settings.publish_deadline_s,
+            on_waiting=self._make_room,
+        )
         self._consumer = Consumer(
             settings.broker_url,
             self._queues,
@@ -183,6 +189,7 @@ class Child:
         self._seen_rss_mib = _rss_mib()
         self._memory.set(self._seen_rss_mib * 2**20)
         self._fit_prefetch()
+        self._make_room()
 
     def _declare(self) -> None:
         """Tell the store which tasks are known here, and their limits."""
@@ -205,6 +212,10 @@ class Child:
             if queue in self._queues and prefetch.is_off(self._consumer.prefetch(queue), target):
                 self._consumer.set_prefetch(queue, target)
 
+    def _make_room(self) -> None:
+        """Let other deliveries come beside those that wait for RabbitMQ or the store, and for no slot."""
+        self._consumer.make_room(Counter(self._burial.by_queue()) + Counter(self._engine.aside()))
+
     def _info(self) -> dict[str, Any]:
         return {
             "host": socket.gethostname(),
@@ -224,7 +235,7 @@ class Child:
         problems = self._consumer.problems()
         if not self._is_declared:
             problems.append("the store does not answer yet")
-        problems += self._engine.problems()
+        problems += self._engine.problems() + self._burial.problems()
         problems += [f"{loop.name} fails" for loop in self._loops if loop.is_failing]
         try:
             self._pipe.send({"problems": problems, "peak_mib": _peak_mib()})

@@ -1,6 +1,6 @@
 """Consuming: one connection a process, a subscription for each queue, acknowledgements in batches."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import pika
 
@@ -75,6 +75,14 @@ class Consumer:
         """Return the prefetch of a queue."""
         return self._subscriptions[queue].prefetch
 
+    def make_room(self, waiting: Mapping[str, int]) -> None:
+        """Let other deliveries come beside those that wait for something else than a slot.
+
+        Args:
+            waiting: How many of each queue do.
+        """
+        self._thread.call(lambda: self._make_room(waiting))
+
     def pause(self, queues: Collection[str]) -> None:
         """Consume these queues no more for now, and give back what waits here of them."""
         self._thread.call(lambda: self._set_paused(self._paused | set(queues)))
@@ -111,6 +119,10 @@ class Consumer:
         for name, subscription in self._subscriptions.items():
             subscription.set_paused(name in queues)
         self._each(self.inbox.drop(lambda d: d.queue not in queues), Subscription.hand_back)
+
+    def _make_room(self, waiting: Mapping[str, int]) -> None:
+        for name, subscription in self._subscriptions.items():
+            subscription.make_room(waiting.get(name, 0))
 
     def _each(
         self, deliveries: Iterable[Delivery], act: Callable[[Subscription, list[Delivery]], None]

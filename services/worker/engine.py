@@ -173,6 +173,10 @@ class Engine:
         """Return what the store fails at, and for how long; empty if nothing."""
         return self._aside.problems()
 
+    def aside(self) -> Mapping[str, int]:
+        """Return how many deliveries wait because the store fails at them, by queue."""
+        return self._aside.held_by_queue()
+
     def _take_entries(self, *, is_parted: bool) -> Entries:
         if not is_parted:
             return self._settler.take()

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 REOPEN_S = 1.0
 #: The same where it exists with other arguments: only a person can mend that.
 MISMATCH_REOPEN_S = 30.0
+#: Most deliveries that wait beside those for the slots, as dead letters do while RabbitMQ takes none.
+MAX_BESIDE = 1_000
 
 
 class Subscription:
@@ -44,6 +46,8 @@ class Subscription:
         self._channel: Channel | None = None
         self._consumer_tag = ""
         self._unacked: dict[int, None] = {}
+        #: Deliveries that waited for something else than a slot when the queue was last consumed anew.
+        self._beside = 0
         self._is_declared = False
         self._is_cancelled = False
         self._is_paused = False
@@ -75,6 +79,7 @@ class Subscription:
         self._channel = channel
         self._is_declared = True
         self._unacked = {}
+        self._beside = 0
         self._consume()
 
     def _consume(self) -> None:
@@ -161,6 +166,20 @@ class Subscription:
         self.prefetch = prefetch
         is_consuming = not self._is_cancelled and not self._is_paused
         if self._channel is not None and self._channel.is_open and is_consuming:
+            self._channel.basic_cancel(self._consumer_tag, callback=lambda _: self._consume())
+
+    def make_room(self, waiting: int) -> None:
+        """Let other deliveries come beside `waiting` ones that hold no slot, at most `MAX_BESIDE` in all.
+
+        They count in the prefetch, and as many as that would stop the queue. RabbitMQ counts by consumer:
+        what one has unacknowledged does not count for the next on its channel, of classic and quorum queues.
+        """
+        self._beside = min(self._beside, waiting)
+        if waiting - self._beside < self.prefetch / 2 or waiting > MAX_BESIDE:
+            return
+        is_consuming = not self._is_cancelled and not self._is_paused
+        if self._channel is not None and self._channel.is_open and is_consuming:
+            self._beside = waiting
             self._channel.basic_cancel(self._consumer_tag, callback=lambda _: self._consume())
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
