@@ -199,6 +199,22 @@ def test_no_worker_reads_the_queue(unserved):
     assert "jobs_ahead" not in codes(unserved, older.id)
 
 
+def test_a_worker_that_never_heard_of_the_job(make_yard):
+    """It is not said to run; the worker's next heartbeat gives it back."""
+    yard = make_yard()
+    job = yard.submit(tasks.echo, 1)
+    beat = {"owner": "w1", "info": {}, "lease_ms": jobs.HOUR_MS, "running": [], "over": 2}
+    yard.store.heartbeat(**beat)
+    assert jobs.claim(yard.store, job.id, queue=yard.queue, call=1).kind == "run"
+
+    finding, document = first(yard, job.id, "unheard")
+    assert codes(yard, job.id) == ["unheard"]
+    assert finding["facts"]["worker"] == "w1-name"
+    assert (document["state"], document["needs_action"]) == ("running", False)
+    assert yard.store.heartbeat(**beat).given_back == [job.id]
+    assert "unheard" not in codes(yard, job.id)
+
+
 def test_a_worker_that_was_lost(make_yard):
     """What it ran waits for a scheduler, and what it would run for another worker."""
     yard = make_yard(LEASE_S="3")
