@@ -26,6 +26,8 @@ S = TypeVar("S", bound="RedisScripts")
 MAKING_ROOM = frozenset(
     {
         "ahead",
+        "audit_marks",
+        "audit_overtaken",
         "audit_published",
         "audit_queues",
         "counts",
