@@ -135,10 +135,8 @@ class Fire:
     def _make(self, row: KnownSchedule, fire_at: int, now_ms: int) -> FireEvent | None:
         """Make the job of a fire time; None: its task may still come up."""
         schedule = row.schedule
-        if row.state.cancels is not None:
-            self._store.cancel([row.state.cancels], self._settings.result_ttl * 1000)
         try:
-            return self._submitted(schedule, fire_at, now_ms)
+            made = self._submitted(schedule, fire_at, now_ms)
         except InvalidSubmission as error:
             waits_ms = self._settings.unknown_task_ttl * 1000
             if {fault.code for fault in error.faults} <= _PASSING and now_ms - fire_at < waits_ms:
@@ -147,6 +145,10 @@ class Fire:
             return event_of_fire(fire_at, now_ms, refused=str(error)[:1000])
         except NotUnique as error:
             return event_of_fire(fire_at, now_ms, refused=str(error))
+        # Only now: where nothing could be made in its place, the previous job goes on.
+        if row.state.cancels not in (None, made.job_id):
+            self._store.cancel([row.state.cancels], self._settings.result_ttl * 1000)
+        return made
 
     def _submitted(self, schedule: Schedule, fire_at: int, now_ms: int) -> FireEvent:
         facts = {"taskyard.schedule": schedule.name}

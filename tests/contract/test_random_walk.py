@@ -60,6 +60,8 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.store: JobStore = type(self).open_store()
         self.jobs: dict[str, Model] = {}
+        #: Jobs that were withdrawn while a message of them was on its way.
+        self.withdrawn: set[str] = set()
         self.dead: set[str] = set()
         self.stale: list[tuple[str, int]] = []
         self.calls = dict.fromkeys(OWNERS, 0)
@@ -91,19 +93,25 @@ class Walk(RuleBasedStateMachine):
         for job_id, answer in zip(chosen, answers, strict=True):
             assert answer.is_new == (job_id not in self.jobs)
             if answer.is_new:
+                self.withdrawn.discard(job_id)
                 self.jobs[job_id] = Model("scheduled" if is_later else "pending", queue)
             else:
                 self.jobs[job_id].is_promised_twice = True
             assert answer.state == self.jobs[job_id].state
 
-    @rule(chosen=id_lists)
-    def withdraw(self, chosen):
+    @rule(chosen=id_lists, published=id_lists)
+    def withdraw(self, chosen, published):
         """Forget jobs that have not started and that nobody else was promised."""
-        self.store.withdraw(chosen)
+        stay = self.store.withdraw(chosen, published=published)
         for job_id in chosen:
             job = self.jobs.get(job_id)
+            assert job is not None or job_id not in stay
             if job and job.state in ("pending", "scheduled") and not job.is_promised_twice:
+                assert job_id not in stay
                 del self.jobs[job_id]
+                self.withdrawn |= {job_id} & set(published)
+            elif job:
+                assert job_id in stay
 
     @rule(chosen=id_lists)
     def mark_published(self, chosen):
@@ -148,7 +156,7 @@ class Walk(RuleBasedStateMachine):
     def _judge(self, job_id, attempt, owner, queue, kind, token):
         job = self.jobs.get(job_id)
         if job is None:
-            return "unknown"
+            return "cancelled" if job_id in self.withdrawn else "unknown"
         if job.state == "running" and attempt == job.attempt:
             assert job.owner != owner or token == job.token
             return "run" if job.owner == owner else "leased"

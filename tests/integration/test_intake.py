@@ -9,7 +9,10 @@ import pytest
 
 from services.api.app import create_app
 from services.scheduler.aside import MOST
+from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
+from taskyard.request import parse
+from taskyard.store.base import NewJob
 from tests import worker_tasks as tasks
 from tests.amqp_document import REPLIES, departures, names_of
 from tests.polling import poll
@@ -328,6 +331,33 @@ def test_a_full_queue_holds_up_no_other(yard, full_queue):
     poll(lambda: yard.ready_messages(queue) == 5)
     assert len([e for e in yard.events("ran") if e.job_id in set(good)]) == 40
     assert yard.store.totals().missing == 0
+
+
+def test_of_a_call_that_was_refused_only_what_the_error_names_runs(yard, full_queue):
+    """A worker takes messages as they come: what had begun by then is told, all else does not run."""
+    queue, _ = full_queue
+    taken, refused_ids = [], []
+    for _ in range(20):
+        jobs = [note_of(yard) for _ in range(10)]
+
+        with pytest.raises(BrokerUnavailable) as caught:
+            yard.client.dispatcher.dispatch([*jobs, note_of(yard, queue=queue)])
+
+        taken += caught.value.taken
+        refused_ids += [job.id for job in jobs if job.id not in caught.value.taken]
+    yard.come_to_rest()
+
+    ids = set(taken) | set(refused_ids)
+    ran = [event.job_id for event in yard.events("ran") if event.job_id in ids]
+    assert sorted(ran) == sorted(taken)
+    assert yard.store.get(refused_ids) == [None] * len(refused_ids)
+    assert yard.store.totals().missing == 0
+
+
+def note_of(yard: Yard, **fields: str) -> NewJob:
+    """Return a job of the task `note`, which is not handed over."""
+    request = parse({"task": tasks.note.name, "queue": yard.queue, **fields})
+    return yard.client.prepare(tasks.note.options, request)
 
 
 def test_an_array_waits_for_all_its_queues(yard, full_queue):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from taskyard.schedules.known import KnownSchedule
 from taskyard.schedules.plan import decide, encode
 from taskyard.schedules.rule import next_time, parse
 from taskyard.schedules.stored import Schedules
+from tests.contract.jobs import state
 from tests.contract.test_schedules import change
 from tests.polling import poll
 
@@ -233,6 +235,22 @@ def test_cancel_previous_cancels_the_last_job(corner):
 
     assert [job.state for job in corner.jobs()] == ["cancelled", "pending"]
     assert now_ms <= corner.store.now_ms()
+
+
+def test_a_fire_that_fails_cancels_nothing(corner, monkeypatch):
+    """The last job goes on until there is another in its place."""
+    corner.add(slept_s=2 * HOUR_S, overlap="cancel_previous", missed="all")
+    poll(lambda: corner.fire().run_once() is None or corner.outcomes() == ["fired"])
+    (first,) = corner.jobs()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corner.dispatcher.publisher, "publish_each", _refuse)
+        with suppress(BrokerUnavailable):
+            corner.run()
+    assert state(corner.store, first.id) == "pending"
+
+    poll(lambda: corner.run() or corner.outcomes() == ["fired", "fired"])
+    assert [job.state for job in corner.jobs()] == ["cancelled", "pending"]
 
 
 def test_a_schedule_whose_arguments_are_wrong_by_now_is_refused(corner):

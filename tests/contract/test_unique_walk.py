@@ -1,0 +1,153 @@
+"""A random walk of jobs that replace one another: one that is safe lives, and a failure loses none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from taskyard.message import new_id
+from taskyard.store import JobStore
+from taskyard.store.base import Unique
+from taskyard.store.dead_letters import Revival
+from tests.contract.jobs import HOUR_MS, claim, heartbeat, new_job, settle, state
+
+LOCK = Unique(lock="l", lock_ms=HOUR_MS, policy="replace")
+places = st.integers(0, 1000)
+
+
+@dataclass
+class Model:
+    """What a job should be by now."""
+
+    id: str
+    state: str
+    is_safe: bool = False
+    attempt: int = 0
+    token: int = 0
+    is_asked_to_stop: bool = False
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended, and was not replaced."""
+        return self.state in ("pending", "running") and not self.is_asked_to_stop
+
+
+class Walk(RuleBasedStateMachine):
+    """The store and the model take each step together; the model's list is in the order of recording."""
+
+    #: Set by the test: opens an empty store.
+    open_store: ClassVar[Callable[[], JobStore]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store: JobStore = type(self).open_store()
+        self.jobs: list[Model] = []
+        heartbeat(self.store)
+
+    def _pick(self, place: int, *states: str) -> Model | None:
+        fitting = [job for job in self.jobs if job.state in states]
+        return fitting[place % len(fitting)] if fitting else None
+
+    @rule()
+    def submit(self):
+        """Record one that will replace what lives."""
+        job = new_job(new_id(), unique=LOCK)
+        (created,) = self.store.create([job])
+        assert (created.is_new, created.replaces) == (True, any(each.lives for each in self.jobs))
+        self.jobs.append(Model(job.id, "pending"))
+
+    @rule(place=places)
+    def confirm(self, place):
+        """Its message is safe."""
+        job = self._pick(place, "pending", "running", "cancelled", "completed")
+        if job:
+            self.store.replace([job.id])
+            self._is_safe(job)
+
+    def _is_safe(self, job: Model) -> None:
+        if not job.lives or job.is_safe:
+            return
+        job.is_safe = True
+        for older in self.jobs[: self.jobs.index(job)]:
+            older.is_asked_to_stop |= older.state == "running"
+            if older.state == "pending":
+                older.state = "cancelled"
+
+    @rule(place=places)
+    def withdraw(self, place):
+        """Its submission fails."""
+        job = self._pick(place, "pending")
+        if job and not job.is_safe and not job.attempt:
+            assert self.store.withdraw([job.id]) == []
+            self.jobs.remove(job)
+
+    @rule(place=places)
+    def cancel(self, place):
+        """Somebody does not want it any more."""
+        job = self._pick(place, "pending")
+        if job:
+            self.store.cancel([job.id], HOUR_MS)
+            job.state = "cancelled"
+
+    @rule(place=places)
+    def start(self, place):
+        """Its message comes to a worker."""
+        job = self._pick(place, "pending", "cancelled")
+        if job:
+            verdict = claim(self.store, job.id, job.attempt + 1)
+            assert verdict.kind == ("run" if job.state == "pending" else "cancelled")
+            if job.state == "pending":
+                self._is_safe(job)
+                job.state, job.attempt, job.token = "running", job.attempt + 1, verdict.token
+
+    @rule(place=places)
+    def end(self, place):
+        """It returns."""
+        job = self._pick(place, "running")
+        if job:
+            assert settle(self.store, job.id, job.token)
+            job.state, job.is_asked_to_stop = "completed", False
+
+    @rule(place=places)
+    def retry(self, place):
+        """An operator wants it again: only where no other lives. It is the latest then."""
+        job = self._pick(place, "cancelled")
+        if job:
+            living = [each.id for each in self.jobs if each.lives]
+            (answer,) = self.store.retry([Revival(job.id, job.attempt, new_job(job.id).body)])
+            assert answer.verdict == ("not_unique" if living else "retried")
+            assert not living or answer.holder in living
+            if not living:
+                job.state, job.is_safe = "pending", True
+                self.jobs.remove(job)
+                self.jobs.append(job)
+
+    @invariant()
+    def agrees(self):
+        """Of those that are safe at most one lives."""
+        for job in self.jobs:
+            assert job.state == state(self.store, job.id), job
+            (found,) = self.store.get([job.id])
+            assert job.state != "running" or found.cancel_requested == job.is_asked_to_stop
+        assert sum(job.lives and job.is_safe for job in self.jobs) <= 1
+        assert self.store.audit_records("0", 1000).findings == []
+        totals = self.store.totals()
+        assert totals is None or totals.missing == 0
+
+
+def test_replacing_jobs_never_lose_one_another(new_store):
+    """Whichever of them are confirmed, withdrawn, cancelled, started or retried, in whatever order."""
+    Walk.open_store = lambda: new_store(is_fresh=True)
+
+    run_state_machine_as_test(
+        Walk,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
