@@ -12,7 +12,7 @@ from taskyard.message import new_id
 from taskyard.store import JobStore
 from taskyard.store.base import Unique
 from taskyard.store.dead_letters import Revival
-from tests.contract.jobs import HOUR_MS, claim, heartbeat, new_job, settle, state
+from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, settle
 
 LOCK = Unique(lock="l", lock_ms=HOUR_MS, policy="replace")
 places = st.integers(0, 1000)
@@ -129,8 +129,8 @@ class Walk(RuleBasedStateMachine):
     def agrees(self):
         """Of those that are safe at most one lives."""
         for job in self.jobs:
-            assert job.state == state(self.store, job.id), job
-            (found,) = self.store.get([job.id])
+            found = get(self.store, job.id)
+            assert job.state == found.state, job
             assert job.state != "running" or found.cancel_requested == job.is_asked_to_stop
         assert sum(job.lives and job.is_safe for job in self.jobs) <= 1
         assert self.store.audit_records("0", 1000).findings == []

@@ -336,7 +336,8 @@ def test_a_full_queue_holds_up_no_other(yard, full_queue):
 def test_of_a_call_that_was_refused_only_what_the_error_names_runs(yard, full_queue):
     """A worker takes messages as they come: what had begun by then is told, all else does not run."""
     queue, _ = full_queue
-    taken, refused_ids = [], []
+    taken: list[str] = []
+    refused_ids: list[str] = []
     for _ in range(20):
         jobs = [note_of(yard) for _ in range(10)]
 
