@@ -443,8 +443,8 @@ def crash(how: str = "kill", times: int = 1_000_000) -> str:
     tell("crashes")
     if current_job().attempt > times:
         return "survived"
-    if how == "exit":
-        os._exit(7)
+    if how.startswith("exit"):
+        os._exit(int(how[4:] or 7))
     if how == "segfault":
         ctypes.string_at(0)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -68,7 +68,10 @@ def _job() -> Schema:
         tags=_array(TEXT),
         trace_id={**TRACE_ID, "description": "Its trace, as in the logs."},
         attempt={**WHOLE, "description": "Number of the latest attempt; 0 before the first."},
-        crashes={**WHOLE, "description": "Attempts that ended with the loss of their worker."},
+        crashes={
+            **WHOLE,
+            "description": "Attempts that ended with the loss of a worker that ran nothing else.",
+        },
         max_retries=_or_null(WHOLE),
         timeout_s=_or_null(SECONDS),
         created_at=TIME,
@@ -150,6 +153,10 @@ def _worker() -> Schema:
         "state": TEXT,
         "queues": _array(TEXT),
         "tasks": _array(TEXT),
+        "is_lone": {
+            "type": "boolean",
+            "description": "It tries jobs alone that may be what kills their workers, and reads no queue.",
+        },
         "slots": {**WHOLE, "description": "How many jobs it runs at a time."},
         "busy": WHOLE,
         "jobs_done": WHOLE,

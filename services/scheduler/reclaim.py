@@ -4,15 +4,16 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from services.scheduler import traces
 from services.scheduler.publishing import publish_apart
 from services.scheduler.rulings import Ruling, rule
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter, indexed
+from taskyard.errors import Unavailable
 from taskyard.job import Job
-from taskyard.message import for_attempt, new_id
+from taskyard.message import DEFAULT_PRIORITY, for_attempt, new_id
 from taskyard.metrics import DEAD_LETTERS, JOBS_RECLAIMED
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
@@ -66,18 +67,26 @@ class Reclaim:
         ):
             logger.warning("leases are extended: nobody could reach the store for some time")
         lost = self._store.lost(self._owner, round(self._lease_s * 1000), LIMIT)
-        rulings = [(each, rule(each, self._settings, self._rng)) for each in lost]
+        rulings = list(self._rulings(lost))
         self._settle([entry for entry in rulings if not entry[1].is_final])
         self._bury([entry for entry in rulings if entry[1].is_final])
         return 0 if len(lost) == LIMIT else None
+
+    def _rulings(self, lost: Sequence[Lost]) -> Iterator[tuple[Lost, Ruling]]:
+        """Give what becomes of each; one that raises is lost again after our lease, and stops no other."""
+        for each in lost:
+            try:
+                yield each, rule(each, self._settings, self._rng)
+            except Exception:
+                logger.exception("lost job cannot be decided on", extra={"job_id": each.id})
 
     def _bury(self, entries: Sequence[tuple[Lost, Ruling]]) -> None:
         """Publish dead letters, and settle the jobs of those that were confirmed."""
         if not entries:
             return
-        jobs = self._store.get([lost.id for lost, _ in entries])
         letters = [
-            _letter(lost, ruling, job) for (lost, ruling), job in zip(entries, jobs, strict=True)
+            _letter(lost, ruling, job)
+            for (lost, ruling), job in zip(entries, self._jobs(entries), strict=True)
         ]
         confirmed: list[Outgoing] = []
         try:
@@ -91,6 +100,12 @@ class Reclaim:
         for letter in confirmed:
             DEAD_LETTERS.labels(letter.queue, (letter.headers or {})["taskyard-reason"]).inc()
 
+    def _jobs(self, entries: Sequence[tuple[Lost, Ruling]]) -> list[Job | None]:
+        """Return the jobs of those that can be read: their letters tell when they failed first."""
+        readable = [lost.id for lost, ruling in entries if ruling.message is not None]
+        jobs = dict(zip(readable, self._store.get(readable), strict=True))
+        return [jobs.get(lost.id) for lost, _ in entries]
+
     def _publish(self, letters: Sequence[Outgoing]) -> dict[int, Failure]:
         deadline_s = self._settings.publish_deadline_s
         return self._publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
@@ -98,7 +113,18 @@ class Reclaim:
     def _settle(self, entries: Sequence[tuple[Lost, Ruling]]) -> None:
         if not entries:
             return
-        accepted = self._store.settle([ruling.outcome for _, ruling in entries])
+        try:
+            accepted = self._store.settle([ruling.outcome for _, ruling in entries])
+        except Unavailable:
+            raise
+        except Exception:
+            if len(entries) == 1:
+                # Its lease runs out once more; the others go on.
+                logger.exception("lost job cannot be settled", extra={"job_id": entries[0][0].id})
+                return
+            for entry in entries:
+                self._settle([entry])
+            return
         for (lost, ruling), is_accepted in zip(entries, accepted, strict=True):
             if is_accepted:
                 JOBS_RECLAIMED.labels(ruling.error.reason).inc()
@@ -110,17 +136,19 @@ def _letter(lost: Lost, ruling: Ruling, job: Job | None) -> Outgoing:
     failures = [
         attempt.finished_at for attempt in (job.attempts if job else []) if attempt.finished_at
     ]
+    message = ruling.message
+    body = lost.body if message is None else for_attempt(lost.body, lost.attempt)
     return dead_letter(
         lost.queue,
-        for_attempt(lost.body, lost.attempt).encode(),  # as its last message was
+        body.encode(errors="surrogateescape"),  # as its last message was
         id=lost.id,
-        task=ruling.message.actor_name,
+        task=ruling.task,
         reason=ruling.error.reason,
         error=ruling.error,
-        attempts=lost.attempt,
+        attempts=0 if message is None else lost.attempt,  # 0: nothing to run again
         first_failed_at_ms=failures[0] if failures else None,
         worker=lost.worker,
-        priority=ruling.message.priority,
+        priority=DEFAULT_PRIORITY if message is None else message.priority,
     )
 
 
@@ -129,12 +157,13 @@ def _log(lost: Lost, ruling: Ruling) -> None:
         "job reclaimed from a lost worker",
         extra={
             "job_id": lost.id,
-            "task": ruling.message.actor_name,
+            "task": ruling.task,
             "attempt": lost.attempt,
-            "trace_id": ruling.message.trace_id,
+            "trace_id": ruling.message.trace_id if ruling.message else None,
             "worker": lost.worker,
             "exit": lost.exit,
             "reason": ruling.error.reason,
             "outcome": ruling.outcome.kind,
+            "is_suspect": ruling.outcome.is_suspect,
         },
     )

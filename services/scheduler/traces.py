@@ -39,16 +39,15 @@ def dispatched(jobs: Sequence[Ready], operation: str, started_ns: int) -> None:
 def reclaimed(lost: Lost, ruling: Ruling) -> None:
     """Tell of an attempt that its worker can tell nothing of any more."""
     recorder = tracing.active()
-    if recorder is None:
+    if recorder is None or ruling.message is None:
         return
-    task = ruling.message.actor_name
     span = recorder.of_job(
         f"reclaim {lost.queue}",
         "client",
         parent=ruling.message.traceparent,
         trace_id=ruling.message.trace_id,
         facts={
-            **recorder.message(lost.queue, task, "reclaim", "settle"),
+            **recorder.message(lost.queue, ruling.task, "reclaim", "settle"),
             "messaging.message.id": lost.id,
             "taskyard.attempt": lost.attempt,
             "taskyard.worker": lost.worker,

@@ -9,8 +9,8 @@ from services.worker import measures
 from services.worker.adoption import Adoption
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
-from services.worker.consumer import Consumer
 from services.worker.inbox import Delivery
+from services.worker.source import Source
 from taskyard import signature, trace_context
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
@@ -50,7 +50,7 @@ class Admission:
     def __init__(
         self,
         store: JobStore,
-        consumer: Consumer,
+        consumer: Source,
         burial: Burial,
         tasks: Mapping[str, Task[..., Any]],
         settings: Settings,
@@ -186,6 +186,7 @@ class Admission:
             message.actor_name,
             self._limit_key(message),
             delivery.priority,
+            delivery.channel is None,
         )
 
     def _limit_key(self, message: Message) -> str:

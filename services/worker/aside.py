@@ -79,7 +79,7 @@ class Aside:
 
     def put_claim(self, job_id: str, delivery: Delivery, error: Exception) -> None:
         """Put a delivery aside."""
-        self._claims.keep(lambda each: bool(each.channel.is_open))
+        self._claims.keep(lambda each: each.is_open)
         self._claims.put(job_id, delivery, error)
 
     def put_end(self, entry: tuple[Outcome, Attempt], error: Exception) -> None:
@@ -88,12 +88,12 @@ class Aside:
 
     def take_claim(self) -> Delivery | None:
         """Return a delivery that is due; those of channels that are gone come again by themselves."""
-        self._claims.keep(lambda each: bool(each.channel.is_open))
+        self._claims.keep(lambda each: each.is_open)
         return self._claims.take()
 
     def by_queue(self) -> Counter[str]:
         """Return how many deliveries rest, by queue."""
-        return Counter(each.queue for each in self._claims.things() if each.channel.is_open)
+        return Counter(each.queue for each in self._claims.things() if each.is_open)
 
     def take_end(self) -> tuple[Outcome, Attempt] | None:
         """Return an outcome that is due."""

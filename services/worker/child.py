@@ -8,6 +8,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from services.worker.interrupts import notice_swallowed
 from services.worker.modules import load_tasks
 from services.worker.settler import Settler
 from services.worker.slots import Slots
+from services.worker.source import Source
+from services.worker.suspects import Suspects
 from services.worker.watch import PROGRESS_S, WATCH_S, Watch
 from taskyard import __version__, catalogue, tracing
 from taskyard.client import defaults
@@ -41,6 +44,8 @@ INTERRUPT_S = 2.0
 DECLARE_S = 5.0
 #: How often the child tells its supervisor that it lives. Seconds.
 BEAT_S = 0.5
+#: How long a lone child waits for the next suspect: longer than most are put off after a crash. Seconds.
+LONE_IDLE_S = 10.0
 
 
 class Child:
@@ -51,9 +56,20 @@ class Child:
         index: Which of the worker's children it is.
         owner: Id of this child's lease, unique to this start.
         pipe: To the supervisor: what is sent is a beat; its end means that the supervisor is gone.
+        is_lone: It tries suspects alone, one at a time, and consumes no queue.
     """
 
-    def __init__(self, settings: Settings, index: int, owner: str, pipe: Connection) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        index: int,
+        owner: str,
+        pipe: Connection,
+        *,
+        is_lone: bool,
+    ) -> None:
+        if is_lone:
+            settings = settings.model_copy(update={"worker_threads": 1})
         self._settings = settings
         self._owner = owner
         self._memory = CHILD_MEMORY.labels(str(index))
@@ -82,15 +98,27 @@ class Child:
             deadline_s=settings.publish_deadline_s,
             on_waiting=self._make_room,
         )
-        self._consumer = Consumer(
-            settings.broker_url,
-            self._queues,
-            prefetch=settings.worker_threads * 2,
-            queue_type=settings.queue_type,
-            on_arrival=self._wake,
-            name=f"worker {owner}",
-            tls=settings.tls,
-        )
+        self._suspects = 0
+        self._consumer: Consumer | None = None
+        self._lone: Suspects | None = None
+        self._source: Source
+        if is_lone:
+            self._source = self._lone = Suspects(
+                self._store,
+                self._queues,
+                on_arrival=self._wake,
+                is_busy=lambda: self._engine.undecided > 0,
+            )
+        else:
+            self._source = self._consumer = Consumer(
+                settings.broker_url,
+                self._queues,
+                prefetch=settings.worker_threads * 2,
+                queue_type=settings.queue_type,
+                on_arrival=self._wake,
+                name=f"worker {owner}",
+                tls=settings.tls,
+            )
         self._slots = Slots(
             self._tasks,
             threads=settings.worker_threads,
@@ -99,7 +127,7 @@ class Child:
             finished=lambda attempt: self._engine.finished(attempt),
         )
         self._settler = Settler(
-            consumer=self._consumer,
+            consumer=self._source,
             burial=self._burial,
             tasks=self._tasks,
             settings=settings,
@@ -108,7 +136,7 @@ class Child:
         )
         self._engine = Engine(
             store=self._store,
-            consumer=self._consumer,
+            consumer=self._source,
             burial=self._burial,
             tasks=self._tasks,
             settings=settings,
@@ -140,6 +168,7 @@ class Child:
             Loop("progress", self._watch.tell_progress, interval_s=PROGRESS_S),
             Loop("catalogue", self._declare, interval_s=DECLARE_S),
             Loop("gauges", self._measure, interval_s=settings.heartbeat_s),
+            Loop("suspects", self._look_for_suspects, interval_s=settings.heartbeat_s),
         ]
 
     def run(self) -> None:
@@ -178,10 +207,10 @@ class Child:
         self._engine.start()
         for loop in self._loops:
             loop.start()
-        self._consumer.start()
+        self._source.start()
 
     def _heartbeat(self) -> None:
-        self._consumer.set_paused(self._watch.heartbeat(self._info()))
+        self._source.set_paused(self._watch.heartbeat(self._info()))
 
     def _measure(self) -> None:
         """Tell how busy and how large the child is, and have as many deliveries ahead as fits its jobs."""
@@ -190,6 +219,10 @@ class Child:
         self._memory.set(self._seen_rss_mib * 2**20)
         self._fit_prefetch()
         self._make_room()
+
+    def _look_for_suspects(self) -> None:
+        """See whether the supervisor has to start a lone child."""
+        self._suspects = self._store.suspects(self._queues)
 
     def _declare(self) -> None:
         """Tell the store which tasks are known here, and their limits."""
@@ -206,6 +239,8 @@ class Child:
 
     def _fit_prefetch(self) -> None:
         """Change the prefetch of queues whose jobs have become much faster or slower."""
+        if self._consumer is None:
+            return
         means = self._service_times.means(self._settler.served)
         for queue, service_s in means.items():
             target = prefetch.wanted(self._settings.worker_threads, service_s)
@@ -214,14 +249,18 @@ class Child:
 
     def _make_room(self) -> None:
         """Let other deliveries come beside those that wait for RabbitMQ or the store, and for no slot."""
-        self._consumer.make_room(Counter(self._burial.by_queue()) + Counter(self._engine.aside()))
+        if self._consumer is not None:
+            self._consumer.make_room(
+                Counter(self._burial.by_queue()) + Counter(self._engine.aside())
+            )
 
     def _info(self) -> dict[str, Any]:
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "state": "stopping" if self._stopping.is_set() else "running",
-            "queues": self._queues,
+            "queues": self._queues if self._lone is None else [],
+            "is_lone": self._lone is not None,
             "tasks": sorted(self._tasks),
             "slots": self._settings.worker_threads,
             "busy": self._engine.busy,
@@ -232,25 +271,29 @@ class Child:
         }
 
     def _beat(self) -> None:
-        problems = self._consumer.problems()
+        problems = self._source.problems()
         if not self._is_declared:
             problems.append("the store does not answer yet")
         problems += self._engine.problems() + self._burial.problems()
         problems += [f"{loop.name} fails" for loop in self._loops if loop.is_failing]
         try:
-            self._pipe.send({"problems": problems, "peak_mib": _peak_mib()})
+            beat = {"problems": problems, "peak_mib": _peak_mib(), "suspects": self._suspects}
+            self._pipe.send(beat)
         except OSError:
             self.retire("the supervisor is gone")
         settings = self._settings
         if self._max_jobs and self._settler.jobs_done >= self._max_jobs:
             self.retire(f"{self._settler.jobs_done} jobs done")
+        if self._lone is not None and self._lone.idle_s > LONE_IDLE_S:
+            self._reason = "nothing is to be tried alone"
+            self._stopping.set()
         if settings.max_child_rss and self._seen_rss_mib > settings.max_child_rss:
             self.retire(f"{self._seen_rss_mib:.0f} MiB of memory are above MAX_CHILD_RSS")
 
     def _leave(self) -> None:
         self._tell(self._reason or "stopped")
         self._engine.drain()
-        self._consumer.stop_consuming()
+        self._source.stop_consuming()
         self._wait(
             lambda: self._engine.undecided == 0 or self._is_impatient, self._settings.shutdown_grace
         )
@@ -265,7 +308,7 @@ class Child:
         self._burial.stop()
         for loop in self._loops:
             loop.stop(timeout_s=1.0)
-        self._consumer.close()
+        self._source.close()
         self._publisher.close()
         try:
             self._watch.heartbeat(
@@ -304,17 +347,25 @@ def _peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def main(settings: Settings, index: int, owner: str, pipe: Connection) -> None:
+def _say_farewell(pipe: Connection) -> None:
+    """Tell the supervisor that this end is in good order: any other, with whatever code, is a death."""
+    with suppress(OSError):
+        pipe.send({"problems": ["gone"], "has_left": True})
+
+
+def main(settings: Settings, index: int, owner: str, pipe: Connection, is_lone: bool) -> None:
     """Be a child; the process's entry point after the fork."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     code = 1
     try:
         tracing.start("worker", __version__)
-        Child(settings, index, owner, pipe).run()
+        Child(settings, index, owner, pipe, is_lone=is_lone).run()
         code = 0
+        _say_farewell(pipe)
     except ConfigurationError as error:
         logger.error("%s", error)
         code = EXIT_CONFIGURATION
+        _say_farewell(pipe)
     except Exception:
         logger.exception("child failed")
     finally:

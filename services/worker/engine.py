@@ -13,10 +13,10 @@ from services.worker.admission import Admission, Asking
 from services.worker.aside import Aside
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
-from services.worker.consumer import Consumer
 from services.worker.inbox import Delivery
 from services.worker.settler import Entries, Settler
 from services.worker.slots import Slots
+from services.worker.source import Source
 from services.worker.starter import Starter
 from taskyard.config import Settings
 from taskyard.errors import StoreUnavailable, Unavailable, Unstorable
@@ -55,7 +55,7 @@ class Engine:
         self,
         *,
         store: JobStore,
-        consumer: Consumer,
+        consumer: Source,
         burial: Burial,
         tasks: Mapping[str, Task[..., Any]],
         settings: Settings,

@@ -14,22 +14,25 @@ EXIT_LABELS = (
 )
 
 
-def exit_reason(code: int | None, leaving: str) -> str:
+def exit_reason(code: int | None, leaving: str, *, has_left: bool) -> str:
     """Return in words how a child ended.
 
     Args:
         code: Its exit code, below 0 for a signal.
-        leaving: What it said of its end before; empty if nothing.
+        leaving: Why it was about to end, as it said; empty if nothing.
+        has_left: It said at last that it leaves in good order: a task may end its process with any code.
     """
     if code is not None and code < 0:
         return f"killed by {_signal_name(-code)}"
-    return (leaving or "stopped") if code == 0 else f"exit code {code}"
+    return (leaving or "stopped") if code == 0 and has_left else f"exit code {code}"
 
 
-def exit_label(code: int | None, leaving: str) -> str:
+def exit_label(code: int | None, leaving: str, *, has_left: bool) -> str:
     """Return what the end is counted as, of the same facts."""
     if code is not None and code < 0:
         return _signal_name(-code)
+    if not has_left:
+        return "error"
     if code == 0:
         return "stopped" if leaving in ("", "stopped") else "retired"
     return "configuration" if code == EXIT_CONFIGURATION else "error"

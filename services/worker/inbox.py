@@ -14,14 +14,19 @@ from taskyard.message import DEFAULT_PRIORITY, MAX_PRIORITY
 
 
 class Delivery(Struct, eq=False):
-    """A message from RabbitMQ that waits for its acknowledgement."""
+    """A message that waits for its acknowledgement."""
 
     queue: str
     tag: int
     body: bytes
     properties: BasicProperties
-    #: The channel that it came on: its tag means something else on every other.
-    channel: Channel
+    #: The channel that it came on: its tag means something else on every other. None: it came from the store.
+    channel: Channel | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be acknowledged: what came on a channel that is gone comes again by itself."""
+        return self.channel is None or bool(self.channel.is_open)
 
     @property
     def priority(self) -> int:

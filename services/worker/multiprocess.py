@@ -9,7 +9,7 @@ import shutil
 import tempfile
 
 from prometheus_client import CollectorRegistry, values
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 _place = "supervisor"
 
@@ -31,6 +31,11 @@ def enter_place(index: int) -> None:
     """Let this process, a child, write to the files of its place."""
     global _place
     _place = f"child{index}"
+
+
+def leave_empty(index: int) -> None:
+    """Count nothing as being in a place: its child has ended, and no other takes its place at once."""
+    mark_process_dead(f"child{index}")  # type: ignore[no-untyped-call]  # as its authors left it
 
 
 def registry() -> CollectorRegistry:

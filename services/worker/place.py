@@ -12,15 +12,27 @@ HEALTHY_S = 30.0
 
 
 class Place:
-    """One of the worker's places for a child, and the child that is in it now."""
+    """One of the worker's places for a child, and the child that is in it now.
 
-    def __init__(self, index: int) -> None:
+    Args:
+        index: Its number.
+        is_lone: It is for a child that tries suspects alone, and is empty while there are none.
+    """
+
+    def __init__(self, index: int, *, is_lone: bool = False) -> None:
         self.index = index
+        self.is_lone = is_lone
         self.owner = ""
         self.process: ForkProcess | None = None
         self.pipe: Connection | None = None
         self.problems: list[str] = ["not started yet"]
         self.leaving = ""
+        #: The child has said at last that it ends in good order.
+        self.has_left = False
+        #: The supervisor itself has ended it.
+        self.is_killed = False
+        #: Suspects that it saw waiting to be tried alone.
+        self.suspects = 0
         self.peak_mib = 0
         self.beat_at = 0.0
         self.has_beaten = False
@@ -31,14 +43,36 @@ class Place:
     @property
     def name(self) -> str:
         """What the place is called in messages."""
-        return f"child {self.index}"
+        return f"lone child {self.index}" if self.is_lone else f"child {self.index}"
 
-    def restart_pause_s(self, code: int | None) -> float:
-        """Return how long to wait for the next child, after this one ended with `code`. Seconds."""
+    def started(self, owner: str, process: ForkProcess, pipe: Connection) -> None:
+        """Note the child that is in it from now on, of which nothing is known yet."""
+        self.owner, self.process, self.pipe = owner, process, pipe
+        self.problems, self.leaving = ["starting"], ""
+        self.has_beaten = self.has_left = self.is_killed = False
+        self.suspects = self.peak_mib = 0
+        self.started_at = self.beat_at = time.monotonic()
+
+    def kill(self) -> None:
+        """End the child at once."""
+        if self.process is not None:
+            self.is_killed = True
+            self.process.kill()
+
+    def restart_pause_s(self, code: int | None, *, had_jobs: bool) -> float:
+        """Return how long to wait for the next child. Seconds.
+
+        Args:
+            code: What this one ended with.
+            had_jobs: It held jobs when it ended: these are tried apart from the others, which need not wait.
+        """
         lived_s = time.monotonic() - self.started_at
-        if code == 0 or lived_s > HEALTHY_S:
+        if (code == 0 and self.has_left) or lived_s > HEALTHY_S:
             self.failures = 0
             return 0.0
+        if had_jobs:
+            self.failures = 0
+            return RESTART_MIN_S
         self.failures += 1
         return min(RESTART_MAX_S, RESTART_MIN_S * 2.0 ** (self.failures - 1))
 
@@ -55,4 +89,6 @@ class Place:
         self.has_beaten = True
         self.problems = beat["problems"]
         self.leaving = beat.get("leaving", self.leaving)
+        self.has_left = beat.get("has_left", False)
+        self.suspects = beat.get("suspects", self.suspects)
         self.peak_mib = beat.get("peak_mib", self.peak_mib)

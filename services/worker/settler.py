@@ -8,9 +8,9 @@ from typing import Any
 from services.worker import measures, traces
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
-from services.worker.consumer import Consumer
 from services.worker.inbox import Delivery
 from services.worker.outcome import Ending, Judge, ResultNotJson, type_name
+from services.worker.source import Source
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
 from taskyard.errors import JobLost, WorkerStopping
@@ -39,7 +39,7 @@ class Settler:
     def __init__(
         self,
         *,
-        consumer: Consumer,
+        consumer: Source,
         burial: Burial,
         tasks: Mapping[str, Task[..., Any]],
         settings: Settings,

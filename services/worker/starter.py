@@ -6,11 +6,11 @@ from typing import Any
 from services.worker import measures
 from services.worker.admission import Admission, Asking
 from services.worker.attempt import Attempt
-from services.worker.consumer import Consumer
 from services.worker.inbox import Delivery
 from services.worker.outcome import UnknownTask
 from services.worker.settler import Settler
 from services.worker.slots import Slots
+from services.worker.source import Source
 from taskyard.message import Message
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
@@ -31,7 +31,7 @@ class Starter:
     def __init__(
         self,
         *,
-        consumer: Consumer,
+        consumer: Source,
         admission: Admission,
         settler: Settler,
         slots: Slots,

@@ -5,6 +5,7 @@ nothing that two processes must not share.
 """
 
 import gc
+import itertools
 import logging
 import multiprocessing
 import os
@@ -43,13 +44,14 @@ STOP_MARGIN_S = 10.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def end_lease(settings: Settings, owner: str, reason: str) -> None:
-    """Let a child's jobs be recovered at once, instead of when its lease runs out."""
+def end_lease(settings: Settings, owner: str, reason: str, is_own_death: bool) -> bool:
+    """Let a child's jobs be recovered at once, instead of when its lease runs out; False if it had none."""
     store = open_store(settings)
     try:
-        store.end_lease(owner, reason)
+        return store.end_lease(owner, reason, is_own_death=is_own_death)
     except Unavailable as error:
         logger.warning("lease is left to run out: %s", error)
+        return False
     finally:
         store.close()
 
@@ -61,20 +63,25 @@ class Supervisor:
         settings: The worker's settings.
         make_server: Makes the health server, from what is sick and what is unready.
         run_child: What a child does.
-        end_lease: How the jobs of a child that died are let go, from its owner and what it died of.
+        end_lease: How the jobs of a child that died are let go: from its owner, what it died of, and
+            whether it died by itself, as of one of its jobs. Tells whether there were any.
     """
 
     def __init__(
         self,
         settings: Settings,
         make_server: Callable[[Callable[[], list[str]], Callable[[], list[str]]], HealthServer],
-        run_child: Callable[[Settings, int, str, Connection], None] = child.main,
-        end_lease: Callable[[Settings, str, str], None] = end_lease,
+        run_child: Callable[[Settings, int, str, Connection, bool], None] = child.main,
+        end_lease: Callable[[Settings, str, str, bool], bool] = end_lease,
     ) -> None:
         self._settings = settings
         self._run_child = run_child
         self._end_lease = end_lease
-        self._places = [Place(index) for index in range(settings.worker_processes)]
+        count = settings.worker_processes
+        regular = [Place(index) for index in range(count)]
+        #: Where suspects are tried, beside all other work; empty while there are none.
+        lone = [Place(count + index, is_lone=True) for index in range(max(1, count // 2))]
+        self._places = [*regular, *lone]
         self._server = make_server(list, self.problems)
         self._stop_asked = 0
         self._exit_code = 0
@@ -98,7 +105,12 @@ class Supervisor:
 
     def problems(self) -> list[str]:
         """Return what keeps children from working; empty if all consume."""
-        return [f"{place.name}: {text}" for place in self._places for text in place.problems]
+        return [
+            f"{place.name}: {text}"
+            for place in self._places
+            if not place.is_lone
+            for text in place.problems
+        ]
 
     def _on_signal(self) -> None:
         self._stop_asked += 1
@@ -114,27 +126,33 @@ class Supervisor:
                 os.kill(place.process.pid, number)
 
     def _start_due(self) -> None:
-        for place in self._places:
-            is_due = place.process is None and time.monotonic() >= place.start_at
-            if is_due and not self._stop_asked:
+        for place in self._to_start():
+            if time.monotonic() >= place.start_at and not self._stop_asked:
                 self._start(place)
 
+    def _to_start(self) -> list[Place]:
+        """Return the places that are to have a child and have none: of the lone ones as many as have work."""
+        wanted = max(place.suspects for place in self._places)
+        wanted -= sum(place.is_lone and place.process is not None for place in self._places)
+        empty = [place for place in self._places if place.process is None]
+        lone = (place for place in empty if place.is_lone)
+        regular = [place for place in empty if not place.is_lone]
+        return [*regular, *itertools.islice(lone, max(0, wanted))]
+
     def _next_start_s(self) -> float:
-        waiting = [place.start_at for place in self._places if place.process is None]
+        waiting = [place.start_at for place in self._to_start()]
         return max(0.0, min([LOOK_S, *(at - time.monotonic() for at in waiting)]))
 
     def _start(self, place: Place) -> None:
-        place.owner = f"{socket.gethostname()}:{place.index}:{uuid.uuid4().hex[:8]}"
-        place.pipe, theirs = self._fork.Pipe(duplex=False)
-        place.process = self._fork.Process(
+        ours, theirs = self._fork.Pipe(duplex=False)
+        process = self._fork.Process(
             target=self._child, args=(place, theirs), name=f"taskyard worker {place.index}"
         )
-        place.problems, place.leaving, place.has_beaten = ["starting"], "", False
-        place.peak_mib = 0
-        place.started_at = place.beat_at = time.monotonic()
+        owner = f"{socket.gethostname()}:{place.index}:{uuid.uuid4().hex[:8]}"
+        place.started(owner, process, ours)
         # Held back until the child can hear of them itself.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-        place.process.start()
+        process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         theirs.close()
         if self._stop_asked:  # just before the fork
@@ -151,7 +169,7 @@ class Supervisor:
             if other.pipe is not None:
                 other.pipe.close()
         multiprocess.enter_place(place.index)
-        self._run_child(self._settings, place.index, place.owner, theirs)
+        self._run_child(self._settings, place.index, place.owner, theirs, place.is_lone)
 
     def _wait(self, wake: int, *, timeout_s: float) -> None:
         """Handle what happens first: a beat, an end, a request for health, a signal, or nothing."""
@@ -183,7 +201,7 @@ class Supervisor:
             limit_s = self._settings.lease_s * STUCK_PART if place.has_beaten else START_S
             if place.process is not None and now - place.beat_at > limit_s:
                 logger.error("child does not answer and is killed", extra={"child": place.index})
-                place.process.kill()
+                place.kill()
                 place.beat_at = time.monotonic()
 
     def _ended(self, place: Place) -> None:
@@ -191,31 +209,42 @@ class Supervisor:
         code = place.process.exitcode
         while place.pipe is not None and place.pipe.poll():
             self._receive(place)
-        reason = exit_reason(code, place.leaving)
-        CHILD_EXITS.labels(exit_label(code, place.leaving)).inc()
-        log = logger.info if code == 0 else logger.error
+        reason = exit_reason(code, place.leaving, has_left=place.has_left)
+        CHILD_EXITS.labels(exit_label(code, place.leaving, has_left=place.has_left)).inc()
+        log = logger.info if code == 0 and place.has_left else logger.error
         log("child ended: %s", reason, extra={"child": place.index, "owner": place.owner})
-        if code not in (0, EXIT_CONFIGURATION):
+        had_jobs = False
+        if not place.has_left:
             # The store takes the two apart again for the history of the attempts.
             peak = f", peak memory {place.peak_mib} MiB" if place.peak_mib else ""
-            self._end_lease(self._settings, place.owner, reason + peak)
-        if code == EXIT_CONFIGURATION and not self._has_served:
+            is_own_death = self._is_own_death(place)
+            had_jobs = self._end_lease(self._settings, place.owner, reason + peak, is_own_death)
+        if code == EXIT_CONFIGURATION and place.has_left and not self._has_served:
             self._exit_code = code  # nothing has ever worked: a person has to mend the settings
             self._on_signal()
         place.process.close()
         if place.pipe is not None:
             place.pipe.close()
         place.process = place.pipe = None
+        place.suspects = 0
+        if place.is_lone:
+            multiprocess.leave_empty(place.index)
         place.problems = [f"ended: {reason}"]
-        place.start_at = time.monotonic() + place.restart_pause_s(code)
+        place.start_at = time.monotonic() + place.restart_pause_s(code, had_jobs=had_jobs)
+
+    def _is_own_death(self, place: Place) -> bool:
+        """Whether one of its jobs may be what ended a child: nobody else is known to have done it."""
+        assert place.process is not None
+        # What stops a whole machine or container kills its processes one by one.
+        is_killed_in_a_stop = self._stop_asked and place.process.exitcode == -signal.SIGKILL
+        return not place.is_killed and not is_killed_in_a_stop
 
     def _stop(self, wake: int) -> None:
         deadline = time.monotonic() + self._settings.shutdown_grace + STOP_MARGIN_S
         while any(place.process is not None for place in self._places):
             if time.monotonic() > deadline:
                 for place in self._places:
-                    if place.process is not None:
-                        place.process.kill()
+                    place.kill()
             self._wait(wake, timeout_s=0.5)
 
 

@@ -87,7 +87,9 @@ class Settings(BaseSettings):
         description="Longest wait before a retry, where the task does not say. Seconds.",
     )
     max_crashes: int = Field(
-        3, ge=1, description="Starts that may end with a lost worker before a job is dead."
+        3,
+        ge=1,
+        description="Processes that may be lost with a job alone in them before it is dead.",
     )
     payload_max_bytes: int = Field(262_144, ge=1024, description="Largest message of a job. Bytes.")
     result_max_bytes: int = Field(1_048_576, ge=1024, description="Largest result as JSON. Bytes.")

@@ -80,10 +80,10 @@ class Job(Struct, frozen=True, kw_only=True):
     #: Those that are kept.
     attempts: list[Attempt] = []
     cancel_requested: bool = False
-    #: Attempts that ended with the loss of their worker.
+    #: Attempts that ended with the loss of a worker that ran nothing else.
     crashes: int = 0
-    #: Why a waiting job waits, where it is not its own time: `unknown_task`, `limited`, `paused`; of a
-    #: cancelled one `replaced`, where another like it took its place.
+    #: Why a waiting job waits, where it is not its own time: `unknown_task`, `limited`, `paused`,
+    #: `suspect`; of a cancelled one `replaced`, where another like it took its place.
     reason: str | None = None
 
     @property

@@ -53,7 +53,7 @@ def test_an_ended_lease_loses_its_jobs_at_once(store):
     """With what is known of the worker's end."""
     job_id, _ = running(store)
 
-    store.end_lease("w1", "signal 9")
+    assert store.end_lease("w1", "signal 9")
 
     assert [(lost.id, lost.exit) for lost in store.lost("r1", HOUR_MS, 10)] == [
         (job_id, "signal 9")
@@ -75,7 +75,7 @@ def test_ending_the_lease_of_an_idle_or_unknown_worker_does_nothing(store, end):
     """Ends may be told twice, and of workers without a job."""
     store.heartbeat("w1", {}, HOUR_MS, [])
     for owner in ("w1", "w1", "unheard-of"):
-        store.leave(owner) if end == "leave" else store.end_lease(owner, "exit 1")
+        assert not (store.leave(owner) if end == "leave" else store.end_lease(owner, "exit 1"))
 
     assert store.lost("r1", HOUR_MS, 10) == []
 

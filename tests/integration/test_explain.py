@@ -95,6 +95,30 @@ def test_every_finding_is_tried_here():
     assert [code for code in CODES if f'"{code}"' not in text] == []
 
 
+# What happened to its workers
+
+
+@pytest.mark.parametrize(
+    ("crashes", "why"), [(0, "its worker died"), (1, "1 worker died with it alone")]
+)
+def test_a_suspect(unserved, crashes, why):
+    """A job that was in a process which died: it is tried alone, after a wait if it is blamed already."""
+    store = unserved.store
+    job_id, _ = jobs.running(store, owner="dead", queue=unserved.queue)
+    store.end_lease("dead", "killed by SIGSEGV", is_own_death=True)
+    (lost,) = store.lost("reclaim", jobs.HOUR_MS, 10)
+    told = {"is_crash": bool(crashes), "is_loss": not crashes, "is_suspect": True}
+    jobs.settle(store, job_id, lost.token, "retrying", delay_ms=jobs.HOUR_MS * crashes, **told)
+
+    finding, document = first(unserved, job_id, "suspect")
+
+    assert why in finding["summary"]
+    assert finding["facts"]["crashes"] == crashes
+    assert (finding["facts"]["in_s"] > 0) == bool(crashes)
+    assert (document["blocking"], document["state"]) == (True, "retrying")
+    assert (phases(document)[-1] == "retrying") == bool(crashes)
+
+
 # What holds it back on purpose
 
 

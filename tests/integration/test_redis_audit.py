@@ -22,18 +22,26 @@ def ended(store):
     return job_id
 
 
-CASES = {
-    "not_waiting": (scheduled, "waiting"),
-    "not_ready": (pending, f"ready:{QUEUE}"),
-    "not_held": (lambda store: running(store)[0], "leases"),
-    "not_ended": (ended, "ended"),
-}
+def suspect(store):
+    job_id, _ = running(store)
+    store.end_lease("w1", "exit code 1", is_own_death=True)
+    (lost,) = store.lost("reclaim", HOUR_MS, 10)
+    settle(store, job_id, lost.token, "retrying", is_suspect=True)
+    return job_id
 
 
-@pytest.mark.parametrize("problem", CASES)
-def test_a_record_that_left_its_index(store, server, key_prefix, problem):
+CASES = [
+    ("not_waiting", scheduled, "waiting"),
+    ("not_waiting", suspect, f"suspects:{QUEUE}"),
+    ("not_ready", pending, f"ready:{QUEUE}"),
+    ("not_held", lambda store: running(store)[0], "leases"),
+    ("not_ended", ended, "ended"),
+]
+
+
+@pytest.mark.parametrize(("problem", "make", "index"), CASES)
+def test_a_record_that_left_its_index(store, server, key_prefix, problem, make, index):
     """It is named until it is repaired, once, and then is where it was."""
-    make, index = CASES[problem]
     job_id = make(store)
     key = f"{key_prefix}{index}"
     before = server.zrange(key, 0, -1)

@@ -4,6 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 from prometheus_client import REGISTRY
 
 from services.scheduler.chores import DispatchDue, Prune, Relay
@@ -217,8 +218,9 @@ def test_jobs_that_can_be_retried_do_not_wait_for_dead_letters(store, settings, 
     store.take_due(10)
     heartbeat(store)
     claim(store, "crashed", 2, queue=queue)
-    start_all(store, queue, new_job("fresh", queue=queue))
+    start_all(store, queue, new_job("fresh", queue=queue), owner="w2")
     store.end_lease("w1", "signal 9")
+    store.end_lease("w2", "signal 9")
 
     with pytest.raises(BrokerUnavailable):
         Reclaim(store, away, quick, random.Random(1)).run_once()
@@ -261,6 +263,60 @@ def test_what_was_handed_over_by_a_lost_answer_is_handed_over_again(
 
     assert (state(store, "unheard"), state(store, "next")) == ("retrying", "retrying")
     assert "signal 9" in error_of(store, "unheard").message
+
+
+def test_jobs_of_a_process_that_died_are_tried_alone(store, reclaim, settings, queue):
+    """However often: nobody is blamed as long as there were others."""
+    store.create([new_job(name, queue=queue) for name in ("a", "b")])
+    for attempt in range(1, settings.max_crashes + 2):
+        heartbeat(store)
+        for name in ("a", "b"):
+            claim(store, name, attempt, queue=queue, is_alone=True)
+        store.end_lease("w1", "signal 11", is_own_death=True)
+        reclaim.run_once()
+
+    for name in ("a", "b"):
+        job = get(store, name)
+        assert (job.state, job.reason, job.crashes) == ("retrying", "suspect", 0)
+        assert "with 1 other job" in error_of(store, name).message
+
+
+@pytest.mark.parametrize(
+    ("tampered", "reason"),
+    [
+        ({"body": b"{"}, "undecodable"),
+        ({"body": b"\xff\xfe"}, "undecodable"),
+        ({"body": b"{}"}, "invalid"),
+        ({"body": None}, "undecodable"),
+        ({"started_at": None}, "worker_lost"),
+        ({"started_at": b"soon", "attempt": b"one"}, "worker_lost"),
+        ({"worker": b"\xff", "attempt": None}, "worker_lost"),
+        (dict.fromkeys(["body", "queue", "attempt", "worker", "started_at"]), "undecodable"),
+    ],
+)
+def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(
+    store, reclaim, dead_letters, settings, queue, tampered, reason
+):
+    """It ends in a place with a reason, its message byte for byte; they run again."""
+    jobs = [new_job(name, queue=queue) for name in ("good", "bad", "other")]
+    start_all(store, queue, *jobs)
+    key = f"{settings.key_prefix}j:bad"
+    with redis.Redis.from_url(settings.result_backend) as server:
+        for field, value in tampered.items():
+            server.hdel(key, field) if value is None else server.hset(key, field, value)
+        store.end_lease("w1", "signal 9")
+
+        reclaim.run_once()
+
+        assert {state(store, name) for name in ("good", "other")} == {"retrying"}
+        found, error = server.hmget(key, "state", "a:1")
+        assert found == (b"retrying" if reason == "worker_lost" else b"failed")
+        assert f'"reason":"{reason}"'.encode() in error
+    if reason != "worker_lost":
+        ((properties, body),) = dead_letters(queue if "queue" not in tampered else "default")
+        assert properties.headers["taskyard-reason"] == reason
+        assert body == (tampered["body"] or b"")
+        assert properties.message_id == "bad"
 
 
 # prune

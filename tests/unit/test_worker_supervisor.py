@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from services.worker.exits import exit_reason
+from services.worker.exits import exit_label, exit_reason
 from services.worker.place import HEALTHY_S, RESTART_MAX_S, RESTART_MIN_S, Place
 from tests.polling import poll
 
@@ -43,10 +43,15 @@ def take_number():
         return number
 
 
-def run_child(settings, index, owner, pipe):
+def leave(pipe, code):
+    pipe.send({"problems": ["gone"], "has_left": True})
+    os._exit(code)
+
+
+def run_child(settings, index, owner, pipe, is_lone):
     stopping = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: (say("child got SIGTERM"), stopping.set()))
-    signal.signal(signal.SIGQUIT, lambda *_: (say("child got SIGQUIT"), os._exit(0)))
+    signal.signal(signal.SIGQUIT, lambda *_: (say("child got SIGQUIT"), leave(pipe, 0)))
     say("child runs", index, os.getpid(), owner)
     number = take_number()
     behaviour = sys.argv[2].split(",")[min(number, sys.argv[2].count(","))]
@@ -55,7 +60,9 @@ def run_child(settings, index, owner, pipe):
         time.sleep(60)
     elif behaviour == "retire":
         pipe.send({"problems": [], "leaving": "had enough"})
-        os._exit(0)
+        leave(pipe, 0)
+    elif behaviour.startswith("leave"):
+        leave(pipe, int(behaviour[5:]))
     elif behaviour.startswith("exit"):
         os._exit(int(behaviour[4:]))
     elif behaviour.startswith("signal"):
@@ -67,7 +74,7 @@ def run_child(settings, index, owner, pipe):
             stopping.wait(0.05)
         if behaviour == "lingers":
             time.sleep(60)
-    os._exit(0)
+    leave(pipe, 0)
 
 
 def server(sick, unready):
@@ -76,8 +83,9 @@ def server(sick, unready):
     return made
 
 
-def end_lease(settings, owner, reason):
-    say("lease ended", owner, reason)
+def end_lease(settings, owner, reason, is_own_death):
+    say("lease ended", owner, "own death:" if is_own_death else "killed:", reason)
+    return False
 
 
 sys.exit(Supervisor(config.load(), server, run_child, end_lease).run())
@@ -143,22 +151,26 @@ def supervise(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "leaving", "told"),
+    ("code", "leaving", "has_left", "told", "label"),
     [
-        (0, "", "stopped"),
-        (0, "stopped", "stopped"),
-        (0, "100 jobs done", "100 jobs done"),
-        (1, "", "exit code 1"),
-        (2, "stopped", "exit code 2"),
-        (-9, "", "killed by SIGKILL"),
-        (-11, "100 jobs done", "killed by SIGSEGV"),
-        (-signal.SIGRTMIN - 1, "", "killed by signal 35"),
-        (None, "", "exit code None"),
+        (0, "", True, "stopped", "stopped"),
+        (0, "stopped", True, "stopped", "stopped"),
+        (0, "100 jobs done", True, "100 jobs done", "retired"),
+        (0, "", False, "exit code 0", "error"),
+        (0, "100 jobs done", False, "exit code 0", "error"),
+        (1, "", False, "exit code 1", "error"),
+        (2, "", True, "exit code 2", "configuration"),
+        (2, "stopped", False, "exit code 2", "error"),
+        (-9, "", False, "killed by SIGKILL", "SIGKILL"),
+        (-11, "100 jobs done", False, "killed by SIGSEGV", "SIGSEGV"),
+        (-signal.SIGRTMIN - 1, "", False, "killed by signal 35", "signal 35"),
+        (None, "", False, "exit code None", "error"),
     ],
 )
-def test_an_end_is_told_in_words(code, leaving, told):
-    """A signal by its name, if it has one."""
-    assert exit_reason(code, leaving) == told
+def test_an_end_is_told_in_words(code, leaving, has_left, told, label):
+    """A signal by its name, if it has one; a code counts as what it means only with a farewell."""
+    assert exit_reason(code, leaving, has_left=has_left) == told
+    assert exit_label(code, leaving, has_left=has_left) == label
 
 
 # When a child is started again
@@ -168,14 +180,19 @@ def test_children_that_fail_at_their_start_are_started_ever_later():
     """Up to a bound; one that has lived is started at once, and so is one that has left in order."""
     place = Place(0)
 
-    def pause(code, lived_s=0.0):
+    def pause(code, lived_s=0.0, **facts):
         place.started_at = time.monotonic() - lived_s
-        return place.restart_pause_s(code)
+        place.has_left = facts.get("has_left", False)
+        return place.restart_pause_s(code, had_jobs=facts.get("had_jobs", False))
 
     pauses = [pause(1) for _ in range(12)]
     assert [RESTART_MIN_S * 2**n for n in range(6)] == pauses[:6]
     assert RESTART_MAX_S == pauses[-1] == max(pauses)
-    assert pause(0) == 0
+    assert pause(0, has_left=True) == 0
+    assert pause(0) == RESTART_MIN_S
+    assert pause(-9) == 2 * RESTART_MIN_S
+    assert pause(2, has_left=True) == 4 * RESTART_MIN_S
+    assert [pause(-9, had_jobs=True) for _ in range(3)] == [RESTART_MIN_S] * 3
     assert pause(-9) == RESTART_MIN_S
     assert pause(-9, lived_s=HEALTHY_S + 1) == 0
     assert pause(1) == RESTART_MIN_S
@@ -183,14 +200,18 @@ def test_children_that_fail_at_their_start_are_started_ever_later():
 
 def test_each_end_is_followed_by_a_new_child(supervise):
     """Killed, failed, retired: and only those that did not leave in order lose their lease."""
-    running = supervise("signal9,exit1,retire,works", RESTART_MIN_S="0.01")
-    running.child_runs(4)
+    running = supervise("signal9,exit1,exit0,exit2,retire,works", RESTART_MIN_S="0.01")
+    running.child_runs(6)
 
     told = [line.removeprefix("child ended: ") for line in running.lines("child ended")]
-    assert told == ["killed by SIGKILL", "exit code 1", "had enough"]
+    deaths = ["killed by SIGKILL", "exit code 1", "exit code 0", "exit code 2"]
+    assert told == [*deaths, "had enough"]
     owners = [line.split()[4] for line in running.lines("child runs")]
-    assert len(set(owners)) == 4
-    assert [line.split()[2] for line in running.lines("lease ended")] == [owners[0], owners[1]]
+    assert len(set(owners)) == 6
+    assert running.lines("lease ended") == [
+        f"lease ended {owner} own death: {death}"
+        for owner, death in zip(owners, deaths, strict=False)
+    ]
     assert running.end() == 0
 
 
@@ -209,19 +230,20 @@ def test_a_silent_child_is_killed_before_its_lease_ends(supervise):
 
     running.child_runs(2)
     assert running.lines("child ended") == ["child ended: killed by SIGKILL"]
+    assert len(running.lines("killed: killed by SIGKILL")) == 1  # none of its jobs did that
     assert running.end() == 0
 
 
 def test_settings_that_no_child_can_use_end_the_worker(supervise):
     """A person has to mend them: with the children's exit code."""
-    running = supervise("exit2", WORKER_PROCESSES="3")
+    running = supervise("leave2", WORKER_PROCESSES="3")
 
     assert running.process.wait(30) == 2
 
 
 def test_unusable_settings_later_on_do_not(supervise):
     """As in the middle of a deploy: what has worked may work again."""
-    running = supervise("works,exit2,works", RESTART_MIN_S="0.01")
+    running = supervise("works,leave2,works", RESTART_MIN_S="0.01")
     first = running.child_runs(1)
     poll(lambda: running.lines("port"))
     poll(lambda: is_ready(running))
@@ -283,6 +305,7 @@ def test_a_child_that_does_not_stop_is_killed_past_the_grace(supervise):
     began = time.monotonic()
     assert running.end() == 0
     assert 1 <= time.monotonic() - began < 5
+    assert len(running.lines("killed: killed by SIGKILL")) == 1
 
 
 @pytest.mark.parametrize("round_number", range(12))

@@ -15,7 +15,7 @@ from taskyard.message import Message, Options, new_id
 
 def delivery(body: bytes = b"{}", *, queue: str = "default", **properties: Any) -> Delivery:
     """Return a delivery on no channel at all."""
-    return Delivery(queue, 1, body, BasicProperties(**properties), None)  # type: ignore[arg-type]
+    return Delivery(queue, 1, body, BasicProperties(**properties), None)
 
 
 def attempt(task: str = "job", *args: Any, **fields: Any) -> Attempt:

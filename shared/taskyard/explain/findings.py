@@ -18,6 +18,7 @@ Code = Literal[
     "no_worker",
     "task_unknown",
     "parked",
+    "suspect",
     "past_expiry",
     "concurrency_limit",
     "rate_limit",

@@ -83,7 +83,7 @@ def _now(facts: JobFacts) -> Phase | None:
     if job.state is State.PENDING and facts.queue_pause is not None:
         return "paused"
     if job.state in WAITING and job.run_at is not None and job.run_at < facts.now_ms:
-        return "late"
+        return "queued" if job.reason == "suspect" else "late"
     return _NOW.get(job.state)
 
 

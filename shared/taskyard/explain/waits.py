@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from taskyard.explain.findings import Finding, Situation, job_path, short, span
+from taskyard.explain.findings import Finding, Situation, counted, job_path, short, span
 from taskyard.explain.held import is_free
 from taskyard.job import State, rfc3339
 
@@ -20,7 +20,14 @@ def late_ms(situation: Situation) -> int:
     """Return how long a job that waits for its time is past it, in milliseconds; else 0."""
     job, facts = situation.job, situation.facts
     is_waiting = job.state in (State.SCHEDULED, State.RETRYING) and facts.held_at is None
+    if is_suspect(situation):
+        return 0  # a worker fetches it
     return max(0, facts.now_ms - job.run_at) if is_waiting and job.run_at is not None else 0
+
+
+def is_suspect(situation: Situation) -> bool:
+    """Return whether a job waits to be tried alone."""
+    return situation.job.reason == "suspect"
 
 
 def unconfirmed_ms(situation: Situation) -> int:
@@ -53,6 +60,9 @@ def broker(situation: Situation) -> Iterator[Finding]:
 def time(situation: Situation) -> Iterator[Finding]:
     """Give the time that a job waits for, or that it has missed."""
     job, facts = situation.job, situation.facts
+    if is_suspect(situation):
+        yield _suspect(situation)
+        return
     if job.run_at is None or facts.held_at is not None:
         return
     if late_ms(situation) > LATE_S * 1000:
@@ -106,6 +116,28 @@ def _retry(situation: Situation, run_at: int) -> Finding:
             "in_s": left_ms / 1000,
         },
         links={"run_now": f"{job_path(job.id)}/run-now", "job": job_path(job.id)},
+        is_blocking=True,
+    )
+
+
+def _suspect(situation: Situation) -> Finding:
+    job = situation.job
+    left_ms = max(0, (job.run_at or 0) - situation.facts.now_ms)
+    when = f" in {span(left_ms)}" if left_ms else ""
+    was = (
+        f"{counted(job.crashes, 'worker')} died with it alone" if job.crashes else "its worker died"
+    )
+    return Finding(
+        code="suspect",
+        summary=f"It may be what kills its workers ({was}): it is tried alone next,"
+        f" in a process of its own{when}.",
+        facts={
+            "attempt": job.attempt,
+            "crashes": job.crashes,
+            "run_at": rfc3339(job.run_at),
+            "in_s": left_ms / 1000,
+        },
+        links={"job": job_path(job.id), "workers": "/v1/workers"},
         is_blocking=True,
     )
 

@@ -36,6 +36,8 @@ class Claim(Struct, frozen=True, array_like=True):
     task: str = ""
     limit_key: str = ""
     priority: int = 5
+    #: It is to run alone in its process: only so may a suspect start.
+    is_alone: bool = False
 
 
 class Verdict(Struct, frozen=True, array_like=True):
@@ -44,7 +46,7 @@ class Verdict(Struct, frozen=True, array_like=True):
     kind: VerdictKind
     #: Fencing token of the attempt, with `run`.
     token: int = 0
-    #: Attempts of this job that ended with a lost worker.
+    #: Attempts of this job that ended with a lost worker, whether or not it was blamed for that.
     crashes: int = 0
     #: When the job became ready, and now: milliseconds since 1970, with `run`.
     ready_at_ms: int = 0
@@ -77,6 +79,10 @@ class Outcome(Struct, frozen=True, array_like=True):
     progress: str = ""
     #: Number of the attempt that has ended; with it one whose claim the store has forgotten is known again.
     attempt: int = 0
+    #: The worker was lost, and the job is not blamed for that: counted as a loss.
+    is_loss: bool = False
+    #: With `retrying`: the job may be what killed its worker, and is tried alone next.
+    is_suspect: bool = False
 
 
 #: What the store says to an outcome. `accepted`: it is known now. `stale`: another attempt has taken over.
@@ -99,6 +105,23 @@ class Lost(Struct, frozen=True, array_like=True):
     ran_ms: int
     #: What `end_lease` said of the worker's end; empty if nobody said anything.
     exit: str
+    #: Attempts of this job that were lost before, without blame.
+    losses: int = 0
+    #: How many jobs its process held when it was lost, this one counted.
+    company: int = 1
+    #: The process died by itself: one of the jobs in it may have killed it.
+    is_own_death: bool = False
+
+
+class Suspect(Struct, frozen=True, array_like=True):
+    """A job that is to be tried alone: it may be what killed its worker."""
+
+    id: str
+    queue: str
+    body: str
+    #: Number of the attempt that it is to start.
+    attempt: int
+    priority: int
 
 
 class Beat(Struct, frozen=True, array_like=True):
@@ -175,11 +198,29 @@ class AttemptStore(Protocol):
                 heard of and will not be acted on. 0: not known, and nothing is taken back.
         """
 
-    def end_lease(self, owner: str, exit_reason: str) -> None:
-        """End `owner`'s lease now: it is known to be gone, for this reason."""
+    def end_lease(self, owner: str, exit_reason: str, *, is_own_death: bool = False) -> bool:
+        """End `owner`'s lease now: it is known to be gone, for this reason; False if it held no job.
+
+        Args:
+            owner: Whose lease it is.
+            exit_reason: How it ended, in words.
+            is_own_death: Nobody ended it: one of its jobs may have.
+        """
 
     def leave(self, owner: str) -> None:
         """Forget a worker that stopped in good order; what it still holds is lost at once."""
 
     def lost(self, owner: str, lease_ms: int, limit: int) -> list[Lost]:
-        """Hand running jobs whose lease ran out to `owner`, whose lease on them begins now."""
+        """Hand running jobs whose lease ran out to `owner`, whose lease on them begins now.
+
+        A record that lacks what it must have is handed over with an empty body.
+        """
+
+    def take_suspect(self, queues: Sequence[str], reserve_ms: int) -> Suspect | None:
+        """Give the job of these queues that waits longest to be tried alone, None if there is none.
+
+        It is given to nobody else for `reserve_ms`; whoever starts it claims it with `is_alone`.
+        """
+
+    def suspects(self, queues: Sequence[str]) -> int:
+        """Return how many jobs of these queues may be tried alone now."""

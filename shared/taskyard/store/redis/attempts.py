@@ -1,12 +1,15 @@
 """Claims, leases and outcomes on Redis."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Verdict
+from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Suspect, Verdict
 from taskyard.store.redis.scripts import RedisScripts, guarded
+
+logger = logging.getLogger(__name__)
 
 
 class RedisAttempts(RedisScripts):
@@ -52,13 +55,52 @@ class RedisAttempts(RedisScripts):
         return self.run("heartbeat", args, Beat)
 
     @guarded
-    def end_lease(self, owner: str, exit_reason: str) -> None:
-        self.run("end_lease", (owner, exit_reason or "unknown"), bool)
+    def end_lease(self, owner: str, exit_reason: str, *, is_own_death: bool = False) -> bool:
+        return self.run("end_lease", (owner, exit_reason or "unknown", is_own_death), bool)
 
     @guarded
     def leave(self, owner: str) -> None:
-        self.run("end_lease", (owner, ""), bool)
+        self.run("end_lease", (owner, "", False), bool)
 
     @guarded
     def lost(self, owner: str, lease_ms: int, limit: int) -> list[Lost]:
-        return self.run("lost", (owner, lease_ms, limit), list[Lost])
+        rows, broken = self.run(
+            "lost", (owner, lease_ms, limit), tuple[list[msgspec.Raw], list[str]]
+        )
+        for job_id in broken:
+            logger.error("record cannot be read, and is left", extra={"job_id": job_id})
+        return [_lost(row) for row in rows]
+
+    @guarded
+    def take_suspect(self, queues: Sequence[str], reserve_ms: int) -> Suspect | None:
+        found = self.run("take_suspect", (queues, reserve_ms), list[Suspect])
+        return found[0] if found else None
+
+    @guarded
+    def suspects(self, queues: Sequence[str]) -> int:
+        return self.run("suspects", (queues,), int)
+
+
+def _lost(row: msgspec.Raw) -> Lost:
+    """Return a lost job; what is no text in its record, such as a body of other bytes, is kept as it is."""
+    try:
+        return msgspec.msgpack.decode(row, type=Lost)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        values = msgspec.msgpack.decode(row, type=list[msgspec.Raw])
+        body = Lost.__struct_fields__.index("body")
+        return msgspec.convert(
+            [
+                _value(value, errors="surrogateescape" if index == body else "replace")
+                for index, value in enumerate(values)
+            ],
+            Lost,
+        )
+
+
+def _value(packed: msgspec.Raw, *, errors: str) -> Any:
+    try:
+        return msgspec.msgpack.decode(packed)
+    except UnicodeDecodeError:  # behind a head of 1, 2, 3 or 5 bytes
+        data = bytes(packed)
+        head = {0xD9: 2, 0xDA: 3, 0xDB: 5}.get(data[0], 1)
+        return data[head:].decode(errors=errors)

@@ -55,6 +55,7 @@ MAKING_ROOM = frozenset(
         "replied",
         "revivable",
         "revoke_keys",
+        "suspects",
         "take_replies",
         "unindexed",
         "use_keys",

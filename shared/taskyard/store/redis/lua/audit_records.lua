@@ -8,11 +8,14 @@ local KEEP_MS = 86400000
 local function waiting_problem(id, r)
   local key = r.held_in or 'waiting'
   if redis.call('ZSCORE', P .. key, id) then return end
+  if r.suspect and redis.call('ZSCORE', P .. 'suspects:' .. r.queue, id) then return end
   return 'not_waiting', function()
     if r.held_in and r.limit then
       redis.call('ZADD', P .. key, (9 - (tonumber(r.priority) or 5)) * 1e13 + tonumber(r.ready_at or now), id)
       redis.call('SADD', P .. 'limits:' .. r.task, r.limit)
       look_at(r.limit, now)
+    elseif r.suspect then
+      wait_alone(id, r.queue, now)
     else
       redis.call('ZADD', P .. 'waiting', tonumber(r.run_at or now), id)
     end
@@ -53,7 +56,7 @@ local function problem_of(id, r)
 end
 
 local FIELDS = {'state', 'queue', 'owner', 'held_in', 'limit', 'priority', 'ready_at', 'run_at', 'task', 'call',
-  'token'}
+  'token', 'suspect'}
 local is_seen = {}
 local function check(id)
   if is_seen[id] then return end

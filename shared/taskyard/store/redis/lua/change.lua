@@ -2,7 +2,7 @@
 -- "again" if the body is not the old one any more.
 local id, old, new, priority, run_at, delay_ms = unpack(args, 1, 6)
 local key = job_key(id)
-local r = redis.call('HMGET', key, 'state', 'body', 'priority', 'ready_at', 'held_in', 'limit', 'attempt')
+local r = redis.call('HMGET', key, 'state', 'body', 'priority', 'ready_at', 'held_in', 'limit', 'attempt', 'suspect', 'queue')
 local state, held_in, limit = r[1], r[5], r[6]
 if not state then return answer({'unknown', ''}) end
 if state ~= 'scheduled' and state ~= 'retrying' then return answer({'too_late', state}) end
@@ -23,5 +23,10 @@ if held_in then
 end
 redis.call('HSET', key, 'run_at', run_at, 'ready_at', run_at)
 if r[7] == '0' then redis.call('HSET', key, 'first_run_at', run_at) end
-wait_until(id, run_at)
+if r[8] then
+  redis.call('ZREM', P .. 'waiting', id) -- where it is parked
+  wait_alone(id, r[9], run_at)
+else
+  wait_until(id, run_at)
+end
 return answer({'changed', state})

@@ -5,8 +5,11 @@
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
 -- beats "<call>|<token>" of an owner: its last claim call that was over with its last heartbeat, the last token then |
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
--- queues, workers | totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the
--- job that has a lock | answer:<call> what a call was told, for some seconds | withdrawn jobs that were forgotten while a message of them was on its way, by the end of that. |
+-- queues, workers | suspects:<queue> jobs that are tried alone next, by the time from which on they may be |
+-- own_deaths owners that died by themselves | company how many jobs an owner held that is reclaimed piece by piece |
+-- totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the job that has a
+-- lock | answer:<call> what a call was told, for some seconds | withdrawn jobs that were forgotten while a message
+-- of them was on its way, by the end of that. |
 -- declared "<digest>:<first told>:<last told>;" for each thing that workers tell of a task, the latest told first last
 -- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task, out of limits_declared (by workers, with their tasks)
 -- and limits_set (by an operator, which wins until it is taken back) | paused "queue|<name>", "task|<name>" | and for each
@@ -100,6 +103,17 @@ end
 local function wait_until(id, at)
   redis.call('ZADD', P .. 'waiting', at, id)
   if redis.call('ZRANK', P .. 'waiting', id) == 0 then redis.call('PUBLISH', P .. 'due', id) end
+end
+
+-- Has a job that may be what kills its workers wait until it is tried alone, from this time on.
+local function wait_alone(id, queue, at)
+  redis.call('HSET', job_key(id), 'suspect', 1, 'reason', 'suspect')
+  redis.call('ZADD', P .. 'suspects:' .. queue, at, id)
+end
+
+local function leave_waiting(id, queue)
+  redis.call('ZREM', P .. 'waiting', id)
+  redis.call('ZREM', P .. 'suspects:' .. queue, id)
 end
 
 -- Looks at a limit again at this time, or earlier.
@@ -238,7 +252,7 @@ end
 
 -- Cancels a job that does not run.
 local function cancel_idle(id, state, queue, limit, ttl_ms)
-  if state == 'pending' then leave_pending(id, queue) else redis.call('ZREM', P .. 'waiting', id) end
+  if state == 'pending' then leave_pending(id, queue) else leave_waiting(id, queue) end
   if limit then
     end_hold(id)
     release(id, limit)
@@ -246,7 +260,7 @@ local function cancel_idle(id, state, queue, limit, ttl_ms)
   local parked_at = redis.call('HGET', job_key(id), 'parked_at')
   if parked_at then note_gap(id, 'parked', parked_at) end
   redis.call('HSET', job_key(id), 'state', 'cancelled', 'finished_at', now)
-  redis.call('HDEL', job_key(id), 'parked_at', 'reason')
+  redis.call('HDEL', job_key(id), 'parked_at', 'reason', 'suspect')
   count(queue, state, -1)
   enter(id, queue, 'cancelled')
   announce(id, 'cancelled', keep_cancelled_ms(state, ttl_ms))
@@ -272,7 +286,7 @@ end
 -- may be gone: one that comes while a job is held is acknowledged. Answers whether its record tells enough for that.
 local function give_back(id, owner, keep_ms)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel')
+  local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel', 'suspect')
   if not (r[1] and r[2] and r[3]) then return false end
   redis.call('SREM', P .. 'held:' .. owner, id)
   redis.call('SREM', P .. 'cancels:' .. owner, id)
@@ -287,7 +301,7 @@ local function give_back(id, owner, keep_ms)
     announce(id, 'cancelled', keep_cancelled_ms('pending', keep_ms))
   else
     redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
-    wait_until(id, now)
+    if r[6] then wait_alone(id, r[1], now) else wait_until(id, now) end
     enter(id, r[1], 'scheduled')
   end
   return true

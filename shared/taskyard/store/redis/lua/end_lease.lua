@@ -1,12 +1,15 @@
--- args: {owner, exit_reason}; an empty reason means that it stopped in good order.
-local owner, exit_reason = args[1], args[2]
+-- args: {owner, exit_reason, is_own_death}; an empty reason means that it stopped in good order. Answers whether it
+-- held jobs.
+local owner, exit_reason, is_own_death = args[1], args[2], args[3]
 redis.call('DEL', P .. 'cancels:' .. owner)
 redis.call('HDEL', P .. 'beats', owner)
 if exit_reason == '' then redis.call('HDEL', P .. 'workers', owner) end
-if redis.call('EXISTS', P .. 'held:' .. owner) == 1 then
+local has_jobs = redis.call('EXISTS', P .. 'held:' .. owner) == 1
+if has_jobs then
   if exit_reason ~= '' then redis.call('HSET', P .. 'exits', owner, exit_reason) end
+  if is_own_death then redis.call('SADD', P .. 'own_deaths', owner) end
   redis.call('ZADD', P .. 'leases', now, owner)
 else
   redis.call('ZREM', P .. 'leases', owner)
 end
-return answer(true)
+return answer(has_jobs)

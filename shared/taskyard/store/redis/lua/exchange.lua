@@ -1,6 +1,7 @@
--- args: {outcomes of {id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, attempt},
+-- args: {outcomes of {id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, attempt,
+--  is_loss, is_suspect},
 --  owner, worker, keep_ms, claims of
---  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority}, call}
+--  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone}, call}
 local outcomes, owner, worker, keep_ms, claims, call = unpack(args, 1, 6)
 local held = P .. 'held:' .. owner
 local verdicts = {}
@@ -38,7 +39,7 @@ local function claim_again(id, key, r, token, number)
   local state, queue, limit = r[2], r[3], r[10]
   if owner == '' or (state ~= 'pending' and state ~= 'scheduled' and state ~= 'retrying') then return false end
   if tonumber(r[5]) + 1 ~= number then return false end
-  if state == 'pending' then leave_pending(id, queue) else redis.call('ZREM', P .. 'waiting', id) end
+  if state == 'pending' then leave_pending(id, queue) else leave_waiting(id, queue) end
   if limit then
     end_hold(id)
     release(id, limit)
@@ -52,10 +53,10 @@ local function claim_again(id, key, r, token, number)
   return true
 end
 
-local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, number)
+local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, number, is_loss, is_suspect)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'token', 'state', 'queue', 'owner', 'attempt', 'worker', 'started_at', 'cancel',
-    'exit', 'limit')
+    'exit', 'limit', 'suspect')
   if not r[2] then return 'missing' end
   -- Tokens only grow, over every failover: a lower one, or none, is from before the claim.
   local known = tonumber(r[1] or 0)
@@ -73,18 +74,23 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
   local times = ''
   if r[9] then -- it is about this attempt
     times = ',"ran_ms":' .. (redis.call('HGET', key, 'ran_ms') or 'null')
-    redis.call('HDEL', key, 'exit', 'ran_ms')
+    redis.call('HDEL', key, 'exit', 'ran_ms', 'company', 'own_death')
   end
   count(queue, 'running', -1)
   if is_crash then redis.call('HINCRBY', key, 'crashes', 1) end
+  if is_loss then redis.call('HINCRBY', key, 'losses', 1) end
   if kind == 'released' then
+    local to = r[11] and 'scheduled' or 'pending'
     note_gap(id, 'handed_back', r[7])
-    redis.call('HSET', key, 'state', 'pending', 'attempt', attempt - 1, 'ready_at', now)
-    make_pending(id, queue)
-    enter(id, queue, 'pending')
+    redis.call('HSET', key, 'state', to, 'attempt', attempt - 1, 'ready_at', now)
+    if r[11] then wait_alone(id, queue, now) else make_pending(id, queue) end
+    enter(id, queue, to)
     return 'accepted'
   end
-  local told = is_crash and 'lost' or (kind == 'retrying' and 'failed' or kind)
+  local told = (is_crash or is_loss) and 'lost' or (kind == 'retrying' and 'failed' or kind)
+  -- Who was tried alone and did not take its process along is like any other job again.
+  is_suspect = kind == 'retrying' and (is_suspect or (r[11] and told == 'lost'))
+  if r[11] and not is_suspect then redis.call('HDEL', key, 'suspect') end
   if kind == 'retrying' then times = times .. ',"retry_at":' .. now + delay_ms end
   local fields = {'state', kind, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
   local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
@@ -94,7 +100,7 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
     add('run_at', now + delay_ms)
     add('ready_at', now + delay_ms)
     redis.call('HSETNX', key, 'first_failed_at', now)
-    wait_until(id, now + delay_ms)
+    if is_suspect then wait_alone(id, queue, now + delay_ms) else wait_until(id, now + delay_ms) end
   else
     add('finished_at', now)
     if result ~= '' then add('result', result) end
@@ -196,12 +202,22 @@ local function was_withdrawn(id)
   return true
 end
 
-local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority)
+-- Takes a job from those that are tried alone: it is as ready as one whose message has come.
+local function leave_suspects(id, key, queue, state)
+  redis.call('ZREM', P .. 'suspects:' .. queue, id)
+  redis.call('HDEL', key, 'reason')
+  redis.call('HSET', key, 'state', 'pending')
+  count(queue, state, -1)
+  enter(id, queue, 'pending')
+end
+
+local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
-    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces')
+    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces', 'losses')
   local first_failed_at = tonumber(r[11] or 0)
-  local state, made, crashes, ready_at = r[1], tonumber(r[2]), tonumber(r[4] or 0), tonumber(r[6] or now)
+  local state, made, ready_at = r[1], tonumber(r[2]), tonumber(r[6] or now)
+  local crashes = tonumber(r[4] or 0) + tonumber(r[15] or 0)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
   if state == 'running' and made == attempt then
     if r[8] ~= owner then return {'leased', 0, 0, 0, 0} end
@@ -213,8 +229,10 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
     redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id)
     return {'cancelled', 0, 0, 0, 0}
   end
-  if state ~= 'pending' or made + 1 ~= attempt then return {'duplicate', 0, 0, 0, 0} end
+  local is_suspect = is_alone and redis.call('ZSCORE', P .. 'suspects:' .. r[3], id)
+  if (state ~= 'pending' and not is_suspect) or made + 1 ~= attempt then return {'duplicate', 0, 0, 0, 0} end
   if has_pauses and is_paused('queue', queue) then return {'paused', 0, 0, 0, 0} end
+  if is_suspect then leave_suspects(id, key, r[3], state) end
   if expires_ms > 0 and tonumber(r[5]) + expires_ms <= now then
     if r[12] then release(id, r[12]) end
     return expire(id, key, r[3])
@@ -235,8 +253,8 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
   return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at)
 end
 
-for i, outcome in ipairs(outcomes) do accepted[i] = settle(unpack(outcome, 1, 10)) end
-for i, claim in ipairs(claims) do verdicts[i] = judge(unpack(claim, 1, 9)) end
+for i, outcome in ipairs(outcomes) do accepted[i] = settle(unpack(outcome, 1, 12)) end
+for i, claim in ipairs(claims) do verdicts[i] = judge(unpack(claim, 1, 10)) end
 for queue, n in pairs(started) do -- the pace by which `explain` tells how long others wait
   local key = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000)
   if redis.call('INCRBY', key, n) == n then redis.call('EXPIRE', key, 400) end

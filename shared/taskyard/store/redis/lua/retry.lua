@@ -44,8 +44,8 @@ local function revive(id, made, body)
   if holder then return 'not_unique', state, queue, holder end
   if r[4] then note_gap(id, 'ended', r[4]) end
   redis.call('HSET', key, 'state', 'pending', 'body', body, 'ready_at', now)
-  redis.call('HDEL', key, 'finished_at', 'started_at', 'result', 'progress', 'cancel', 'crashes', 'reason', 'parked_at',
-    'exit', 'ran_ms', 'run_at', 'replaced_by', 'replaces', 'locked_until')
+  redis.call('HDEL', key, 'finished_at', 'started_at', 'result', 'progress', 'cancel', 'crashes', 'losses', 'suspect',
+    'reason', 'parked_at', 'exit', 'ran_ms', 'run_at', 'replaced_by', 'replaces', 'locked_until')
   redis.call('ZREM', P .. 'ended', id)
   count(queue, state, -1)
   return 'retried', state, queue

@@ -5,8 +5,10 @@ local due = redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1
 local pending = {} -- ids by queue
 for _, id in ipairs(due) do
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces')
-  if r[4] then
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces', 'suspect')
+  if r[4] and r[7] then
+    wait_alone(id, r[1], now)
+  elseif r[4] then
     redis.call('HSET', key, 'state', 'pending')
     pending[r[1]] = pending[r[1]] or {}
     table.insert(pending[r[1]], id)
@@ -22,13 +24,17 @@ for queue, ids in pairs(pending) do make_all_pending(ids, queue) end
 local function let_go(id, limit)
   redis.call('ZREM', P .. 'limited:' .. limit, id)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'held_in')
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'held_in', 'suspect')
   if r[4] ~= 'scheduled' or not r[5] then return end
   end_hold(id)
-  redis.call('HSET', key, 'state', 'pending', 'ready_at', now)
   redis.call('HDEL', key, 'reason', 'held_in')
   redis.call('SADD', P .. 'slots:' .. limit, id)
   redis.call('SADD', P .. 'admitted:' .. limit, id)
+  if r[6] then
+    redis.call('HSET', key, 'ready_at', now)
+    return wait_alone(id, r[1], now)
+  end
+  redis.call('HSET', key, 'state', 'pending', 'ready_at', now)
   make_pending(id, r[1])
   count(r[1], 'scheduled', -1)
   enter(id, r[1], 'pending')
