@@ -5,6 +5,7 @@ import time
 
 from services.scheduler import traces
 from services.scheduler.publishing import publish_apart
+from taskyard.apart import Apart
 from taskyard.dispatcher import Dispatcher
 from taskyard.metrics import JOBS_PRUNED, JOBS_RELAYED, LATENESS_SECONDS
 from taskyard.store import JobStore
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 #: Jobs of one pass; a full pass is followed by the next at once.
 PUBLISH_LIMIT = 500
 PRUNE_LIMIT = 1000
+#: How long a queue that takes nothing is left alone at most. Seconds.
+QUEUE_REST_S = 10.0
 
 
 class DispatchDue:
@@ -27,6 +30,7 @@ class DispatchDue:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+        self._resting = Apart("queue", max_rest_s=QUEUE_REST_S)
 
     def run_once(self) -> float | None:
         """Publish what is due; return the seconds until the next job is, or None if none waits.
@@ -37,7 +41,12 @@ class DispatchDue:
             return None
         ready, next_due_ms = self._dispatcher.store.take_due(PUBLISH_LIMIT)
         taken_at, taken_at_ns = time.monotonic(), time.time_ns()
-        published = publish_apart(ready, self._dispatcher.publish_each, self._dispatcher.publisher)
+        published = publish_apart(
+            ready,
+            self._dispatcher.publish_each,
+            self._dispatcher.publisher,
+            resting=self._resting,
+        )
         took_s = time.monotonic() - taken_at
         traces.dispatched(published, "dispatch", taken_at_ns)
         for job in published:
@@ -58,6 +67,7 @@ class Relay:
     def __init__(self, dispatcher: Dispatcher, *, older_than_s: float) -> None:
         self._dispatcher = dispatcher
         self._older_than_ms = round(older_than_s * 1000)
+        self._resting = Apart("queue of relay", max_rest_s=QUEUE_REST_S)
 
     def run_once(self) -> float | None:
         """Publish what is overdue; return 0 if there may be more."""
@@ -65,7 +75,12 @@ class Relay:
             return None
         taken_at_ns = time.time_ns()
         ready = self._dispatcher.store.unpublished(self._older_than_ms, PUBLISH_LIMIT)
-        published = publish_apart(ready, self._dispatcher.publish_each, self._dispatcher.publisher)
+        published = publish_apart(
+            ready,
+            self._dispatcher.publish_each,
+            self._dispatcher.publisher,
+            resting=self._resting,
+        )
         traces.dispatched(published, "relay", taken_at_ns)
         if published:
             JOBS_RELAYED.inc(len(published))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from services.scheduler.gauges import set_all
 from taskyard import per_queue
+from taskyard.apart import Apart
 from taskyard.config import Settings
 from taskyard.dead_letters import index_entry
 from taskyard.metrics import (
@@ -59,6 +60,7 @@ class KeepDeadLetters:
         self._depths = depths
         self._settings = settings
         self._rest_factor = rest_factor
+        self._apart = Apart("dead-letter queue")
         self._ttl_s = per_queue.parse(settings.dead_letter_ttl)
         self._max = per_queue.parse(settings.dead_letter_max)
         #: When a queue may be walked again, and the counts that its last walk could not bring together.
@@ -77,14 +79,19 @@ class KeepDeadLetters:
         for (queue, _), count in kept.items():
             by_queue[queue] = by_queue.get(queue, 0) + count
         self._measure(kept, by_queue)
-        has_more = [self._expire(queue) for queue in by_queue]
+        full: list[str] = []  # which may have more to purge
+        self._apart.each(by_queue, lambda queue: full.extend(self._expire(queue)), key=str)
         removals = self._store.removals(LIMIT)
         odd = self._odd_queues(by_queue, gone)
-        for queue in sorted({removal.queue for removal in removals} | odd.keys()):
+
+        def walk_one(queue: str) -> None:
             self._walk(queue, [each for each in removals if each.queue == queue])
             if queue in odd:
                 self._odd[queue] = odd[queue]
-        return 0 if any(has_more) else None
+
+        queues = sorted({removal.queue for removal in removals} | odd.keys())
+        self._apart.each(queues, walk_one, key=lambda queue: f"walk of {queue}")
+        return 0 if full else None
 
     def _measure(self, kept: dict[tuple[str, str], int], by_queue: dict[str, int]) -> None:
         by_reason: Counter[tuple[str, ...]] = Counter()
@@ -99,8 +106,8 @@ class KeepDeadLetters:
         }
         set_all(DEAD_LETTERS_FILL, fill)
 
-    def _expire(self, queue: str) -> bool:
-        """Purge what is past its time or above the bound; return whether there may be more."""
+    def _expire(self, queue: str) -> list[str]:
+        """Purge what is past its time or above the bound; return the queue if there may be more."""
         ids = self._store.overdue_dead(
             queue,
             ttl_ms=self._ttl_s.of(queue) * 1000,
@@ -112,7 +119,7 @@ class KeepDeadLetters:
             DEAD_LETTERS_REMOVED.labels(queue).inc(len(purged))
             facts = {"queue": queue, "dead_letters": len(purged)}
             logger.warning("dead letters removed by their limits", extra=facts)
-        return len(ids) == PURGE_LIMIT
+        return [queue] if len(ids) == PURGE_LIMIT else []
 
     def _odd_queues(
         self, by_queue: dict[str, int], gone: dict[str, int]

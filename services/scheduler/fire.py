@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from taskyard.apart import Apart
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InvalidSubmission, NotUnique, TaskyardError, Unavailable, discreet
+from taskyard.errors import InvalidSubmission, NotUnique, discreet
 from taskyard.job import TERMINAL
 from taskyard.metrics import JOBS_SUBMITTED, SCHEDULE_FIRES, SCHEDULE_LATENESS_SECONDS
 from taskyard.schedules.known import KnownSchedule, known
@@ -48,6 +49,7 @@ class Fire:
         self._store = dispatcher.store
         self._settings = settings
         self._schedules = Schedules(dispatcher.store, Catalogue(dispatcher.store))
+        self._apart = Apart("schedule", is_away=lambda: not dispatcher.publisher.is_ready)
         self._undeclared = declared
 
     def run_once(self) -> float | None:
@@ -60,11 +62,16 @@ class Fire:
             return None
         due = self._store.due_schedules(LIMIT)
         read_at = time.monotonic()
+        awake = [row for row in due.schedules if not self._apart.rests(row.name)]
+
+        def look_after(row: StoredSchedule) -> None:
+            self._look_after(row, due.now_ms + round((time.monotonic() - read_at) * 1000))
+
         # Each scheduler in an order of its own, so that they seldom want the same one at a time.
-        for row in random.sample(due.schedules, len(due.schedules)):
-            now_ms = due.now_ms + round((time.monotonic() - read_at) * 1000)
-            self._look_after(row, now_ms)
-        if due.schedules:
+        self._apart.each(
+            random.sample(awake, len(awake)), look_after, key=lambda row: str(row.name)
+        )
+        if awake:
             return 0
         return None if due.next_due_ms < 0 else due.next_due_ms / 1000
 
@@ -75,7 +82,7 @@ class Fire:
             self._undeclared = None
 
     def _look_after(self, row: StoredSchedule, now_ms: int) -> None:
-        """Take one schedule a step further; one that is out of order does not hold up the others."""
+        """Take one schedule a step further."""
         try:
             found = known(row)
         except ValueError:
@@ -84,10 +91,14 @@ class Fire:
             return
         try:
             self._step(found, now_ms)
-        except Unavailable:
-            raise
-        except TaskyardError as error:
+        except InvalidSubmission as error:  # its own text tells arguments
             logger.error("schedule did not fire: %s", discreet(error), extra={"schedule": row.name})
+        except Exception as error:
+            if not self._apart.is_shared(error):
+                self._leave_alone(
+                    row, now_ms
+                )  # unless it was written before: then it is due later anyway
+            raise
 
     def _leave_alone(self, row: StoredSchedule, now_ms: int) -> None:
         self._store.write_schedule(

@@ -3,13 +3,15 @@
 import logging
 from collections.abc import Sequence
 
+from taskyard.apart import Apart
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
+from taskyard.errors import StoreFault
 from taskyard.job import Job
 from taskyard.metrics import REPLIES, REPLIES_OWED
 from taskyard.rabbitmq.direct_replies import DirectReplies, is_direct
-from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.store.replies import Owed
 from taskyard.submission import outcome
 
@@ -41,6 +43,7 @@ class TellOutcomes:
         self._deadline_s = settings.publish_deadline_s
         self._result_max_bytes = settings.result_max_bytes
         self._ttl_ms = settings.reply_ttl * 1000
+        self._apart = Apart("reply")
 
     def run_once(self) -> float | None:
         """Tell what is owed; return 0 if there may be more.
@@ -66,12 +69,16 @@ class TellOutcomes:
     def _tell(self, owed: Sequence[Owed]) -> list[Owed]:
         """Publish; return what is done with, as all its replies are confirmed or have no queue."""
         jobs = self._jobs([each.job_id for each in owed])
-        replies = [
-            reply
-            for each, job in zip(owed, jobs, strict=True)
-            if job is not None
-            for reply in _replies(each, job, self._outcome(job))
-        ]
+        replies: list[Outgoing] = []
+        written: set[str] = set()
+
+        def add(entry: tuple[Owed, Job | None]) -> None:
+            each, job = entry
+            if job is not None:
+                replies.extend(_replies(each, job, self._outcome(job)))
+            written.add(each.job_id)
+
+        self._apart.each(zip(owed, jobs, strict=True), add, key=lambda entry: entry[0].job_id)
         by_queue = [reply for reply in replies if not is_direct(reply.queue)]
         direct = [reply for reply in replies if is_direct(reply.queue)]
         untaken = self._publisher.publish(by_queue, deadline_s=self._deadline_s)
@@ -85,7 +92,7 @@ class TellOutcomes:
             REPLIES.labels("no_queue").inc()
             facts = {"job_id": reply.id, "queue": reply.queue}
             logger.warning("outcome not told: the queue is gone", extra=facts)
-        return [each for each in owed if each.job_id not in refused]
+        return [each for each in owed if each.job_id in written - refused]
 
     def _outcome(self, job: Job) -> bytes:
         # The id may be that of a job of somebody else, whose secrets are not for who asks.
@@ -96,7 +103,7 @@ class TellOutcomes:
         """Read the jobs; one whose record cannot be read is given up, or it would hold up all others."""
         try:
             return self._store.get(ids)
-        except ValueError:
+        except (ValueError, StoreFault):
             if len(ids) > 1:
                 return [job for each in ids for job in self._jobs([each])]
             REPLIES.labels("no_record").inc()
@@ -105,7 +112,7 @@ class TellOutcomes:
 
 
 def _replies(owed: Owed, job: Job, body: bytes) -> list[Outgoing]:
-    return [
+    replies = [
         Outgoing(
             queue=reply_to,
             body=body,
@@ -116,6 +123,9 @@ def _replies(owed: Owed, job: Job, body: bytes) -> list[Outgoing]:
         )
         for reply_to, correlation_id in owed.places
     ]
+    for reply in replies:
+        check_texts(reply)
+    return replies
 
 
 def _give_up(owed: Owed, why: str) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from taskyard.apart import Apart
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.publisher import Publisher
 
@@ -25,17 +26,36 @@ def publish_apart(
     items: Sequence[Q],
     publish_each: Callable[[Sequence[Q]], Mapping[int, Failure]],
     publisher: Publisher,
+    *,
+    resting: Apart | None = None,
 ) -> list[Q]:
     """Publish all at once, each by itself; return those that were confirmed.
 
+    What goes to a queue that rests is left for later: one that never confirms would cost a deadline a pass.
+
+    Args:
+        items: What to publish.
+        publish_each: Publishes, and says by place what was not confirmed.
+        publisher: What it publishes with.
+        resting: Knows the queues that took nothing lately; None: none rests.
+
     Raises:
-        Unavailable: If none was, and RabbitMQ as a whole is away.
+        Unavailable: If none was confirmed, and RabbitMQ as a whole is away.
     """
-    if not items:
+    resting = Apart("queue") if resting is None else resting
+    awake = [item for item in items if not resting.rests(item.queue)]
+    if not awake:
         return []
-    failures = publish_each(items)
-    for queue, error in {items[place].queue: failures[place].error for place in failures}.items():
-        logger.error("queue is not published to: %s", error, extra={"queue": queue})
-    if len(failures) == len(items) and not publisher.is_ready:
+    failures = publish_each(awake)
+    if len(failures) == len(awake) and not publisher.is_ready:
         raise failures[0].error
-    return [item for place, item in enumerate(items) if place not in failures]
+    published = [item for place, item in enumerate(awake) if place not in failures]
+    taken = {item.queue for item in published}
+    for queue, error in {awake[place].queue: failures[place].error for place in failures}.items():
+        if queue not in taken:
+            resting.failed(queue, error)
+        else:
+            logger.error("message is not published: %s", error, extra={"queue": queue})
+    for queue in taken:
+        resting.went_well(queue)
+    return published

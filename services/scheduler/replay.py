@@ -3,9 +3,13 @@
 import logging
 
 import msgspec
+from msgspec.structs import replace
 
+from taskyard.apart import Apart
 from taskyard.dispatcher import Dispatcher
+from taskyard.errors import StoreFault, Unstorable
 from taskyard.revival import revive
+from taskyard.store.replays import ReplayBatch
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ class RunReplays:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+        self._apart = Apart("replay", is_away=lambda: not dispatcher.publisher.is_ready)
 
     def run_once(self) -> float | None:
         """Replay one batch of each replay; return the seconds until the next, or None if no replay goes on.
@@ -35,12 +40,22 @@ class RunReplays:
         if not self._dispatcher.publisher.is_ready:
             return None
         batches, is_active = self._dispatcher.store.take_replays(LIMIT, round(LEASE_S * 1000))
-        for batch in batches:
-            edit = msgspec.json.decode(batch.edit) if batch.edit else None
-            answers = revive(self._dispatcher, batch.ids, replay_id=batch.replay_id, edit=edit)
-            count = sum(answer.verdict == "retried" for answer in answers)
-            if count:
-                logger.info("jobs replayed", extra={"replay_id": batch.replay_id, "jobs": count})
+        self._apart.each(batches, self._replay, key=lambda batch: str(batch.replay_id))
         if any(len(batch.ids) == LIMIT for batch in batches):
             return 0
         return STEP_S if is_active else None
+
+    def _replay(self, batch: ReplayBatch) -> None:
+        """Bring back the jobs of a batch; one at whose record the store fails stays for a later try."""
+        edit = msgspec.json.decode(batch.edit) if batch.edit else None
+        count = 0
+        try:
+            answers = revive(self._dispatcher, batch.ids, replay_id=batch.replay_id, edit=edit)
+            count = sum(answer.verdict == "retried" for answer in answers)
+        except (StoreFault, Unstorable):
+            if len(batch.ids) == 1:
+                raise
+            jobs = [replace(batch, ids=[job_id]) for job_id in batch.ids]
+            self._apart.each(jobs, self._replay, key=lambda each: f"job {each.ids[0]}")
+        if count:
+            logger.info("jobs replayed", extra={"replay_id": batch.replay_id, "jobs": count})

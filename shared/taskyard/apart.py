@@ -25,6 +25,7 @@ class Apart:
     Args:
         what: What the items are, in the log and as the metric's label: `schedule`, `dead letter`.
         is_away: Whether RabbitMQ as a whole is: then no item is at fault.
+        max_rest_s: The longest rest, in seconds.
         clock: Gives seconds that only grow.
     """
 
@@ -33,10 +34,12 @@ class Apart:
         what: str,
         *,
         is_away: Callable[[], bool] = lambda: False,
+        max_rest_s: float = MAX_REST_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._what = what
         self._is_away = is_away
+        self._max_rest_s = max_rest_s
         self._clock = clock
         #: Failures in a row, and the end of the rest, by item.
         self._resting: dict[str, tuple[int, float]] = {}
@@ -86,7 +89,7 @@ class Apart:
     def failed(self, name: str, error: Exception) -> None:
         """Have an item rest; the error is logged, with its traceback where it is none of ours."""
         failures = self._resting.get(name, (0, 0.0))[0] + 1
-        pause_s = min(MAX_REST_S, MIN_REST_S * 2.0 ** min(failures - 1, 10))
+        pause_s = min(self._max_rest_s, MIN_REST_S * 2.0 ** min(failures - 1, 10))
         now = self._clock()
         self._resting[name] = failures, now + pause_s
         self._why = f"{name}: {error}"

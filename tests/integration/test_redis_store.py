@@ -17,6 +17,7 @@ from taskyard.store import open_store
 from taskyard.store.attempts import Outcome
 from taskyard.store.finding import Filter
 from taskyard.store.keys import NewKey, Use
+from taskyard.store.replies import Asked
 from tests.contract.jobs import (
     HOUR_MS,
     claim,
@@ -229,6 +230,42 @@ def test_a_damaged_record_is_no_outage(store, client, key_prefix):
         with pytest.raises(StoreFault):
             ask()
     assert claim(store, pending(store)).kind == "run"
+
+
+def odd_jobs(store, client, key_prefix, make):
+    """Return a job between two damaged ones, each in a way of its own, in what `make` brings about."""
+    first, good, last = (make() for _ in range(3))
+    client.hdel(f"{key_prefix}j:{first}", "queue", "body", "attempt")
+    client.delete(f"{key_prefix}j:{last}")
+    client.set(f"{key_prefix}j:{last}", "no record")
+    return good
+
+
+def test_a_damaged_record_keeps_no_other_from_its_turn(store, client, key_prefix):
+    """Of those that are due, unconfirmed, past their keeping, or owed a reply."""
+
+    def ended(**fields):
+        job_id, token = running(store)
+        settle(store, job_id, token, ttl_ms=0, **fields)
+        return job_id
+
+    def asked():
+        job_id = pending(store)
+        store.ask_reply([Asked(job_id, "somewhere", "")])
+        settle(store, job_id, claim(store, job_id).token)
+        return job_id
+
+    heartbeat(store)
+    due = odd_jobs(store, client, key_prefix, lambda: pending(store, delay_ms=1))
+    poll(lambda: [ready.id for ready in store.take_due(10)[0]] == [due])
+    store.mark_published([(due, 2**50)])
+    unconfirmed = odd_jobs(store, client, key_prefix, lambda: pending(store))
+    assert [ready.id for ready in store.unpublished(-1, 10)] == [unconfirmed]
+    old = odd_jobs(store, client, key_prefix, ended)
+    poll(lambda: store.prune(10))
+    assert store.get([old]) == [None]
+    owed = odd_jobs(store, client, key_prefix, asked)
+    assert owed in [each.job_id for each in store.take_replies(1000, 10)[0]]
 
 
 def test_what_has_no_form_in_the_store_is_no_outage(store):

@@ -14,7 +14,7 @@ from services.scheduler.fire import Fire
 from taskyard import task
 from taskyard.catalogue import Catalogue, describe
 from taskyard.config import load
-from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDeclared
+from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDeclared, StoreFault
 from taskyard.job import Job, rfc3339
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
@@ -333,11 +333,34 @@ def test_a_fire_that_could_not_be_published_is_made_later(corner, monkeypatch):
     corner.add(slept_s=HOUR_S)
     with monkeypatch.context() as patch:
         patch.setattr(corner.dispatcher.publisher, "publish_each", _refuse)
-        with pytest.raises(BrokerUnavailable):
-            corner.run()
+        corner.run()
     assert corner.outcomes() == []
 
     poll(lambda: corner.run() or corner.outcomes() == ["fired"])
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerUnavailable("it is full"), StoreFault("odd"), KeyError("bug")]
+)
+def test_a_schedule_that_cannot_fire_does_not_hold_up_the_others(corner, monkeypatch, error):
+    """Whatever its trouble is, in whatever order they come; it fires when that is over."""
+    for number in range(5):
+        corner.add(name=f"good-{number}", slept_s=HOUR_S)
+    corner.add(name="bad", args=["bad"], slept_s=HOUR_S)
+    submit = corner.dispatcher.submit
+
+    def refuse(job):
+        if '"bad"' in job.body:
+            raise error
+        return submit(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corner.dispatcher, "submit", refuse)
+        corner.run()
+    assert [corner.outcomes(f"good-{number}") for number in range(5)] == [["fired"]] * 5
+    assert corner.outcomes("bad") == []
+
+    poll(lambda: corner.run() or corner.outcomes("bad") == ["fired"])
 
 
 def test_declared_schedules_are_synchronised(corner):

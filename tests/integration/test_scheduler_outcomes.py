@@ -335,6 +335,18 @@ def test_the_intake_reads_queues_of_either_type(channel, direct, settings, queue
     assert submission.body == b"{}"
 
 
+def test_an_outcome_that_cannot_be_told_does_not_hold_up_the_others(teller, store, channel):
+    """One whose reply has no form in AMQP stays owed; those before it and behind it are told."""
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    first, _, last = (ended(store, reply_to) for reply_to in (queue, "x" * 300, queue))
+
+    teller.run_once()
+
+    told = [channel.basic_get(queue, auto_ack=True)[1] for _ in range(2)]
+    assert {properties.message_id for properties in told} == {first, last}
+    assert store.take_replies(0, 10)[1] == 1
+
+
 def test_an_exchange_of_another_kind_is_told_by_its_name(channel):
     """What is in the way need not be the queue that was asked for."""
     name = f"{SUBMIT_EXCHANGE}.test"

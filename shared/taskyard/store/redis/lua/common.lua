@@ -54,6 +54,27 @@ local function fields_of(id, ...)
   return found.err and {} or found
 end
 
+-- Whether an error of `pcall` is about the data that it met, and not about the server or the caller's rights.
+local function is_about_data(error)
+  local text = type(error) == 'table' and error.err or tostring(error)
+  return not (string.match(text, '^%-?[A-Z]+ ') and not string.match(text, '^%-?WRONGTYPE ') and not string.match(text, '^%-?ERR '))
+    and not string.find(text, 'user executing the script', 1, true)
+    and not string.find(text, 'Unknown Redis command', 1, true)
+end
+
+-- Calls `act` with each member of a sorted set by itself. One whose record is damaged comes again a minute later, where
+-- the walk through all records has found it meanwhile; it never keeps the others from their turn.
+local LATER_MS = 60000
+local function each_apart(key, ids, act)
+  for _, id in ipairs(ids) do
+    local is_fine, error_ = pcall(act, id)
+    if not is_fine then
+      if not is_about_data(error_) then error(error_) end
+      redis.call('ZADD', key, now + LATER_MS, id)
+    end
+  end
+end
+
 local function count(queue, state, n)
   local field = queue .. '|' .. state
   changes[field] = (changes[field] or 0) + n

@@ -15,7 +15,7 @@ local function prune(id)
   drop_record(id, r[2], unpack(r, 3, 5))
   removed = removed + 1
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'ended', '-inf', now, 'LIMIT', 0, args[1])) do prune(id) end
+each_apart(P .. 'ended', redis.call('ZRANGEBYSCORE', P .. 'ended', '-inf', now, 'LIMIT', 0, args[1]), prune)
 redis.call('ZREMRANGEBYSCORE', P .. 'withdrawn', '-inf', now)
 local seen = redis.call('HGETALL', P .. 'workers')
 for i = 1, #seen, 2 do

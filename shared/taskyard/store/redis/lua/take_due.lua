@@ -3,21 +3,24 @@ local waiting = P .. 'waiting'
 local ready = {}
 local due = redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1])
 local pending = {} -- ids by queue
-for _, id in ipairs(due) do
+local taken = {}
+each_apart(waiting, due, function(id)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces', 'suspect')
   if r[4] and r[7] then
     wait_alone(id, r[1], now)
   elseif r[4] then
+    local row = {id, r[1], assert(r[2]), tonumber(r[3]) + 1, assert(tonumber(r[5])), now, r[6] and true or false}
     redis.call('HSET', key, 'state', 'pending')
     pending[r[1]] = pending[r[1]] or {}
     table.insert(pending[r[1]], id)
     count(r[1], r[4], -1)
     enter(id, r[1], 'pending')
-    ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, tonumber(r[5]), now, r[6] and true or false}
+    ready[#ready + 1] = row
   end
-end
-call_for_all('ZREM', waiting, due)
+  taken[#taken + 1] = id
+end)
+call_for_all('ZREM', waiting, taken)
 for queue, ids in pairs(pending) do make_all_pending(ids, queue) end
 
 -- Lets the first job of those that a limit holds back go to its queue.
