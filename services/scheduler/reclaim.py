@@ -62,11 +62,10 @@ class Reclaim:
         # lease, which every job that we take extends, would hold it for ever.
         self._store.leave(self._owner)
         lease_s = self._settings.lease_s
-        if self._store.forgive_outage(
-            round(max(OUTAGE_S, lease_s / 2) * 1000), round(lease_s * 1000)
-        ):
+        gap_ms = round(max(OUTAGE_S, lease_s / 2) * 1000)
+        if self._store.forgive_outage(gap_ms, round(lease_s * 1000)):
             logger.warning("leases are extended: nobody could reach the store for some time")
-        lost = self._store.lost(self._owner, round(self._lease_s * 1000), LIMIT)
+        lost = self._store.lost(self._owner, round(self._lease_s * 1000), LIMIT, gap_ms=gap_ms)
         rulings = list(self._rulings(lost))
         self._settle([entry for entry in rulings if not entry[1].is_final])
         self._bury([entry for entry in rulings if entry[1].is_final])

@@ -239,8 +239,8 @@ class Deaf:
     def __getattr__(self, name):
         return getattr(self._store, name)
 
-    def lost(self, *args):
-        answer = self._store.lost(*args)
+    def lost(self, *args, **fields):
+        answer = self._store.lost(*args, **fields)
         if not self._has_heard:
             self._has_heard = True
             raise StoreUnavailable("no answer")

@@ -20,6 +20,9 @@ OPENSSL_PACKAGE = "openssl"
 PHP_PACKAGE = "php-cli"
 PHP_AMQP_PACKAGE = "php-amqplib"
 JAVA_AMQP_PACKAGE = "librabbitmq-client-java"
+#: A C compiler and the C library's headers, for tests that set the clock of a server.
+COMPILER_PACKAGE = "gcc"
+HEADERS_PACKAGE = "libc6-dev"
 ALL_PACKAGES = (RABBITMQ_PACKAGE, REDIS_PACKAGE)
 
 IS_INSTALLED: dict[str, Callable[[], bool]] = {
@@ -30,6 +33,8 @@ IS_INSTALLED: dict[str, Callable[[], bool]] = {
     PHP_PACKAGE: lambda: shutil.which("php") is not None,
     PHP_AMQP_PACKAGE: lambda: Path("/usr/share/php/PhpAmqpLib").is_dir(),
     JAVA_AMQP_PACKAGE: lambda: Path("/usr/share/java/amqp-client.jar").exists(),
+    COMPILER_PACKAGE: lambda: shutil.which("cc") is not None,
+    HEADERS_PACKAGE: lambda: Path("/usr/include/stdlib.h").exists(),
 }
 
 # Debian asks this script before a package starts its service; 101 means "do not".

@@ -210,9 +210,13 @@ class AttemptStore(Protocol):
     def leave(self, owner: str) -> None:
         """Forget a worker that stopped in good order; what it still holds is lost at once."""
 
-    def lost(self, owner: str, lease_ms: int, limit: int) -> list[Lost]:
+    def lost(
+        self, owner: str, lease_ms: int, limit: int, *, gap_ms: int | None = None
+    ) -> list[Lost]:
         """Hand running jobs whose lease ran out to `owner`, whose lease on them begins now.
 
+        With `gap_ms` none is, where `forgive_outage` with the same gap has something to say first: the
+        store's clock may have been set since then.
         A record that lacks what it must have is handed over with an empty body.
         """
 

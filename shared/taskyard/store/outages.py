@@ -9,5 +9,6 @@ class OutageStore(Protocol):
     def forgive_outage(self, gap_ms: int, grace_ms: int) -> bool:
         """Extend all leases to `grace_ms` from now if nobody has called this for `gap_ms`.
 
-        Owners that are known to have ended get no grace. Returns whether there was an outage.
+        Owners that are known to have ended get no grace. Returns whether there was one, or the clock was set
+        forward. After it was set back, leases that would last longer than `grace_ms` are cut to that.
         """

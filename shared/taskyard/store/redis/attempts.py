@@ -63,9 +63,11 @@ class RedisAttempts(RedisScripts):
         self.run("end_lease", (owner, "", False), bool)
 
     @guarded
-    def lost(self, owner: str, lease_ms: int, limit: int) -> list[Lost]:
+    def lost(
+        self, owner: str, lease_ms: int, limit: int, *, gap_ms: int | None = None
+    ) -> list[Lost]:
         rows, broken = self.run(
-            "lost", (owner, lease_ms, limit), tuple[list[msgspec.Raw], list[str]]
+            "lost", (owner, lease_ms, limit, gap_ms or 0), tuple[list[msgspec.Raw], list[str]]
         )
         for job_id in broken:
             logger.error("record cannot be read, and is left", extra={"job_id": job_id})

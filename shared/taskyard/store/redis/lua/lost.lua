@@ -1,6 +1,10 @@
--- args: {owner, lease_ms, limit}
+-- args: {owner, lease_ms, limit, gap_ms}
 -- Answers {jobs as `Lost` has them, ids of records that cannot even be taken}
-local owner, lease_ms, limit = unpack(args, 1, 3)
+local owner, lease_ms, limit, gap_ms = unpack(args, 1, 4)
+if gap_ms > 0 then
+  local seen_at = tonumber(redis.call('GET', P .. 'leases_seen_at') or now)
+  if now < seen_at or now - seen_at >= gap_ms then return answer({{}, {}}) end
+end
 local leases, exits, companies, own_deaths = P .. 'leases', P .. 'exits', P .. 'company', P .. 'own_deaths'
 local picked, lost, broken = {}, {}, {}
 local token -- the last that was given out
