@@ -383,6 +383,27 @@ def test_no_token_is_given_out_twice(store, client, settings):
     assert not settle(store, job_id, token)
 
 
+@pytest.mark.parametrize("damage", ["gone", "no hash", "no numbers"])
+def test_a_damaged_record_ends_no_lease(store, client, settings, damage):
+    """A heartbeat is about all jobs of a worker: one that cannot be read is none of its worries."""
+    sound = running(store)
+    told, untold = running(store), running(store)
+    for job_id, _ in (told, untold):
+        key = f"{settings.key_prefix}j:{job_id}"
+        if damage == "no numbers":
+            client.hset(key, mapping={"call": "x", "attempt": "x"})
+        else:
+            client.delete(key)
+        if damage == "no hash":
+            client.set(key, "x")
+
+    beat = store.heartbeat("w1", {}, HOUR_MS, [sound, told], over=1)
+
+    assert beat.lost == ([] if damage == "no numbers" else [told[0]])
+    assert beat.given_back == []
+    assert settle(store, *sound)
+
+
 def test_tokens_grow_though_the_clock_steps_back(store, client, settings):
     """They go on from the last one, whatever the time is."""
     ahead = 2_000_000_000_000_000

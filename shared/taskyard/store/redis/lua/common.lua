@@ -308,7 +308,7 @@ end
 local function give_back(id, owner, keep_ms)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel', 'suspect')
-  if not (r[1] and r[2] and r[3]) then return false end
+  if not (r[1] and tonumber(r[2] or nil) and r[3]) then return false end
   redis.call('SREM', P .. 'held:' .. owner, id)
   redis.call('SREM', P .. 'cancels:' .. owner, id)
   if r[4] then release(id, r[4]) end

@@ -7,7 +7,7 @@ redis.call('HSET', P .. 'workers', owner, now .. '|' .. info)
 
 local lost, runs = {}, {}
 for _, each in ipairs(running) do
-  local r = redis.call('HMGET', job_key(each[1]), 'token', 'state')
+  local r = fields_of(each[1], 'token', 'state')
   if tonumber(r[1] or -1) == each[2] and r[2] == 'running' then runs[each[1]] = true else lost[#lost + 1] = each[1] end
 end
 
@@ -15,8 +15,8 @@ end
 -- under way have claimed, or may claim, is left; and what has no number, for then nothing is known of its claim.
 local given_back = {}
 local function look(id)
-  local r = redis.call('HMGET', job_key(id), 'state', 'owner', 'call')
-  local call = tonumber(r[3] or 0)
+  local r = fields_of(id, 'state', 'owner', 'call')
+  local call = tonumber(r[3] or nil) or 0
   if r[1] ~= 'running' or r[2] ~= owner then
     redis.call('SREM', held, id)
   elseif call > 0 and call <= over and give_back(id, owner, keep_ms) then
