@@ -1,6 +1,5 @@
 """Dispatching: record first, publish second, so that what was promised is never lost."""
 
-import contextlib
 import copy
 import logging
 import threading
@@ -43,12 +42,13 @@ class Dispatcher:
     def dispatch(self, jobs: Sequence[NewJob]) -> list[Created]:
         """Record jobs and publish those that are ready, all or none; idempotent by id.
 
-        After an error none of the new jobs runs, though RabbitMQ may have taken messages of them, as far as
-        the store can be reached to forget them. But one that has begun, or that another caller asked for too
-        and was promised, stays: the error's `taken` names it.
+        After an error of RabbitMQ none of the new jobs runs, though it may have taken messages of them. But
+        one that has begun, or that another caller asked for too and was promised, stays: the error's `taken`
+        names it. After one of the store they may run: it could not be reached, to record or to forget them.
 
         Raises:
-            Unavailable: If the store or RabbitMQ did not answer in time, or a queue takes no messages.
+            StoreUnavailable: If the store did not answer in time.
+            BrokerUnavailable: If RabbitMQ did not answer in time, or a queue takes no messages.
             QueueMismatch: If a queue exists with other arguments.
         """
         created = self._record(jobs)
@@ -103,13 +103,11 @@ class Dispatcher:
             for place, job_id in enumerate(ids)
             if place not in failures or failures[place].may_arrive
         ]
-        taken: list[str] = []
-        with contextlib.suppress(Unavailable):
-            taken = self.store.withdraw(ids, published=out)
-            if len(taken) == len(ids):
-                return
-            waiting = {each.id for each in created if each.is_new} - set(ids)
-            taken += self.store.withdraw(sorted(waiting)) if waiting else []
+        taken = self.store.withdraw(ids, published=out)
+        if len(taken) == len(ids):
+            return
+        waiting = {each.id for each in created if each.is_new} - set(ids)
+        taken += self.store.withdraw(sorted(waiting)) if waiting else []
         error = copy.copy(next(iter(failures.values())).error)  # other callers may have the same
         error.taken = taken
         raise error

@@ -10,6 +10,7 @@ from pika.exceptions import ChannelClosedByBroker
 from taskyard import config
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, QueueMismatch, StoreUnavailable
+from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
@@ -73,6 +74,32 @@ def test_without_a_broker_nothing_is_kept(away, store, queue):
 
     assert store.get(["a", "b"]) == [None, None]
     assert counts(store) == {}
+
+
+class Freezing:
+    """Stands in for a publisher: RabbitMQ refuses, and the store freezes meanwhile.
+
+    Args:
+        redis_server: The store's server.
+    """
+
+    def __init__(self, redis_server) -> None:
+        self._redis = redis_server
+
+    def publish_each(self, messages, **_) -> dict[int, Failure]:
+        self._redis.pause()
+        return {0: Failure(BrokerUnavailable("refused"), may_arrive=True)}
+
+
+def test_where_a_job_cannot_be_taken_back_the_error_is_the_stores(store, redis_server, queue):
+    """It may run then: the answer must not say that it does not."""
+    dispatcher = Dispatcher(store, Freezing(redis_server))  # type: ignore[arg-type]  # all it calls
+
+    try:
+        with pytest.raises(StoreUnavailable):
+            dispatcher.dispatch([new_job("a", queue=queue)])
+    finally:
+        redis_server.resume()
 
 
 def test_a_job_that_was_there_is_kept_when_a_later_call_fails(away, dispatcher, store, queue):

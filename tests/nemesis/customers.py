@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from taskyard.client import Client
-from taskyard.errors import Unavailable
+from taskyard.errors import BrokerUnavailable, Unavailable
 from taskyard.request import parse
 from taskyard.task import registry
 from tests.nemesis.book import Book, Cancel, Submission, Verdict
@@ -75,10 +75,16 @@ class Customer:
         detail = "" if is_accepted else f"{answer.status} {str(answer.document)[:300]}"
         if not is_accepted and answer.status not in EXCUSED:
             self.book.surprises.append(f"{door}: {detail}")
-        is_final = 400 <= answer.status < 500
+        is_final = 400 <= answer.status < 500 or _is_taken_back(answer, job_id)
         self.note(
             door, job_id, choice, verdict, asked_at=asked_at, detail=detail, is_final=is_final
         )
+
+
+def _is_taken_back(answer: Answer, job_id: str) -> bool:
+    """Return whether the API says that RabbitMQ did not take it: then it does not run, whatever arrives."""
+    told = answer.document if isinstance(answer.document, dict) else {}
+    return told.get("code") == "broker_unavailable" and job_id not in told.get("taken", ())
 
 
 def rest(customer: Customer, *, repeats: int) -> Iterator[float]:
@@ -170,5 +176,8 @@ def python(customer: Customer, client: Client) -> None:
         if job_id is None:
             customer.book.nameless.append(choice.number)
         else:
-            detail = f"{error.code}: {error}"
-            customer.note("python", job_id, choice, "refused", asked_at=asked_at, detail=detail)
+            facts = {
+                "detail": f"{error.code}: {error}",
+                "is_final": isinstance(error, BrokerUnavailable),
+            }
+            customer.note("python", job_id, choice, "refused", asked_at=asked_at, **facts)
