@@ -177,8 +177,11 @@ class Child:
         signal.signal(signal.SIGQUIT, self._on_sigquit)
         SLOTS.set(self._settings.worker_threads)
         self._start()
+        beats = Loop(
+            "beat", self._beat, interval_s=BEAT_S
+        )  # in this thread, which may set signal handlers
         while not self._stopping.wait(BEAT_S):
-            self._beat()
+            beats.pass_once()  # a failure of it must not end the jobs here; a silent child is replaced
         self._leave()
 
     def retire(self, reason: str) -> None:

@@ -53,6 +53,15 @@ class Place:
         self.suspects = self.peak_mib = 0
         self.started_at = self.beat_at = time.monotonic()
 
+    def not_started(self, why: str) -> None:
+        """Note that no child could be started in it; it is tried again after a pause."""
+        if self.pipe is not None:
+            self.pipe.close()
+        self.process = self.pipe = None
+        self.problems = [f"not started: {why}"]
+        self.started_at = time.monotonic()
+        self.start_at = self.started_at + self.restart_pause_s(None, had_jobs=False)
+
     def kill(self) -> None:
         """End the child at once."""
         if self.process is not None:

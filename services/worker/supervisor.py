@@ -144,6 +144,15 @@ class Supervisor:
         return max(0.0, min([LOOK_S, *(at - time.monotonic() for at in waiting)]))
 
     def _start(self, place: Place) -> None:
+        try:
+            self._fork_into(place)
+        except (
+            OSError
+        ) as error:  # no memory, process or file is left: others go on, and this comes later
+            logger.error("child cannot be started: %s", error, extra={"child": place.index})
+            place.not_started(str(error))
+
+    def _fork_into(self, place: Place) -> None:
         ours, theirs = self._fork.Pipe(duplex=False)
         process = self._fork.Process(
             target=self._child, args=(place, theirs), name=f"taskyard worker {place.index}"
@@ -152,9 +161,11 @@ class Supervisor:
         place.started(owner, process, ours)
         # Held back until the child can hear of them itself.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-        process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-        theirs.close()
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+            theirs.close()
         if self._stop_asked:  # just before the fork
             self._pass_on(place)
 

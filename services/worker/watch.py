@@ -9,6 +9,7 @@ import msgspec
 
 from services.worker.attempt import Attempt
 from services.worker.settler import Settler, lose
+from taskyard.apart import Apart
 from taskyard.config import Settings
 from taskyard.errors import JobCancelled, JobInterrupt, JobTimeout
 from taskyard.job import Progress
@@ -61,6 +62,8 @@ class Watch:
         self._over = over
         self._retire = retire
         self._unsent: dict[str, tuple[Attempt, Progress]] = {}
+        self._apart = Apart("attempt")
+        self._told_apart = Apart("progress")
 
     def report(self, attempt: Attempt, progress: Progress) -> None:
         """Take a task's progress; the store hears of it within a quarter of a second."""
@@ -72,12 +75,7 @@ class Watch:
 
         An interrupt that was lost on its way is raised again, until it has landed.
         """
-        for attempt in self._settler.unsettled():
-            if attempt.waits_for_slot(CLAIM_WAIT_S):
-                self._settler.hand_back_waiting(attempt)
-            else:
-                self._limit(attempt)
-                attempt.raise_again()
+        self._apart.each(self._settler.unsettled(), self._look_after, key=lambda each: each.id)
 
     def heartbeat(self, info: dict[str, Any]) -> Collection[str]:
         """Extend the lease, and interrupt the jobs that are cancelled or no longer ours.
@@ -109,10 +107,20 @@ class Watch:
     def tell_progress(self) -> None:
         """Tell the store how far tasks are. What it refuses is not told again: the next report is newer."""
         unsent, self._unsent = self._unsent, {}
-        for attempt, progress in unsent.values():
-            if attempt.id in self._settler.running:
-                text = msgspec.json.encode(progress).decode()
-                self._store.progress(attempt.id, attempt.token, text)
+        self._told_apart.each(unsent.values(), self._tell, key=lambda each: each[0].id)
+
+    def _tell(self, told: tuple[Attempt, Progress]) -> None:
+        attempt, progress = told
+        if attempt.id in self._settler.running:
+            text = msgspec.json.encode(progress).decode()
+            self._store.progress(attempt.id, attempt.token, text)
+
+    def _look_after(self, attempt: Attempt) -> None:
+        if attempt.waits_for_slot(CLAIM_WAIT_S):
+            self._settler.hand_back_waiting(attempt)
+        else:
+            self._limit(attempt)
+            attempt.raise_again()
 
     def _limit(self, attempt: Attempt) -> None:
         grace_s = self._settings.hard_limit_grace_s

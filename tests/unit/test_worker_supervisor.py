@@ -27,6 +27,19 @@ place.RESTART_MIN_S = float(os.environ.get("RESTART_MIN_S", "0.5"))
 place.RESTART_MAX_S = max(0.02, place.RESTART_MIN_S)
 supervisor.STOP_MARGIN_S = 1.0
 folder = Path(sys.argv[1])
+failing_forks = int(os.environ.get("FAILING_FORKS", "0"))
+fork = os.fork
+
+
+def fork_or_fail():
+    global failing_forks
+    failing_forks -= 1
+    if failing_forks >= 0:
+        raise BlockingIOError(11, "no process is left")
+    return fork()
+
+
+os.fork = fork_or_fail
 logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
 
 
@@ -212,6 +225,16 @@ def test_each_end_is_followed_by_a_new_child(supervise):
         f"lease ended {owner} own death: {death}"
         for owner, death in zip(owners, deaths, strict=False)
     ]
+    assert running.end() == 0
+
+
+def test_a_child_that_cannot_be_started_is_tried_again(supervise):
+    """As where no process is left; the supervisor goes on, and says what it waits for."""
+    running = supervise(FAILING_FORKS="2", RESTART_MIN_S="0.01")
+
+    running.child_runs(1)
+
+    assert len(running.lines("child cannot be started")) == 2
     assert running.end() == 0
 
 

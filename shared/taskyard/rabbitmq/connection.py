@@ -182,8 +182,14 @@ class ConnectionThread:
             except Exception as error:
                 self._pauses.lost()
                 logger.exception("amqp connection failed")
-                self._on_lost(error)
+                self._tell_lost(error)
             self._stopping.wait(self._pauses.next_s())
+
+    def _tell_lost(self, error: Exception) -> None:
+        try:
+            self._on_lost(error)
+        except Exception:
+            logger.exception("the end of an amqp connection is not dealt with")
 
     def _connect_and_serve(self) -> None:
         how = parameters(self._url, name=self._name, tls=self._tls)
