@@ -6,7 +6,7 @@ those without one are what is left. Both are believed when two looks in a row sa
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -23,9 +23,10 @@ class Shortage(Struct, frozen=True, kw_only=True):
     queue: str
     #: How many are missing.
     lacking: int
-    #: How many are ready, and how many wait in workers: these may be those of suspects.
-    messages: int
+    #: How many wait in workers: these may be those of suspects.
     held: int
+    #: None is ready in it.
+    is_empty: bool
 
 
 class LostMessages:
@@ -47,30 +48,37 @@ class LostMessages:
         #: Who was overtaken in a queue at the last look.
         self._overtaken: dict[str, list[str]] = {}
 
-    def take(self, shortages: Sequence[Shortage], limit: int) -> list[Ready]:
-        """Return the jobs that are to be published again, at most `limit` and about as many as are missing.
+    def take(
+        self, shortages: Sequence[Shortage], limit: int
+    ) -> Iterator[tuple[str, Sequence[Ready]]]:
+        """Give the jobs that are to be published again, some of a queue at a time.
+
+        They are at most `limit`, and about as many as are missing.
 
         Raises:
-            StoreUnavailable: If the store does not answer; what was taken by then is in the outbox.
+            StoreUnavailable: If the store does not answer.
         """
         now, looked_at = time.monotonic(), self._looked_at
         before, self._looked_at = self._overtaken, now
         self._look(shortages, now)
-        taken: list[Ready] = []
         for each in shortages:
             if each.queue in self._lost_before:
-                taken += self._all_of(each.queue, limit - len(taken), now)
+                steps = self._all_of(each.queue, limit, now)
             else:
                 ids = _in_both(self._overtaken.get(each.queue, []), before.get(each.queue, []))
-                wanted = min(each.lacking + each.held, limit - len(taken))
                 # One that another scheduler has published since then is ready since then.
-                older_than_ms = self._older_than_ms(now - looked_at)
-                taken += self._store.audit_republish(ids[:wanted], older_than_ms)
-        return taken
+                steps = self._some(ids[: min(each.lacking + each.held, limit)], now - looked_at)
+            for jobs in steps:
+                limit -= len(jobs)
+                yield each.queue, jobs
+
+    def give_up(self, queue: str) -> None:
+        """Take no more of a queue until it has been empty again at two looks."""
+        self._lost_before.pop(queue, None)
 
     def _look(self, shortages: Sequence[Shortage], now: float) -> None:
         names = {each.queue for each in shortages}
-        empty = {each.queue for each in shortages if not each.messages}
+        empty = {each.queue for each in shortages if each.is_empty}
         still = {queue: at for queue, at in self._lost_before.items() if queue in names}
         again = {queue: at for queue, at in self._empty_at.items() if queue in empty}
         self._lost_before = still | again
@@ -80,18 +88,23 @@ class LostMessages:
             for queue in names - empty - self._lost_before.keys()
         }
 
-    def _all_of(self, queue: str, limit: int, now: float) -> list[Ready]:
+    def _all_of(self, queue: str, limit: int, now: float) -> Iterator[list[Ready]]:
         """Take those of a queue that were ready when it was empty, the oldest first."""
         older_than_ms = self._older_than_ms(now - self._lost_before[queue])
-        taken: list[Ready] = []
-        while len(taken) < limit:
-            wanted = min(STEP, limit - len(taken))
-            ids = self._store.audit_published(queue, older_than_ms, wanted)
-            taken += self._store.audit_republish(ids, older_than_ms)
-            if len(ids) < wanted:
-                del self._lost_before[queue]
-                break
-        return taken
+        while limit > 0 and queue in self._lost_before:
+            ids = self._store.audit_published(queue, older_than_ms, min(STEP, limit))
+            jobs = self._store.audit_republish(ids, older_than_ms)
+            if len(ids) < min(STEP, limit) or not jobs:
+                self.give_up(
+                    queue
+                )  # these were the last; or broken records, or another has taken them
+            limit -= len(jobs)
+            if jobs:
+                yield jobs
+
+    def _some(self, ids: Sequence[str], since_s: float) -> Iterator[list[Ready]]:
+        if jobs := self._store.audit_republish(ids, self._older_than_ms(since_s)):
+            yield jobs
 
     def _older_than_ms(self, more_s: float) -> int:
         return round((self._after_s + more_s) * 1000)

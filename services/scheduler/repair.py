@@ -18,9 +18,8 @@ from taskyard.store.base import Ready
 
 logger = logging.getLogger(__name__)
 
-#: Jobs that one pass publishes again at most, and those of one publish.
+#: Jobs that one pass publishes again at most.
 LIMIT = 5_000
-STEP = 500
 
 
 class Repair:
@@ -65,41 +64,48 @@ class Repair:
         _tell_records([each for each in findings if each.is_repaired])
         queues = sorted({row.queue for row in self._store.counts()})
         began_at = time.monotonic()
-        depths = self._read(queues)
-        messages = {queue: depths[queue].messages if queue in depths else 0 for queue in queues}
+        depths = self._depths.look(queues, deadline_s=self._deadline_s)
+        messages = {queue: depth.messages if depth else 0 for queue, depth in depths.items()}
         found = self._messages.step(messages, time.monotonic() - began_at)
         missing = {queue: count for queue, count in found.items() if count}
         # What is moved to a queue of another type is in a queue beside it meanwhile: let the move end first.
-        moving = self._read([moving_queue(queue) for queue in missing]) if missing else {}
+        besides = [moving_queue(queue) for queue in missing]
+        moving = self._depths.read(besides, deadline_s=self._deadline_s) if missing else {}
         missing = {queue: n for queue, n in missing.items() if moving_queue(queue) not in moving}
         wrong = Counter(each.queue for each in findings if not each.is_repaired) + Counter(missing)
         set_all(JOBS_UNACCOUNTED, {(name,): wrong[name] for name in {*queues, *wrong}})
         if self._is_on and self._dispatcher.publisher.is_ready:
-            self._bring_back(self._shortages(missing, messages))
+            self._bring_back(self._shortages(missing, depths))
 
-    def _read(self, queues: Sequence[str]) -> Mapping[str, Depth]:
-        return self._depths.read(queues, deadline_s=self._deadline_s)
-
-    def _shortages(self, missing: Mapping[str, int], messages: Mapping[str, int]) -> list[Shortage]:
+    def _shortages(
+        self, missing: Mapping[str, int], depths: Mapping[str, Depth | None]
+    ) -> list[Shortage]:
         held = prefetched(self._store) if missing else Counter[str]()
         return [
-            Shortage(queue=queue, lacking=n, messages=messages[queue], held=held[queue])
+            Shortage(queue=queue, lacking=n, held=held[queue], is_empty=_is_empty(depths[queue]))
             for queue, n in missing.items()
         ]
 
     def _bring_back(self, shortages: Sequence[Shortage]) -> None:
-        jobs = self._lost.take(shortages, LIMIT)
-        for start in range(0, len(jobs), STEP):
-            self._publish(jobs[start : start + STEP])
+        for queue, jobs in self._lost.take(shortages, LIMIT):
+            if not self._publish(queue, jobs):
+                self._lost.give_up(queue)
 
-    def _publish(self, jobs: Sequence[Ready]) -> None:
-        """Publish again; what RabbitMQ does not take is in the outbox, for `relay`."""
+    def _publish(self, queue: str, jobs: Sequence[Ready]) -> bool:
+        """Publish again; False if RabbitMQ does not take all: these are in the outbox, for `relay`."""
         JOBS_REPAIRED.labels("no_message").inc(len(jobs))
-        for queue, count in Counter(job.queue for job in jobs).items():
-            logger.warning(
-                "messages were lost: published again", extra={"queue": queue, "jobs": count}
-            )
-        publish_apart(jobs, self._dispatcher.publish_each, self._dispatcher.publisher)
+        facts = {"queue": queue, "jobs": len(jobs)}
+        logger.warning("messages were lost: published again", extra=facts)
+        published = publish_apart(jobs, self._dispatcher.publish_each, self._dispatcher.publisher)
+        return len(published) == len(jobs)
+
+
+def _is_empty(depth: Depth | None) -> bool:
+    """Return whether a queue has no messages: it is gone, or it is read and has none.
+
+    RabbitMQ tells neither messages nor consumers of a quorum queue whose leader it cannot reach.
+    """
+    return depth is None or (depth.messages == 0 and depth.consumers > 0)
 
 
 def _tell_records(repaired: Sequence[Finding]) -> None:

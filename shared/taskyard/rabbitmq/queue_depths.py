@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from pika.exceptions import ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.connection import ConnectionThread, describe
@@ -27,7 +28,9 @@ class _Reading:
 
     def __init__(self, queues: Iterable[str]) -> None:
         self.queues = sorted(queues, reverse=True)
-        self.depths: dict[str, Depth] = {}
+        self.asked = ""
+        #: None: there is no such queue.
+        self.depths: dict[str, Depth | None] = {}
         self.done = threading.Event()
 
 
@@ -65,6 +68,17 @@ class QueueDepths:
         Raises:
             BrokerUnavailable: If RabbitMQ did not answer in `deadline_s` seconds.
         """
+        looked = self.look(queues, deadline_s=deadline_s)
+        return {queue: depth for queue, depth in looked.items() if depth is not None}
+
+    def look(self, queues: Iterable[str], *, deadline_s: float) -> dict[str, Depth | None]:
+        """Return the depth of each queue, None of one that does not exist.
+
+        One that RabbitMQ cannot or may not tell of, such as one whose node is down, is left out.
+
+        Raises:
+            BrokerUnavailable: If RabbitMQ did not answer in `deadline_s` seconds.
+        """
         reading = _Reading(queues)
         if not self._thread.call(lambda: self._go_on(reading)):
             raise BrokerUnavailable(f"queues cannot be measured: {self._state}")
@@ -90,15 +104,21 @@ class QueueDepths:
                 on_open_callback=lambda channel: self._opened(channel, reading)
             )
 
+    def _closed(self, reading: _Reading, reason: BaseException) -> None:
+        # RabbitMQ says 404, too, of a queue whose node is down.
+        if isinstance(reason, ChannelClosedByBroker) and "no queue" in reason.reply_text:
+            reading.depths[reading.asked] = None
+        self._go_on(reading)
+
     def _opened(self, channel: "Channel", reading: _Reading) -> None:
-        channel.add_on_close_callback(lambda *_: self._go_on(reading))
+        channel.add_on_close_callback(lambda _, reason: self._closed(reading, reason))
         self._ask(channel, reading)
 
     def _ask(self, channel: "Channel", reading: _Reading) -> None:
         if not reading.queues:
             channel.close()
             return
-        queue = reading.queues.pop()
+        queue = reading.asked = reading.queues.pop()
 
         def answered(frame: Any) -> None:
             reading.depths[queue] = Depth(frame.method.message_count, frame.method.consumer_count)
