@@ -14,8 +14,8 @@ from taskyard.store.attempts import Lost, Outcome
 
 Reason = Literal["worker_lost", "crash_loop", "timeout", "undecodable", "invalid"]
 
-#: A job that was lost so often beside others, without anybody's telling why, is tried alone: it may be what
-#: takes its whole machine along.
+#: A job is tried alone each time that it was lost so often beside others, though nobody tells why: it may be
+#: what takes its whole machine along, or freezes its process.
 TOLERATED_LOSSES = 3
 
 
@@ -85,7 +85,7 @@ def _lost_beside_others(lost: Lost, message: Message) -> Ruling:
     others = "1 other job" if lost.company == 2 else f"{lost.company - 1} other jobs"
     text = f"worker {lost.worker} was lost{_exit(lost)}, with {others}"
     error = JobError("WorkerLost", text, reason="worker_lost")
-    is_suspect = lost.is_own_death or lost.losses + 1 >= TOLERATED_LOSSES
+    is_suspect = lost.is_own_death or (lost.losses + 1) % TOLERATED_LOSSES == 0
     return Ruling(_retrying(lost, error, is_loss=True, is_suspect=is_suspect), error, message)
 
 

@@ -65,6 +65,7 @@ class Suspects:
         """
         if self._is_stopped or self._is_under_way:
             return
+        self._let_go()  # of one that did not start
         suspect = self._store.take_suspect(self._queues, round(RESERVE_S * 1000))
         if suspect is None:
             return
@@ -95,8 +96,7 @@ class Suspects:
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Take the next one: this one is done with."""
         if self._current in deliveries:
-            self._idle_since = time.monotonic()
-            self._current = None
+            self._let_go()
             self._is_free.set()
 
     def hand_back(self, deliveries: Sequence[Delivery]) -> None:
@@ -118,6 +118,11 @@ class Suspects:
         """Stop."""
         self._is_stopped = True
         self._loop.stop(timeout_s=1.0)
+
+    def _let_go(self) -> None:
+        if self._current is not None:
+            self._idle_since = time.monotonic()
+            self._current = None
 
     def _await_free(self, timeout_s: float) -> None:
         self._is_free.wait(timeout_s)

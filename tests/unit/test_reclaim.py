@@ -93,7 +93,9 @@ def test_nobody_is_blamed_among_several_in_a_process_that_died(crashes):
     assert made.error.message == "worker w1 was lost (signal 9), with 7 other jobs"
 
 
-@pytest.mark.parametrize(("losses", "is_suspect"), [(0, False), (1, False), (2, True), (7, True)])
+@pytest.mark.parametrize(
+    ("losses", "is_suspect"), [(0, False), (1, False), (2, True), (3, False), (5, True)]
+)
 def test_several_that_were_lost_without_a_known_reason_run_again_as_before(losses, is_suspect):
     """As after the loss of a machine, at once; only what was there time and again is tried alone."""
     made = ruling(attempt=losses + 1, losses=losses, company=2)

@@ -85,6 +85,8 @@ def test_one_that_does_not_start_does_not_hold_up_the_next(monkeypatch):
         made.run_once()
 
     assert (len(stuck.inbox), len(running.inbox)) == (2, 1)
+    stuck.run_once()
+    assert stuck.idle_s > 0
 
 
 def test_a_source_that_is_stopped_takes_no_more():

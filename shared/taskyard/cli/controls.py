@@ -32,10 +32,9 @@ def workers() -> None:
     """List workers."""
     for worker in Client(load()).store.workers():
         life = "alive" if worker["is_alive"] else f"lost since {rfc3339(worker['last_seen_at'])}"
-        queues = ",".join(worker["queues"])
-        click.echo(
-            f"{worker['id']}  {life}  {worker['busy']}/{worker['slots']} busy  queues={queues}"
-        )
+        is_lone = worker.get("is_lone", False)
+        takes = "suspects alone" if is_lone else f"queues={','.join(worker['queues'])}"
+        click.echo(f"{worker['id']}  {life}  {worker['busy']}/{worker['slots']} busy  {takes}")
 
 
 @click.command()
