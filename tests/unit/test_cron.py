@@ -98,6 +98,22 @@ def test_every_half_hour_goes_by_real_time():
     assert [each[-5:] for each in found] == ["05:00", "05:30", "06:00", "06:30", "07:00"]
 
 
+@pytest.mark.parametrize(
+    ("expression", "after", "timezone", "expected"),
+    [
+        # 02:45 is followed by 03:45: 04:30 comes a quarter of an hour later than if it were whole.
+        ("30 */2 * * *", "2027-09-25 14:00", "NZ-CHAT", "2027-09-25 14:45"),
+        ("*/10 3 * * *", "2027-09-25 13:00", "NZ-CHAT", "2027-09-25 14:05"),
+        # 02:00 is followed by 02:30, and in April by 01:30.
+        ("15 */3 * * *", "2027-10-02 14:00", "Australia/Lord_Howe", "2027-10-02 16:15"),
+        ("0 */2 * * *", "2027-04-03 15:05", "Australia/Lord_Howe", "2027-04-03 15:30"),
+    ],
+)
+def test_a_shift_that_is_no_whole_hour_skips_no_time(expression, after, timezone, expected):
+    """Nor one that does not come at a whole hour."""
+    assert fires(expression, after, 1, ZoneInfo(timezone)) == [expected]
+
+
 def test_there_is_an_end():
     """Past the last year there are no times, and no error."""
     assert None is Cron("0 0 1 1 *", ZoneInfo("UTC")).next(datetime(9999, 6, 1, tzinfo=UTC))
@@ -169,6 +185,32 @@ def test_daily_times_run_once_a_day_around_every_change(data, minutes):
     )
 
     assert [next(times) for _ in days] == expected
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(
+    data=st.data(),
+    minute=st.integers(0, 59),
+    minutes=st.integers(1, 59),
+    hours=st.integers(1, 23),
+)
+def test_what_goes_by_real_time_runs_whenever_the_clock_shows_it(data, minute, minutes, hours):
+    """In every zone: at each moment whose hour and minute match, whatever its clock does around it."""
+    name, moment = data.draw(st.sampled_from(_transitions()))
+    first = moment - timedelta(hours=30)
+    clock = [
+        (time, time.astimezone(ZoneInfo(name)))
+        for time in (first + timedelta(minutes=n) for n in range(1, 60 * 60))
+    ]
+    hourly = [time for time, wall in clock if wall.hour % hours == 0 and wall.minute == minute]
+    often = [time for time, wall in clock if wall.hour % hours == 0 and wall.minute % minutes == 0]
+
+    for expression, expected in (
+        (f"{minute} */{hours} * * *", hourly),
+        (f"*/{minutes} */{hours} * * *", often),
+    ):
+        times = Cron(expression, ZoneInfo(name)).times(first)
+        assert [next(times) for _ in expected] == expected
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)

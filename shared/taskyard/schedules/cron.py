@@ -1,7 +1,7 @@
 """Fire times of cron expressions in a time zone; only here cronsim is known, with its traps."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -20,6 +20,8 @@ FIELDS = 5
 MAX_LENGTH = 200
 #: From here on an expression must match some day; any day does.
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
 
 
 def zone(name: str) -> ZoneInfo:
@@ -62,15 +64,60 @@ class Cron:
     def times(self, after: datetime) -> Iterator[datetime]:
         """Give the fire times after `after`, in UTC, in order."""
         try:
-            # cronsim counts years, and has none after the last.
-            for found in CronSim(self._fields, after.astimezone(self._zone)):
-                moment = found.astimezone(UTC)
-                # Asked from inside a repeated hour it may begin with a time of the first pass.
-                if moment > after:
-                    after = moment
-                    yield moment
-        except OverflowError:
+            yield from self._by_real_time(after) if self._goes_by_real_time else self._daily(after)
+        except OverflowError:  # cronsim counts years, and has none after the last
             return
+
+    @property
+    def _goes_by_real_time(self) -> bool:
+        minute, hour = self._fields.split()[:2]
+        return minute.startswith("*") or hour.startswith("*")
+
+    def _daily(self, after: datetime) -> Iterator[datetime]:
+        for found in CronSim(self._fields, after.astimezone(self._zone)):
+            moment = found.astimezone(UTC)
+            # Asked from inside a repeated hour it may begin with a time of the first pass.
+            if moment > after:
+                after = moment
+                yield moment
+
+    def _by_real_time(self, after: datetime) -> Iterator[datetime]:
+        """Give each moment at which the clock shows a time that matches.
+
+        cronsim steps over times where a clock is shifted by no whole hour, or at none. It is never shown a
+        shift: it goes by a clock that stands fast, for as long as the zone's does.
+        """
+        start = after.astimezone(UTC).replace(microsecond=0) + _SECOND
+        while True:
+            offset = self._offset(start)
+            is_shifted, end = self._steady_until(start)
+            for wall in CronSim(self._fields, start + offset - _SECOND):
+                moment = wall - offset
+                if moment >= end:
+                    break
+                yield moment
+            else:
+                return
+            # Until two days before the next match no other offset has one; but a shift back may repeat some.
+            start = end if is_shifted else max(end, moment - 2 * _DAY)
+
+    def _steady_until(self, start: datetime) -> tuple[bool, datetime]:
+        """Return whether the clock is shifted within a day, and when: the day's end if it is not."""
+        low, high = start, start + _DAY
+        if self._offset(high) == self._offset(low):
+            return False, high
+        while high - low > _SECOND:
+            middle = low + (high - low) // (2 * _SECOND) * _SECOND
+            if self._offset(middle) == self._offset(start):
+                low = middle
+            else:
+                high = middle
+        return True, high
+
+    def _offset(self, moment: datetime) -> timedelta:
+        offset = moment.astimezone(self._zone).utcoffset()
+        assert offset is not None
+        return offset
 
     def _check(self) -> None:
         try:
