@@ -1,4 +1,4 @@
-"""What `create`, `withdraw` and the outbox promise."""
+"""What `create` and the outbox promise."""
 
 import time
 
@@ -179,76 +179,3 @@ def test_a_claimed_job_leaves_the_outbox(store):
     running(store)
 
     assert outbox(store) == set()
-
-
-def test_withdrawn_jobs_are_forgotten(store):
-    """A submission that failed leaves nothing behind, whether it was ready or not."""
-    ready, scheduled = pending(store), pending(store, delay_ms=HOUR_MS)
-
-    store.withdraw([ready, scheduled, "unheard-of"])
-    store.withdraw([ready])
-
-    assert store.get([ready, scheduled]) == [None, None]
-    assert ({}, set(), ([], None)) == (counts(store), outbox(store), store.take_due(10))
-    assert store.create([new_job(ready)])[0].is_new
-
-
-def test_a_withdrawn_job_does_not_run_when_its_message_comes(store):
-    """Nor when it comes again; one that has no message on its way leaves nothing behind."""
-    heartbeat(store)
-    out, refused = pending(store), pending(store)
-
-    assert store.withdraw([out, refused], published=[out]) == []
-
-    assert [claim(store, out).kind for _ in range(2)] == ["cancelled"] * 2
-    assert claim(store, refused).kind == "unknown"
-    assert store.get([out]) == [None]
-    assert store.totals().missing == 0
-
-
-def test_a_withdrawn_job_that_is_created_again_runs_once(store):
-    """Whichever of its two messages comes first."""
-    heartbeat(store)
-    job_id = pending(store)
-    store.withdraw([job_id], published=[job_id])
-
-    assert store.create([new_job(job_id)])[0].is_new
-
-    assert [claim(store, job_id, owner=owner).kind for owner in ("w1", "w2")] == ["run", "leased"]
-    assert store.totals().missing == 0
-
-
-def test_a_withdrawn_job_is_remembered_for_a_time_only(new_store):
-    """Once its message has come, as long as a result is kept: a message comes again soon or never."""
-    store = new_store(result_ttl=1)
-    heartbeat(store)
-    job_id = pending(store)
-    store.withdraw([job_id], published=[job_id])
-
-    assert claim(store, job_id).kind == "cancelled"
-
-    def is_forgotten() -> bool:
-        store.prune(10)
-        return claim(store, job_id).kind == "unknown"
-
-    poll(is_forgotten)
-
-
-def test_a_job_that_started_is_not_withdrawn(store):
-    """Whoever gave up waiting for the confirm may be wrong: the message was there, and runs."""
-    job_id, _ = running(store)
-
-    assert store.withdraw([job_id]) == [job_id]
-
-    assert state(store, job_id) == "running"
-
-
-def test_a_job_that_another_caller_was_promised_is_not_withdrawn(store):
-    """A client that asks again with the same id is told that its job is there: so it must stay."""
-    ready, scheduled = pending(store), pending(store, delay_ms=HOUR_MS)
-    store.create([new_job(ready), new_job(scheduled)])
-
-    assert store.withdraw([ready, scheduled]) == [ready, scheduled]
-
-    assert [state(store, ready), state(store, scheduled)] == ["pending", "scheduled"]
-    assert outbox(store) == {ready}

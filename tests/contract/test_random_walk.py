@@ -45,6 +45,9 @@ class Model:
     crashes: int = 0
     is_due: bool = False
     is_promised_twice: bool = False
+    has_begun: bool = False
+    #: Whether somebody else than who submitted it was given it to send.
+    is_out: bool = False
     is_published: bool = False
     cancel_requested: bool = False
     is_prunable: bool = False
@@ -93,25 +96,28 @@ class Walk(RuleBasedStateMachine):
         for job_id, answer in zip(chosen, answers, strict=True):
             assert answer.is_new == (job_id not in self.jobs)
             if answer.is_new:
+                state = "scheduled" if is_later else "pending"
+                self.jobs[job_id] = Model(state, queue, is_out=job_id in self.withdrawn)
                 self.withdrawn.discard(job_id)
-                self.jobs[job_id] = Model("scheduled" if is_later else "pending", queue)
             else:
                 self.jobs[job_id].is_promised_twice = True
             assert answer.state == self.jobs[job_id].state
 
     @rule(chosen=id_lists, published=id_lists)
     def withdraw(self, chosen, published):
-        """Forget jobs that have not started and that nobody else was promised."""
+        """Forget jobs that never started and that nobody else was promised."""
         stay = self.store.withdraw(chosen, published=published)
         for job_id in chosen:
             job = self.jobs.get(job_id)
-            assert job is not None or job_id not in stay
-            if job and job.state in ("pending", "scheduled") and not job.is_promised_twice:
-                assert job_id not in stay
-                del self.jobs[job_id]
-                self.withdrawn |= {job_id} & set(published)
-            elif job:
-                assert job_id in stay
+            is_kept = job and (
+                job.has_begun or job.is_promised_twice or job.state not in ("pending", "scheduled")
+            )
+            assert (job_id in stay) == bool(is_kept)
+            if is_kept:
+                continue
+            if job_id in published or (job and job.is_out):
+                self.withdrawn.add(job_id)
+            self.jobs.pop(job_id, None)
 
     @rule(chosen=id_lists)
     def mark_published(self, chosen):
@@ -169,7 +175,7 @@ class Walk(RuleBasedStateMachine):
             job.state, job.is_due = "scheduled", False
             return "parked"
         job.state, job.attempt, job.owner, job.token = "running", attempt, owner, token
-        job.queue, job.call = queue, 0
+        job.queue, job.call, job.has_begun = queue, 0, True
         return "run"
 
     @rule(
@@ -244,7 +250,7 @@ class Walk(RuleBasedStateMachine):
             job = self.jobs[each.id]
             assert each.id in due
             assert (each.queue, each.attempt) == (job.queue, job.attempt + 1)
-            job.state, job.is_due, job.is_published = "pending", False, False
+            job.state, job.is_due, job.is_published, job.is_out = "pending", False, False, True
 
     @rule(owner=st.sampled_from(OWNERS + RECLAIMERS), is_crash=st.booleans())
     def end(self, owner, is_crash):
@@ -314,6 +320,8 @@ class Walk(RuleBasedStateMachine):
             i for i, job in self.jobs.items() if job.state == "pending" and not job.is_published
         }
         assert outbox(self.store) == unpublished
+        for job_id in unpublished:
+            self.jobs[job_id].is_out = True
         assert self.store.audit_records("0", 100).findings == []
         totals = self.store.totals()
         assert totals is None or totals.missing == 0

@@ -16,7 +16,7 @@ from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.store import open_store
 from taskyard.store.base import Created, NewJob, Unique
-from tests.contract.jobs import HOUR_MS, claim, counts, heartbeat, new_job, outbox, state
+from tests.contract.jobs import HOUR_MS, claim, counts, heartbeat, new_job, outbox, settle, state
 from tests.polling import poll
 
 
@@ -216,6 +216,32 @@ def test_a_job_of_a_failed_call_that_runs_by_then_is_told(store, queue):
 
     assert caught.value.taken == ["a"]
     assert [job and job.state for job in store.get(["a", "b", "c"])] == ["running", None, None]
+    publisher.close()
+
+
+def test_what_became_of_jobs_while_their_call_failed_is_minded(store, queue):
+    """One that ran and waits for its retry stays; one that came due meanwhile does not run."""
+    publisher = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
+    slow = Dispatcher(store, publisher, publish_deadline_s=3)
+    heartbeat(store)
+
+    with ThreadPoolExecutor(1) as pool:
+        jobs = [new_job("a", queue=queue), new_job("b", queue=queue)]
+        call = pool.submit(slow.dispatch, [*jobs, new_job("c", queue=queue, delay_ms=1)])
+        poll(lambda: store.get(["c"])[0])
+        settle(store, "a", claim(store, "a", queue=queue).token, "retrying")
+
+        def are_pending() -> bool:
+            store.take_due(10)
+            return {state(store, "a"), state(store, "c")} == {"pending"}
+
+        poll(are_pending)
+        with pytest.raises(BrokerUnavailable) as caught:
+            call.result()
+
+    assert caught.value.taken == ["a"]
+    verdicts = [claim(store, "a", 2, queue=queue), claim(store, "c", queue=queue)]
+    assert [verdict.kind for verdict in verdicts] == ["run", "cancelled"]
     publisher.close()
 
 

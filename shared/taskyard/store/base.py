@@ -140,14 +140,17 @@ class JobStore(
         """Record jobs; idempotent by id. A pending one stays in the outbox until it is published."""
 
     def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:
-        """Forget jobs that have not started yet: their submission has failed. Return those that stay.
+        """Forget jobs that have never started: their submission has failed. Return those that stay.
 
-        One that was created again meanwhile stays: another caller was told that it is there.
+        One that an attempt has begun of stays, wherever it is by now. So does one that was created again,
+        retried or changed meanwhile: another caller was told that it is there. Of one that is forgotten a
+        message may be on its way: its claim is answered `cancelled`, unless the job is created anew, until
+        the message must have come.
 
         Args:
             ids: The jobs.
-            published: Those of them that a message may be on its way of. A claim of one is answered
-                `cancelled`, unless it is created anew, until that message must have come.
+            published: Those of them that the caller may have sent a message of. What others have sent, as of
+                a job that has come due, the store knows.
         """
 
     def replace(self, ids: Sequence[str]) -> None:

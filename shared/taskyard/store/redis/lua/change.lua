@@ -7,7 +7,7 @@ local state, held_in, limit = r[1], r[5], r[6]
 if not state then return answer({'unknown', ''}) end
 if state ~= 'scheduled' and state ~= 'retrying' then return answer({'too_late', state}) end
 if r[2] ~= old then return answer({'again', state}) end
-redis.call('HSET', key, 'body', new)
+redis.call('HSET', key, 'body', new, 'is_shared', 1)
 if priority then
   redis.call('HSET', key, 'priority', priority)
   if held_in then redis.call('ZADD', P .. held_in, 'XX', (9 - priority) * 1e13 + tonumber(r[4]), id) end

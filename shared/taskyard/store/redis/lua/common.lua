@@ -26,6 +26,7 @@
 -- lasts | pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
 -- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
 -- `first_run_at`, when it was to run first: `run_at` is that of its next attempt.
+-- For `withdraw`, of a job: is_shared, somebody else was promised it | is_out, somebody else sends messages of it.
 local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

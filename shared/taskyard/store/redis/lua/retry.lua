@@ -63,6 +63,7 @@ local function retry(id, made, body)
   if replay ~= '' and not redis.call('ZSCORE', todo, id) then return {id, 'changed', '', '', now, ''} end
   local verdict, state, queue, holder = revive(id, made, body)
   if verdict == 'retried' then
+    redis.call('HSET', job_key(id), 'is_shared', 1) -- who submitted it first may still be about to withdraw it
     drop_letter(id)
     make_pending(id, queue)
     enter(id, queue, 'pending')

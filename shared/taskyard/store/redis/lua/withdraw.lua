@@ -1,6 +1,6 @@
--- args: {ids, those of them that a message may be on its way of}; answers the ids of those that stay
-local ids, kept, removed, is_out = args[1], {}, 0, {}
-for _, id in ipairs(args[2]) do is_out[id] = true end
+-- args: {ids, those of them that the caller may have sent a message of}; answers the ids of those that stay
+local ids, kept, removed, is_sent = args[1], {}, 0, {}
+for _, id in ipairs(args[2]) do is_sent[id] = true end
 
 -- Gives a lock back to the job that was to be replaced; or has a later one replace that instead.
 local function give_lock_back(id, lock, replaced, locked_until)
@@ -25,13 +25,17 @@ end
 
 local function withdraw(id)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'state', 'queue', 'is_shared', 'unique', 'replaces', 'locked_until', 'limit')
+  local r = redis.call('HMGET', key, 'state', 'queue', 'is_shared', 'unique', 'replaces', 'locked_until', 'limit',
+    'is_out', 'started_at', 'attempt')
   local state, queue = r[1], r[2]
-  if not state then return end
-  if (state ~= 'pending' and state ~= 'scheduled') or r[3] then
+  local has_begun = r[9] or tonumber(r[10] or 0) > 0 -- a first attempt that was broken off does not count as one
+  if state and (has_begun or r[3] or (state ~= 'pending' and state ~= 'scheduled')) then
     kept[#kept + 1] = id
     return
   end
+  -- Whoever takes its message would else think that its record was lost, and make a new one.
+  if is_sent[id] or r[8] then redis.call('ZADD', P .. 'withdrawn', now + UNSEEN_MS, id) end
+  if not state then return end
   if r[4] then give_lock_back(id, unpack(r, 4, 6)) end
   if r[7] then release(id, r[7]) end
   redis.call('HDEL', P .. 'asked', id)
@@ -41,8 +45,6 @@ local function withdraw(id)
   redis.call('DEL', key)
   count(queue, state, -1)
   removed = removed + 1
-  -- Whoever takes its message would else think that its record was lost, and make a new one.
-  if is_out[id] then redis.call('ZADD', P .. 'withdrawn', now + UNSEEN_MS, id) end
 end
 
 for _, id in ipairs(ids) do withdraw(id) end
