@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from tests import worker_tasks as tasks
+from tests.faults.busy_yard import busy_worker, outlast
 from tests.faults.ledger import Ledger
 from tests.polling import poll
 
@@ -22,17 +23,6 @@ def yard(make_yard, redis_server):
             redis_server.start()
         redis_server.resume()
         redis_server.wait_ready()
-
-
-def busy_worker(yard, ledger):
-    """Submit two jobs that run and wait at a gate, and twenty behind them."""
-    gate = yard.new_gate()
-    running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
-    for each in running:
-        yard.await_event("waits", each)
-    behind = [yard.submit(tasks.note).id for _ in range(20)]
-    ledger.add(*running, *behind)
-    return running, behind, gate
 
 
 @pytest.mark.parametrize("how", ["stop", "kill", "pause"])
@@ -82,12 +72,6 @@ def test_a_store_that_is_away_for_longer_than_a_lease_loses_nothing(make_yard, r
 
         assert ledger.settle() == {"completed": 22}
         assert all(len(yard.events("passed", each)) == 1 for each in running)
-
-
-def outlast(lease_s):
-    """Return when so much time has passed: nothing else tells that a lease could have ended."""
-    until = time.time() + lease_s
-    poll(lambda: time.time() > until)
 
 
 @contextmanager

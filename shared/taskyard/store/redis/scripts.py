@@ -22,8 +22,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="RedisScripts")
 
-#: Scripts that a full server runs all the same: they free memory, hardly need any, or only read.
-MAKING_ROOM = frozenset(
+#: Scripts that only read: a server runs them that is full, whose disk is full, or that is a replica.
+READING = frozenset(
     {
         "ahead",
         "audit_marks",
@@ -33,35 +33,40 @@ MAKING_ROOM = frozenset(
         "counts",
         "dead_counts",
         "dead_groups",
-        "end_action",
-        "end_lease",
         "explain",
         "find",
         "find_actions",
         "find_dead",
+        "held",
+        "key_ring",
+        "occupants",
+        "overdue_dead",
+        "read_schedules",
+        "revivable",
+        "suspects",
+        "unindexed",
+        "vitals",
+        "workers",
+    }
+)
+#: Scripts that write, and that a server without memory runs all the same: they free some, or need hardly any.
+MAKING_ROOM = frozenset(
+    {
+        "end_action",
+        "end_lease",
         "forget_keys",
         "forgive_outage",
         "heartbeat",
-        "held",
-        "key_ring",
         "log_action",
         "mark_published",
-        "occupants",
-        "overdue_dead",
         "prune",
         "purge_dead",
-        "read_schedules",
         "remove",
         "replied",
-        "revivable",
         "revoke_keys",
-        "suspects",
         "take_replies",
-        "unindexed",
         "use_keys",
-        "vitals",
         "withdraw",
-        "workers",
     }
 )
 #: Scripts whose answers say what they have changed. Where a connection breaks before the answer comes,
@@ -148,10 +153,12 @@ def _packed(args: Any) -> bytes:
 
 
 def _shebang(name: str) -> str:
-    """Return the first line of a script, which lets a full server run what makes room in it.
+    """Return the first line of a script, which says what an ailing server may run.
 
-    With it Redis refuses a script on a full server before its first write, so none is done by half.
+    With it Redis refuses a script on such a server before its first write, so none is done by half.
     """
+    if name in READING:
+        return "#!lua flags=no-writes\n"
     return "#!lua flags=allow-oom\n" if name in MAKING_ROOM else "#!lua\n"
 
 
