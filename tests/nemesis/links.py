@@ -107,6 +107,10 @@ class Links:
         """Switch a link."""
         self._loop.call_soon_threadsafe(self._links[name].set_mode, mode)
 
+    def lead(self, name: str, target_port: int) -> None:
+        """Lead new connections of a link to another server, as a name does whose address has changed."""
+        self._links[name].target_port = target_port
+
     def cut(self, name: str) -> None:
         """Reset all connections of a link; new ones pass as before."""
         self._loop.call_soon_threadsafe(self._links[name].cut)

@@ -88,6 +88,10 @@ TOLD_ONCE = frozenset(
         "write_schedule",
     }
 )
+#: What a call is tried once more after, on a new connection; never a timeout, which is a deadline. A server
+#: that has become a replica took nothing of it, and the address may lead to another one by now: only who
+#: connects anew comes there, for a replica ends no connection.
+TRIED_AGAIN = (redis.ConnectionError, redis.ReadOnlyError, redis.exceptions.MasterDownError)
 _pack = msgspec.msgpack.Encoder().encode
 _decoder: Any = lru_cache(maxsize=None)(msgspec.msgpack.Decoder)
 #: Looked up with a script's first call: no process uses all scripts, and each has a series a bucket.
@@ -202,8 +206,7 @@ class RedisScripts:
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             health_check_interval=30,
-            # One more try where the connection was gone; never after a timeout, which is a deadline.
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+            retry=Retry(NoBackoff(), 1, supported_errors=TRIED_AGAIN),
             **(_tls_options(tls) if url.startswith("rediss:") else {}),
         )
         folder = files(__package__) / "lua"
