@@ -15,12 +15,16 @@ from taskyard.errors import ConfigurationError, StoreFault, StoreUnavailable, Un
 from taskyard.job import Progress, document
 from taskyard.store import open_store
 from taskyard.store.attempts import Outcome
+from taskyard.store.controls import Limits
 from taskyard.store.finding import Filter
 from taskyard.store.keys import NewKey, Use
 from taskyard.store.replies import Asked
 from tests.contract.jobs import (
     HOUR_MS,
+    QUEUE,
     claim,
+    counts,
+    declare_limits,
     get,
     heartbeat,
     new_job,
@@ -266,6 +270,45 @@ def test_a_damaged_record_keeps_no_other_from_its_turn(store, client, key_prefix
     assert store.get([old]) == [None]
     owed = odd_jobs(store, client, key_prefix, asked)
     assert owed in [each.job_id for each in store.take_replies(1000, 10)[0]]
+
+
+@pytest.mark.parametrize("damage", ["no hash", "no body", "no set"])
+def test_what_is_damaged_of_a_limit_keeps_no_other_from_its_turn(store, client, key_prefix, damage):
+    """A held job's record, or what is kept of one limit: what is due goes, and is counted."""
+    declare_limits(store, Limits(concurrency=1))
+    heartbeat(store)
+    tokens: dict[str, int] = {}
+    held: dict[str, list[str]] = {}
+    for limit in ("a", "b"):
+        first = pending(store)
+        tokens[first] = claim(store, first, task="add", limit_key=limit).token
+        held[limit] = [pending(store) for _ in range(2)]
+        for each in held[limit]:
+            assert claim(store, each, task="add", limit_key=limit).kind == "limited"
+    due = pending(store, delay_ms=1)
+    for attempt in tokens.items():
+        settle(store, *attempt)
+    bad = held["a"][0]
+    if damage == "no body":
+        client.hdel(f"{key_prefix}j:{bad}", "body")
+    else:
+        broken = f"j:{bad}" if damage == "no hash" else "slots:add|a"
+        client.delete(f"{key_prefix}{broken}")
+        client.set(f"{key_prefix}{broken}", "damaged")
+
+    taken: set[str] = set()
+    good = {due, held["b"][0], *(held["a"][1:] if damage != "no set" else ())}
+
+    def take():
+        taken.update(each.id for each in store.take_due(10)[0])
+        return taken == good
+
+    poll(take)
+
+    assert counts(store) == {
+        QUEUE: {"completed": 2, "pending": len(good), "scheduled": 5 - len(good)}
+    }
+    assert store.take_due(10)[0] == []
 
 
 def test_what_has_no_form_in_the_store_is_no_outage(store):

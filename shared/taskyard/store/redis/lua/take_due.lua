@@ -23,12 +23,12 @@ end)
 call_for_all('ZREM', waiting, taken)
 for queue, ids in pairs(pending) do make_all_pending(ids, queue) end
 
--- Lets the first job of those that a limit holds back go to its queue.
+-- Lets a job that a limit has held back go to its queue.
 local function let_go(id, limit)
-  redis.call('ZREM', P .. 'limited:' .. limit, id)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'held_in', 'suspect')
   if r[4] ~= 'scheduled' or not r[5] then return end
+  local row = {id, assert(r[1]), assert(r[2]), tonumber(r[3]) + 1, now, now}
   end_hold(id)
   redis.call('HDEL', key, 'reason', 'held_in')
   redis.call('SADD', P .. 'slots:' .. limit, id)
@@ -41,7 +41,15 @@ local function let_go(id, limit)
   make_pending(id, r[1])
   count(r[1], 'scheduled', -1)
   enter(id, r[1], 'pending')
-  ready[#ready + 1] = {id, r[1], r[2], tonumber(r[3]) + 1, now, now}
+  ready[#ready + 1] = row
+end
+
+-- Takes the first of those that a limit holds back. One whose record is damaged is left to the walk through all records,
+-- and gives its turn to the next.
+local function take_first(id, limit)
+  redis.call('ZREM', P .. 'limited:' .. limit, id)
+  local is_fine, error_ = pcall(let_go, id, limit)
+  if not is_fine and not is_about_data(error_) then error(error_) end
 end
 
 local function look(limit)
@@ -56,12 +64,12 @@ local function look(limit)
     if not id then redis.call('SREM', P .. 'limits:' .. task, limit) end
     if why and at then redis.call('ZADD', P .. 'limits_due', at, limit) return end
     if why or not id then redis.call('ZREM', P .. 'limits_due', limit) return end
-    let_go(id, limit)
+    take_first(id, limit)
   end
   redis.call('ZADD', P .. 'limits_due', now, limit) -- there may be more, after those of other limits
 end
 
-for _, limit in ipairs(redis.call('ZRANGEBYSCORE', P .. 'limits_due', '-inf', now, 'LIMIT', 0, 100)) do look(limit) end
+each_apart(P .. 'limits_due', redis.call('ZRANGEBYSCORE', P .. 'limits_due', '-inf', now, 'LIMIT', 0, 100), look)
 
 local function wait_ms(key)
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
