@@ -10,6 +10,7 @@ from services.worker.adoption import Adoption
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
 from services.worker.inbox import Delivery
+from services.worker.refusal import InvalidMessage, refusal
 from services.worker.source import Source
 from taskyard import signature, trace_context
 from taskyard.config import Settings
@@ -99,7 +100,9 @@ class Admission:
         return asking
 
     def decoded(self, delivery: Delivery) -> Message | None:
-        """Return the message in `delivery`, or None if it was refused and buried."""
+        """Return the message in `delivery`, or None if it is refused."""
+        if delivery.refusal is not None:
+            return delivery.refusal.message
         limit = self._settings.payload_max_bytes + MESSAGE_SLACK_BYTES
         if len(delivery.body) > limit:
             self.bury(delivery, "too_large", f"{len(delivery.body)} bytes, above {limit}")
@@ -138,6 +141,11 @@ class Admission:
             call: The number of the claim.
         """
         unknown = [i for i, verdict in enumerate(verdicts) if verdict.kind == "unknown"]
+        for delivery in [entries[index][0] for index in unknown]:
+            if delivery.refusal is not None:
+                # Its record went meanwhile: its letter is all that is left to write.
+                self._write_letter(delivery, delivery.refusal.error)
+        unknown = [index for index in unknown if entries[index][0].refusal is None]
         if not unknown:
             return
         faults = {index: self._adoption.faults(entries[index][1]) for index in unknown}
@@ -161,7 +169,9 @@ class Admission:
         ended = [
             index
             for index, answer in enumerate(told)
-            if answer == "missing" and entries[index][0].kind != "released"
+            if answer == "missing"
+            and entries[index][0].kind != "released"
+            and entries[index][1].delivery.refusal is None
         ]
         if not ended:
             return
@@ -174,6 +184,8 @@ class Admission:
 
     def claim(self, delivery: Delivery, message: Message) -> Claim:
         """Return what asks the store for the attempt in `message`."""
+        if delivery.refusal is not None:  # it does not run: no limit and no worker's task matters
+            return Claim(message.message_id, message.options.attempt, delivery.queue, is_alone=True)
         is_known = message.actor_name in self._tasks
         expires_s = message.expires_s
         return Claim(
@@ -202,22 +214,30 @@ class Admission:
         self.bury(delivery, "invalid", str(error), logged=discreet(error))
 
     def bury(self, delivery: Delivery, reason: str, why: str, *, logged: str = "") -> None:
-        """Write the dead letter of a message that can't become a job, then acknowledge it."""
+        """Refuse a message: write its dead letter and acknowledge it, or have a suspect claimed to fail."""
         facts = {"queue": delivery.queue, "reason": reason}
         logger.error("message refused: %s", logged or why, extra=facts)
+        error = InvalidMessage(reason, why)
+        if delivery.suspect is None or delivery.refusal is not None:
+            self._write_letter(delivery, error)
+        else:
+            delivery.refusal = refusal(delivery.suspect, delivery.body, error)
+            self._consumer.inbox.put(delivery)
+
+    def _write_letter(self, delivery: Delivery, error: InvalidMessage) -> None:
         letter = dead_letter(
             delivery.queue,
             delivery.body,
             id=received_text(delivery.properties.message_id),
             task=received_text(delivery.properties.type),
-            reason=reason,
-            error=JobError(type="InvalidMessage", message=why, reason=reason),
+            reason=error.code,
+            error=JobError(type="InvalidMessage", message=str(error), reason=error.code),
             attempts=0,
             first_failed_at_ms=round(time.time() * 1000),
             worker=self._owner,
             priority=delivery.priority,
         )
-        self._burial.bury(letter, reason, lambda: self._consumer.ack([delivery]))
+        self._burial.bury(letter, error.code, lambda: self._consumer.ack([delivery]))
 
 
 def _key(task: Task[..., Any], key: str) -> tuple[str, Sequence[str], Any, bool]:

@@ -10,7 +10,9 @@ from msgspec import Struct
 from pika.channel import Channel
 from pika.spec import BasicProperties
 
+from services.worker.refusal import Refusal
 from taskyard.message import DEFAULT_PRIORITY, MAX_PRIORITY
+from taskyard.store.attempts import Suspect
 
 
 class Delivery(Struct, eq=False):
@@ -22,11 +24,19 @@ class Delivery(Struct, eq=False):
     properties: BasicProperties
     #: The channel that it came on: its tag means something else on every other. None: it came from the store.
     channel: Channel | None
+    #: What the store said of it, if it came from there; and why it can never run, once that is known.
+    suspect: Suspect | None = None
+    refusal: Refusal | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it can be acknowledged: what came on a channel that is gone comes again by itself."""
         return self.channel is None or bool(self.channel.is_open)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it has a message, as far as is known."""
+        return self.refusal is None or self.refusal.is_readable
 
     @property
     def priority(self) -> int:

@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from services.worker.attempt import Attempt
+from services.worker.refusal import InvalidMessage
 from taskyard.config import Settings
 from taskyard.errors import (
     JobCancelled,
@@ -59,7 +60,7 @@ class UnknownTask(TaskyardError):
 
 
 #: Trying again cannot help with these.
-_FINAL = (ResultTooLarge, ResultNotJson, InvalidArguments, UnknownTask)
+_FINAL = (ResultTooLarge, ResultNotJson, InvalidArguments, InvalidMessage, UnknownTask)
 
 
 @dataclass(frozen=True)

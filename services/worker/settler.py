@@ -182,7 +182,7 @@ class Settler:
             task=attempt.task,
             reason=error.reason,
             error=error,
-            attempts=attempt.number,
+            attempts=attempt.number if delivery.is_readable else 0,
             first_failed_at_ms=attempt.first_failed_at_ms,
             worker=self._owner,
             priority=delivery.priority,

@@ -11,6 +11,7 @@ from services.worker.outcome import UnknownTask
 from services.worker.settler import Settler
 from services.worker.slots import Slots
 from services.worker.source import Source
+from taskyard.errors import TaskyardError
 from taskyard.message import Message
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
@@ -58,8 +59,8 @@ class Starter:
             elif verdict.kind != "unknown":
                 measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
                 skipped.append(delivery)
-        known = [attempt for attempt in started if attempt.task in self._tasks]
-        self._slots.run(known)
+        ready = [attempt for attempt in started if self._obstacle(attempt) is None]
+        self._slots.run(ready)
         self._consumer.ack(skipped)
         if paused:
             # At once: else RabbitMQ would send them again and again until the next heartbeat tells.
@@ -67,10 +68,17 @@ class Starter:
             self._consumer.hand_back(paused)
         measures.claimed(started, verdicts)
         for attempt in started:
-            if attempt.task not in self._tasks:
-                waited = f"no worker knew the task for {self._unknown_task_ttl_s} s"
-                self._settler.abandon(attempt, UnknownTask(waited))
-        return len(known)
+            if (error := self._obstacle(attempt)) is not None:
+                self._settler.abandon(attempt, error)
+        return len(ready)
+
+    def _obstacle(self, attempt: Attempt) -> TaskyardError | None:
+        """Return what keeps an attempt that was granted from ever running here."""
+        if attempt.delivery.refusal is not None:
+            return attempt.delivery.refusal.error
+        if attempt.task not in self._tasks:
+            return UnknownTask(f"no worker knew the task for {self._unknown_task_ttl_s} s")
+        return None
 
     def _attempt(self, delivery: Delivery, message: Message, verdict: Verdict) -> Attempt:
         defaults = self._admission.defaults(message.actor_name)

@@ -1,9 +1,9 @@
 """Where a lone child's deliveries come from: jobs that may be what kills their workers, one at a time."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 from pika.spec import BasicProperties
 
@@ -11,8 +11,6 @@ from services.worker.inbox import Delivery, Inbox
 from taskyard.lifecycle import Loop
 from taskyard.message import for_attempt
 from taskyard.store import JobStore
-
-logger = logging.getLogger(__name__)
 
 #: How often the store is asked for the next one at least. Seconds.
 LOOK_S = 0.25
@@ -69,14 +67,18 @@ class Suspects:
         suspect = self._store.take_suspect(self._queues, round(RESERVE_S * 1000))
         if suspect is None:
             return
-        try:
-            body = for_attempt(suspect.body, suspect.attempt)
-        except ValueError as error:
-            logger.error("suspect cannot be read: %s", error, extra={"job_id": suspect.id})
-            return
-        properties = BasicProperties(priority=suspect.priority)
+        body = suspect.body
+        with suppress(ValueError):  # what cannot be read is refused, as any message would be
+            body = for_attempt(body, suspect.attempt)
         self._taken_at = time.monotonic()
-        self._current = Delivery(suspect.queue, 0, body.encode(), properties, None)
+        self._current = Delivery(
+            suspect.queue,
+            0,
+            body.encode(errors="surrogateescape"),
+            BasicProperties(priority=suspect.priority),
+            None,
+            suspect,
+        )
         self.inbox.put(self._current)
 
     @property

@@ -34,6 +34,7 @@ from tests.contract.jobs import (
     settle,
     state,
 )
+from tests.contract.test_suspects import suspect
 from tests.polling import poll
 
 #: What stays: counters, and small collections that say something by themselves.
@@ -309,6 +310,34 @@ def test_what_is_damaged_of_a_limit_keeps_no_other_from_its_turn(store, client, 
         QUEUE: {"completed": 2, "pending": len(good), "scheduled": 5 - len(good)}
     }
     assert store.take_due(10)[0] == []
+
+
+def test_a_damaged_record_keeps_no_suspect_from_its_turn(store, client, key_prefix):
+    """It comes again a minute later, and no lone process is started for it meanwhile."""
+    first, second, good = (suspect(store) for _ in range(3))
+    client.delete(f"{key_prefix}j:{first}")
+    client.set(f"{key_prefix}j:{first}", "no record")
+    client.hset(f"{key_prefix}j:{second}", "attempt", "some")
+
+    found = store.take_suspect([QUEUE], HOUR_MS)
+
+    assert (found.id, store.suspects([QUEUE])) == (good, 0)
+    assert client.zcount(f"{key_prefix}suspects:{QUEUE}", "-inf", "+inf") == 3
+
+
+@pytest.mark.parametrize("body", [b"\xff{", None])
+def test_a_suspect_that_cannot_be_read_is_given_out_as_it_is(store, client, key_prefix, body):
+    """Whoever takes it ends it."""
+    job_id = suspect(store)
+    if body is None:
+        client.hdel(f"{key_prefix}j:{job_id}", "body")
+    else:
+        client.hset(f"{key_prefix}j:{job_id}", "body", body)
+
+    found = store.take_suspect([QUEUE], HOUR_MS)
+
+    assert (found.id, found.attempt) == (job_id, 2)
+    assert found.body.encode(errors="surrogateescape") == (body or b"")
 
 
 def test_what_has_no_form_in_the_store_is_no_outage(store):

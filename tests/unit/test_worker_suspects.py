@@ -67,13 +67,14 @@ def test_a_source_without_suspects_is_idle(end):
     assert made.idle_s > 0
 
 
-def test_one_that_cannot_be_read_is_left():
-    """The next pass takes the next one."""
-    made, _ = source("{", body("b"))
+@pytest.mark.parametrize("odd", ["{", "", "\udcff"])
+def test_one_that_cannot_be_read_comes_as_it_is(odd):
+    """It is refused like any message, and the store has told which job that is about."""
+    made, _ = source(odd)
 
-    assert len(made.inbox) == 0
-    made.run_once()
-    assert len(made.inbox) == 1
+    (delivery,) = made.inbox.take(1)
+    assert delivery.body == odd.encode(errors="surrogateescape")
+    assert (delivery.suspect.id, delivery.suspect.attempt) == ("job-0", 2)
 
 
 def test_one_that_does_not_start_does_not_hold_up_the_next(monkeypatch):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,6 +10,8 @@ from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Suspect
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 logger = logging.getLogger(__name__)
+
+R = TypeVar("R", Lost, Suspect)
 
 
 class RedisAttempts(RedisScripts):
@@ -71,31 +73,31 @@ class RedisAttempts(RedisScripts):
         )
         for job_id in broken:
             logger.error("record cannot be read, and is left", extra={"job_id": job_id})
-        return [_lost(row) for row in rows]
+        return [_read(row, Lost) for row in rows]
 
     @guarded
     def take_suspect(self, queues: Sequence[str], reserve_ms: int) -> Suspect | None:
-        found = self.run("take_suspect", (queues, reserve_ms), list[Suspect])
-        return found[0] if found else None
+        found = self.run("take_suspect", (queues, reserve_ms), list[msgspec.Raw])
+        return _read(found[0], Suspect) if found else None
 
     @guarded
     def suspects(self, queues: Sequence[str]) -> int:
         return self.run("suspects", (queues,), int)
 
 
-def _lost(row: msgspec.Raw) -> Lost:
-    """Return a lost job; what is no text in its record, such as a body of other bytes, is kept as it is."""
+def _read(row: msgspec.Raw, kind: type[R]) -> R:
+    """Return a job as a script told it; a body that is no text in its record is kept as it is."""
     try:
-        return msgspec.msgpack.decode(row, type=Lost)
+        return msgspec.msgpack.decode(row, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         values = msgspec.msgpack.decode(row, type=list[msgspec.Raw])
-        body = Lost.__struct_fields__.index("body")
+        body = kind.__struct_fields__.index("body")
         return msgspec.convert(
             [
                 _value(value, errors="surrogateescape" if index == body else "replace")
                 for index, value in enumerate(values)
             ],
-            Lost,
+            kind,
         )
 
 
