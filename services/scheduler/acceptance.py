@@ -8,7 +8,14 @@ import msgspec
 from services.scheduler import submissions, traces
 from services.scheduler.intake_consumer import Submission
 from services.scheduler.submissions import Wish
-from taskyard.errors import Fault, InvalidSubmission, NotUnique, TaskyardError, Unavailable
+from taskyard.errors import (
+    Fault,
+    InvalidSubmission,
+    NotUnique,
+    StoreFault,
+    TaskyardError,
+    Unavailable,
+)
 from taskyard.metrics import JOBS_SUBMITTED
 from taskyard.store.base import Created
 from taskyard.store.replies import Asked
@@ -50,6 +57,11 @@ def refusing_queue(made: Sequence[Made]) -> str | None:
     """Return a queue that kept a job from being made, and may take it later."""
     refusing = (wish.job.queue for wish, one in made if isinstance(one, Unavailable))
     return next(refusing, None)
+
+
+def fault_of(made: Sequence[Made]) -> StoreFault | None:
+    """Return why a job could not be recorded that may be once somebody has looked after the store's data."""
+    return next((one for _, one in made if isinstance(one, StoreFault)), None)
 
 
 def errors_of(made: Sequence[Made]) -> dict[int, TaskyardError]:

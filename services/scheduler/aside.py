@@ -1,4 +1,4 @@
-"""Submissions for queues that take no messages: they wait here, while those for other queues go on."""
+"""Submissions that wait here while others go on: for queues that take no messages, or after a failure."""
 
 import logging
 import time
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from services.scheduler.intake_consumer import PREFETCH, Submission
+from taskyard.apart import Apart
 from taskyard.errors import TaskyardError
 
 logger = logging.getLogger(__name__)
@@ -20,24 +21,37 @@ PAUSE_MAX_S = 30.0
 class Aside:
     """Knows which queues refuse messages, tries each again after a pause, and holds what is for them.
 
+    It also holds the submissions that rest for a trouble of their own.
+
     Args:
+        apart: Knows those by their ids.
         clock: Gives the time in seconds.
         most: How many submissions are held at most.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
+    def __init__(
+        self, apart: Apart, *, clock: Callable[[], float] = time.monotonic, most: int = MOST
+    ) -> None:
+        self._apart = apart
         self._clock = clock
         self._most = most
         self._closed: dict[str, _Closed] = {}
         self._free: deque[Submission] = deque()
+        self._resting: list[Submission] = []
 
     def take(self, limit: int) -> list[Submission]:
-        """Return what can go on: what waited for queues that are open again, and one for each to be tried."""
+        """Return what can go on.
+
+        That is what waited for queues that are open again, one for each to be tried, and what has rested.
+        """
         taken = [self._free.popleft() for _ in range(min(limit, len(self._free)))]
         now = self._clock()
         for closed in self._closed.values():
             if closed.until <= now and closed.waiting and len(taken) < limit:
                 taken.append(closed.waiting.popleft())
+        due = [each for each in self._resting if not self._apart.rests(each.id)]
+        taken += due[: limit - len(taken)]
+        self._resting = [each for each in self._resting if each not in taken]
         return taken
 
     def keep_only(self, are_ours: Callable[[Sequence[Submission]], list[Submission]]) -> None:
@@ -45,6 +59,7 @@ class Aside:
         self._free = deque(are_ours(self._free))
         for closed in self._closed.values():
             closed.waiting = deque(are_ours(closed.waiting))
+        self._resting = are_ours(self._resting)
 
     def in_the_way(self, queues: Iterable[str]) -> str | None:
         """Return one of these queues that is not to be tried now, or None: each is tried by one at a time."""
@@ -85,11 +100,16 @@ class Aside:
     def room(self) -> int:
         """How many more can be held."""
         held = sum(len(closed.waiting) for closed in self._closed.values())
-        return max(0, self._most - held - len(self._free))
+        return max(0, self._most - held - len(self._free) - len(self._resting))
 
     def hold(self, queue: str, submission: Submission) -> None:
         """Have a submission wait for a closed queue."""
         self._closed[queue].waiting.append(submission)
+
+    def rest(self, submission: Submission, error: Exception) -> None:
+        """Have a submission rest that failed by itself, longer each time."""
+        self._resting.append(submission)
+        self._apart.failed(submission.id, error)
 
 
 class _Closed:

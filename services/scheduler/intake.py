@@ -1,23 +1,24 @@
 """The intake: makes jobs of what programs in any language published to `taskyard.submit`."""
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 from structlog.contextvars import bound_contextvars
 
 from services.scheduler import acceptance, refusals, submissions, traces
+from services.scheduler.acceptance import Made
 from services.scheduler.aside import Aside
 from services.scheduler.intake_consumer import Answer, IntakeConsumer, Submission
-from services.scheduler.refusals import Refused
+from services.scheduler.intake_pass import Pass
 from services.scheduler.submissions import Wish, is_now, queues_now
+from taskyard.apart import Apart, all_or_each
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InvalidSubmission, TaskyardError, Unavailable
+from taskyard.errors import InvalidSubmission, StoreFault, TaskyardError, Unavailable
 from taskyard.metrics import INTAKE_BATCH, INTAKE_MESSAGES
-from taskyard.store.base import Created, NewJob
-from taskyard.store.replies import Asked
 from taskyard.submission import refusal
 
 logger = logging.getLogger(__name__)
@@ -33,23 +34,33 @@ class Intake:
     """Validates submissions like the API does, dispatches them, and acknowledges what is durable.
 
     Where the store or RabbitMQ is away nothing is acknowledged: a pass fails, the next tries the same again.
-    Where one queue takes no messages, what is for it waits aside; what finds no room there is refused.
+    Where one queue takes no messages, what is for it waits aside, and so does what fails by itself, as at a
+    damaged record; what finds no room there is refused.
 
     Args:
         dispatcher: Where the jobs go.
         consumer: Where the submissions come from.
         settings: Limits of jobs.
+        clock: Gives seconds that only grow.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, consumer: IntakeConsumer, settings: Settings
+        self,
+        dispatcher: Dispatcher,
+        consumer: IntakeConsumer,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dispatcher = dispatcher
         self._consumer = consumer
         self._payload_max_bytes = settings.payload_max_bytes
         self._deadline_s = settings.publish_deadline_s
         self._catalogue = Catalogue(dispatcher.store)
-        self._aside = Aside()
+        self._apart = Apart(
+            "submission", is_away=lambda: not dispatcher.publisher.is_ready, clock=clock
+        )
+        self._aside = Aside(self._apart, clock=clock)
 
     def run_once(self) -> float | None:
         """Deal with what has come; return 0 if there may be more.
@@ -68,23 +79,23 @@ class Intake:
             self._consumer.put_back(taken)
             raise
         self._consumer.finish(pass_.answers)
+        for answer in pass_.answers:
+            self._apart.went_well(answer.submission.id)
         for submission, queue in pass_.waiting:
             self._aside.hold(queue, submission)
+        for submission, error in pass_.resting:
+            self._aside.rest(submission, error)
         INTAKE_BATCH.observe(len(taken))
         return 0 if len(taken) == LIMIT else None
 
-    def _handle(self, taken: Sequence[Submission]) -> "_Pass":
+    def _handle(self, taken: Sequence[Submission]) -> Pass:
         if not self._catalogue.has_tasks():
             raise Unavailable("no worker has told its tasks yet")
-        pass_ = _Pass(self._aside.room)
+        pass_ = Pass(self._aside.room)
         going: list[Wanted] = []
         for submission in taken:
-            traces.begin(submission)
-            try:
-                with bound_contextvars(**submission.log_facts()):
-                    wishes = self._wishes(submission)
-            except InvalidSubmission as error:
-                pass_.refused.append((submission, error))
+            wishes = self._read(submission, pass_)
+            if wishes is None:
                 continue
             queue = self._aside.in_the_way(queues_now(wishes))
             if queue is None:
@@ -92,83 +103,109 @@ class Intake:
             elif not pass_.waits(submission, queue):
                 pass_.refused.append((submission, self._aside.why(queue)))
         self._dispatch(going, pass_)
-        refusals.bury(
-            [*pass_.refused, *pass_.kept_out], self._dispatcher, deadline_s=self._deadline_s
-        )
-        INTAKE_MESSAGES.labels("accepted").inc(len(pass_.answers))
-        INTAKE_MESSAGES.labels("refused").inc(len(pass_.refused) + len(pass_.kept_out))
-        pass_.answers += [Answer(each, self._refusal(each, error)) for each, error in pass_.refused]
+        self._bury(pass_)
         return pass_
 
-    def _wishes(self, submission: Submission) -> list[Wish]:
-        return submissions.wishes(
-            submission, self._catalogue, payload_max_bytes=self._payload_max_bytes
-        )
+    def _read(self, submission: Submission, pass_: Pass) -> list[Wish] | None:
+        """Return what a submission asks for; None if it is dealt with, as it asks for nothing that can be."""
+        traces.begin(submission)
+        try:
+            with bound_contextvars(**submission.log_facts()):
+                return submissions.wishes(
+                    submission, self._catalogue, payload_max_bytes=self._payload_max_bytes
+                )
+        except InvalidSubmission as error:
+            pass_.refused.append((submission, error))
+        except Exception as error:
+            if self._apart.is_shared(error):
+                raise
+            if not pass_.rests(submission, error):
+                pass_.refused.append((submission, _own(error)))
+        return None
+
+    def _bury(self, pass_: Pass) -> None:
+        """Keep what is refused, and answer it; what cannot be kept now is dealt with anew, later."""
+        refused = [*pass_.refused, *pass_.kept_out]
+        errors = refusals.bury(refused, self._dispatcher, deadline_s=self._deadline_s)
+        INTAKE_MESSAGES.labels("refused").inc(len(refused) - len(errors))
+        INTAKE_MESSAGES.labels("accepted").inc(len(pass_.answers))
+        pass_.answers += [Answer(each, self._refusal(each, error)) for each, error in pass_.refused]
+        pass_.unanswer({refused[place][0].delivery: error for place, error in errors.items()})
 
     def _refusal(self, submission: Submission, error: TaskyardError) -> bytes:
         is_free = submissions.may_reply(submission, self._catalogue)
         return _encode(refusal(error)) if is_free else b""
 
-    def _dispatch(self, going: Sequence[Wanted], pass_: "_Pass") -> None:
+    def _dispatch(self, going: Sequence[Wanted], pass_: Pass) -> None:
         """Dispatch each job by itself, and note who waits for an outcome: who is answered is sure of both."""
-        jobs = [wish.job for _, wishes in going for wish in wishes]
-        results = self._dispatcher.dispatch_each(jobs)
-        self._learn(jobs, results)
-        rest = iter(results)
-        asked: list[Asked] = []
-        for submission, wishes in going:
-            made = [(wish, next(rest)) for wish in wishes]
+        done: list[tuple[Submission, list[Made]]] = []
+        for (submission, _), made in zip(going, self._make(going), strict=True):
             acceptance.count(made)
             queue = acceptance.refusing_queue(made)
             if queue is not None and pass_.waits(submission, queue):
                 continue  # what was made of it stays: it comes again, and finds that there
+            fault = acceptance.fault_of(made)
+            if fault is not None and pass_.rests(submission, fault):
+                continue
+            done.append((submission, made))
+        for (submission, made), unasked in zip(done, self._ask(done), strict=True):
             errors = acceptance.errors_of(made)
-            asked += acceptance.asked(submission, made)
             if len(errors) == len(made):
                 pass_.refused.append((submission, acceptance.one_error(errors, submission)))
                 continue
+            if isinstance(unasked, StoreFault) and pass_.rests(submission, unasked):
+                continue
+            if unasked is not None:  # accepted all the same: its jobs are made
+                pass_.kept_out.append((submission, unasked))
             pass_.answers.append(Answer(submission, acceptance.of(submission, made, errors)))
             acceptance.tell(submission, made)
             pass_.kept_out += [
                 (acceptance.only(submission, made[index][0]), error)
                 for index, error in errors.items()
             ]
-        self._dispatcher.store.ask_reply(asked)
 
-    def _learn(self, jobs: Sequence[NewJob], results: Sequence[Created | TaskyardError]) -> None:
+    def _make(self, going: Sequence[Wanted]) -> list[list[Made]]:
+        """Dispatch; return what became of the jobs of each submission."""
+
+        def dispatch(going: Sequence[Wanted]) -> list[list[Made]]:
+            results = self._dispatcher.dispatch_each([w.job for _, wishes in going for w in wishes])
+            rest = iter(results)
+            return [[(wish, next(rest)) for wish in wishes] for _, wishes in going]
+
+        results = all_or_each(going, dispatch)
+        made_of: list[list[Made]] = [
+            [(wish, made) for wish in wishes] if isinstance(made, TaskyardError) else made
+            for (_, wishes), made in zip(going, results, strict=True)
+        ]
+        self._learn([each for made in made_of for each in made])
+        return made_of
+
+    def _ask(self, done: Sequence[tuple[Submission, list[Made]]]) -> list[TaskyardError | None]:
+        """Note who waits for an outcome; return for each submission why that failed, if it did."""
+
+        def ask(done: Sequence[tuple[Submission, list[Made]]]) -> list[None]:
+            wanted = [acceptance.asked(submission, made) for submission, made in done]
+            self._dispatcher.store.ask_reply([each for some in wanted for each in some])
+            return [None] * len(done)
+
+        return all_or_each(done, ask)
+
+    def _learn(self, made: Sequence[Made]) -> None:
         """Take note of the queues that take no messages, and of those that do again."""
-        refusing: dict[str, TaskyardError] = {}
-        willing: set[str] = set()
-        for job, result in zip(jobs, results, strict=True):
-            if isinstance(result, Unavailable):
-                refusing[job.queue] = result
-            elif is_now(job):
-                willing.add(job.queue)
+        refusing = {wish.job.queue: one for wish, one in made if isinstance(one, Unavailable)}
+        willing = {
+            wish.job.queue
+            for wish, one in made
+            if not isinstance(one, Unavailable) and is_now(wish.job)
+        }
         for queue in willing - refusing.keys():
             self._aside.open(queue)
         for queue, error in refusing.items():
             self._aside.close(queue, error)
 
 
-class _Pass:
-    """What becomes of the submissions of one pass.
-
-    Args:
-        room: How many of them can wait.
-    """
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self.answers: list[Answer] = []
-        self.refused: list[Refused] = []
-        #: Parts of submissions that were accepted otherwise.
-        self.kept_out: list[Refused] = []
-        #: Each with the queue that it waits for.
-        self.waiting: list[tuple[Submission, str]] = []
-
-    def waits(self, submission: Submission, queue: str) -> bool:
-        """Have a submission wait for a queue, if there is room."""
-        if len(self.waiting) >= self._room:
-            return False
-        self.waiting.append((submission, queue))
-        return True
+def _own(error: Exception) -> TaskyardError:
+    """Return an error that can be told; the text of a stranger's may have arguments in it."""
+    if isinstance(error, TaskyardError):
+        return error
+    return TaskyardError(f"the scheduler failed at it: {type(error).__name__}")

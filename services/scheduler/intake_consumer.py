@@ -49,6 +49,11 @@ class Submission(Struct, eq=False):
     traceparent: str | None = None
     span: Any = None
 
+    @property
+    def delivery(self) -> object:
+        """What all parts of a submission have in common."""
+        return self.channel, self.tag
+
     def log_facts(self) -> dict[str, str]:
         """Return what every log line about it has."""
         facts = {"message_id": self.id}

@@ -9,7 +9,7 @@ from services.scheduler import traces
 from services.scheduler.intake_consumer import Submission
 from taskyard.dead_letters import dead_letter, indexed
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InvalidSubmission, TaskyardError, Unavailable
+from taskyard.errors import InvalidSubmission, StoreFault, TaskyardError, Unavailable, Unstorable
 from taskyard.job import JobError
 from taskyard.message import MAX_PRIORITY
 from taskyard.metrics import SUBMISSIONS_REFUSED
@@ -21,21 +21,33 @@ logger = logging.getLogger(__name__)
 Refused = tuple[Submission, TaskyardError]
 
 
-def bury(refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float) -> None:
-    """Keep what is refused, with the reason, confirmed by RabbitMQ.
+def bury(
+    refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float
+) -> dict[int, TaskyardError]:
+    """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be.
 
     Raises:
-        Unavailable: If RabbitMQ did not confirm in time.
+        Unavailable: If RabbitMQ as a whole takes no messages.
     """
     if not refused:
-        return
+        return {}
     letters = [_letter(submission, error) for submission, error in refused]
-    dispatcher.publisher.publish(letters, deadline_s=deadline_s)
+    publisher = dispatcher.publisher
+    failures = publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
+    errors = {place: failure.error for place, failure in failures.items()}
+    if errors and not publisher.is_ready:
+        raise next(iter(errors.values()))
+    kept = [place for place in range(len(refused)) if place not in errors]
     try:
-        dispatcher.store.bury([indexed(letter) for letter in letters])
-    except Unavailable as absence:
+        dispatcher.store.bury([indexed(letters[place]) for place in kept])
+    except (Unavailable, StoreFault, Unstorable) as error:
         # They are safe, and the chore that compares queue and index finds them.
-        logger.warning("refused submissions are not listed yet: %s", absence)
+        logger.warning("refused submissions are not listed yet: %s", error)
+    _tell([refused[place] for place in kept])
+    return errors
+
+
+def _tell(refused: Sequence[Refused]) -> None:
     for submission, error in refused:
         SUBMISSIONS_REFUSED.labels(error.code).inc()
         traces.refused(submission, error.code)
@@ -64,6 +76,8 @@ def _letter(submission: Submission, error: TaskyardError) -> Outgoing:
 def _reason(error: TaskyardError) -> str:
     if isinstance(error, Unavailable):
         return "queue_refuses"
+    if isinstance(error, StoreFault):
+        return "store_fault"
     is_large = isinstance(error, InvalidSubmission) and any(
         fault.code == "too_large" for fault in error.faults
     )

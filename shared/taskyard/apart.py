@@ -2,21 +2,38 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from taskyard.errors import StoreUnavailable, TaskyardError, Unavailable
+from taskyard.errors import StoreFault, StoreUnavailable, TaskyardError, Unavailable, Unstorable
 from taskyard.metrics import RESTING
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 #: How long an item rests after its first failure, and at most; doubled in between. Seconds.
 MIN_REST_S = 1.0
 MAX_REST_S = 60.0
 #: An item that was not met again for so long after its rest is gone. Seconds.
 FORGET_S = 600.0
+
+
+def all_or_each(
+    items: Sequence[T], act: Callable[[Sequence[T]], Sequence[R]]
+) -> list[R | TaskyardError]:
+    """Call `act` with all items at once, or with each alone where the store fails at one of them.
+
+    Returns:
+        For each item what `act` gives for it, or the error of the store that it made.
+    """
+    try:
+        return list(act(items))
+    except (StoreFault, Unstorable) as error:
+        if len(items) == 1:
+            return [error]
+    return [result for item in items for result in all_or_each([item], act)]
 
 
 class Apart:

@@ -4,9 +4,11 @@ import pytest
 
 from services.scheduler.aside import PAUSE_MAX_S, Aside
 from services.scheduler.intake_consumer import Submission
-from taskyard.errors import BrokerUnavailable
+from taskyard.apart import Apart
+from taskyard.errors import BrokerUnavailable, StoreFault
 
 FULL = BrokerUnavailable("queue 'full' refused the message")
+DAMAGED = StoreFault("the store failed at this")
 
 
 class Clock:
@@ -28,7 +30,7 @@ def clock() -> Clock:
 @pytest.fixture
 def aside(clock) -> Aside:
     """A place for five."""
-    return Aside(clock=clock, most=5)
+    return Aside(Apart("submission", clock=clock), clock=clock, most=5)
 
 
 def submission(name: str) -> Submission:
@@ -115,3 +117,28 @@ def test_what_rabbitmq_has_taken_back_is_forgotten(aside):
 
     assert aside.room == 3
     assert names(aside.take(10)) == ["full-b"]
+
+
+def test_what_failed_by_itself_goes_on_after_a_rest_that_grows(aside, clock):
+    """It takes up room meanwhile, and waits for nothing else."""
+    rested = []
+    for _ in range(2):
+        aside.rest(submission("a"), DAMAGED)
+        before = aside.take(10)
+        clock.now_s += 1
+        rested.append((before, aside.room, names(aside.take(10)), aside.room))
+        clock.now_s += 1
+        aside.take(10)
+
+    assert rested == [([], 4, ["a"], 5), ([], 4, [], 4)]
+
+
+def test_what_rests_is_taken_up_to_the_limit_and_forgotten_with_the_others(aside, clock):
+    """Of several some go on, and what RabbitMQ has taken back comes again by itself."""
+    for name in "abc":
+        aside.rest(submission(name), DAMAGED)
+    clock.now_s += 1
+
+    assert names(aside.take(1)) == ["a"]
+    aside.keep_only(lambda held: [each for each in held if each.id == "c"])
+    assert names(aside.take(10)) == ["c"]

@@ -1,0 +1,218 @@
+"""One submission that fails by itself, for whatever reason: it waits, and all others become jobs."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import pytest
+import redis
+from prometheus_client import REGISTRY
+
+from services.scheduler.intake import Intake
+from services.scheduler.intake_consumer import Answer, Submission
+from taskyard import task
+from taskyard.catalogue import describe
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import TaskyardError, Unstorable
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
+from taskyard.request import Defaults
+from taskyard.store.base import Created, NewJob
+from tests.polling import poll
+
+
+@task
+def draw(number: int = 0) -> int:
+    """Give back the number."""
+    return number
+
+
+class Clock:
+    """A time that stands still until it is put on."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Door:
+    """Submissions that have come, and what was answered."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Submission] = []
+        self.answers: dict[str, dict[str, object]] = {}
+        self._tag = 0
+
+    def put(self, job_id: str, *, queue: str = "", **fields: object) -> None:
+        """Have a submission come."""
+        self._tag += 1
+        body = json.dumps({"task": draw.name, **fields}).encode()
+        self.waiting.append(
+            Submission(
+                tag=self._tag,
+                channel=None,  # type: ignore[arg-type]  # none is needed
+                body=body,
+                id=job_id,
+                routing_key=queue,
+                reply_to="replies",
+            )
+        )
+
+    def take(self, limit: int) -> list[Submission]:
+        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        return taken
+
+    def put_back(self, submissions: Sequence[Submission]) -> None:
+        self.waiting[:0] = submissions
+
+    def ours(self, submissions: Iterable[Submission]) -> list[Submission]:
+        return list(submissions)
+
+    def finish(self, answers: Sequence[Answer]) -> None:
+        self.answers |= {each.submission.id: json.loads(each.reply) for each in answers}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time."""
+    return Clock()
+
+
+@pytest.fixture
+def door() -> Door:
+    """Where submissions come from."""
+    return Door()
+
+
+@pytest.fixture
+def known(store, queue):
+    """The queues that workers work on; the first is the task's own."""
+    queues = [queue, f"{queue}-other"]
+    defaults = Defaults(queue=queue, priority=4, max_retries=2, timeout_s=60)
+    store.declare([describe(draw, defaults)], queues)
+    return queues
+
+
+@pytest.fixture
+def intake(dispatcher, door, settings, clock, known) -> Intake:
+    """The intake, its publisher connected."""
+    dispatcher.publisher.start()
+    poll(lambda: dispatcher.publisher.is_ready)
+    return Intake(dispatcher, door, settings, clock=clock)
+
+
+@pytest.fixture
+def server(settings):
+    """The store's server."""
+    with redis.Redis.from_url(settings.result_backend, decode_responses=True) as client:
+        yield client
+
+
+def sample(name: str, **labels: str) -> float:
+    """Return the value of a metric of this process."""
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def accepted(job_id: str) -> dict[str, object]:
+    """Return the answer to a submission that became this job."""
+    return {"status": "accepted", "id": job_id}
+
+
+def test_one_at_whose_record_the_store_fails_rests(intake, door, clock, store, server, key_prefix):
+    """Those with it and behind it become jobs; it does when somebody has looked after the record."""
+    server.set(f"{key_prefix}j:bad", "no record")
+    for name in ("first", "bad", "last"):
+        door.put(name)
+    intake.run_once()
+
+    assert door.answers == {name: accepted(name) for name in ("first", "last")}
+    assert sample("taskyard_resting", what="submission") == 1
+    server.delete(f"{key_prefix}j:bad")
+    intake.run_once()
+    assert "bad" not in door.answers
+    clock.now_s += 1
+    intake.run_once()
+    assert door.answers["bad"] == accepted("bad")
+    assert sample("taskyard_resting", what="submission") == 0
+    assert [job and job.state for job in store.get(["first", "bad", "last"])] == ["pending"] * 3
+
+
+def test_more_than_can_rest_are_refused(intake, door, server, key_prefix, bodies):
+    """And kept with the reason: else they would hold up the others."""
+    names = [f"bad-{n}" for n in range(260)]
+    for name in names:
+        server.set(f"{key_prefix}j:{name}", "no record")
+        door.put(name)
+
+    while door.waiting:
+        intake.run_once()
+    door.put("good")
+    intake.run_once()
+
+    assert door.answers.pop("good") == accepted("good")
+    assert [answer["code"] for answer in door.answers.values()] == ["store_fault"] * 10
+    letters = bodies(dead_queue(INTAKE_QUEUE))
+    assert {p.headers["taskyard-reason"] for p, _ in letters} == {"store_fault"}
+
+
+def test_one_whose_wish_for_its_outcome_cannot_be_noted_rests(
+    intake, door, clock, server, key_prefix
+):
+    """Its job is made, but it is answered once its outcome is sure to be told; others are at once."""
+    server.hset(f"{key_prefix}asked", "bad", "{")
+    for name in ("first", "bad", "last"):
+        door.put(name, reply="result")
+    intake.run_once()
+
+    assert door.answers == {name: accepted(name) for name in ("first", "last")}
+    server.hdel(f"{key_prefix}asked", "bad")
+    clock.now_s += 1
+    intake.run_once()
+    assert door.answers["bad"] == accepted("bad")
+    assert server.hkeys(f"{key_prefix}asked") == ["first", "last", "bad"]
+
+
+class Picky(Dispatcher):
+    """A dispatcher whose store has no form for jobs of some ids, as it were."""
+
+    def dispatch_each(self, jobs: Sequence[NewJob]) -> list[Created | TaskyardError]:
+        if any(job.id == "odd" for job in jobs):
+            raise Unstorable("the store cannot take this")
+        return super().dispatch_each(jobs)
+
+
+def test_one_that_has_no_form_in_the_store_is_refused(
+    dispatcher, door, settings, known, bodies, publisher
+):
+    """It is nobody's to mend; those with it become jobs."""
+    picky = Picky(dispatcher.store, publisher, publish_deadline_s=settings.publish_deadline_s)
+    for name in ("first", "odd", "last"):
+        door.put(name)
+
+    Intake(picky, door, settings).run_once()
+
+    picky.close()
+    assert [door.answers.pop(name) for name in ("first", "last")] == [
+        accepted("first"),
+        accepted("last"),
+    ]
+    assert (door.answers["odd"]["status"], door.answers["odd"]["code"]) == ("refused", "unstorable")
+    ((properties, _),) = bodies(dead_queue(INTAKE_QUEUE))
+    assert properties.headers["taskyard-reason"] == "invalid"
+
+
+def test_a_refused_one_that_can_be_kept_nowhere_rests(intake, door, clock, full, channel):
+    """The queue of refused ones takes nothing; those with it become jobs, and it is refused later."""
+    door.put("first-refused", colour="blue")
+    intake.run_once()
+    with full(dead_queue(INTAKE_QUEUE)) as empty:
+        door.put("refused", colour="blue")
+        door.put("good")
+        intake.run_once()
+
+        assert door.answers.pop("good") == accepted("good")
+        assert list(door.answers) == ["first-refused"]
+        empty()
+    clock.now_s += 1
+    poll(lambda: intake.run_once() or "refused" in door.answers)
+    channel.queue_purge(dead_queue(INTAKE_QUEUE))
