@@ -16,6 +16,7 @@ from taskyard.errors import (
     TaskyardError,
     Unavailable,
 )
+from taskyard.job import State
 from taskyard.metrics import JOBS_SUBMITTED
 from taskyard.store.base import Created
 from taskyard.store.replies import Asked
@@ -57,6 +58,11 @@ def refusing_queue(made: Sequence[Made]) -> str | None:
     """Return a queue that kept a job from being made, and may take it later."""
     refusing = (wish.job.queue for wish, one in made if isinstance(one, Unavailable))
     return next(refusing, None)
+
+
+def is_taken(one: Created | TaskyardError) -> bool:
+    """Return whether a job's queue took its message now: for what was there before, none was published."""
+    return isinstance(one, Created) and one.is_new and one.state is State.PENDING
 
 
 def fault_of(made: Sequence[Made]) -> StoreFault | None:

@@ -12,7 +12,7 @@ from services.scheduler.acceptance import Made
 from services.scheduler.aside import Aside
 from services.scheduler.intake_consumer import Answer, IntakeConsumer, Submission
 from services.scheduler.intake_pass import Pass
-from services.scheduler.submissions import Wish, is_now, queues_now
+from services.scheduler.submissions import Wish, queues_now
 from taskyard.apart import Apart, all_or_each
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
@@ -193,11 +193,7 @@ class Intake:
     def _learn(self, made: Sequence[Made]) -> None:
         """Take note of the queues that take no messages, and of those that do again."""
         refusing = {wish.job.queue: one for wish, one in made if isinstance(one, Unavailable)}
-        willing = {
-            wish.job.queue
-            for wish, one in made
-            if not isinstance(one, Unavailable) and is_now(wish.job)
-        }
+        willing = {wish.job.queue for wish, one in made if acceptance.is_taken(one)}
         for queue in willing - refusing.keys():
             self._aside.open(queue)
         for queue, error in refusing.items():

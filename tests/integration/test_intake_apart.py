@@ -216,3 +216,31 @@ def test_a_refused_one_that_can_be_kept_nowhere_rests(intake, door, clock, full,
     clock.now_s += 1
     poll(lambda: intake.run_once() or "refused" in door.answers)
     channel.queue_purge(dead_queue(INTAKE_QUEUE))
+
+
+def test_a_queue_is_open_again_only_once_it_has_taken_a_message(
+    intake, door, clock, known, full, channel
+):
+    """A repeated submission of a job that is there publishes nothing, so it says nothing of its queue."""
+    queue = known[1]
+    door.put("there", queue=queue)
+    intake.run_once()
+    with full(queue):
+        door.put("a", queue=queue)
+        intake.run_once()
+        for name in ("there", "b"):
+            door.put(name, queue=queue)
+        for pause_s in (0, 1):
+            clock.now_s += pause_s
+            intake.run_once()
+        door.answers.clear()
+
+        clock.now_s += 2
+        intake.run_once()
+        failures = sample("taskyard_publish_failures_total")
+        intake.run_once()
+
+        assert door.answers == {"there": accepted("there")}
+        assert sample("taskyard_publish_failures_total") == failures
+    for each in (queue, dead_queue(queue)):
+        channel.queue_delete(each)
