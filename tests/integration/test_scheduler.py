@@ -291,6 +291,7 @@ def test_jobs_of_a_process_that_died_are_tried_alone(store, reclaim, settings, q
         ({"started_at": None}, "worker_lost"),
         ({"started_at": b"soon", "attempt": b"one"}, "worker_lost"),
         ({"worker": b"\xff", "attempt": None}, "worker_lost"),
+        (dict.fromkeys(["crashes", "losses", "company", "ran_ms"], b"x"), "worker_lost"),
         (dict.fromkeys(["body", "queue", "attempt", "worker", "started_at"]), "undecodable"),
     ],
 )

@@ -217,7 +217,7 @@ class AttemptStore(Protocol):
 
         With `gap_ms` none is, where `forgive_outage` with the same gap has something to say first: the
         store's clock may have been set since then.
-        A record that lacks what it must have is handed over with an empty body.
+        What a record must have and has not is made up, such as an empty body. What is no record stays out.
         """
 
     def take_suspect(self, queues: Sequence[str], reserve_ms: int) -> Suspect | None:

@@ -69,10 +69,13 @@ class RedisAttempts(RedisScripts):
         self, owner: str, lease_ms: int, limit: int, *, gap_ms: int | None = None
     ) -> list[Lost]:
         rows, broken = self.run(
-            "lost", (owner, lease_ms, limit, gap_ms or 0), tuple[list[msgspec.Raw], list[str]]
+            "lost",
+            (owner, lease_ms, limit, gap_ms or 0),
+            tuple[list[msgspec.Raw], list[msgspec.Raw]],
         )
         for job_id in broken:
-            logger.error("record cannot be read, and is left", extra={"job_id": job_id})
+            facts = {"job_id": _value(job_id, errors="replace")}
+            logger.error("record cannot be read, and is left", extra=facts)
         return [_read(row, Lost) for row in rows]
 
     @guarded

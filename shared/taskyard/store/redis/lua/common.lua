@@ -70,7 +70,7 @@ local function each_apart(key, ids, act)
   for _, id in ipairs(ids) do
     local is_fine, error_ = pcall(act, id)
     if not is_fine then
-      if not is_about_data(error_) then error(error_) end
+      if not is_about_data(error_) then error(error_, 0) end
       redis.call('ZADD', key, now + LATER_MS, id)
     end
   end
