@@ -15,7 +15,7 @@ from services.worker.source import Source
 from taskyard import signature, trace_context
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
-from taskyard.errors import InvalidSubmission, discreet
+from taskyard.errors import InvalidSubmission, StoreFault, discreet
 from taskyard.job import JobError
 from taskyard.limits import key_text, key_value
 from taskyard.message import Invalid, Message, Undecodable, decode
@@ -151,12 +151,13 @@ class Admission:
         faults = {index: self._adoption.faults(entries[index][1]) for index in unknown}
         adopted = [index for index in unknown if not faults[index]]
         if adopted:
-            self._store.create([self._adoption.job(*entries[index]) for index in adopted])
+            made = self._store.create([self._adoption.job(*entries[index]) for index in adopted])
             again = self._store.claim(
                 self._owner, self._owner, [claims[i] for i in adopted], call=call
             )
-            for index, verdict in zip(adopted, again, strict=True):
-                verdicts[index] = verdict
+            for index, created, verdict in zip(adopted, made, again, strict=True):
+                is_fault = isinstance(created, StoreFault)
+                verdicts[index] = Verdict("fault") if is_fault else verdict
         for index in unknown:
             if faults[index]:
                 self._bury_invalid(entries[index][0], InvalidSubmission(faults[index]))
@@ -176,11 +177,13 @@ class Admission:
         if not ended:
             return
         attempts = [entries[index][1] for index in ended]
-        self._store.create([self._adoption.job(each.delivery, each.message) for each in attempts])
+        made = self._store.create(
+            [self._adoption.job(each.delivery, each.message) for each in attempts]
+        )
         outcomes = [entries[index][0] for index in ended]
         again, _ = self._store.exchange(outcomes, self._owner, self._owner, ())
-        for index, answer in zip(ended, again, strict=True):
-            told[index] = answer
+        for index, created, answer in zip(ended, made, again, strict=True):
+            told[index] = "fault" if isinstance(created, StoreFault) else answer
 
     def claim(self, delivery: Delivery, message: Message) -> Claim:
         """Return what asks the store for the attempt in `message`."""

@@ -19,7 +19,8 @@ from services.worker.slots import Slots
 from services.worker.source import Source
 from services.worker.starter import Starter
 from taskyard.config import Settings
-from taskyard.errors import StoreUnavailable, Unavailable, Unstorable
+from taskyard.errors import StoreFault, StoreUnavailable, Unavailable, Unstorable
+from taskyard.store.attempts import Settled, Verdict
 from taskyard.store.base import JobStore
 from taskyard.task import Task
 
@@ -230,12 +231,35 @@ class Engine:
             else:
                 self._put_aside(entries, asking, error)
             return 0
+        if "fault" in told or any(each.kind == "fault" for each in verdicts):
+            entries, told, asking, verdicts = self._without_faults(entries, told, asking, verdicts)
         if self._aside:
-            self._aside.went_well(claims=list(asking), ends=[outcome.id for outcome in outcomes])
+            self._aside.went_well(claims=list(asking), ends=[outcome.id for outcome, _ in entries])
         started = self._starter.start(asking, verdicts) if verdicts else 0
         if entries:
             self._settler.settled(entries, told)
         return started
+
+    def _without_faults(
+        self, entries: Entries, told: list[Settled], asking: Asking, verdicts: list[Verdict]
+    ) -> tuple[Entries, list[Settled], Asking, list[Verdict]]:
+        """Put aside those whose records are damaged, and return the others with what was said of them."""
+        error = StoreFault("its record is damaged")
+        for entry, answer in zip(entries, told, strict=True):
+            if answer == "fault":
+                self._aside.put_end(entry, error)
+        for (job_id, (delivery, _)), verdict in zip(asking.items(), verdicts, strict=True):
+            if verdict.kind == "fault":
+                self._aside.put_claim(job_id, delivery, error)
+        well = [at for at, answer in enumerate(told) if answer != "fault"]
+        kinds = zip(asking, verdicts, strict=True)
+        granted = {job_id: asking[job_id] for job_id, each in kinds if each.kind != "fault"}
+        return (
+            [entries[at] for at in well],
+            [told[at] for at in well],
+            granted,
+            [each for each in verdicts if each.kind != "fault"],
+        )
 
     def _put_aside(self, entries: Entries, asking: Asking, error: Exception) -> None:
         """Deal with the one outcome or delivery that the store fails at, so that the others go on.

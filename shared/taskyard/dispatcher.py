@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 
-from taskyard.errors import NotUnique, TaskyardError, Unavailable
+from taskyard.errors import NotUnique, StoreFault, TaskyardError, Unavailable, Unstorable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import State
 from taskyard.lifecycle import Loop
@@ -36,7 +36,7 @@ class Dispatcher:
         self.store = store
         self.publisher = publisher
         self._deadline_s = publish_deadline_s
-        self._record: GroupCommit[NewJob, Created] = GroupCommit(store.create)
+        self._record: GroupCommit[NewJob, Created | StoreFault] = GroupCommit(store.create)
         self._outbox = _OutboxCleaner(store)
 
     def dispatch(self, jobs: Sequence[NewJob]) -> list[Created]:
@@ -50,14 +50,20 @@ class Dispatcher:
             StoreUnavailable: If the store did not answer in time.
             BrokerUnavailable: If RabbitMQ did not answer in time, or a queue takes no messages.
             QueueMismatch: If a queue exists with other arguments.
+            StoreFault: If a record is damaged that is in the way of one.
         """
-        created = self._record(jobs)
+        recorded = self._record(jobs)
+        created = [each for each in recorded if isinstance(each, Created)]
+        fault = next((each for each in recorded if isinstance(each, StoreFault)), None)
+        if fault is not None:
+            fault.taken = self.store.withdraw([each.id for each in created if each.is_new])
+            raise fault
         ready = _ready(jobs, created)
         failures = self._publish_first(ready, is_whole=True)
         if failures:
             self._take_back(created, ready, failures)
         self._conclude(created, ready, failures)
-        return list(created)
+        return created
 
     def dispatch_each(self, jobs: Sequence[NewJob]) -> list[Created | TaskyardError]:
         """Record jobs and publish those that are ready, each by itself; return what became of each.
@@ -67,22 +73,31 @@ class Dispatcher:
         Raises:
             Unavailable: If the store did not answer in time, or RabbitMQ as a whole takes no messages.
         """
-        created = self._record(jobs)
-        ready = _ready(jobs, created)
+        recorded = self._record_each(jobs)
+        ready = _ready(jobs, recorded)
         failures = self._publish_first(ready, is_whole=False)
-        outcomes: dict[str, TaskyardError] = {}
+        refused: dict[str, TaskyardError] = {}
         if failures:
             failed = [(ready[place][0].id, failure) for place, failure in failures.items()]
             out = [job_id for job_id, failure in failed if failure.may_arrive]
-            kept = self.store.withdraw([job_id for job_id, _ in failed], published=out)
-            outcomes = {
-                job_id: failure.error for job_id, failure in failed if job_id not in set(kept)
-            }
-        made = [each for each in created if each.id not in outcomes]
-        self._conclude(made, ready, failures)
-        if outcomes and not self.publisher.is_ready:
-            raise next(iter(outcomes.values()))
-        return [outcomes.get(each.id, each) for each in created]
+            kept = set(self.store.withdraw([job_id for job_id, _ in failed], published=out))
+            refused = {job_id: failure.error for job_id, failure in failed if job_id not in kept}
+        outcomes = [
+            refused.get(each.id, each) if isinstance(each, Created) else each for each in recorded
+        ]
+        self._conclude([each for each in outcomes if isinstance(each, Created)], ready, failures)
+        if refused and not self.publisher.is_ready:
+            raise next(iter(refused.values()))
+        return outcomes
+
+    def _record_each(self, jobs: Sequence[NewJob]) -> list[Created | TaskyardError]:
+        """Record jobs; one that has no form in the store keeps no other from it."""
+        try:
+            return list(self._record(jobs))
+        except (StoreFault, Unstorable) as error:
+            if len(jobs) == 1:
+                return [error]
+            return [recorded for job in jobs for recorded in self._record_each([job])]
 
     def _publish_first(
         self, ready: Sequence[tuple[NewJob, Created]], *, is_whole: bool
@@ -181,12 +196,14 @@ class Dispatcher:
         self.store.close()
 
 
-def _ready(jobs: Sequence[NewJob], created: Sequence[Created]) -> list[tuple[NewJob, Created]]:
+def _ready(
+    jobs: Sequence[NewJob], recorded: Sequence[Created | TaskyardError]
+) -> list[tuple[NewJob, Created]]:
     """Return the jobs whose messages have to be published by who recorded them."""
     return [
         (job, outcome)
-        for job, outcome in zip(jobs, created, strict=True)
-        if outcome.is_new and outcome.state is State.PENDING
+        for job, outcome in zip(jobs, recorded, strict=True)
+        if isinstance(outcome, Created) and outcome.is_new and outcome.state is State.PENDING
     ]
 
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import (
 
 from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome
+from taskyard.store.base import Created
 from tests.contract.jobs import HOUR_MS, LATER_MS, new_job, outbox
 
 IDS = [f"job-{number}" for number in range(6)]
@@ -94,6 +95,7 @@ class Walk(RuleBasedStateMachine):
         delay_ms = HOUR_MS if is_later else None
         answers = self.store.create([new_job(i, queue=queue, delay_ms=delay_ms) for i in chosen])
         for job_id, answer in zip(chosen, answers, strict=True):
+            assert isinstance(answer, Created)
             assert answer.is_new == (job_id not in self.jobs)
             if answer.is_new:
                 state = "scheduled" if is_later else "pending"

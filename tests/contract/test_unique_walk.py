@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from taskyard.message import new_id
 from taskyard.store import JobStore
-from taskyard.store.base import Unique
+from taskyard.store.base import Created, Unique
 from taskyard.store.dead_letters import Revival
 from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, settle
 
@@ -56,6 +56,7 @@ class Walk(RuleBasedStateMachine):
         """Record one that will replace what lives."""
         job = new_job(new_id(), unique=LOCK)
         (created,) = self.store.create([job])
+        assert isinstance(created, Created)
         assert (created.is_new, created.replaces) == (True, any(each.lives for each in self.jobs))
         self.jobs.append(Model(job.id, "pending"))
 

@@ -193,6 +193,9 @@ def test_a_job_at_which_the_store_fails_holds_up_no_other(yard, redis_server):
         poll(lambda: yard.states([odd, running[0]]) == {"completed": 2})
         assert len(yard.events("passed", running[0])) == 1
         assert len(yard.events("ran", odd)) == 1
+        assert [row.states for row in yard.store.counts() if row.queue == yard.queue] == [
+            {"completed": 22}
+        ]
         poll(lambda: worker.problems() == [])
 
 

@@ -155,6 +155,46 @@ def test_a_message_that_the_store_fails_at_is_kept(error):
     assert (engine.problems(), engine.waiting_by_queue()) == ([], {})
 
 
+class Damaged(Store):
+    """Has a damaged record, and tells so of what is about it."""
+
+    is_damaged = True
+
+    def exchange(self, outcomes, owner, worker, claims, *, call):
+        told, verdicts = super().exchange(outcomes, owner, worker, claims, call=call)
+        for place, outcome in enumerate(outcomes):
+            if outcome.id == "poison" and self.is_damaged:
+                told[place] = "fault"
+        for place, claim in enumerate(claims):
+            if claim.id == "poison" and self.is_damaged:
+                verdicts[place] = Verdict("fault")
+        return told, verdicts
+
+
+def test_what_is_about_a_damaged_record_is_kept():
+    """A message and an outcome; what came with them goes its way, in the same call."""
+    store, consumer, slots = Damaged(), Consumer(), Slots()
+    engine, settler = engine_with(consumer, Burial(), slots, store)
+    for job_id in ("a", "poison", "b"):
+        consumer.deliver(job_id)
+    engine.run_once()
+    assert (set(slots.started), consumer.acked) == ({"a", "b"}, [])
+    assert "poison" in engine.problems()[0]
+    store.is_damaged = False
+    poll(lambda: engine.run_once() and "poison" in slots.started)
+
+    store.is_damaged = True
+    for each in settler.unsettled():
+        engine.finished(each)
+    engine.run_once()
+    assert (set(settler.running), len(consumer.acked)) == ({"poison"}, 2)
+    assert "poison" in engine.problems()[0]
+
+    store.is_damaged = False
+    poll(lambda: engine.run_once() and not settler.running)
+    assert engine.problems() == []
+
+
 def test_an_outcome_that_the_store_fails_at_is_kept():
     """Those that come with it and after it are told."""
     store, consumer = Store(), Consumer()

@@ -16,6 +16,7 @@ VerdictKind = Literal[
     "held",
     "paused",
     "unknown",
+    "fault",
 ]
 
 
@@ -41,7 +42,10 @@ class Claim(Struct, frozen=True, array_like=True):
 
 
 class Verdict(Struct, frozen=True, array_like=True):
-    """The answer to a claim. `run` starts the attempt; on every other, the message is settled."""
+    """The answer to a claim: `run` starts the attempt, `fault` means that the job's record is damaged.
+
+    On every other, the message is settled.
+    """
 
     kind: VerdictKind
     #: Fencing token of the attempt, with `run`.
@@ -87,8 +91,8 @@ class Outcome(Struct, frozen=True, array_like=True):
 
 #: What the store says to an outcome. `accepted`: it is known now. `stale`: another attempt has taken over.
 #: `forgotten`: the record is older than the claim, as after a failover, and not what it was just before it.
-#: `missing`: there is no record.
-Settled = Literal["accepted", "stale", "forgotten", "missing"]
+#: `missing`: there is no record. `fault`: it is damaged.
+Settled = Literal["accepted", "stale", "forgotten", "missing", "fault"]
 
 
 class Lost(Struct, frozen=True, array_like=True):
@@ -155,7 +159,11 @@ class AttemptStore(Protocol):
         """
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        """End attempts; False where the outcome is not accepted. Wakes whoever waits."""
+        """End attempts; False where the outcome is not accepted. Wakes whoever waits.
+
+        Raises:
+            StoreFault: If the record of one is damaged; all others are settled.
+        """
 
     def exchange(
         self,
@@ -169,7 +177,8 @@ class AttemptStore(Protocol):
         """Do `settle`, and say why an outcome is refused, and then `claim`; in one round trip.
 
         An outcome of `owner` whose claim the store has forgotten is accepted where the record is as it was
-        just before: the attempt has run, and would run again.
+        just before: the attempt has run, and would run again. Where a record is damaged, the answer is
+        `fault`.
         """
 
     def progress(self, job_id: str, token: int, progress: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from taskyard.errors import StoreFault
 from taskyard.job import Job, State
 from taskyard.store.attempts import AttemptStore
 from taskyard.store.audit import AuditStore
@@ -136,8 +137,11 @@ class JobStore(
 ):
     """The state store; see the module's text for what holds for every method."""
 
-    def create(self, jobs: Sequence[NewJob]) -> list[Created]:
-        """Record jobs; idempotent by id. A pending one stays in the outbox until it is published."""
+    def create(self, jobs: Sequence[NewJob]) -> list[Created | StoreFault]:
+        """Record jobs, each by itself; idempotent by id. A pending one stays in the outbox until published.
+
+        The answer is a `StoreFault` where a record is damaged that is in its way; then nothing is recorded.
+        """
 
     def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:
         """Forget jobs that have never started: their submission has failed. Return those that stay.

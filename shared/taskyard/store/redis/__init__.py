@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import redis
 
-from taskyard.errors import ConfigurationError
+from taskyard.errors import ConfigurationError, StoreFault
 from taskyard.job import TERMINAL, Job
 from taskyard.store.base import (
     Cancelled,
@@ -36,7 +36,7 @@ from taskyard.store.redis.removal import RedisRemoval
 from taskyard.store.redis.replays import RedisReplays
 from taskyard.store.redis.replies import RedisReplies
 from taskyard.store.redis.schedules import RedisSchedules
-from taskyard.store.redis.scripts import guarded
+from taskyard.store.redis.scripts import fault, guarded
 from taskyard.store.redis.vitals import RedisVitals
 from taskyard.store.redis.waiting import RedisWaiting
 
@@ -66,7 +66,7 @@ class RedisStore(
     """The store behind a `redis://` URL: jobs, their catalogue and their workers."""
 
     @guarded
-    def create(self, jobs: Sequence[NewJob]) -> list[Created]:
+    def create(self, jobs: Sequence[NewJob]) -> list[Created | StoreFault]:
         rows = [
             (
                 job.id,
@@ -82,7 +82,8 @@ class RedisStore(
             )
             for job in jobs
         ]
-        return self.run("create", rows, list[Created])
+        created = self.run("create", rows, list[Created | str])
+        return [fault(each) if isinstance(each, str) else each for each in created]
 
     @guarded
     def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:

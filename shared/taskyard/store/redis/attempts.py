@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Suspect, Verdict
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.scripts import RedisScripts, fault, guarded
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +27,35 @@ class RedisAttempts(RedisScripts):
         *,
         call: int = 0,
     ) -> tuple[list[Settled], list[Verdict]]:
-        args = (outcomes, owner, worker, self._keep_ms, claims, call)
-        return self.run("exchange", args, tuple[list[Settled], list[Verdict]])
+        told, verdicts, faults = self._exchange(outcomes, owner, worker, claims, call)
+        for job_id, text in faults:
+            logger.error("record is damaged: %s", text, extra={"job_id": job_id})
+        return told, verdicts
 
     def claim(
         self, owner: str, worker: str, claims: Sequence[Claim], *, call: int = 0
     ) -> list[Verdict]:
         return self.exchange((), owner, worker, claims, call=call)[1]
 
+    @guarded
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        return [told == "accepted" for told in self.exchange(outcomes, "", "", ())[0]]
+        told, _, faults = self._exchange(outcomes, "", "", (), 0)
+        if faults:
+            raise fault(faults[0][1])
+        return [each == "accepted" for each in told]
+
+    def _exchange(
+        self,
+        outcomes: Sequence[Outcome],
+        owner: str,
+        worker: str,
+        claims: Sequence[Claim],
+        call: int,
+    ) -> tuple[list[Settled], list[Verdict], list[tuple[str, str]]]:
+        args = (outcomes, owner, worker, self._keep_ms, claims, call)
+        return self.run(
+            "exchange", args, tuple[list[Settled], list[Verdict], list[tuple[str, str]]]
+        )
 
     @guarded
     def progress(self, job_id: str, token: int, progress: str) -> bool:

@@ -111,6 +111,11 @@ _SERVERS_OWN = re.compile(
 )
 
 
+def fault(text: str) -> StoreFault:
+    """Return that a script met damaged data, in Redis' own words."""
+    return StoreFault(f"the store failed at this: {text}")
+
+
 def _told(error: redis.RedisError) -> TaskyardError:
     """Return what an error answer means: that a script failed at its data, or else that Redis cannot now.
 
@@ -125,7 +130,7 @@ def _told(error: redis.RedisError) -> TaskyardError:
         _IN_SCRIPT.search(text) and not _SERVERS_OWN.match(text)
     )
     if is_plain and is_about_data:
-        return StoreFault(f"the store failed at this: {text}")
+        return fault(text)
     return StoreUnavailable(f"the store refuses: {text}")
 
 

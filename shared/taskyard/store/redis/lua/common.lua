@@ -38,7 +38,7 @@ if call_key then
   local before = redis.call('GET', call_key)
   if before then return before end
 end
-local changes = {}
+local counted = {} -- queue, state, number, and so on
 
 local function job_key(id) return P .. 'j:' .. id end
 
@@ -63,22 +63,9 @@ local function is_about_data(error)
     and not string.find(text, 'Unknown Redis command', 1, true)
 end
 
--- Calls `act` with each member of a sorted set by itself. One whose record is damaged comes again a minute later, where
--- the walk through all records has found it meanwhile; it never keeps the others from their turn.
-local LATER_MS = 60000
-local function each_apart(key, ids, act)
-  for _, id in ipairs(ids) do
-    local is_fine, error_ = pcall(act, id)
-    if not is_fine then
-      if not is_about_data(error_) then error(error_, 0) end
-      redis.call('ZADD', key, now + LATER_MS, id)
-    end
-  end
-end
-
 local function count(queue, state, n)
-  local field = queue .. '|' .. state
-  changes[field] = (changes[field] or 0) + n
+  local last = #counted
+  counted[last + 1], counted[last + 2], counted[last + 3] = queue, state, n
 end
 
 -- Counts a job in the state that it comes to, and notes it for those who listen.
@@ -87,6 +74,28 @@ local function enter(id, queue, state)
   count(queue, state, 1)
   told[#told + 1] = id
   told[#told + 1] = state
+end
+
+-- Calls `act` for one item of many by itself; answers what it answers, or nothing and what is wrong with the data that
+-- it met. The others go on, and are counted: a script that fails has done what it did before.
+local function apart(act, ...)
+  local counts, tells = #counted, #told
+  local is_fine, found = pcall(act, ...)
+  if is_fine then return found end
+  if not is_about_data(found) then error(found, 0) end -- without a place before its words
+  for i = #counted, counts + 1, -1 do counted[i] = nil end
+  for i = #told, tells + 1, -1 do told[i] = nil end
+  return nil, type(found) == 'table' and found.err or tostring(found)
+end
+
+-- Does so with each member of a sorted set. One whose record is damaged comes again a minute later, where the walk
+-- through all records has found it meanwhile; it never keeps the others from their turn.
+local LATER_MS = 60000
+local function each_apart(key, ids, act)
+  for _, id in ipairs(ids) do
+    local _, fault = apart(act, id)
+    if fault then redis.call('ZADD', key, now + LATER_MS, id) end
+  end
 end
 
 -- Tells of all jobs that came to other states: one message a call, and where nobody listens one look at that.
@@ -102,6 +111,11 @@ local function tell()
 end
 
 local function write_counts()
+  local changes = {}
+  for i = 1, #counted, 3 do
+    local field = counted[i] .. '|' .. counted[i + 1]
+    changes[field] = (changes[field] or 0) + counted[i + 2]
+  end
   for field, n in pairs(changes) do
     if n ~= 0 then redis.call('HINCRBY', P .. 'counts', field, n) end
   end

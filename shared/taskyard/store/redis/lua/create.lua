@@ -1,5 +1,5 @@
 -- args: jobs of {id, task, queue, priority, body, delay_ms, run_at_ms, attempts_made, created_at_ms, lock,
--- lock_ms, policy}; nil values come as false.
+-- lock_ms, policy}; nil values come as false. Answers for each a `Created`, or a text: the fault of a record in its way.
 local created = {}
 local has_withdrawn = redis.call('EXISTS', P .. 'withdrawn') == 1
 
@@ -49,10 +49,12 @@ local function create(id, task, queue, priority, body, delay_ms, run_at_ms, made
   return {id, true, state, submitted, run_at or 0, false, now, replaced and true or false}
 end
 
-for i, job in ipairs(args) do created[i] = create(unpack(job, 1, 12)) end
-
 local new = 0
-for _, each in ipairs(created) do if each[2] then new = new + 1 end end
+for i, job in ipairs(args) do
+  local made, fault = apart(create, unpack(job, 1, 12))
+  if made and made[2] then new = new + 1 end
+  created[i] = made or fault
+end
 if new > 0 and redis.call('HINCRBY', P .. 'totals', 'accepted', new) == new then -- what was there before the totals
   for _, n in ipairs(redis.call('HVALS', P .. 'counts')) do redis.call('HINCRBY', P .. 'totals', 'accepted', n) end
 end

@@ -6,6 +6,7 @@ local outcomes, owner, worker, keep_ms, claims, call = unpack(args, 1, 6)
 local held = P .. 'held:' .. owner
 local verdicts = {}
 local accepted = {}
+local faults = {} -- {id, what is wrong with its record}
 -- An owner without a lease, such as one that was frozen past its end, gets one until its next heartbeat:
 -- what it claims must not be held for ever if that never comes.
 local FIRST_LEASE_MS = 5000
@@ -64,6 +65,7 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
   if known < token and not claim_again(id, key, r, token, number) then return 'forgotten' end
   if r[2] ~= 'running' then return 'accepted' end -- the same outcome, told again
   local queue, owner, attempt = r[3], r[4], r[5]
+  if not (queue and owner and tonumber(attempt or nil) and r[6] and r[7]) then error('the record is not whole') end
   if r[8] then
     redis.call('SREM', P .. 'cancels:' .. owner, id)
     -- Asked to be cancelled while it ran: it does not run again. Such an outcome has no time to be kept.
@@ -219,6 +221,7 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
   local state, made, ready_at = r[1], tonumber(r[2]), tonumber(r[6] or now)
   local crashes = tonumber(r[4] or 0) + tonumber(r[15] or 0)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
+  if not (made and r[3]) then error('the record is not whole') end
   if state == 'running' and made == attempt then
     if r[8] ~= owner then return {'leased', 0, 0, 0, 0} end
     -- The answer to the same claim was lost on its way: give it again. A call may come after one that was made later.
@@ -237,7 +240,7 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
     if r[12] then release(id, r[12]) end
     return expire(id, key, r[3])
   end
-  if r[14] then conclude_replacing(id, keep_ms) end -- its message is here: it is safe
+  if r[14] then apart(conclude_replacing, id, keep_ms) end -- its message is here: it is safe
   local parked_at = tonumber(r[7] or nil)
   if park_delay_ms > 0 and now - (parked_at or now) < park_ttl_ms then
     if r[12] then release(id, r[12]) end
@@ -253,11 +256,19 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
   return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at)
 end
 
-for i, outcome in ipairs(outcomes) do accepted[i] = settle(unpack(outcome, 1, 12)) end
-for i, claim in ipairs(claims) do verdicts[i] = judge(unpack(claim, 1, 10)) end
+for i, outcome in ipairs(outcomes) do
+  local told, fault = apart(settle, unpack(outcome, 1, 12))
+  accepted[i] = told or 'fault'
+  if fault then faults[#faults + 1] = {outcome[1], fault} end
+end
+for i, claim in ipairs(claims) do
+  local verdict, fault = apart(judge, unpack(claim, 1, 10))
+  verdicts[i] = verdict or {'fault', 0, 0, 0, 0}
+  if fault then faults[#faults + 1] = {claim[1], fault} end
+end
 for queue, n in pairs(started) do -- the pace by which `explain` tells how long others wait
   local key = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000)
   if redis.call('INCRBY', key, n) == n then redis.call('EXPIRE', key, 400) end
 end
 if redis.call('EXISTS', held) == 1 then redis.call('ZADD', P .. 'leases', 'NX', now + FIRST_LEASE_MS, owner) end
-return answer({accepted, verdicts})
+return answer({accepted, verdicts, faults})

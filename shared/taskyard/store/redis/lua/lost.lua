@@ -97,12 +97,9 @@ each_apart(leases, owners, pick)
 local token = #picked > 0 and take_tokens(#picked)
 for i, each in ipairs(picked) do
   local id, from = each[1], each[2]
-  local is_fine, answered = pcall(take, token + i - 1, unpack(each, 1, 6))
-  if not is_fine then
-    if not is_about_data(answered) then error(answered, 0) end
-    broken[#broken + 1] = id -- which the audit's walk through the records finds
-  end
-  if not (is_fine and answered and from == owner) then redis.call('SREM', P .. 'held:' .. from, id) end
+  local answered, fault = apart(take, token + i - 1, unpack(each, 1, 6))
+  if fault then broken[#broken + 1] = id end -- which the audit's walk through the records finds
+  if not (answered and from == owner) then redis.call('SREM', P .. 'held:' .. from, id) end
 end
 for _, each in ipairs(searched) do conclude(unpack(each, 1, 3)) end
 return answer({lost, broken})

@@ -48,8 +48,7 @@ end
 -- and gives its turn to the next.
 local function take_first(id, limit)
   redis.call('ZREM', P .. 'limited:' .. limit, id)
-  local is_fine, error_ = pcall(let_go, id, limit)
-  if not is_fine and not is_about_data(error_) then error(error_) end
+  apart(let_go, id, limit)
 end
 
 local function look(limit)

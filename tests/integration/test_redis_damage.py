@@ -1,0 +1,136 @@
+"""One damaged record among the items of a call: the others are dealt with, and counted, all the same."""
+
+from collections import Counter
+
+import pytest
+import redis
+
+from taskyard.errors import StoreFault
+from taskyard.message import new_id
+from taskyard.store.attempts import Claim, Outcome
+from taskyard.store.base import Created, Unique
+from tests.contract.jobs import HOUR_MS, QUEUE, claim, heartbeat, new_job, outbox, pending, state
+
+#: Ways in which a record may be damaged.
+DAMAGES = ("no hash", "not whole")
+
+
+@pytest.fixture
+def damage(result_backend, key_prefix):
+    """A function that damages a job's record."""
+
+    def damage(job_id: str, how: str = "no hash") -> None:
+        if how == "no hash":
+            raw.set(f"{key_prefix}j:{job_id}", "text")
+        else:
+            raw.hset(f"{key_prefix}j:{job_id}", "attempt", "some")
+
+    with redis.Redis.from_url(result_backend) as raw:
+        yield damage
+
+
+def assert_counted(store, states: dict[str, int]) -> None:
+    """Check how many jobs are counted in which state; a damaged one as it was before."""
+    told: Counter[str] = Counter()
+    for row in store.counts():
+        told.update(row.states)
+    assert +told == states
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_it_keeps_no_other_from_its_end(store, damage, how):
+    """Outcomes are told together; each is answered by itself."""
+    heartbeat(store)
+    ids = [pending(store) for _ in range(3)]
+    tokens = [claim(store, each).token for each in ids]
+    first, damaged, last = ids
+    damage(damaged, how)
+    outcomes = [
+        Outcome(job_id, token, "completed", ttl_ms=HOUR_MS)
+        for job_id, token in zip(ids, tokens, strict=True)
+    ]
+
+    told, _ = store.exchange(outcomes, "w1", "w1", [])
+
+    assert told == ["accepted", "fault", "accepted"]
+    assert [state(store, each) for each in (first, last)] == ["completed"] * 2
+    with pytest.raises(StoreFault):
+        store.settle(outcomes)
+    assert_counted(store, {"completed": 2, "running": 1})
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_it_keeps_no_other_from_its_start(store, damage, how):
+    """Claims are asked together likewise."""
+    heartbeat(store)
+    first, damaged, last = ids = [pending(store) for _ in range(3)]
+    damage(damaged, how)
+
+    verdicts = store.claim("w1", "w1", [Claim(each, 1, QUEUE) for each in ids])
+
+    assert [each.kind for each in verdicts] == ["run", "fault", "run"]
+    assert [state(store, each) for each in (first, last)] == ["running"] * 2
+    assert_counted(store, {"running": 2, "pending": 1})
+
+
+def test_it_keeps_no_other_from_being_recorded(store, damage):
+    """Not that of the same id, and not that of a job that has a lock."""
+    taken, holder, first, last = (new_id() for _ in range(4))
+    lock = Unique(lock="lock", lock_ms=HOUR_MS, policy="reject")
+    damage(taken)
+    store.create([new_job(holder, unique=lock)])
+    damage(holder)
+
+    made = store.create(
+        [new_job(first), new_job(taken), new_job(new_id(), unique=lock), new_job(last)]
+    )
+
+    assert [isinstance(each, Created) for each in made] == [True, False, False, True]
+    assert [made[0].is_new, made[3].is_new] == [True, True]
+    assert outbox(store) >= {first, last}
+    assert_counted(store, {"pending": 3})
+    assert store.totals().accepted == 3
+
+
+def test_a_job_of_a_batch_that_cannot_be_recorded_takes_the_others_back(dispatcher, store, damage):
+    """All or none: nothing of a request that fails runs."""
+    first, damaged = pending(store), new_id()
+    damage(damaged)
+    good = new_id()
+
+    with pytest.raises(StoreFault):
+        dispatcher.dispatch([new_job(good), new_job(damaged), new_job(first)])
+
+    assert store.get([good]) == [None]
+    assert state(store, first) == "pending"
+    assert_counted(store, {"pending": 1})
+
+
+def test_of_jobs_by_themselves_only_the_one_fails(dispatcher, store, damage, queue):
+    """The others are recorded and published."""
+    first, damaged = new_id(), new_id()
+    damage(damaged)
+    huge = new_job(new_id(), queue=queue, attempts_made=2**80)
+
+    made = dispatcher.dispatch_each(
+        [new_job(first, queue=queue), new_job(damaged, queue=queue), huge]
+    )
+
+    assert [type(each).__name__ for each in made] == ["Created", "StoreFault", "Unstorable"]
+    assert state(store, first) == "pending"
+
+
+def test_one_that_is_replaced_keeps_no_other_from_taking_its_place(store, damage):
+    """It cannot be cancelled; the job that replaces it is safe and starts all the same."""
+    heartbeat(store)
+    old, new, other = (new_id() for _ in range(3))
+    lock = Unique(lock="lock", lock_ms=HOUR_MS, policy="replace")
+    store.create([new_job(old, unique=lock)])
+    store.create([new_job(new, unique=lock)])
+    store.create([new_job(other)])
+    damage(old)
+
+    store.replace([new, other])
+    verdicts = store.claim("w1", "w1", [Claim(each, 1, QUEUE) for each in (new, other)])
+
+    assert [each.kind for each in verdicts] == ["run", "run"]
