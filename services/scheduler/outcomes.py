@@ -1,26 +1,29 @@
-"""The chore that tells outcomes of jobs to who asked for them over AMQP."""
+"""The chores that tell outcomes of jobs to who asked for them over AMQP."""
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 
+import msgspec
+
+from services.scheduler.telling import Telling
 from taskyard.apart import Apart
-from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import StoreFault
-from taskyard.job import Job
 from taskyard.metrics import REPLIES, REPLIES_OWED
 from taskyard.rabbitmq.direct_replies import DirectReplies, is_direct
-from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.store.replies import Owed
-from taskyard.submission import outcome
 
 logger = logging.getLogger(__name__)
 
 #: Jobs of one pass, each with a reply of a megabyte at most; a full pass is followed by the next at once.
 LIMIT = 50
-#: What another sender waits for longer than the deadlines of both publishes, before it takes over. Seconds.
+#: What another sender waits for longer than the deadlines of two publishes, before it takes over. Seconds.
 MARGIN_S = 2.0
+#: Direct replies of one pass have so long together; what is not sent by then is for the next. Seconds.
+DIRECT_S = 1.0
+#: Jobs whose direct replies wait at most, but for known names; others come again by themselves.
+MOST_DIRECT = 1000
 
 
 class TellOutcomes:
@@ -31,19 +34,24 @@ class TellOutcomes:
 
     Args:
         dispatcher: Where the jobs are, and what publishes.
-        direct: What publishes replies without a queue.
+        direct: What tells those that go to no queue.
         settings: How long to try.
     """
 
-    def __init__(self, dispatcher: Dispatcher, direct: DirectReplies, settings: Settings) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, direct: "TellDirectOutcomes", settings: Settings
+    ) -> None:
         self._direct = direct
         self._store = dispatcher.store
-        self._catalogue = Catalogue(dispatcher.store)
         self._publisher = dispatcher.publisher
         self._deadline_s = settings.publish_deadline_s
-        self._result_max_bytes = settings.result_max_bytes
         self._ttl_ms = settings.reply_ttl * 1000
-        self._apart = Apart("reply")
+        self._telling = Telling(
+            self._store,
+            lambda replies: self._publisher.publish(replies, deadline_s=self._deadline_s),
+            Apart("reply"),
+            settings,
+        )
 
     def run_once(self) -> float | None:
         """Tell what is owed; return 0 if there may be more.
@@ -58,76 +66,99 @@ class TellOutcomes:
         REPLIES_OWED.set(count)
         if not owed:
             return None
-        told = self._tell([each for each in owed if 0 <= each.age_ms <= self._ttl_ms])
-        given_up = [each for each in owed if not 0 <= each.age_ms <= self._ttl_ms]
-        for each in given_up:
-            _give_up(each, "no_record" if each.age_ms < 0 else "too_old")
+        given_up = [each for each in owed if self._is_given_up(each)]
+        alive = [each for each in owed if each not in given_up]
+        direct = _only(alive, is_direct)
+        self._direct.add(direct)
+        told = self._telling.tell(_only(alive, lambda name: not is_direct(name)))
         self._store.replied([*told, *given_up])
-        REPLIES_OWED.set(count - len(told) - len(given_up))
+        done = {each.job_id for each in (*told, *given_up)} - {each.job_id for each in direct}
+        REPLIES_OWED.set(count - len(done))
         return 0 if len(owed) == LIMIT else None
 
-    def _tell(self, owed: Sequence[Owed]) -> list[Owed]:
-        """Publish; return what is done with, as all its replies are confirmed or have no queue."""
-        jobs = self._jobs([each.job_id for each in owed])
-        replies: list[Outgoing] = []
-        written: set[str] = set()
+    def _is_given_up(self, owed: Owed) -> bool:
+        """Give up what cannot be told any more."""
+        is_there = owed.age_ms >= 0 and bool(owed.places)
+        if is_there and owed.age_ms <= self._ttl_ms:
+            return False
+        why = "too_old" if is_there else "no_record"
+        REPLIES.labels(why).inc(len(owed.places) or 1)
+        logger.warning("outcome not told: %s", why, extra={"job_id": owed.job_id})
+        return True
 
-        def add(entry: tuple[Owed, Job | None]) -> None:
-            each, job = entry
-            if job is not None:
-                replies.extend(_replies(each, job, self._outcome(job)))
-            written.add(each.job_id)
 
-        self._apart.each(zip(owed, jobs, strict=True), add, key=lambda entry: entry[0].job_id)
-        by_queue = [reply for reply in replies if not is_direct(reply.queue)]
-        direct = [reply for reply in replies if is_direct(reply.queue)]
-        untaken = self._publisher.publish(by_queue, deadline_s=self._deadline_s)
-        unsent = self._direct.publish(direct, deadline_s=self._deadline_s)
-        no_queue = [*untaken.no_queue, *unsent.no_queue]
-        refused = {reply.id for reply in (*untaken.refused, *unsent.refused)}
-        REPLIES.labels("sent").inc(
-            len(replies) - len(no_queue) - len(untaken.refused) - len(unsent.refused)
+class TellDirectOutcomes:
+    """Tells the outcomes that go to names of RabbitMQ's without a queue, in a loop of its own.
+
+    Any producer can give a name that costs a connection, so nothing else may wait for these; and those with
+    names that are known wait for no others.
+
+    Args:
+        dispatcher: Where the jobs are.
+        direct: What publishes them.
+        settings: How long a reply may be.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, direct: DirectReplies, settings: Settings) -> None:
+        self._direct = direct
+        self._store = dispatcher.store
+        self._apart = Apart("direct reply")
+        self._telling = Telling(
+            self._store,
+            lambda replies: direct.publish(replies, deadline_s=DIRECT_S),
+            self._apart,
+            settings,
         )
-        for reply in no_queue:
-            REPLIES.labels("no_queue").inc()
-            facts = {"job_id": reply.id, "queue": reply.queue}
-            logger.warning("outcome not told: the queue is gone", extra=facts)
-        return [each for each in owed if each.job_id in written - refused]
+        self._waiting: dict[str, Owed] = {}
+        self._changed = threading.Condition()
 
-    def _outcome(self, job: Job) -> bytes:
-        # The id may be that of a job of somebody else, whose secrets are not for who asks.
-        shown = self._catalogue.document(job)
-        return outcome(shown, result_max_bytes=self._result_max_bytes)
+    def add(self, owed: Sequence[Owed]) -> None:
+        """Have these told soon; what finds no room, or is not told, is owed on."""
+        with self._changed:
+            for each in owed:
+                has_room = len(self._waiting) < MOST_DIRECT or self._is_known(each)
+                if has_room or each.job_id in self._waiting:
+                    self._waiting[each.job_id] = each
+            self._changed.notify()
 
-    def _jobs(self, ids: Sequence[str]) -> list[Job | None]:
-        """Read the jobs; one whose record cannot be read is given up, or it would hold up all others."""
-        try:
-            return self._store.get(ids)
-        except (ValueError, StoreFault):
-            if len(ids) > 1:
-                return [job for each in ids for job in self._jobs([each])]
-            REPLIES.labels("no_record").inc()
-            logger.exception("outcome not told: unreadable record", extra={"job_id": ids[0]})
-            return [None]
+    def await_work(self, timeout_s: float) -> None:
+        """Return when something waits, after `timeout_s` at the latest."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting, timeout_s)
+
+    def run_once(self) -> float | None:
+        """Tell what waits; return 0 if there is more.
+
+        Raises:
+            Unavailable: If the store does not answer; what was not told is owed on.
+        """
+        taken = self._take()
+        told = self._telling.tell(taken)
+        self._store.replied(told)
+        done = {each.job_id for each in told}
+        with self._changed:
+            # In their order, before all others: however many bad names there are, each costs one connection.
+            unsent = {
+                each.job_id: each
+                for each in taken
+                if each.job_id not in done and not self._apart.rests(each.job_id)
+            }
+            self._waiting = unsent | self._waiting
+            return 0 if self._waiting else None
+
+    def _take(self) -> list[Owed]:
+        with self._changed:
+            taken = sorted(self._waiting.values(), key=lambda each: not self._is_known(each))
+            return [self._waiting.pop(each.job_id) for each in taken[:LIMIT]]
+
+    def _is_known(self, owed: Owed) -> bool:
+        return all(self._direct.is_known(name) for name, _ in owed.places)
 
 
-def _replies(owed: Owed, job: Job, body: bytes) -> list[Outgoing]:
-    replies = [
-        Outgoing(
-            queue=reply_to,
-            body=body,
-            id=owed.job_id,
-            task=job.message.actor_name,
-            correlation_id=correlation_id or None,
-            is_reply=True,
-        )
-        for reply_to, correlation_id in owed.places
+def _only(owed: Sequence[Owed], is_meant: Callable[[str], bool]) -> list[Owed]:
+    """Return what is owed to the names that are meant."""
+    parts = [
+        msgspec.structs.replace(each, places=[place for place in each.places if is_meant(place[0])])
+        for each in owed
     ]
-    for reply in replies:
-        check_texts(reply)
-    return replies
-
-
-def _give_up(owed: Owed, why: str) -> None:
-    REPLIES.labels(why).inc(len(owed.places))
-    logger.warning("outcome not told: %s", why, extra={"job_id": owed.job_id})
+    return [each for each in parts if each.places]

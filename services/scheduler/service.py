@@ -12,7 +12,7 @@ from services.scheduler.fire import Fire
 from services.scheduler.intake import Intake
 from services.scheduler.intake_consumer import IntakeConsumer
 from services.scheduler.measure import Measure
-from services.scheduler.outcomes import TellOutcomes
+from services.scheduler.outcomes import TellDirectOutcomes, TellOutcomes
 from services.scheduler.reclaim import Reclaim
 from services.scheduler.repair import Repair
 from services.scheduler.replay import RunReplays
@@ -86,6 +86,7 @@ class Scheduler:
         self._loops = self._make_loops(settings)
 
     def _make_loops(self, settings: Settings) -> list[Loop]:
+        direct_outcomes = TellDirectOutcomes(self._dispatcher, self._direct, settings)
         relay = Relay(self._dispatcher, older_than_s=settings.relay_after_s)
         reclaim = Reclaim(self.store, self._publisher, settings, random.Random())
         measure = Measure(self.store, self._depths, deadline_s=settings.publish_deadline_s)
@@ -105,9 +106,15 @@ class Scheduler:
             ),
             Loop(
                 "outcomes",
-                TellOutcomes(self._dispatcher, self._direct, settings).run_once,
+                TellOutcomes(self._dispatcher, direct_outcomes, settings).run_once,
                 interval_s=OUTCOMES_S,
                 await_work=self.store.await_replies,
+            ),
+            Loop(
+                "direct_outcomes",
+                direct_outcomes.run_once,
+                interval_s=OUTCOMES_S,
+                await_work=direct_outcomes.await_work,
             ),
             Loop(
                 "dispatch_due",

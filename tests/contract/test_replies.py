@@ -1,6 +1,7 @@
 """Outcomes that are owed to somebody: noted with the end itself, given until they are confirmed."""
 
 import pytest
+from msgspec.structs import replace
 
 from taskyard.store.dead_letters import Revival
 from taskyard.store.replies import MAX_PLACES, Asked, Owed
@@ -92,6 +93,23 @@ def test_what_is_asked_for_meanwhile_is_not_forgotten(store):
     store.replied(list(taken.values()))
 
     assert owed(store)[job_id].places == [("old", "c"), ("new", "c")]
+
+
+def test_only_the_places_that_were_told_are_forgotten(store):
+    """One that could not be told yet is owed on; the others are not told again."""
+    job_id, token = jobs.running(store)
+    for place in ("told", "late", "said"):
+        ask(store, job_id, place)
+    jobs.settle(store, job_id, token)
+    (taken,) = owed(store, 0).values()
+
+    store.replied([replace(taken, places=[("told", "c"), ("said", "c")])])
+
+    assert owed(store, 0)[job_id].places == [("late", "c")]
+    store.replied([replace(taken, places=[("late", "c")])])
+    assert store.take_replies(0, 100)[1] == 1  # of another taking
+    store.replied(list(owed(store).values()))
+    assert store.take_replies(0, 100) == ([], 0)
 
 
 def test_a_job_that_is_retried_is_owed_at_its_next_end(store):

@@ -8,12 +8,13 @@ from itertools import pairwise
 import msgspec
 import pika
 import pytest
+import redis
 from prometheus_client import REGISTRY
 
 from services.scheduler import intake_consumer
 from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.intake_consumer import IntakeConsumer
-from services.scheduler.outcomes import TellOutcomes
+from services.scheduler.outcomes import TellDirectOutcomes, TellOutcomes
 from taskyard import Secret, config, task
 from taskyard.catalogue import describe
 from taskyard.errors import BrokerUnavailable
@@ -54,11 +55,32 @@ def direct(settings):
 
 
 @pytest.fixture
-def teller(dispatcher, direct, settings):
+def direct_teller(dispatcher, direct, settings):
+    """A sender of direct replies."""
+    return TellDirectOutcomes(dispatcher, direct, settings)
+
+
+@pytest.fixture
+def teller(dispatcher, direct_teller, settings):
     """A sender whose publisher is connected."""
     dispatcher.publisher.start()
     poll(lambda: dispatcher.publisher.is_ready)
-    return TellOutcomes(dispatcher, direct, settings)
+    return TellOutcomes(dispatcher, direct_teller, settings)
+
+
+@pytest.fixture
+def reply_to(channel):
+    """A direct name, as a consumer's request has it, and the replies that came there."""
+    got = []
+    channel.basic_consume(DIRECT_REPLY, lambda *args: got.append(json.loads(args[-1])), True)
+    name = channel.queue_declare("", exclusive=True).method.queue
+    channel.basic_publish("", name, b"", pika.BasicProperties(reply_to=DIRECT_REPLY))
+    return channel.basic_get(name, True)[1].reply_to, got
+
+
+def bad_name(number: int) -> str:
+    """Return a name for which RabbitMQ closes the connection."""
+    return f"{DIRECT_REPLY}.bm93aGVyZQ==.{number}"
 
 
 def ended(store, *reply_to: str, body: str = "", **fields) -> str:
@@ -146,10 +168,12 @@ def test_a_queue_that_refuses_is_tried_again_and_holds_up_nobody(store, teller, 
     assert jobs.state(store, owed) == "completed"
 
 
-def test_what_cannot_be_told_in_time_is_given_up(store, dispatcher, teller, direct, settings):
+def test_what_cannot_be_told_in_time_is_given_up(
+    store, dispatcher, teller, direct_teller, settings
+):
     """After REPLY_TTL, and where the record was removed."""
     short = TellOutcomes(
-        dispatcher, direct, config.load(**{**settings.model_dump(), "reply_ttl": 1})
+        dispatcher, direct_teller, config.load(**{**settings.model_dump(), "reply_ttl": 1})
     )
     late, removed = ended(store, "q"), ended(store, "q")
     store.remove([removed])
@@ -175,39 +199,89 @@ def test_an_unreadable_record_holds_up_nobody(store, teller, channel):
     assert store.take_replies(0, 10) == ([], 0)
 
 
-def test_direct_reply_to_works(store, teller, channel):
+def test_direct_reply_to_works(store, teller, direct_teller, channel, reply_to):
     """RabbitMQ returns such a reply as unroutable although it delivers it."""
-    got = []
-    channel.basic_consume(DIRECT_REPLY, lambda *args: got.append(args[-1]), auto_ack=True)
-    queue = channel.queue_declare("", exclusive=True).method.queue
-    channel.basic_publish("", queue, b"", pika.BasicProperties(reply_to=DIRECT_REPLY))
-    _, properties, _ = channel.basic_get(queue, True)
-    job_id = ended(store, properties.reply_to)
+    name, got = reply_to
+    job_id = ended(store, name)
 
     teller.run_once()
+    poll(lambda: direct_teller.run_once() is None)
 
     poll(lambda: channel.connection.process_data_events(0.1) or got)
-    assert json.loads(got[0])["id"] == job_id
-
-
-def test_a_direct_reply_that_ends_its_connection_takes_no_other_with_it(store, teller, channel):
-    """RabbitMQ closes the connection for a name that is none; the reply is given up, the others are told."""
-    got = []
-    channel.basic_consume(DIRECT_REPLY, lambda *args: got.append(args[-1]), auto_ack=True)
-    queue = channel.queue_declare("", exclusive=True).method.queue
-    channel.basic_publish("", queue, b"", pika.BasicProperties(reply_to=DIRECT_REPLY))
-    _, properties, _ = channel.basic_get(queue, True)
-    before = outcomes("no_queue")
-    ended(store, f"{DIRECT_REPLY}.bm93aGVyZQ==.a")
-    told = [ended(store, properties.reply_to), ended(store, queue)]
-
-    teller.run_once()
-
-    poll(lambda: channel.connection.process_data_events(0.1) or got)
-    assert json.loads(got[0])["id"] == told[0]
-    assert channel.basic_get(queue, True)[1].message_id == told[1]
+    assert got[0]["id"] == job_id
     assert store.take_replies(0, 10) == ([], 0)
-    assert outcomes("no_queue") == before + 1
+
+
+def test_a_direct_reply_that_ends_its_connection_takes_no_other_with_it(
+    store, teller, direct_teller, channel, reply_to, caplog
+):
+    """RabbitMQ closes the connection for a name that is none; it is given up, and not tried again."""
+    name, got = reply_to
+    before = outcomes("no_queue")
+    for _ in range(2):
+        ended(store, bad_name(1))
+    told = ended(store, name)
+
+    teller.run_once()
+    poll(lambda: direct_teller.run_once() is None)
+
+    poll(lambda: channel.connection.process_data_events(0.1) or got)
+    assert [each["id"] for each in got] == [told]
+    assert store.take_replies(0, 10) == ([], 0)
+    assert outcomes("no_queue") == before + 2
+    assert len([each for each in caplog.messages if each.startswith("direct reply lost")]) == 1
+
+
+def test_replies_to_queues_wait_for_no_direct_ones(store, teller, channel):
+    """Nor is their being told noted later: direct ones have a loop of their own, which does nothing here."""
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    for number in range(60):
+        ended(store, bad_name(number))
+    both = ended(store, bad_name(60), queue)
+    good = ended(store, queue)
+
+    for _ in range(2):
+        teller.run_once()
+
+    told = [channel.basic_get(queue, True)[1].message_id for _ in range(2)]
+    assert told == [both, good]
+    assert store.take_replies(0, 0)[1] == 61
+
+
+def test_a_direct_name_that_is_known_waits_for_no_strangers(
+    store, teller, direct_teller, channel, reply_to
+):
+    """However many bad names are before it, it is among the first; the others have their turn too."""
+    name, got = reply_to
+    ended(store, name)
+    teller.run_once()
+    poll(lambda: direct_teller.run_once() is None)
+    for number in range(60):
+        ended(store, bad_name(number))
+    last = ended(store, name)
+    for _ in range(2):
+        teller.run_once()
+
+    direct_teller.run_once()
+
+    poll(lambda: channel.connection.process_data_events(0.1) or len(got) == 2)
+    assert got[1]["id"] == last
+    poll(lambda: direct_teller.run_once() is None and store.take_replies(0, 0)[1] == 0, 90)
+
+
+def test_who_asked_can_be_unreadable_and_holds_up_nobody(store, teller, channel, settings):
+    """Nobody can be told then: it is given up; the others are told."""
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    damaged, whole = ended(store, queue), ended(store, queue)
+    before = outcomes("no_record")
+    with redis.Redis.from_url(settings.result_backend) as server:
+        server.hset(f"{settings.key_prefix}asked", damaged, "{")
+
+    teller.run_once()
+
+    assert channel.basic_get(queue, True)[1].message_id == whole
+    assert store.take_replies(0, 10) == ([], 0)
+    assert outcomes("no_record") == before + 1
 
 
 def test_a_reply_that_no_queue_takes_is_no_failure(publisher, queue):

@@ -64,3 +64,17 @@ def test_a_connection_that_has_lived_makes_them_short_again(pauses, clock):
     pauses.lost()
 
     assert pauses.longest_s == 0.0
+
+
+def test_losses_that_say_nothing_of_the_server_make_pauses_no_longer(pauses):
+    """But there are some, or a name that costs a connection would cost as many as there is time for."""
+    lose(pauses, 9)
+    bounds = []
+    for _ in range(9):
+        pauses.opened()
+        pauses.lost()
+        pauses.excuse()
+        bounds.append(pauses.longest_s)
+
+    assert 0 < bounds[0] < 1
+    assert bounds == [bounds[0]] * 9

@@ -175,6 +175,10 @@ class ConnectionThread:
             self._connection.ioloop.add_callback_threadsafe(function)
             return True
 
+    def excuse(self) -> None:
+        """Have no long pause after this loss, which says nothing of the server; for `on_lost`."""
+        self._pauses.excuse()
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:

@@ -2,6 +2,8 @@
 
 Who made such a name cannot be told, and RabbitMQ closes the connection (541) for one that is none, or that is
 of a node which is gone. So one reply is on its way at a time: the connection takes that one with it alone.
+What a name did is remembered: one that closed a connection is not tried again, and those that did no harm
+come first, so that nobody who is known waits for strangers' bad names.
 """
 
 import logging
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 from pika.channel import Channel
+from pika.exceptions import ConnectionClosedByBroker
 from pika.spec import BasicProperties
 
 from taskyard.rabbitmq.confirms import Untaken
@@ -25,6 +28,10 @@ logger = logging.getLogger(__name__)
 DIRECT_REPLY = "amq.rabbitmq.reply-to"
 #: So many wait at most; those that come then are dropped.
 LIMIT = 10_000
+#: Names that are remembered at most.
+MOST_NAMES = 10_000
+#: How RabbitMQ closes the connection for a name that is none.
+INTERNAL_ERROR = 541
 
 
 def is_direct(name: str) -> bool:
@@ -57,11 +64,17 @@ class DirectReplies:
 
     def __init__(self, url: str, *, tls: Tls) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[_Reply] = deque()
+        #: Replies to names that were good before, and to others.
+        self._known: deque[_Reply] = deque()
+        self._others: deque[_Reply] = deque()
+        #: Whether RabbitMQ took a reply to this name, or closed the connection for it.
+        self._is_good: dict[str, bool] = {}
         self._is_started = False
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._under_way: _Reply | None = None
+        #: Whether the connection is being lost for the name of a reply.
+        self._is_for_name = False
         self._thread = ConnectionThread(
             url,
             name="taskyard direct replies",
@@ -73,6 +86,10 @@ class DirectReplies:
     def send(self, replies: Sequence[Outgoing]) -> None:
         """Send replies soon; never wait for them."""
         self._begin(_Call(replies))
+
+    def is_known(self, name: str) -> bool:
+        """Return whether RabbitMQ took a reply to this name before, or is known to take none."""
+        return name in self._is_good
 
     def publish(self, replies: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
         """Return when RabbitMQ has had all replies, or after `deadline_s` seconds; the rest is not sent then.
@@ -96,10 +113,12 @@ class DirectReplies:
 
     def _begin(self, call: _Call) -> None:
         with self._lock:
-            if len(self._waiting) + len(call.waiting) > LIMIT:
+            if len(self._known) + len(self._others) + len(call.waiting) > LIMIT:
                 logger.warning("direct replies dropped", extra={"replies": len(call.waiting)})
                 return
-            self._waiting.extend(_Reply(call, number) for number in call.waiting)
+            for number, reply in call.waiting.items():
+                waiting = self._known if reply.queue in self._is_good else self._others
+                waiting.append(_Reply(call, number))
             if not self._is_started:
                 self._thread.start()
                 self._is_started = True
@@ -127,23 +146,34 @@ class DirectReplies:
     def _lost(self, reason: BaseException) -> None:
         self._connection = None
         self._give_up(reason)
+        if self._is_for_name:
+            self._thread.excuse()
+        self._is_for_name = False
 
     def _give_up(self, reason: BaseException) -> None:
         self._channel = None
         if self._under_way is not None:
             logger.warning("direct reply lost: %s", describe(reason))
+            if isinstance(reason, ConnectionClosedByBroker) and reason.reply_code == INTERNAL_ERROR:
+                self._is_for_name = True
+                self._learn(self._under_way, is_good=False)
             self._conclude(is_lost=True)
 
     def _go_on(self) -> None:
         while self._channel is not None and self._under_way is None:
             with self._lock:
-                if not self._waiting:
+                waiting = self._known or self._others
+                if not waiting:
                     return
-                reply = self._waiting.popleft()
+                reply = waiting.popleft()
                 if reply.call.is_over:
                     continue
                 self._under_way = reply
-            self._write(self._channel, reply.call.waiting[reply.number])
+            message = reply.call.waiting[reply.number]
+            if self._is_good.get(message.queue, True):
+                self._write(self._channel, message)
+            else:
+                self._conclude(is_lost=True)
 
     def _write(self, channel: Channel, reply: Outgoing) -> None:
         properties = BasicProperties(
@@ -159,8 +189,18 @@ class DirectReplies:
         channel.basic_publish("", reply.queue, reply.body, properties)
 
     def _confirmed(self, _frame: object) -> None:
+        if self._under_way is not None:
+            self._learn(self._under_way, is_good=True)
         self._conclude(is_lost=False)
         self._go_on()
+
+    def _learn(self, reply: _Reply, *, is_good: bool) -> None:
+        with self._lock:
+            name = reply.call.waiting[reply.number].queue
+            self._is_good.pop(name, None)  # the latest are the last ones
+            self._is_good[name] = is_good
+            if len(self._is_good) > MOST_NAMES:
+                del self._is_good[next(iter(self._is_good))]
 
     def _conclude(self, *, is_lost: bool) -> None:
         reply, self._under_way = self._under_way, None

@@ -7,6 +7,8 @@ from collections.abc import Callable
 #: Doubled each time, with full jitter. Seconds.
 MIN_S = 0.1
 MAX_S = 5.0
+#: Failures at most after one that is explained.
+EXCUSED = 2
 
 
 class Pauses:
@@ -32,6 +34,10 @@ class Pauses:
         opened_at, self._opened_at = self._opened_at, None
         has_lived = opened_at is not None and self._clock() - opened_at > MAX_S
         self._failures = 1 if has_lived else self._failures + 1
+
+    def excuse(self) -> None:
+        """Take note that it is gone for a reason that says nothing of the server: pauses stay short."""
+        self._failures = min(self._failures, EXCUSED)
 
     @property
     def longest_s(self) -> float:

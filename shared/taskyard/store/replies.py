@@ -26,7 +26,7 @@ class Owed(Struct, frozen=True, array_like=True):
     again_at_ms: int
     #: How long ago the job ended, in milliseconds; -1: its record is gone.
     age_ms: int
-    #: Pairs of `reply_to` and `correlation_id`.
+    #: Pairs of `reply_to` and `correlation_id`; none where the store cannot read them.
     places: list[tuple[str, str]]
 
 
@@ -40,7 +40,7 @@ class ReplyStore(Protocol):
         """Give replies that are owed, and hide them for `again_ms`; also how many are owed in all."""
 
     def replied(self, owed: Sequence[Owed]) -> None:
-        """Forget replies that are confirmed or given up, but for what is owed anew since the taking."""
+        """Forget these places, which were told or given up; nothing of what is owed anew since the taking."""
 
     def await_replies(self, timeout_s: float) -> None:
         """Return when a reply is owed, after `timeout_s` at the latest; for one thread."""

@@ -8,7 +8,7 @@ import msgspec
 from taskyard.store.redis.scripts import RedisScripts, guarded
 from taskyard.store.replies import MAX_PLACES, Asked, Owed
 
-_places = msgspec.json.Decoder(list[tuple[str, str]]).decode
+_decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 
 class RedisReplies(RedisScripts):
@@ -31,7 +31,8 @@ class RedisReplies(RedisScripts):
     @guarded
     def replied(self, owed: Sequence[Owed]) -> None:
         if owed:
-            self.run("replied", [(each.job_id, each.again_at_ms) for each in owed], bool)
+            rows = [(each.job_id, each.again_at_ms, each.places) for each in owed]
+            self.run("replied", rows, bool)
 
     @guarded
     def await_replies(self, timeout_s: float) -> None:
@@ -41,3 +42,10 @@ class RedisReplies(RedisScripts):
         if self._owed.get_message(timeout=timeout_s):
             while self._owed.get_message(timeout=0):
                 pass  # one look serves all that are owed
+
+
+def _places(text: str) -> list[tuple[str, str]]:
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return []  # who asked cannot be told: it is given up, or it would hold up all others

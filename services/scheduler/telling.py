@@ -1,0 +1,103 @@
+"""How outcomes of jobs become replies, and which of them were told."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from taskyard.apart import Apart
+from taskyard.catalogue import Catalogue
+from taskyard.config import Settings
+from taskyard.errors import StoreFault
+from taskyard.job import Job
+from taskyard.metrics import REPLIES
+from taskyard.rabbitmq.confirms import Untaken
+from taskyard.rabbitmq.outgoing import Outgoing, check_texts
+from taskyard.store import JobStore
+from taskyard.store.replies import Owed
+from taskyard.submission import outcome
+
+logger = logging.getLogger(__name__)
+
+
+class Telling:
+    """Publishes the outcomes of jobs, each by itself.
+
+    Args:
+        store: Where the jobs are.
+        publish: Publishes replies, and returns those that did not arrive.
+        apart: Knows the jobs whose replies cannot be made.
+        settings: How long a reply may be.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        publish: Callable[[Sequence[Outgoing]], Untaken],
+        apart: Apart,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._catalogue = Catalogue(store)
+        self._publish = publish
+        self._apart = apart
+        self._result_max_bytes = settings.result_max_bytes
+
+    def tell(self, owed: Sequence[Owed]) -> list[Owed]:
+        """Publish; return what is done with, as all its replies are confirmed or have no queue.
+
+        Raises:
+            Unavailable: If store or RabbitMQ does not answer.
+        """
+        if not owed:
+            return []
+        jobs = self._jobs([each.job_id for each in owed])
+        replies: list[Outgoing] = []
+        written: set[str] = set()
+
+        def add(entry: tuple[Owed, Job | None]) -> None:
+            each, job = entry
+            if job is not None:
+                replies.extend(_replies(each, job, self._outcome(job)))
+            written.add(each.job_id)
+
+        self._apart.each(zip(owed, jobs, strict=True), add, key=lambda entry: entry[0].job_id)
+        untaken = self._publish(replies)
+        refused = {reply.id for reply in untaken.refused}
+        REPLIES.labels("sent").inc(len(replies) - len(untaken.no_queue) - len(untaken.refused))
+        for reply in untaken.no_queue:
+            REPLIES.labels("no_queue").inc()
+            facts = {"job_id": reply.id, "queue": reply.queue}
+            logger.warning("outcome not told: the queue is gone", extra=facts)
+        return [each for each in owed if each.job_id in written - refused]
+
+    def _outcome(self, job: Job) -> bytes:
+        # The id may be that of a job of somebody else, whose secrets are not for who asks.
+        shown = self._catalogue.document(job)
+        return outcome(shown, result_max_bytes=self._result_max_bytes)
+
+    def _jobs(self, ids: Sequence[str]) -> list[Job | None]:
+        """Read the jobs; one whose record cannot be read is given up, or it would hold up all others."""
+        try:
+            return self._store.get(ids)
+        except (ValueError, StoreFault):
+            if len(ids) > 1:
+                return [job for each in ids for job in self._jobs([each])]
+            REPLIES.labels("no_record").inc()
+            logger.exception("outcome not told: unreadable record", extra={"job_id": ids[0]})
+            return [None]
+
+
+def _replies(owed: Owed, job: Job, body: bytes) -> list[Outgoing]:
+    replies = [
+        Outgoing(
+            queue=reply_to,
+            body=body,
+            id=owed.job_id,
+            task=job.message.actor_name,
+            correlation_id=correlation_id or None,
+            is_reply=True,
+        )
+        for reply_to, correlation_id in owed.places
+    ]
+    for reply in replies:
+        check_texts(reply)
+    return replies
