@@ -38,7 +38,7 @@ if call_key then
   local before = redis.call('GET', call_key)
   if before then return before end
 end
-local counted = {} -- queue, state, number, and so on
+local changes = {} -- of the counts: number by state by queue
 
 local function job_key(id) return P .. 'j:' .. id end
 
@@ -63,9 +63,14 @@ local function is_about_data(error)
     and not string.find(text, 'Unknown Redis command', 1, true)
 end
 
+-- To be called once nothing more can fail at the job: what has failed is not counted.
 local function count(queue, state, n)
-  local last = #counted
-  counted[last + 1], counted[last + 2], counted[last + 3] = queue, state, n
+  local its = changes[queue]
+  if not its then
+    its = {}
+    changes[queue] = its
+  end
+  its[state] = (its[state] or 0) + n
 end
 
 -- Counts a job in the state that it comes to, and notes it for those who listen.
@@ -76,26 +81,33 @@ local function enter(id, queue, state)
   told[#told + 1] = state
 end
 
--- Calls `act` for one item of many by itself; answers what it answers, or nothing and what is wrong with the data that
--- it met. The others go on, and are counted: a script that fails has done what it did before.
-local function apart(act, ...)
-  local counts, tells = #counted, #told
-  local is_fine, found = pcall(act, ...)
-  if is_fine then return found end
-  if not is_about_data(found) then error(found, 0) end -- without a place before its words
-  for i = #counted, counts + 1, -1 do counted[i] = nil end
-  for i = #told, tells + 1, -1 do told[i] = nil end
-  return nil, type(found) == 'table' and found.err or tostring(found)
+-- Calls `act` with each item by itself. Answers its answers, and by place what is wrong with the data that some have met:
+-- the others go on, and are counted. Else a script that fails has done what it did before.
+local function apart(items, act)
+  local answers, faults, place = {}, {}, 1
+  local function go()
+    while place <= #items do
+      answers[place] = act(items[place])
+      place = place + 1
+    end
+  end
+  while place <= #items do
+    local is_fine, found = pcall(go) -- one for all: it costs as much as a command
+    if not is_fine then
+      if not is_about_data(found) then error(found, 0) end -- without a place before its words
+      faults[place] = type(found) == 'table' and found.err or tostring(found)
+      place = place + 1
+    end
+  end
+  return answers, faults
 end
 
--- Does so with each member of a sorted set. One whose record is damaged comes again a minute later, where the walk
--- through all records has found it meanwhile; it never keeps the others from their turn.
+-- Does so with members of a sorted set. One whose record is damaged comes again a minute later, where the walk through
+-- all records has found it meanwhile; it never keeps the others from their turn.
 local LATER_MS = 60000
 local function each_apart(key, ids, act)
-  for _, id in ipairs(ids) do
-    local _, fault = apart(act, id)
-    if fault then redis.call('ZADD', key, now + LATER_MS, id) end
-  end
+  local _, faults = apart(ids, act)
+  for place in pairs(faults) do redis.call('ZADD', key, now + LATER_MS, ids[place]) end
 end
 
 -- Tells of all jobs that came to other states: one message a call, and where nobody listens one look at that.
@@ -111,13 +123,10 @@ local function tell()
 end
 
 local function write_counts()
-  local changes = {}
-  for i = 1, #counted, 3 do
-    local field = counted[i] .. '|' .. counted[i + 1]
-    changes[field] = (changes[field] or 0) + counted[i + 2]
-  end
-  for field, n in pairs(changes) do
-    if n ~= 0 then redis.call('HINCRBY', P .. 'counts', field, n) end
+  for queue, its in pairs(changes) do
+    for state, n in pairs(its) do
+      if n ~= 0 then redis.call('HINCRBY', P .. 'counts', queue .. '|' .. state, n) end
+    end
   end
 end
 
@@ -297,9 +306,9 @@ local function cancel_idle(id, state, queue, limit, ttl_ms)
   if parked_at then note_gap(id, 'parked', parked_at) end
   redis.call('HSET', job_key(id), 'state', 'cancelled', 'finished_at', now)
   redis.call('HDEL', job_key(id), 'parked_at', 'reason', 'suspect')
+  announce(id, 'cancelled', keep_cancelled_ms(state, ttl_ms))
   count(queue, state, -1)
   enter(id, queue, 'cancelled')
-  announce(id, 'cancelled', keep_cancelled_ms(state, ttl_ms))
 end
 
 -- Gives out tokens in a row and returns the first. By the clock: after a failover that lost some of them, counting
@@ -330,16 +339,15 @@ local function give_back(id, owner, keep_ms)
   note_gap(id, 'handed_back', r[3])
   redis.call('HDEL', key, 'token')
   redis.call('HSET', key, 'attempt', r[2] - 1)
-  count(r[1], 'running', -1)
   if r[5] then
     redis.call('HSET', key, 'state', 'cancelled', 'finished_at', now)
-    enter(id, r[1], 'cancelled')
     announce(id, 'cancelled', keep_cancelled_ms('pending', keep_ms))
   else
     redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
     if r[6] then wait_alone(id, r[1], now) else wait_until(id, now) end
-    enter(id, r[1], 'scheduled')
   end
+  count(r[1], 'running', -1)
+  enter(id, r[1], r[5] and 'cancelled' or 'scheduled')
   return true
 end
 

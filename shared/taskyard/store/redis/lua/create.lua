@@ -1,6 +1,5 @@
 -- args: jobs of {id, task, queue, priority, body, delay_ms, run_at_ms, attempts_made, created_at_ms, lock,
 -- lock_ms, policy}; nil values come as false. Answers for each a `Created`, or a text: the fault of a record in its way.
-local created = {}
 local has_withdrawn = redis.call('EXISTS', P .. 'withdrawn') == 1
 
 -- Answers the job that keeps `id` from being recorded, if one does. A lock dies with the job that has it.
@@ -16,7 +15,8 @@ local function locked_out(id, lock, lock_ms, policy)
   return nil, holder
 end
 
-local function create(id, task, queue, priority, body, delay_ms, run_at_ms, made, created_at_ms, lock, lock_ms, policy)
+local function create(job)
+  local id, task, queue, priority, body, delay_ms, run_at_ms, made, created_at_ms, lock, lock_ms, policy = unpack(job, 1, 12)
   local key = job_key(id)
   local state = redis.call('HGET', key, 'state')
   if state then
@@ -49,12 +49,10 @@ local function create(id, task, queue, priority, body, delay_ms, run_at_ms, made
   return {id, true, state, submitted, run_at or 0, false, now, replaced and true or false}
 end
 
+local created, faults = apart(args, create)
 local new = 0
-for i, job in ipairs(args) do
-  local made, fault = apart(create, unpack(job, 1, 12))
-  if made and made[2] then new = new + 1 end
-  created[i] = made or fault
-end
+for place, fault in pairs(faults) do created[place] = fault end
+for _, each in ipairs(created) do if each[2] == true then new = new + 1 end end
 if new > 0 and redis.call('HINCRBY', P .. 'totals', 'accepted', new) == new then -- what was there before the totals
   for _, n in ipairs(redis.call('HVALS', P .. 'counts')) do redis.call('HINCRBY', P .. 'totals', 'accepted', n) end
 end

@@ -4,8 +4,6 @@
 --  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone}, call}
 local outcomes, owner, worker, keep_ms, claims, call = unpack(args, 1, 6)
 local held = P .. 'held:' .. owner
-local verdicts = {}
-local accepted = {}
 local faults = {} -- {id, what is wrong with its record}
 -- An owner without a lease, such as one that was frozen past its end, gets one until its next heartbeat:
 -- what it claims must not be held for ever if that never comes.
@@ -54,7 +52,9 @@ local function claim_again(id, key, r, token, number)
   return true
 end
 
-local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, number, is_loss, is_suspect)
+local function settle(outcome)
+  local id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, number, is_loss, is_suspect =
+    unpack(outcome, 1, 12)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'token', 'state', 'queue', 'owner', 'attempt', 'worker', 'started_at', 'cancel',
     'exit', 'limit', 'suspect')
@@ -65,7 +65,7 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
   if known < token and not claim_again(id, key, r, token, number) then return 'forgotten' end
   if r[2] ~= 'running' then return 'accepted' end -- the same outcome, told again
   local queue, owner, attempt = r[3], r[4], r[5]
-  if not (queue and owner and tonumber(attempt or nil) and r[6] and r[7]) then error('the record is not whole') end
+  assert(queue and owner and tonumber(attempt or nil) and r[6] and r[7], 'the record is not whole')
   if r[8] then
     redis.call('SREM', P .. 'cancels:' .. owner, id)
     -- Asked to be cancelled while it ran: it does not run again. Such an outcome has no time to be kept.
@@ -78,7 +78,6 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
     times = ',"ran_ms":' .. (redis.call('HGET', key, 'ran_ms') or 'null')
     redis.call('HDEL', key, 'exit', 'ran_ms', 'company', 'own_death')
   end
-  count(queue, 'running', -1)
   if is_crash then redis.call('HINCRBY', key, 'crashes', 1) end
   if is_loss then redis.call('HINCRBY', key, 'losses', 1) end
   if kind == 'released' then
@@ -86,6 +85,7 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
     note_gap(id, 'handed_back', r[7])
     redis.call('HSET', key, 'state', to, 'attempt', attempt - 1, 'ready_at', now)
     if r[11] then wait_alone(id, queue, now) else make_pending(id, queue) end
+    count(queue, 'running', -1)
     enter(id, queue, to)
     return 'accepted'
   end
@@ -97,7 +97,6 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
   local fields = {'state', kind, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
   local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
   if progress ~= '' then add('progress', progress) end
-  enter(id, queue, kind)
   if kind == 'retrying' then
     add('run_at', now + delay_ms)
     add('ready_at', now + delay_ms)
@@ -110,6 +109,8 @@ local function settle(id, token, kind, result, error, delay_ms, ttl_ms, is_crash
   end
   redis.call('HSET', key, unpack(fields))
   forget_middle(key, attempt)
+  count(queue, 'running', -1)
+  enter(id, queue, kind)
   return 'accepted'
 end
 
@@ -213,7 +214,11 @@ local function leave_suspects(id, key, queue, state)
   enter(id, queue, 'pending')
 end
 
-local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone)
+local function replace_others(id) conclude_replacing(id, keep_ms) end
+
+local function judge(claim)
+  local id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone =
+    unpack(claim, 1, 10)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
     'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces', 'losses')
@@ -221,7 +226,7 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
   local state, made, ready_at = r[1], tonumber(r[2]), tonumber(r[6] or now)
   local crashes = tonumber(r[4] or 0) + tonumber(r[15] or 0)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
-  if not (made and r[3]) then error('the record is not whole') end
+  assert(made and r[3], 'the record is not whole')
   if state == 'running' and made == attempt then
     if r[8] ~= owner then return {'leased', 0, 0, 0, 0} end
     -- The answer to the same claim was lost on its way: give it again. A call may come after one that was made later.
@@ -240,7 +245,7 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
     if r[12] then release(id, r[12]) end
     return expire(id, key, r[3])
   end
-  if r[14] then apart(conclude_replacing, id, keep_ms) end -- its message is here: it is safe
+  if r[14] then apart({id}, replace_others) end -- its message is here: it is safe
   local parked_at = tonumber(r[7] or nil)
   if park_delay_ms > 0 and now - (parked_at or now) < park_ttl_ms then
     if r[12] then release(id, r[12]) end
@@ -256,16 +261,18 @@ local function judge(id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms,
   return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at)
 end
 
-for i, outcome in ipairs(outcomes) do
-  local told, fault = apart(settle, unpack(outcome, 1, 12))
-  accepted[i] = told or 'fault'
-  if fault then faults[#faults + 1] = {outcome[1], fault} end
+-- Does `act` with each; those whose records are damaged are answered so.
+local function answers_of(items, act, otherwise)
+  local answers, texts = apart(items, act)
+  for place, text in pairs(texts) do
+    answers[place] = otherwise
+    faults[#faults + 1] = {items[place][1], text}
+  end
+  return answers
 end
-for i, claim in ipairs(claims) do
-  local verdict, fault = apart(judge, unpack(claim, 1, 10))
-  verdicts[i] = verdict or {'fault', 0, 0, 0, 0}
-  if fault then faults[#faults + 1] = {claim[1], fault} end
-end
+
+local accepted = answers_of(outcomes, settle, 'fault')
+local verdicts = answers_of(claims, judge, {'fault', 0, 0, 0, 0})
 for queue, n in pairs(started) do -- the pace by which `explain` tells how long others wait
   local key = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000)
   if redis.call('INCRBY', key, n) == n then redis.call('EXPIRE', key, 400) end

@@ -94,12 +94,15 @@ for i = 1, #dead, 2 do
   ends[dead[i]] = tonumber(dead[i + 1])
 end
 each_apart(leases, owners, pick)
-local token = #picked > 0 and take_tokens(#picked)
-for i, each in ipairs(picked) do
+local token = #picked > 0 and take_tokens(#picked) - 1
+local taken, faults = apart(picked, function(each)
+  token = token + 1
+  return take(token, unpack(each, 1, 6))
+end)
+for place, each in ipairs(picked) do
   local id, from = each[1], each[2]
-  local answered, fault = apart(take, token + i - 1, unpack(each, 1, 6))
-  if fault then broken[#broken + 1] = id end -- which the audit's walk through the records finds
-  if not (answered and from == owner) then redis.call('SREM', P .. 'held:' .. from, id) end
+  if faults[place] then broken[#broken + 1] = id end -- which the audit's walk through the records finds
+  if not (taken[place] and from == owner) then redis.call('SREM', P .. 'held:' .. from, id) end
 end
 for _, each in ipairs(searched) do conclude(unpack(each, 1, 3)) end
 return answer({lost, broken})

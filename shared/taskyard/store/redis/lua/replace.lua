@@ -6,5 +6,5 @@ local function conclude(id)
   if state and not TERMINAL[state] then conclude_replacing(id, keep_ms) end
   if state == 'scheduled' then redis.call('ZREM', P .. 'outbox', id) end
 end
-for _, id in ipairs(ids) do apart(conclude, id) end
+apart(ids, conclude)
 return answer(true)

@@ -48,7 +48,7 @@ end
 -- and gives its turn to the next.
 local function take_first(id, limit)
   redis.call('ZREM', P .. 'limited:' .. limit, id)
-  apart(let_go, id, limit)
+  apart({id}, function() let_go(id, limit) end)
 end
 
 local function look(limit)
