@@ -5,7 +5,8 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 
-from taskyard.errors import NotUnique, StoreFault, TaskyardError, Unavailable, Unstorable
+from taskyard.apart import all_or_each
+from taskyard.errors import NotUnique, StoreFault, TaskyardError, Unavailable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import State
 from taskyard.lifecycle import Loop
@@ -73,7 +74,7 @@ class Dispatcher:
         Raises:
             Unavailable: If the store did not answer in time, or RabbitMQ as a whole takes no messages.
         """
-        recorded = self._record_each(jobs)
+        recorded = all_or_each(jobs, self._record)
         ready = _ready(jobs, recorded)
         failures = self._publish_first(ready, is_whole=False)
         refused: dict[str, TaskyardError] = {}
@@ -89,15 +90,6 @@ class Dispatcher:
         if refused and not self.publisher.is_ready:
             raise next(iter(refused.values()))
         return outcomes
-
-    def _record_each(self, jobs: Sequence[NewJob]) -> list[Created | TaskyardError]:
-        """Record jobs; one that has no form in the store keeps no other from it."""
-        try:
-            return list(self._record(jobs))
-        except (StoreFault, Unstorable) as error:
-            if len(jobs) == 1:
-                return [error]
-            return [recorded for job in jobs for recorded in self._record_each([job])]
 
     def _publish_first(
         self, ready: Sequence[tuple[NewJob, Created]], *, is_whole: bool
