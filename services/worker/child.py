@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -307,20 +308,31 @@ class Child:
             if attempt.is_over(0):  # it runs on, in code that no interrupt reaches
                 self._settler.abandon(attempt, WorkerStopping("the worker stops"))
         self._wait(lambda: self._engine.unsettled == 0 and not self._burial, self._flush_s)
-        self._engine.stop()
-        self._burial.stop()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close each part apart: one that fails, or takes its time, is no reason to end in bad order."""
         for loop in self._loops:
-            loop.stop(timeout_s=1.0)
-        self._source.close()
-        self._publisher.close()
-        try:
-            self._watch.heartbeat(
-                self._info()
-            )  # once more: what was never heard of is not lost, but given back
-            self._store.leave(self._owner)
-        except Unavailable as error:
-            logger.warning("worker is not signed off: %s", error)
-        self._store.close()
+            loop.stop(0)
+        parts: list[Callable[[], object]] = [
+            self._engine.stop,
+            self._burial.stop,
+            *(partial(loop.stop, timeout_s=1.0) for loop in self._loops),
+            self._source.close,
+            self._publisher.close,
+            # Once more: what was never heard of is not lost, but given back.
+            lambda: self._watch.heartbeat(self._info()),
+            lambda: self._store.leave(self._owner),
+            self._store.close,
+        ]
+        for part in parts:
+            self._tell(self._reason or "stopped")
+            try:
+                part()
+            except Unavailable as error:
+                logger.warning("worker is not signed off: %s", error)
+            except Exception:
+                logger.exception("worker does not leave in good order")
 
     @property
     def _flush_s(self) -> float:
