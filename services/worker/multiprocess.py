@@ -33,9 +33,10 @@ def enter_place(index: int) -> None:
     _place = f"child{index}"
 
 
-def leave_empty(index: int) -> None:
-    """Count nothing as being in a place: its child has ended, and no other takes its place at once."""
-    mark_process_dead(f"child{index}")  # type: ignore[no-untyped-call]  # as its authors left it
+def ended(index: int) -> None:
+    """Count nothing as being in a place now: its child has ended. What has happened there stays counted."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        mark_process_dead(f"child{index}")  # type: ignore[no-untyped-call]  # as its authors left it
 
 
 def registry() -> CollectorRegistry:

@@ -238,8 +238,7 @@ class Supervisor:
             place.pipe.close()
         place.process = place.pipe = None
         place.suspects = 0
-        if place.is_lone:
-            multiprocess.leave_empty(place.index)
+        multiprocess.ended(place.index)
         place.problems = [f"ended: {reason}"]
         place.start_at = time.monotonic() + place.restart_pause_s(code, had_jobs=had_jobs)
 

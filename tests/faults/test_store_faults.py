@@ -11,6 +11,7 @@ from tests import worker_tasks as tasks
 from tests.faults.busy_yard import busy_worker, outlast
 from tests.faults.ledger import Ledger
 from tests.polling import poll
+from tests.yard import kill
 
 
 @pytest.fixture
@@ -197,6 +198,29 @@ def test_a_job_at_which_the_store_fails_holds_up_no_other(yard, redis_server):
             {"completed": 22}
         ]
         poll(lambda: worker.problems() == [])
+
+
+def test_what_rested_in_a_child_that_died_is_told_no_more(yard, redis_server):
+    """Its place is another's, where it goes well; what has happened stays counted."""
+    worker = yard.worker()
+    with yard.running(worker), redis.Redis.from_url(redis_server.url) as server:
+        gate = yard.new_gate()
+        running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
+        for each in running:
+            yard.await_event("waits", each)
+        odd = yard.submit(tasks.note).id
+        record = f"{yard.settings.key_prefix}j:{odd}"
+        server.hset(record, "attempt", "some")
+        yard.open(gate)
+        poll(lambda: worker.metric("taskyard_resting", what="claim") == 1)
+        poll(lambda: yard.states(running) == {"completed": 2})
+
+        kill(worker.children()[0].pid)
+        server.hset(record, "attempt", 0)
+
+        poll(lambda: yard.states([odd]) == {"completed": 1})
+        poll(lambda: worker.metric("taskyard_resting", what="claim") == 0)
+        poll(lambda: worker.metric("taskyard_jobs_started_total") == 3)
 
 
 def test_a_worker_starts_while_the_store_is_away(yard, redis_server):
