@@ -60,7 +60,7 @@ class KeepDeadLetters:
         self._depths = depths
         self._settings = settings
         self._rest_factor = rest_factor
-        self._apart = Apart("dead-letter queue")
+        self._apart = Apart("dead-letter queue", is_away=lambda: not depths.is_ready)
         self._ttl_s = per_queue.parse(settings.dead_letter_ttl)
         self._max = per_queue.parse(settings.dead_letter_max)
         #: When a queue may be walked again, and the counts that its last walk could not bring together.

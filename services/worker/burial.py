@@ -67,7 +67,7 @@ class Burial:
         self._on_waiting = on_waiting
         self._waiting: deque[_Letter] = deque()
         self._wake = threading.Event()
-        self._apart = Apart("dead letter", is_away=lambda: not publisher.is_ready)
+        self._apart = Apart("dead letter")
         self._loop = Loop(
             "burial",
             self._run_once,

@@ -9,7 +9,7 @@ import pytest
 from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.replay import RunReplays
 from taskyard import config
-from taskyard.errors import StoreFault, StoreUnavailable
+from taskyard.errors import BrokerUnavailable, StoreFault, StoreUnavailable
 from taskyard.store.replays import ReplayBatch
 
 CODE = [
@@ -86,6 +86,9 @@ class Dispatcher:
 class Depths:
     """Queues without a message."""
 
+    def __init__(self, *, is_ready: bool = True) -> None:
+        self.is_ready = is_ready
+
     def read(self, names: Sequence[str], *, deadline_s: float) -> dict[str, Any]:
         return {}
 
@@ -111,6 +114,20 @@ def test_a_queue_of_dead_letters_that_fails_holds_up_no_other():
     make_keeper(store, Depths(), config.load()).run_once()
 
     assert store.purged == ["good"]
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_a_queue_of_dead_letters_is_at_fault_only_while_rabbitmq_is_there(is_ready):
+    """Without it the pass ends, and none rests for that."""
+    store = Store(BrokerUnavailable("away"))
+    keeper = make_keeper(store, Depths(is_ready=is_ready), config.load())
+
+    if is_ready:
+        keeper.run_once()
+        assert store.purged == ["good"]
+    else:
+        with pytest.raises(BrokerUnavailable):
+            keeper.run_once()
 
 
 def test_a_store_that_is_away_ends_the_pass():

@@ -54,6 +54,11 @@ class QueueDepths:
             tls=tls,
         )
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
     def start(self) -> None:
         """Begin to connect."""
         self._thread.start()
