@@ -1,6 +1,6 @@
 """Which jobs have lost their messages, where counting says how many a queue lacks: none is taken out to look.
 
-A queue that is empty lacks the messages of all its jobs. In any other, a job is a suspect once it has been
+A queue that is empty lacks the messages of all its jobs. In any other, a job may lack its own once it is
 overtaken by one that comes after it: while work goes on, all whose message is there start in their turn, and
 those without one are what is left. Both are believed when two looks in a row say so.
 """
@@ -23,7 +23,7 @@ class Shortage(Struct, frozen=True, kw_only=True):
     queue: str
     #: How many are missing.
     lacking: int
-    #: How many wait in workers: these may be those of suspects.
+    #: How many wait in workers: these may be those of jobs that were overtaken.
     held: int
     #: None is ready in it.
     is_empty: bool

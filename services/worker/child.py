@@ -99,7 +99,7 @@ class Child:
             deadline_s=settings.publish_deadline_s,
             on_waiting=self._make_room,
         )
-        self._suspects = 0
+        self._suspects_due = 0
         self._consumer: Consumer | None = None
         self._lone: Suspects | None = None
         self._source: Source
@@ -226,7 +226,7 @@ class Child:
 
     def _look_for_suspects(self) -> None:
         """See whether the supervisor has to start a lone child."""
-        self._suspects = self._store.suspects(self._queues)
+        self._suspects_due = self._store.suspects(self._queues)
 
     def _declare(self) -> None:
         """Tell the store which tasks are known here, and their limits."""
@@ -281,7 +281,7 @@ class Child:
         problems += self._engine.problems() + self._burial.problems()
         problems += [f"{loop.name} fails" for loop in self._loops if loop.is_failing]
         try:
-            beat = {"problems": problems, "peak_mib": _peak_mib(), "suspects": self._suspects}
+            beat = {"problems": problems, "peak_mib": _peak_mib(), "suspects": self._suspects_due}
             self._pipe.send(beat)
         except OSError:
             self.retire("the supervisor is gone")
