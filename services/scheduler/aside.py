@@ -49,6 +49,7 @@ class Aside:
         for closed in self._closed.values():
             if closed.until <= now and closed.waiting and len(taken) < limit:
                 taken.append(closed.waiting.popleft())
+        self._apart.forget_gone()
         due = [each for each in self._resting if not self._apart.rests(each.id)]
         taken += due[: limit - len(taken)]
         self._resting = [each for each in self._resting if each not in taken]

@@ -42,20 +42,22 @@ def publish_apart(
     Raises:
         Unavailable: If none was confirmed, and RabbitMQ as a whole is away.
     """
-    resting = Apart("queue") if resting is None else resting
-    awake = [item for item in items if not resting.rests(item.queue)]
-    if not awake:
+    if resting is not None:
+        resting.forget_gone()
+        items = [item for item in items if not resting.rests(item.queue)]
+    if not items:
         return []
-    failures = publish_each(awake)
-    if len(failures) == len(awake) and not publisher.is_ready:
+    failures = publish_each(items)
+    if len(failures) == len(items) and not publisher.is_ready:
         raise failures[0].error
-    published = [item for place, item in enumerate(awake) if place not in failures]
+    published = [item for place, item in enumerate(items) if place not in failures]
     taken = {item.queue for item in published}
-    for queue, error in {awake[place].queue: failures[place].error for place in failures}.items():
-        if queue not in taken:
-            resting.failed(queue, error)
-        else:
+    for queue, error in {items[place].queue: failures[place].error for place in failures}.items():
+        if resting is None or queue in taken:
             logger.error("message is not published: %s", error, extra={"queue": queue})
-    for queue in taken:
-        resting.went_well(queue)
+        else:
+            resting.failed(queue, error)
+    if resting is not None:
+        for queue in taken:
+            resting.went_well(queue)
     return published

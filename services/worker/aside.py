@@ -1,5 +1,6 @@
 """What the store fails at: deliveries and outcomes that rest, and are then asked for again, each alone."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
@@ -16,32 +17,40 @@ LOOK_S = 0.1
 
 
 class _Shelf(Generic[T]):
-    """Things that rest, by the id of their job."""
+    """Things that rest, by the id of their job, of which there may be several."""
 
-    def __init__(self, what: str) -> None:
-        self._apart = Apart(what)
-        self._things: dict[str, T] = {}
+    def __init__(self, what: str, clock: Callable[[], float]) -> None:
+        self._apart = Apart(what, clock=clock)
+        self._things: dict[str, list[T]] = {}
 
     def __len__(self) -> int:
         return len(self._apart)
 
     def put(self, job_id: str, thing: T, error: Exception) -> None:
-        self._things[job_id] = thing
+        self._things.setdefault(job_id, []).append(thing)
         self._apart.failed(job_id, error)
 
     def take(self) -> T | None:
         """Remove and return one whose rest is over."""
-        name = next((name for name in self._things if not self._apart.rests(name)), None)
-        return None if name is None else self._things.pop(name)
+        job_id = next((name for name in self._things if not self._apart.rests(name)), None)
+        if job_id is None:
+            return None
+        first, *others = self._things.pop(job_id)
+        if others:
+            self._things[job_id] = others
+        return first
 
     def things(self) -> list[T]:
         """Return all of them."""
-        return list(self._things.values())
+        return [thing for things in list(self._things.values()) for thing in things]
 
     def keep(self, is_wanted: Callable[[T], bool]) -> None:
-        """Forget all others."""
-        for name in [name for name, thing in self._things.items() if not is_wanted(thing)]:
-            del self._things[name]
+        """Forget all others, and the failures of jobs of which none is left."""
+        for job_id, things in list(self._things.items()):
+            self._things[job_id] = [thing for thing in things if is_wanted(thing)]
+            if not self._things[job_id]:
+                del self._things[job_id]
+                self._apart.went_well(job_id)
 
     @property
     def is_due(self) -> bool:
@@ -62,11 +71,15 @@ class Aside:
 
     A delivery stays unacknowledged and an attempt's lease is kept meanwhile; both are tried again and again,
     with longer pauses, until the store is mended or somebody has looked after the record.
+    Deliveries of channels that are gone are forgotten: they come again by themselves.
+
+    Args:
+        clock: Gives seconds that only grow.
     """
 
-    def __init__(self) -> None:
-        self._claims: _Shelf[Delivery] = _Shelf("claim")
-        self._ends: _Shelf[tuple[Outcome, Attempt]] = _Shelf("outcome")
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._claims: _Shelf[Delivery] = _Shelf("claim", clock)
+        self._ends: _Shelf[tuple[Outcome, Attempt]] = _Shelf("outcome", clock)
 
     def __len__(self) -> int:
         """Return how many have failed and not gone well since."""
@@ -75,11 +88,11 @@ class Aside:
     @property
     def is_due(self) -> bool:
         """Whether something is to be asked for now."""
+        self._claims.keep(lambda each: each.is_open)
         return self._claims.is_due or self._ends.is_due
 
     def put_claim(self, job_id: str, delivery: Delivery, error: Exception) -> None:
         """Put a delivery aside."""
-        self._claims.keep(lambda each: each.is_open)
         self._claims.put(job_id, delivery, error)
 
     def put_end(self, entry: tuple[Outcome, Attempt], error: Exception) -> None:
@@ -87,7 +100,7 @@ class Aside:
         self._ends.put(entry[1].id, entry, error)
 
     def take_claim(self) -> Delivery | None:
-        """Return a delivery that is due; those of channels that are gone come again by themselves."""
+        """Return a delivery that is due."""
         self._claims.keep(lambda each: each.is_open)
         return self._claims.take()
 

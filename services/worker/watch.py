@@ -75,7 +75,9 @@ class Watch:
 
         An interrupt that was lost on its way is raised again, until it has landed.
         """
-        self._apart.each(self._settler.unsettled(), self._look_after, key=lambda each: each.id)
+        attempts = self._settler.unsettled()
+        self._apart.keep({each.id for each in attempts}.__contains__)
+        self._apart.each(attempts, self._look_after, key=lambda each: each.id)
 
     def heartbeat(self, info: dict[str, Any]) -> Collection[str]:
         """Extend the lease, and interrupt the jobs that are cancelled or no longer ours.
@@ -107,6 +109,7 @@ class Watch:
     def tell_progress(self) -> None:
         """Tell the store how far tasks are. What it refuses is not told again: the next report is newer."""
         unsent, self._unsent = self._unsent, {}
+        self._told_apart.keep(self._settler.running.__contains__)
         self._told_apart.each(unsent.values(), self._tell, key=lambda each: each[0].id)
 
     def _tell(self, told: tuple[Attempt, Progress]) -> None:

@@ -18,6 +18,8 @@ MIN_REST_S = 1.0
 MAX_REST_S = 60.0
 #: An item that was not met again for so long after its rest is gone. Seconds.
 FORGET_S = 600.0
+#: How often such items are looked for. Seconds.
+SWEEP_S = 10.0
 
 
 def all_or_each(
@@ -58,12 +60,14 @@ class Apart:
         self._is_away = is_away
         self._max_rest_s = max_rest_s
         self._clock = clock
+        self._swept_at = clock()
         #: Failures in a row, and the end of the rest, by item.
         self._resting: dict[str, tuple[int, float]] = {}
         self._why = ""
 
     def __len__(self) -> int:
         """Return how many items have failed and not gone well since."""
+        self.forget_gone()
         return len(self._resting)
 
     def each(
@@ -74,6 +78,7 @@ class Apart:
         Raises:
             Unavailable: If the store is away, or RabbitMQ as a whole: that is nobody's own.
         """
+        self.forget_gone()
         for item in items:
             name = key(item)
             if self.rests(name):
@@ -118,18 +123,31 @@ class Apart:
             extra={"item": name, "failures": failures},
             exc_info=None if isinstance(error, TaskyardError) else error,
         )
-        for gone in [n for n, (_, end) in self._resting.items() if end < now - FORGET_S]:
-            del self._resting[gone]
         self._count()
 
     def went_well(self, name: str) -> None:
-        """Forget the failures of an item."""
+        """Forget the failures of an item, or an item that is gone."""
         if self._resting.pop(name, None) is not None:
             self._count()
 
+    def keep(self, is_there: Callable[[str], bool]) -> None:
+        """Forget all other items; for who knows which there are."""
+        for name in list(self._resting):
+            if not is_there(name):
+                self.went_well(name)
+
+    def forget_gone(self) -> None:
+        """Forget items that were not met for long; for who may meet none for long. Cheap."""
+        now = self._clock()
+        if now < self._swept_at + SWEEP_S:
+            return
+        self._swept_at = now
+        ends = {name: end for name, (_, end) in list(self._resting.items())}
+        self.keep(lambda name: ends.get(name, now) >= now - FORGET_S)
+
     def problems(self) -> list[str]:
         """Return what to tell an operator; empty if nothing rests."""
-        if not self._resting:
+        if not len(self):
             return []
         return [f"{self._what}: {len(self)} rest after failures, the last {self._why}"]
 

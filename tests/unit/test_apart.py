@@ -1,6 +1,7 @@
 """Each item apart: what fails rests, and the others go on."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from taskyard.apart import Apart
 from taskyard.errors import BrokerUnavailable, QueueMismatch, StoreFault, StoreUnavailable
@@ -26,6 +27,11 @@ class Work:
         self.seen.append(item)
         if item in self.errors:
             raise self.errors[item]
+
+
+def shown(what: str) -> float | None:
+    """Return how many rest, as Prometheus is told."""
+    return REGISTRY.get_sample_value("taskyard_resting", {"what": what})
 
 
 @pytest.fixture
@@ -87,3 +93,15 @@ def test_what_is_never_met_again_is_forgotten(clock):
     apart.each(["other"], Work(other=ValueError("y")), key=str)
 
     assert apart.problems() == ["thing: 1 rest after failures, the last other: y"]
+    clock.now += 700
+    assert (apart.problems(), len(apart), shown("thing")) == ([], 0, 0)
+
+
+def test_what_is_known_to_be_gone_is_forgotten_at_once(clock):
+    """It rests no longer, and nobody is told of it."""
+    apart = Apart("thing", clock=clock)
+    apart.each("ab", Work(a=ValueError("x"), b=ValueError("y")), key=str)
+
+    apart.keep("b".__eq__)
+
+    assert (len(apart), apart.rests("a"), apart.rests("b"), shown("thing")) == (1, False, True, 1)

@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.scheduler.dead_letters import KeepDeadLetters
+from services.scheduler.publishing import publish_apart
 from services.scheduler.replay import RunReplays
 from taskyard import config
 from taskyard.errors import BrokerUnavailable, StoreFault, StoreUnavailable
+from taskyard.rabbitmq.confirms import Failure
+from taskyard.store.base import Ready
 from taskyard.store.replays import ReplayBatch
 
 CODE = [
@@ -93,6 +97,7 @@ class Depths:
         return {}
 
 
+make_publisher: Any = Publisher
 make_replays: Any = RunReplays
 make_keeper: Any = KeepDeadLetters
 
@@ -138,6 +143,21 @@ def test_a_store_that_is_away_ends_the_pass():
         make_replays(Dispatcher(store)).run_once()
     with pytest.raises(StoreUnavailable):
         make_keeper(store, Depths(), config.load()).run_once()
+
+
+def test_a_queue_that_nobody_leaves_alone_is_not_told_of():
+    """Who publishes for it once has nothing that rests, and would never say that it is well again."""
+
+    def shown():
+        return REGISTRY.get_sample_value("taskyard_resting", {"what": "queue"})
+
+    before = shown()
+    job = Ready("a", "q", "{}", 1, 0, 0)
+    failure = Failure(BrokerUnavailable("it is full"), may_arrive=False)
+
+    published = publish_apart([job], lambda _: {0: failure}, make_publisher())
+
+    assert (published, shown()) == ([], before)
 
 
 def test_every_thread_is_a_loop_or_says_why_not():
