@@ -222,7 +222,8 @@ def later_message(job: Ready) -> Outgoing:
         body = for_attempt(job.body, job.attempt)
     except ValueError:
         logger.exception("unreadable record", extra={"job_id": job.id})
-        return Outgoing(queue=job.queue, body=job.body.encode(), id=job.id)
+        body_bytes = job.body.encode(errors="surrogateescape")
+        return Outgoing(queue=job.queue, body=body_bytes, id=job.id)
     return Outgoing(
         queue=job.queue,
         body=body.encode(),

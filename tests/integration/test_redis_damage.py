@@ -10,6 +10,7 @@ from taskyard.message import new_id
 from taskyard.store.attempts import Claim, Outcome
 from taskyard.store.base import Created, Unique
 from tests.contract.jobs import HOUR_MS, QUEUE, claim, heartbeat, new_job, outbox, pending, state
+from tests.polling import poll
 
 #: Ways in which a record may be damaged.
 DAMAGES = ("no hash", "not whole")
@@ -118,6 +119,28 @@ def test_of_jobs_by_themselves_only_the_one_fails(dispatcher, store, damage, que
 
     assert [type(each).__name__ for each in made] == ["Created", "StoreFault", "Unstorable"]
     assert state(store, first) == "pending"
+
+
+def test_a_body_that_is_no_text_keeps_no_other_from_its_queue(
+    dispatcher, store, result_backend, key_prefix, queue, channel
+):
+    """Of those that are due, those without a confirm, and those that are repaired."""
+    damaged, good = ids = [new_id(), new_id()]
+    store.create([new_job(each, queue=queue, delay_ms=1) for each in ids])
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(f"{key_prefix}j:{damaged}", "body", b"\xff\xfe")
+
+    told = [
+        poll(lambda: store.take_due(10)[0]),
+        store.unpublished(0, 10),
+        store.audit_republish(ids),
+    ]
+
+    assert [{each.id for each in ready} for ready in told] == [{damaged, good}] * 3
+    assert [dispatcher.publish_each(ready) for ready in told] == [{}] * 3
+    assert outbox(store) == set()
+    bodies = [channel.basic_get(queue)[2] for _ in range(6)]
+    assert bodies.count(b"\xff\xfe") == 3
 
 
 def test_one_that_is_replaced_keeps_no_other_from_taking_its_place(store, damage):

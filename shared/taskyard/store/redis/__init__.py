@@ -35,6 +35,7 @@ from taskyard.store.redis.outages import RedisOutages
 from taskyard.store.redis.removal import RedisRemoval
 from taskyard.store.redis.replays import RedisReplays
 from taskyard.store.redis.replies import RedisReplies
+from taskyard.store.redis.rows import rows_of
 from taskyard.store.redis.schedules import RedisSchedules
 from taskyard.store.redis.scripts import fault, guarded
 from taskyard.store.redis.vitals import RedisVitals
@@ -100,12 +101,13 @@ class RedisStore(
 
     @guarded
     def take_due(self, limit: int) -> tuple[list[Ready], int | None]:
-        ready, next_due_ms = self.run("take_due", (limit,), tuple[list[Ready], int])
-        return ready, None if next_due_ms < 0 else next_due_ms
+        ready, next_due_ms = self.run("take_due", (limit,), tuple[list[msgspec.Raw], int])
+        return rows_of(ready, Ready), None if next_due_ms < 0 else next_due_ms
 
     @guarded
     def unpublished(self, older_than_ms: int, limit: int) -> list[Ready]:
-        return self.run("unpublished", (older_than_ms, limit, self._keep_ms), list[Ready])
+        args = (older_than_ms, limit, self._keep_ms)
+        return rows_of(self.run("unpublished", args, list[msgspec.Raw]), Ready)
 
     @guarded
     def wait(self, job_id: str, timeout_s: float) -> Job | None:

@@ -2,16 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Suspect, Verdict
+from taskyard.store.redis.rows import row_of, rows_of, text_of
 from taskyard.store.redis.scripts import RedisScripts, fault, guarded
 
 logger = logging.getLogger(__name__)
-
-R = TypeVar("R", Lost, Suspect)
 
 
 class RedisAttempts(RedisScripts):
@@ -93,40 +92,15 @@ class RedisAttempts(RedisScripts):
             tuple[list[msgspec.Raw], list[msgspec.Raw]],
         )
         for job_id in broken:
-            facts = {"job_id": _value(job_id, errors="replace")}
+            facts = {"job_id": text_of(job_id, errors="replace")}
             logger.error("record cannot be read, and is left", extra=facts)
-        return [_read(row, Lost) for row in rows]
+        return rows_of(rows, Lost)
 
     @guarded
     def take_suspect(self, queues: Sequence[str], reserve_ms: int) -> Suspect | None:
         found = self.run("take_suspect", (queues, reserve_ms), list[msgspec.Raw])
-        return _read(found[0], Suspect) if found else None
+        return row_of(found[0], Suspect) if found else None
 
     @guarded
     def suspects(self, queues: Sequence[str]) -> int:
         return self.run("suspects", (queues,), int)
-
-
-def _read(row: msgspec.Raw, kind: type[R]) -> R:
-    """Return a job as a script told it; a body that is no text in its record is kept as it is."""
-    try:
-        return msgspec.msgpack.decode(row, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        values = msgspec.msgpack.decode(row, type=list[msgspec.Raw])
-        body = kind.__struct_fields__.index("body")
-        return msgspec.convert(
-            [
-                _value(value, errors="surrogateescape" if index == body else "replace")
-                for index, value in enumerate(values)
-            ],
-            kind,
-        )
-
-
-def _value(packed: msgspec.Raw, *, errors: str) -> Any:
-    try:
-        return msgspec.msgpack.decode(packed)
-    except UnicodeDecodeError:  # behind a head of 1, 2, 3 or 5 bytes
-        data = bytes(packed)
-        head = {0xD9: 2, 0xDA: 3, 0xDB: 5}.get(data[0], 1)
-        return data[head:].decode(errors=errors)

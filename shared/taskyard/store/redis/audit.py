@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from taskyard.store.audit import OVERTAKEN_LIMIT, Page, Published, Totals
 from taskyard.store.base import Ready
+from taskyard.store.redis.rows import rows_of
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 #: Ready jobs that one script call looks at: about a millisecond in which Redis serves nobody else.
@@ -61,7 +64,7 @@ class RedisAudit(RedisScripts):
 
     @guarded
     def audit_republish(self, ids: Sequence[str], older_than_ms: int = 0) -> list[Ready]:
-        return self.run("audit_republish", (older_than_ms, ids), list[Ready])
+        return rows_of(self.run("audit_republish", (older_than_ms, ids), list[msgspec.Raw]), Ready)
 
 
 def _by_state(counts: dict[bytes, bytes]) -> dict[str, int]:
