@@ -194,7 +194,7 @@ def _problem() -> Schema:
         job_id={**TEXT, "description": "The job that is in the way, with code `not_unique`."},
         taken={
             **_array(TEXT),
-            "description": "Of what was refused, the jobs that stay: they had begun.",
+            "description": "Of what was refused, the jobs that stay: they had begun, or replaced another.",
         },
         request_id=TEXT,
     )

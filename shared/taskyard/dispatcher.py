@@ -44,8 +44,9 @@ class Dispatcher:
         """Record jobs and publish those that are ready, all or none; idempotent by id.
 
         After an error of RabbitMQ none of the new jobs runs, though it may have taken messages of them. But
-        one that has begun, or that another caller asked for too and was promised, stays: the error's `taken`
-        names it. After one of the store they may run: it could not be reached, to record or to forget them.
+        one that has begun, that has replaced another, or that another caller asked for too and was promised,
+        stays: the error's `taken` names it. After one of the store they may run: it could not be reached, to
+        record or to forget them.
 
         Raises:
             StoreUnavailable: If the store did not answer in time.

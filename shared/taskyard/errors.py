@@ -8,8 +8,8 @@ class TaskyardError(Exception):
     """The root of taskyard's errors."""
 
     code = "error"
-    #: Of jobs that could not all be handed over, those that stay all the same: they had begun by then, or
-    #: another caller asked for them too.
+    #: Of jobs that could not all be handed over, those that stay all the same: they had begun by then, had
+    #: replaced others, or another caller asked for them too.
     taken: Sequence[str] = ()
 
 

@@ -4,7 +4,17 @@ import pytest
 
 from taskyard.store.base import Unique
 from taskyard.store.dead_letters import Revival
-from tests.contract.jobs import claim, counts, get, heartbeat, new_job, running, settle, state
+from tests.contract.jobs import (
+    HOUR_MS,
+    claim,
+    counts,
+    get,
+    heartbeat,
+    new_job,
+    running,
+    settle,
+    state,
+)
 from tests.contract.test_dead_letters import bury
 from tests.polling import poll
 
@@ -80,6 +90,50 @@ def test_a_submission_that_failed_replaces_nothing(store):
     assert states(store, [first, second]) == ["pending", None]
     assert store.create([alike("reject")])[0].id == first
     assert store.totals().missing == 0
+
+
+def confirmed(store) -> str:
+    """Return one that the relay, or another scheduler, has published beside whoever submitted it."""
+    (second,) = rivals(store, 1)
+    store.replace([second])
+    return second
+
+
+def put_aside(store) -> str:
+    """Return one whose message has come to a worker, and whose task is paused."""
+    (second,) = rivals(store, 1)
+    store.pause("task", "add", {"by": "test"})
+    assert claim(store, second, task="add").kind == "held"
+    return second
+
+
+def parked(store) -> str:
+    """Return one whose message has come to a worker that does not know its task."""
+    (second,) = rivals(store, 1)
+    assert claim(store, second, park_delay_ms=HOUR_MS, park_ttl_ms=HOUR_MS).kind == "parked"
+    return second
+
+
+def looked_after(store) -> str:
+    """Return one that waits, of a submission for which nobody has spoken so far."""
+    (second,) = rivals(store, 1, delay_ms=HOUR_MS)
+    store.unpublished(0, 10)
+    return second
+
+
+@pytest.mark.parametrize("replaced", [confirmed, put_aside, parked, looked_after])
+def test_one_that_has_replaced_another_stays_though_its_submission_fails(store, replaced):
+    """It has not begun, but without it nothing of the two would run."""
+    heartbeat(store)
+    (first,) = rivals(store, 1)
+    second = replaced(store)
+    before = states(store, [first, second])
+
+    assert store.withdraw([second], published=[second]) == [second]
+
+    assert states(store, [first, second]) == before
+    assert before[0] == "cancelled"
+    assert store.audit_records("0", 100).findings == []
 
 
 def test_a_lock_that_is_given_back_ends_when_it_would_have(store):

@@ -25,6 +25,9 @@ class Model:
     id: str
     state: str
     is_safe: bool = False
+    #: Others were cancelled, or asked to stop, for it.
+    has_replaced: bool = False
+    was_retried: bool = False
     attempt: int = 0
     token: int = 0
     is_asked_to_stop: bool = False
@@ -32,7 +35,7 @@ class Model:
     @property
     def lives(self) -> bool:
         """Whether it has not ended, and was not replaced."""
-        return self.state in ("pending", "running") and not self.is_asked_to_stop
+        return self.state in ("scheduled", "pending", "running") and not self.is_asked_to_stop
 
 
 class Walk(RuleBasedStateMachine):
@@ -51,19 +54,19 @@ class Walk(RuleBasedStateMachine):
         fitting = [job for job in self.jobs if job.state in states]
         return fitting[place % len(fitting)] if fitting else None
 
-    @rule()
-    def submit(self):
+    @rule(delay_ms=st.sampled_from([None, HOUR_MS]))
+    def submit(self, delay_ms):
         """Record one that will replace what lives."""
-        job = new_job(new_id(), unique=LOCK)
+        job = new_job(new_id(), unique=LOCK, delay_ms=delay_ms)
         (created,) = self.store.create([job])
         assert isinstance(created, Created)
         assert (created.is_new, created.replaces) == (True, any(each.lives for each in self.jobs))
-        self.jobs.append(Model(job.id, "pending"))
+        self.jobs.append(Model(job.id, "pending" if delay_ms is None else "scheduled"))
 
     @rule(place=places)
     def confirm(self, place):
         """Its message is safe."""
-        job = self._pick(place, "pending", "running", "cancelled", "completed")
+        job = self._pick(place, "scheduled", "pending", "running", "cancelled", "completed")
         if job:
             self.store.replace([job.id])
             self._is_safe(job)
@@ -73,22 +76,24 @@ class Walk(RuleBasedStateMachine):
             return
         job.is_safe = True
         for older in self.jobs[: self.jobs.index(job)]:
+            job.has_replaced |= older.lives
             older.is_asked_to_stop |= older.state == "running"
-            if older.state == "pending":
+            if older.state in ("scheduled", "pending"):
                 older.state = "cancelled"
 
     @rule(place=places)
     def withdraw(self, place):
-        """Its submission fails."""
-        job = self._pick(place, "pending")
-        if job and not job.is_safe and not job.attempt:
-            assert self.store.withdraw([job.id]) == []
-            self.jobs.remove(job)
+        """Its submission fails: where it has cost another its place, it stays."""
+        job = self._pick(place, "scheduled", "pending")
+        if job and not job.attempt and not job.was_retried:
+            assert self.store.withdraw([job.id]) == ([job.id] if job.has_replaced else [])
+            if not job.has_replaced:
+                self.jobs.remove(job)
 
     @rule(place=places)
     def cancel(self, place):
         """Somebody does not want it any more."""
-        job = self._pick(place, "pending")
+        job = self._pick(place, "scheduled", "pending")
         if job:
             self.store.cancel([job.id], HOUR_MS)
             job.state = "cancelled"
@@ -103,6 +108,26 @@ class Walk(RuleBasedStateMachine):
             if job.state == "pending":
                 self._is_safe(job)
                 job.state, job.attempt, job.token = "running", job.attempt + 1, verdict.token
+
+    @rule(place=places)
+    def put_aside(self, place):
+        """Its message comes to a worker that does not know its task."""
+        job = self._pick(place, "pending")
+        if job:
+            verdict = claim(
+                self.store, job.id, job.attempt + 1, park_delay_ms=HOUR_MS, park_ttl_ms=HOUR_MS
+            )
+            assert verdict.kind == "parked"
+            self._is_safe(job)
+            job.state = "scheduled"
+
+    @rule()
+    def look_after(self):
+        """Whoever submitted what waits has not said that it is safe."""
+        self.store.unpublished(0, 1000)
+        for job in self.jobs:
+            if job.state == "scheduled":
+                self._is_safe(job)
 
     @rule(place=places)
     def end(self, place):
@@ -122,7 +147,7 @@ class Walk(RuleBasedStateMachine):
             assert answer.verdict == ("not_unique" if living else "retried")
             assert not living or answer.holder in living
             if not living:
-                job.state, job.is_safe = "pending", True
+                job.state, job.is_safe, job.was_retried = "pending", True, True
                 self.jobs.remove(job)
                 self.jobs.append(job)
 

@@ -147,9 +147,10 @@ class JobStore(
         """Forget jobs that have never started: their submission has failed. Return those that stay.
 
         One that an attempt has begun of stays, wherever it is by now. So does one that was created again,
-        retried or changed meanwhile: another caller was told that it is there. Of one that is forgotten a
-        message may be on its way: its claim is answered `cancelled`, unless the job is created anew, until
-        the message must have come.
+        retried or changed meanwhile: another caller was told that it is there. And so does one that has
+        replaced another: without it nothing of the two would run. Of one that is forgotten a message may be
+        on its way: its claim is answered `cancelled`, unless the job is created anew, until the message must
+        have come.
 
         Args:
             ids: The jobs.

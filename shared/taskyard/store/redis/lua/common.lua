@@ -26,7 +26,8 @@
 -- lasts | pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
 -- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
 -- `first_run_at`, when it was to run first: `run_at` is that of its next attempt.
--- For `withdraw`, of a job: is_shared, somebody else was promised it | is_out, somebody else sends messages of it.
+-- For `withdraw`, of a job: is_shared, somebody else was promised it, or lost a job to it, so it stays | is_out, somebody
+-- else sends messages of it.
 local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -374,6 +375,8 @@ local function replace(id, by, keep_ms)
   local state = r[1]
   if not state or TERMINAL[state] then return end
   redis.call('HSET', key, 'replaced_by', by)
+  -- Who submitted it may still think that it failed: of the two that stays now, or nothing would run.
+  redis.call('HSET', job_key(by), 'is_shared', 1)
   if state == 'running' then
     redis.call('HSET', key, 'cancel', 1)
     redis.call('SADD', P .. 'cancels:' .. r[3], id)
