@@ -4,7 +4,7 @@ import logging
 import time
 
 from services.scheduler import traces
-from services.scheduler.publishing import publish_apart
+from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from taskyard.apart import Apart
 from taskyard.dispatcher import Dispatcher
 from taskyard.metrics import JOBS_PRUNED, JOBS_RELAYED, LATENESS_SECONDS
@@ -15,8 +15,6 @@ logger = logging.getLogger(__name__)
 #: Jobs of one pass; a full pass is followed by the next at once.
 PUBLISH_LIMIT = 500
 PRUNE_LIMIT = 1000
-#: How long a queue that takes nothing is left alone at most. Seconds.
-QUEUE_REST_S = 10.0
 
 
 class DispatchDue:

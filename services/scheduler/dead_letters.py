@@ -3,13 +3,14 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from services.scheduler.gauges import set_all
 from taskyard import per_queue
-from taskyard.apart import Apart
+from taskyard.apart import Apart, all_or_each
 from taskyard.config import Settings
 from taskyard.dead_letters import index_entry
+from taskyard.errors import TaskyardError
 from taskyard.metrics import (
     DEAD_LETTER_REASONS,
     DEAD_LETTERS_FILL,
@@ -196,8 +197,19 @@ class _Visit:
 
     def _index(self) -> None:
         batch, self._batch = self._batch, []
+        count = 0
+        for (entry, _), found in zip(batch, all_or_each(batch, self._enter), strict=True):
+            if isinstance(found, TaskyardError):
+                facts = {"dead_letter_id": entry.id, "queue": self._queue}
+                logger.error("dead letter is not indexed: %s", found, extra=facts)
+            else:
+                count += found
+        if count:
+            facts = {"queue": self._queue, "dead_letters": str(count)}
+            logger.info("dead letters indexed", extra=facts)
+
+    def _enter(self, batch: Sequence[tuple[DeadLetter, str]]) -> list[bool]:
+        """Index those that are not known; return which these are."""
         unknown = set(self._store.unindexed([(entry.id, entry.attempts) for entry, _ in batch]))
         self._store.bury([(entry, body) for entry, body in batch if entry.id in unknown])
-        if unknown:
-            facts = {"queue": self._queue, "dead_letters": len(unknown)}
-            logger.info("dead letters indexed", extra=facts)
+        return [entry.id in unknown for entry, _ in batch]

@@ -10,6 +10,9 @@ from taskyard.rabbitmq.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
+#: How long a queue that takes nothing is left alone at most. Seconds.
+QUEUE_REST_S = 10.0
+
 
 class Queued(Protocol):
     """Something that goes to a queue."""
@@ -27,7 +30,7 @@ def publish_apart(
     publish_each: Callable[[Sequence[Q]], Mapping[int, Failure]],
     publisher: Publisher,
     *,
-    resting: Apart | None = None,
+    resting: Apart,
 ) -> list[Q]:
     """Publish all at once, each by itself; return those that were confirmed.
 
@@ -37,27 +40,25 @@ def publish_apart(
         items: What to publish.
         publish_each: Publishes, and says by place what was not confirmed.
         publisher: What it publishes with.
-        resting: Knows the queues that took nothing lately; None: none rests.
+        resting: Knows the queues that took nothing lately from this caller.
 
     Raises:
         Unavailable: If none was confirmed, and RabbitMQ as a whole is away.
     """
-    if resting is not None:
-        resting.forget_gone()
-        items = [item for item in items if not resting.rests(item.queue)]
-    if not items:
+    resting.forget_gone()
+    awake = [item for item in items if not resting.rests(item.queue)]
+    if not awake:
         return []
-    failures = publish_each(items)
-    if len(failures) == len(items) and not publisher.is_ready:
+    failures = publish_each(awake)
+    if len(failures) == len(awake) and not publisher.is_ready:
         raise failures[0].error
-    published = [item for place, item in enumerate(items) if place not in failures]
+    published = [item for place, item in enumerate(awake) if place not in failures]
     taken = {item.queue for item in published}
-    for queue, error in {items[place].queue: failures[place].error for place in failures}.items():
-        if resting is None or queue in taken:
-            logger.error("message is not published: %s", error, extra={"queue": queue})
-        else:
+    for queue, error in {awake[place].queue: failures[place].error for place in failures}.items():
+        if queue not in taken:
             resting.failed(queue, error)
-    if resting is not None:
-        for queue in taken:
-            resting.went_well(queue)
+        else:
+            logger.error("message is not published: %s", error, extra={"queue": queue})
+    for queue in taken:
+        resting.went_well(queue)
     return published

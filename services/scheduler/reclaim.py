@@ -1,19 +1,24 @@
 """The chore that takes running jobs from workers that are gone, and retries or buries them."""
 
 import logging
+import math
 import os
 import random
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 
-from services.scheduler import traces
-from services.scheduler.publishing import publish_apart
-from services.scheduler.rulings import Ruling, rule
+from services.scheduler import lost_jobs, traces
+from services.scheduler.lost_jobs import Case
+from services.scheduler.publishing import QUEUE_REST_S, publish_apart
+from services.scheduler.rulings import rule
+from taskyard.apart import Apart, all_or_each
 from taskyard.config import Settings
-from taskyard.dead_letters import dead_letter, indexed
-from taskyard.errors import Unavailable
+from taskyard.dead_letters import index
+from taskyard.errors import BrokerUnavailable, TaskyardError, Unavailable
 from taskyard.job import Job
-from taskyard.message import DEFAULT_PRIORITY, for_attempt, new_id
+from taskyard.message import new_id
 from taskyard.metrics import DEAD_LETTERS, JOBS_RECLAIMED
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
@@ -33,6 +38,9 @@ OUTAGE_S = 1.5
 class Reclaim:
     """Reclaims lost jobs; each is held by this process's own lease until it is settled.
 
+    One that fails by itself, or whose queue takes no dead letter, is put aside: it stays with us until its
+    rest is over, so that it takes no place in the passes between.
+
     Args:
         store: Where the jobs are.
         publisher: What publishes dead letters.
@@ -47,10 +55,15 @@ class Reclaim:
         self._publisher = publisher
         self._settings = settings
         self._rng = rng
-        # Unique for each start: nobody may take over the lease of one that died.
-        self._owner = f"reclaim:{socket.gethostname()}:{os.getpid()}:{new_id()}"
+        self._owner = _new_owner()
         # Long enough to wait for a confirm and to settle after it.
         self._lease_s = max(settings.lease_s, 2 * settings.publish_deadline_s)
+        self._apart = Apart("lost job")
+        self._resting = Apart("queue of reclaim", max_rest_s=QUEUE_REST_S)
+        #: The latest attempts whose dead letters are in their queues and that could not be settled yet.
+        self._buried: deque[tuple[str, int]] = deque(maxlen=10 * LIMIT)
+        #: When what we hold by then is given back, to be lost anew.
+        self._leave_at = 0.0
 
     def run_once(self) -> float | None:
         """Settle what was lost; return 0 if there may be more.
@@ -58,111 +71,113 @@ class Reclaim:
         Raises:
             Unavailable: If dead letters could not be published; their jobs are lost again, for anyone.
         """
-        # A pass settles what it has taken. What is held by now was taken by an answer that never came; our
-        # lease, which every job that we take extends, would hold it for ever.
-        self._store.leave(self._owner)
+        self._apart.forget_gone()
+        # What is held by then was put aside, or taken by an answer that never came.
+        kept_until = self._leave_at
+        if kept_until <= time.monotonic():
+            self._give_back()
+            kept_until = math.inf
+        self._leave_at = 0.0  # a pass that ends by an error gives back whatever it has taken
         lease_s = self._settings.lease_s
         gap_ms = round(max(OUTAGE_S, lease_s / 2) * 1000)
         if self._store.forgive_outage(gap_ms, round(lease_s * 1000)):
             logger.warning("leases are extended: nobody could reach the store for some time")
         lost = self._store.lost(self._owner, round(self._lease_s * 1000), LIMIT, gap_ms=gap_ms)
-        rulings = list(self._rulings(lost))
-        self._settle([entry for entry in rulings if not entry[1].is_final])
-        self._bury([entry for entry in rulings if entry[1].is_final])
+        settled = self._deal_with(lost)
+        rests_s = [self._rest_s(each) for each in lost if each.id not in settled]
+        self._leave_at = min([kept_until, *(time.monotonic() + rest_s for rest_s in rests_s)])
         return 0 if len(lost) == LIMIT else None
 
-    def _rulings(self, lost: Sequence[Lost]) -> Iterator[tuple[Lost, Ruling]]:
-        """Give what becomes of each; one that raises is lost again after our lease, and stops no other."""
+    def _give_back(self) -> None:
+        """Have all that we hold lost anew, for anyone; no job that we take from now on extends its lease."""
+        self._store.leave(self._owner)
+        self._owner = _new_owner()
+
+    def _rest_s(self, lost: Lost) -> float:
+        return max(self._apart.rest_s(lost.id), self._resting.rest_s(lost.queue))
+
+    def _deal_with(self, lost: Sequence[Lost]) -> set[str]:
+        """Return the ids of those that are done with; the others rest."""
+        cases = list(self._cases(lost))
+        final = [case for case in cases if case.ruling.is_final]
+        settled = self._settle([case for case in cases if not case.ruling.is_final])
+        self._bury([case for case in final if case.attempt not in self._buried])
+        return settled | self._settle([case for case in final if case.attempt in self._buried])
+
+    def _cases(self, lost: Sequence[Lost]) -> Iterator[Case]:
         for each in lost:
+            if self._apart.rests(each.id):
+                continue
             try:
-                yield each, rule(each, self._settings, self._rng)
-            except Exception:
-                logger.exception("lost job cannot be decided on", extra={"job_id": each.id})
+                yield Case(each, rule(each, self._settings, self._rng))
+            except Exception as error:  # noqa: BLE001 - Apart logs it
+                self._apart.failed(each.id, error)
 
-    def _bury(self, entries: Sequence[tuple[Lost, Ruling]]) -> None:
-        """Publish dead letters, and settle the jobs of those that were confirmed."""
-        if not entries:
-            return
-        letters = [
-            _letter(lost, ruling, job)
-            for (lost, ruling), job in zip(entries, self._jobs(entries), strict=True)
-        ]
-        confirmed: list[Outgoing] = []
+    def _bury(self, cases: Sequence[Case]) -> None:
+        """Publish dead letters, and note those that were confirmed: their jobs may be settled."""
+        letters = self._letters(cases)
+
+        def publish(cases: Sequence[Case]) -> Mapping[int, Failure]:
+            return self._publisher.publish_each(
+                [letters[case.attempt] for case in cases],
+                deadline_s=self._settings.publish_deadline_s,
+                is_whole=False,
+            )
+
+        ready = [case for case in cases if case.attempt in letters]
         try:
-            confirmed = publish_apart(letters, self._publish, self._publisher)
-        finally:
-            ids = {letter.id for letter in confirmed}
-            self._store.bury([indexed(letter) for letter in confirmed])
-            self._settle([entry for entry in entries if entry[0].id in ids])
-            if len(ids) < len(entries):
-                self._store.leave(self._owner)
-        for letter in confirmed:
-            DEAD_LETTERS.labels(letter.queue, (letter.headers or {})["taskyard-reason"]).inc()
-
-    def _jobs(self, entries: Sequence[tuple[Lost, Ruling]]) -> list[Job | None]:
-        """Return the jobs of those that can be read: their letters tell when they failed first."""
-        readable = [lost.id for lost, ruling in entries if ruling.message is not None]
-        jobs = dict(zip(readable, self._store.get(readable), strict=True))
-        return [jobs.get(lost.id) for lost, _ in entries]
-
-    def _publish(self, letters: Sequence[Outgoing]) -> dict[int, Failure]:
-        deadline_s = self._settings.publish_deadline_s
-        return self._publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
-
-    def _settle(self, entries: Sequence[tuple[Lost, Ruling]]) -> None:
-        if not entries:
-            return
-        try:
-            accepted = self._store.settle([ruling.outcome for _, ruling in entries])
+            confirmed = publish_apart(ready, publish, self._publisher, resting=self._resting)
         except Unavailable:
+            self._give_back()  # another scheduler may reach RabbitMQ
             raise
-        except Exception:
-            if len(entries) == 1:
-                # Its lease runs out once more; the others go on.
-                logger.exception("lost job cannot be settled", extra={"job_id": entries[0][0].id})
-                return
-            for entry in entries:
-                self._settle([entry])
-            return
-        for (lost, ruling), is_accepted in zip(entries, accepted, strict=True):
+        for case in confirmed:
+            self._buried.append(case.attempt)
+            DEAD_LETTERS.labels(case.queue, case.ruling.error.reason).inc()
+        for case in ready:
+            if case.attempt not in self._buried and not self._resting.rests(case.queue):
+                self._apart.failed(case.lost.id, BrokerUnavailable("its dead letter is not taken"))
+        index(self._store, [letters[case.attempt] for case in confirmed])
+
+    def _letters(self, cases: Sequence[Case]) -> Mapping[tuple[str, int], Outgoing]:
+        """Return the dead letters of those that one can be made of."""
+        # When it failed first is told where its record can be read.
+        readable = [case.lost.id for case in cases if case.ruling.message is not None]
+        jobs = dict(zip(readable, all_or_each(readable, self._store.get), strict=True))
+        letters: dict[tuple[str, int], Outgoing] = {}
+        for case in cases:
+            job = jobs.get(case.lost.id)
+            try:
+                letters[case.attempt] = lost_jobs.letter(
+                    case, job if isinstance(job, Job) else None
+                )
+            except Exception as error:  # noqa: BLE001 - Apart logs it
+                self._apart.failed(case.lost.id, error)
+        return letters
+
+    def _settle(self, cases: Sequence[Case]) -> set[str]:
+        """End these attempts; return the ids of those that the store has an answer for."""
+        if not cases:
+            return set()
+
+        def settle(cases: Sequence[Case]) -> list[bool]:
+            return self._store.settle([case.ruling.outcome for case in cases])
+
+        settled: set[str] = set()
+        for case, is_accepted in zip(cases, all_or_each(cases, settle), strict=True):
+            if isinstance(is_accepted, TaskyardError):
+                self._apart.failed(case.lost.id, is_accepted)
+                continue
+            settled.add(case.lost.id)
+            self._apart.went_well(case.lost.id)
+            if case.attempt in self._buried:
+                self._buried.remove(case.attempt)
             if is_accepted:
-                JOBS_RECLAIMED.labels(ruling.error.reason).inc()
-                _log(lost, ruling)
-                traces.reclaimed(lost, ruling)
+                JOBS_RECLAIMED.labels(case.ruling.error.reason).inc()
+                lost_jobs.log(case)
+                traces.reclaimed(case.lost, case.ruling)
+        return settled
 
 
-def _letter(lost: Lost, ruling: Ruling, job: Job | None) -> Outgoing:
-    failures = [
-        attempt.finished_at for attempt in (job.attempts if job else []) if attempt.finished_at
-    ]
-    message = ruling.message
-    body = lost.body if message is None else for_attempt(lost.body, lost.attempt)
-    return dead_letter(
-        lost.queue,
-        body.encode(errors="surrogateescape"),  # as its last message was
-        id=lost.id,
-        task=ruling.task,
-        reason=ruling.error.reason,
-        error=ruling.error,
-        attempts=0 if message is None else lost.attempt,  # 0: nothing to run again
-        first_failed_at_ms=failures[0] if failures else None,
-        worker=lost.worker,
-        priority=DEFAULT_PRIORITY if message is None else message.priority,
-    )
-
-
-def _log(lost: Lost, ruling: Ruling) -> None:
-    logger.warning(
-        "job reclaimed from a lost worker",
-        extra={
-            "job_id": lost.id,
-            "task": ruling.task,
-            "attempt": lost.attempt,
-            "trace_id": ruling.message.trace_id if ruling.message else None,
-            "worker": lost.worker,
-            "exit": lost.exit,
-            "reason": ruling.error.reason,
-            "outcome": ruling.outcome.kind,
-            "is_suspect": ruling.outcome.is_suspect,
-        },
-    )
+def _new_owner() -> str:
+    """Return a name that no lease had before: nobody may take over that of one that died."""
+    return f"reclaim:{socket.gethostname()}:{os.getpid()}:{new_id()}"

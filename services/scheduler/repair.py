@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from services.scheduler.gauges import set_all
 from services.scheduler.lost_messages import LostMessages, Shortage
-from services.scheduler.publishing import publish_apart
+from services.scheduler.publishing import QUEUE_REST_S, publish_apart
+from taskyard.apart import Apart
 from taskyard.audit import MessageWatch, RecordWalk, prefetched
 from taskyard.dispatcher import Dispatcher
 from taskyard.metrics import JOBS_REPAIRED, JOBS_UNACCOUNTED
@@ -50,6 +51,7 @@ class Repair:
         self._depths = depths
         self._deadline_s = deadline_s
         self._is_on = is_on
+        self._resting = Apart("queue of repair", max_rest_s=QUEUE_REST_S)
         self._records = RecordWalk(self._store)
         self._messages = MessageWatch(self._store, round(after_s * 1000))
         self._lost = LostMessages(self._store, after_s=after_s)
@@ -96,7 +98,12 @@ class Repair:
         JOBS_REPAIRED.labels("no_message").inc(len(jobs))
         facts = {"queue": queue, "jobs": len(jobs)}
         logger.warning("messages were lost: published again", extra=facts)
-        published = publish_apart(jobs, self._dispatcher.publish_each, self._dispatcher.publisher)
+        published = publish_apart(
+            jobs,
+            self._dispatcher.publish_each,
+            self._dispatcher.publisher,
+            resting=self._resting,
+        )
         return len(published) == len(jobs)
 
 

@@ -1,14 +1,15 @@
 """The chore that runs replays: so many dead letters at a time as their rates allow."""
 
 import logging
+from collections.abc import Sequence
 
 import msgspec
-from msgspec.structs import replace
 
-from taskyard.apart import Apart
+from taskyard.apart import Apart, all_or_each
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import StoreFault, Unstorable
+from taskyard.errors import TaskyardError
 from taskyard.revival import revive
+from taskyard.store.dead_letters import Revived
 from taskyard.store.replays import ReplayBatch
 
 logger = logging.getLogger(__name__)
@@ -46,16 +47,19 @@ class RunReplays:
         return STEP_S if is_active else None
 
     def _replay(self, batch: ReplayBatch) -> None:
-        """Bring back the jobs of a batch; one at whose record the store fails stays for a later try."""
+        """Bring back the jobs of a batch; one at whose record the store fails rests."""
         edit = msgspec.json.decode(batch.edit) if batch.edit else None
+
+        def bring_back(ids: Sequence[str]) -> list[Revived]:
+            return revive(self._dispatcher, ids, replay_id=batch.replay_id, edit=edit)
+
+        ids = [job_id for job_id in batch.ids if not self._apart.rests(f"job {job_id}")]
         count = 0
-        try:
-            answers = revive(self._dispatcher, batch.ids, replay_id=batch.replay_id, edit=edit)
-            count = sum(answer.verdict == "retried" for answer in answers)
-        except (StoreFault, Unstorable):
-            if len(batch.ids) == 1:
-                raise
-            jobs = [replace(batch, ids=[job_id]) for job_id in batch.ids]
-            self._apart.each(jobs, self._replay, key=lambda each: f"job {each.ids[0]}")
+        for job_id, answer in zip(ids, all_or_each(ids, bring_back), strict=True):
+            if isinstance(answer, TaskyardError):
+                self._apart.failed(f"job {job_id}", answer)
+            else:
+                self._apart.went_well(f"job {job_id}")
+                count += answer.verdict == "retried"
         if count:
             logger.info("jobs replayed", extra={"replay_id": batch.replay_id, "jobs": count})

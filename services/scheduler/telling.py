@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from taskyard.apart import Apart
+from taskyard.apart import Apart, all_or_each
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
-from taskyard.errors import StoreFault
+from taskyard.errors import TaskyardError
 from taskyard.job import Job
 from taskyard.metrics import REPLIES
 from taskyard.rabbitmq.confirms import Untaken
@@ -76,14 +76,13 @@ class Telling:
 
     def _jobs(self, ids: Sequence[str]) -> list[Job | None]:
         """Read the jobs; one whose record cannot be read is given up, or it would hold up all others."""
-        try:
-            return self._store.get(ids)
-        except (ValueError, StoreFault):
-            if len(ids) > 1:
-                return [job for each in ids for job in self._jobs([each])]
-            REPLIES.labels("no_record").inc()
-            logger.exception("outcome not told: unreadable record", extra={"job_id": ids[0]})
-            return [None]
+        jobs: list[Job | None] = []
+        for job_id, job in zip(ids, all_or_each(ids, self._store.get), strict=True):
+            if isinstance(job, TaskyardError):
+                REPLIES.labels("no_record").inc()
+                logger.error("outcome not told: %s", job, extra={"job_id": job_id})
+            jobs.append(None if isinstance(job, TaskyardError) else job)
+        return jobs
 
 
 def _replies(owed: Owed, job: Job, body: bytes) -> list[Outgoing]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 
 from taskyard.apart import Apart
-from taskyard.dead_letters import indexed
-from taskyard.errors import BrokerUnavailable, StoreUnavailable
+from taskyard.dead_letters import index
+from taskyard.errors import BrokerUnavailable
 from taskyard.lifecycle import Loop
 from taskyard.metrics import DEAD_LETTERS
 from taskyard.rabbitmq.outgoing import Outgoing
@@ -157,20 +157,7 @@ class Burial:
 
     def _finish(self, letters: Sequence[_Letter]) -> None:
         """Index what is confirmed, and tell who waits for it; without the store no job could be failed."""
-        if not letters:
-            return
-        try:
-            self._store.bury([indexed(each.message) for each in letters])
-        except StoreUnavailable:
-            raise
-        except Exception:
-            # They are in their queue, where the scheduler finds and indexes them.
-            if len(letters) == 1:
-                logger.exception("dead letter is not indexed")
-            else:
-                for letter in letters:
-                    self._finish([letter])
-                return
+        index(self._store, [each.message for each in letters])
         for letter in letters:
             self._waiting.remove(letter)
             self._apart.went_well(letter.name)

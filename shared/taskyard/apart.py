@@ -100,8 +100,12 @@ class Apart:
 
     def rests(self, name: str) -> bool:
         """Return whether this item is to be left alone for now."""
+        return self.rest_s(name) > 0
+
+    def rest_s(self, name: str) -> float:
+        """Return the seconds that this item is still to be left alone; 0 if it does not rest."""
         found = self._resting.get(name)
-        return found is not None and found[1] > self._clock()
+        return 0.0 if found is None else max(0.0, found[1] - self._clock())
 
     def next_s(self) -> float | None:
         """Return the seconds until the first rest is over, or None if nothing rests."""

@@ -2,17 +2,21 @@
 
 import base64
 import hashlib
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from taskyard.apart import all_or_each
 from taskyard.fingerprint import fingerprint
 from taskyard.job import JobError, rfc3339
 from taskyard.message import new_id
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text
-from taskyard.store.dead_letters import DeadLetter
+from taskyard.store.dead_letters import DeadLetter, DeadLetterStore
+
+logger = logging.getLogger(__name__)
 
 REASON_HEADER = "taskyard-reason"
 ID_HEADER = "taskyard-dead-letter-id"
@@ -93,6 +97,25 @@ def indexed(letter: Outgoing) -> tuple[DeadLetter, str]:
     )
 
 
+def index(store: DeadLetterStore, letters: Sequence[Outgoing]) -> None:
+    """Enter letters into the store's index that are in their queue.
+
+    One at which the store fails holds up neither the others nor its job: the scheduler finds it there.
+
+    Raises:
+        StoreUnavailable: If the store does not answer; it may be called again.
+    """
+
+    def enter(some: Sequence[Outgoing]) -> list[None]:
+        store.bury([indexed(letter) for letter in some])
+        return [None] * len(some)
+
+    for letter, error in zip(letters, all_or_each(letters, enter), strict=True):
+        if error is not None:
+            facts = {"job_id": letter.id, "queue": letter.queue}
+            logger.error("dead letter is not indexed: %s", error, extra=facts)
+
+
 def index_entry(
     queue: str,
     body: bytes,
@@ -116,7 +139,10 @@ def index_entry(
 
     attempts = headers.get("taskyard-attempts")
     made = attempts if isinstance(attempts, int) else 0
-    is_job = made > 0 and bool(id)
+    whole = _text(body)
+    is_job = (
+        made > 0 and bool(id) and whole is not None
+    )  # a job's message is text, whatever its headers say
     died_at_ms = _milliseconds(text("taskyard-failed-at"))
     reason = text(REASON_HEADER) or "unknown"
     error_type, message = text("taskyard-error-type"), text("taskyard-error-message")
@@ -140,7 +166,14 @@ def index_entry(
         preview=preview,
         preview_encoding=encoding,
     )
-    return entry, body.decode() if is_job else ""
+    return entry, whole or "" if is_job else ""
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _preview(body: bytes) -> tuple[str, str]:

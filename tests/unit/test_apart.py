@@ -60,7 +60,7 @@ def test_what_failed_rests_longer_each_time(clock):
     rests = []
     for _ in range(8):
         apart.each("a", work, key=str)
-        rests.append(apart.next_s() or 0.0)
+        rests.append(apart.rest_s("a"))
         clock.now += rests[-1] - 0.5
         apart.each("a", work, key=str)
         clock.now += 0.5
@@ -68,7 +68,7 @@ def test_what_failed_rests_longer_each_time(clock):
 
     work.errors = {}
     apart.each("a", work, key=str)
-    assert (len(work.seen), apart.next_s(), apart.problems()) == (9, None, [])
+    assert (len(work.seen), apart.next_s(), apart.rest_s("a"), apart.problems()) == (9, None, 0, [])
 
 
 def test_what_meets_all_is_nobodys_own(clock):

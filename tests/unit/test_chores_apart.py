@@ -5,15 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.scheduler.dead_letters import KeepDeadLetters
-from services.scheduler.publishing import publish_apart
 from services.scheduler.replay import RunReplays
 from taskyard import config
 from taskyard.errors import BrokerUnavailable, StoreFault, StoreUnavailable
-from taskyard.rabbitmq.confirms import Failure
-from taskyard.store.base import Ready
+from taskyard.store.dead_letters import Revived
 from taskyard.store.replays import ReplayBatch
 
 CODE = [
@@ -58,7 +55,7 @@ class Store:
 
     def retry(self, revivals: Sequence[Any], *, replay_id: str) -> Any:
         self.retried += [each.id for each in revivals]
-        return []
+        return [Revived(each.id, "unknown", "", "", 0) for each in revivals]
 
     def dead_counts(self) -> Any:
         return {("bad", "invalid"): 1, ("good", "invalid"): 1}, {}
@@ -97,7 +94,6 @@ class Depths:
         return {}
 
 
-make_publisher: Any = Publisher
 make_replays: Any = RunReplays
 make_keeper: Any = KeepDeadLetters
 
@@ -143,21 +139,6 @@ def test_a_store_that_is_away_ends_the_pass():
         make_replays(Dispatcher(store)).run_once()
     with pytest.raises(StoreUnavailable):
         make_keeper(store, Depths(), config.load()).run_once()
-
-
-def test_a_queue_that_nobody_leaves_alone_is_not_told_of():
-    """Who publishes for it once has nothing that rests, and would never say that it is well again."""
-
-    def shown():
-        return REGISTRY.get_sample_value("taskyard_resting", {"what": "queue"})
-
-    before = shown()
-    job = Ready("a", "q", "{}", 1, 0, 0)
-    failure = Failure(BrokerUnavailable("it is full"), may_arrive=False)
-
-    published = publish_apart([job], lambda _: {0: failure}, make_publisher())
-
-    assert (published, shown()) == ([], before)
 
 
 def test_every_thread_is_a_loop_or_says_why_not():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from taskyard.errors import StoreFault
 from taskyard.job import FIRST_KEPT, LATEST_KEPT, Attempt, Job, Progress, State
 from taskyard.message import decode
 from taskyard.store.redis.scripts import RedisScripts, guarded
@@ -17,11 +18,23 @@ class RedisReading(RedisScripts):
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in ids:
             pipeline.hgetall(f"{self._prefix}j:{job_id}")
-        return [job_of(record) if record else None for record in pipeline.execute()]
+        records = pipeline.execute()
+        return [
+            _read(job_id, record) if record else None
+            for job_id, record in zip(ids, records, strict=True)
+        ]
 
 
 _attempt = msgspec.json.Decoder(Attempt)
 _progress = msgspec.json.Decoder(Progress)
+
+
+def _read(job_id: str, record: dict[bytes, bytes]) -> Job:
+    try:
+        return job_of(record)
+    except (ValueError, KeyError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise StoreFault(f"the record of job {job_id!r} cannot be read: {why}") from error
 
 
 def job_of(record: dict[bytes, bytes]) -> Job:
