@@ -298,11 +298,12 @@ def test_jobs_that_run_when_the_store_is_emptied_are_run_again(yard, redis_serve
 
 
 def test_outcomes_of_claims_that_a_failover_has_lost_count(make_yard, redis_server):
-    """What ran while the store went back by a moment has run: it is settled, and does not run again."""
+    """What ran while the store went back by a moment has run: it is settled, with its letter if it failed."""
     yard = make_yard(LEASE_S="60", HEARTBEAT_S="20")  # no heartbeat notices in between
     ledger = Ledger(yard)
     gate = yard.new_gate()
-    running = [yard.submit(tasks.wait_at, gate).id for _ in range(2)]
+    bad = yard.submit(tasks.fail_when_open, gate, max_retries=0).id
+    running = [yard.submit(tasks.wait_at, gate).id, bad]
     behind = [yard.submit(tasks.note).id for _ in range(20)]
     ledger.add(*running, *behind)
     poll(lambda: not yard.store.vitals().unconfirmed)
@@ -319,11 +320,13 @@ def test_outcomes_of_claims_that_a_failover_has_lost_count(make_yard, redis_serv
             assert yard.states(running) == {"pending": 2}
             yard.open(gate)
 
-            assert ledger.settle() == {"completed": 22}
+            assert ledger.settle() == {"completed": 21, "failed": 1}
         for each in running + behind:
             assert len(yard.job(each).attempts) == 1
         assert all(len(yard.events("waits", each)) == 1 for each in running)
         assert all(len(yard.events("ran", each)) == 1 for each in behind)
+        assert yard.store.dead_letters([bad]) != [None]
+        assert yard.dead_messages() == 1
 
 
 def test_outcomes_of_jobs_that_the_store_has_lost_are_recorded(make_yard, redis_server):

@@ -8,6 +8,7 @@ from taskyard.store.controls import Limits
 from taskyard.store.finding import Filter
 from tests.contract.jobs import (
     HOUR_MS,
+    LATER_MS,
     claim,
     declare_limits,
     get,
@@ -17,6 +18,8 @@ from tests.contract.jobs import (
     settle,
     state,
 )
+from tests.contract.test_dead_letters import bury, retry
+from tests.contract.test_dead_letters import ids as letters
 from tests.polling import poll
 
 
@@ -78,6 +81,30 @@ def test_an_outcome_whose_claim_was_lost_in_a_failover_counts(store, failover, b
     )
     assert outbox(store) == ({job_id} if kind == "released" else set())
     assert tell(store, job_id, verdict.token, kind, attempt) == "accepted"
+
+
+def test_a_letter_counts_where_its_outcome_will(store, failover):
+    """What fails for good meanwhile has both; what has neither runs again, and leaves no letter behind."""
+    heartbeat(store)
+    known, doubtful = pending(store), pending(store)
+    forget = failover()
+    settle(store, doubtful, claim(store, doubtful).token, "retrying")
+    store.take_due(10)
+    verdicts = {known: (1, claim(store, known)), doubtful: (2, claim(store, doubtful, 2))}
+
+    forget()
+    for job_id, (attempt, _) in verdicts.items():
+        bury(store, job_id, attempt)
+    assert retry(store, known) == "changed", "it is about to be failed"
+    told = {
+        job_id: tell(store, job_id, verdict.token, "failed", attempt)
+        for job_id, (attempt, verdict) in verdicts.items()
+    }
+
+    assert told == {known: "accepted", doubtful: "forgotten"}
+    assert (state(store, known), letters(store)) == ("failed", [known])
+    store.mark_published([(doubtful, LATER_MS)])
+    assert [each.id for each in store.removals(10)] == [doubtful]
 
 
 def test_an_outcome_that_a_failover_has_made_doubtful_is_not_accepted(store, failover):

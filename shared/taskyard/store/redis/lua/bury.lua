@@ -1,18 +1,13 @@
 -- args: dead letters of {id, queue, reason, fingerprint, failed_at, attempts, task, error_type, is_job, document,
 -- body, priority, created_at}
-local function is_over(id, attempts)
-  local r = redis.call('HMGET', job_key(id), 'state', 'attempt')
-  if not r[1] or r[1] == 'failed' then return false end
-  return not (r[1] == 'running' and tonumber(r[2]) == attempts) -- then it is about to be failed
-end
-
 local function bury(id, queue, reason, fingerprint, failed_at, attempts, task, error_type, is_job, document, body,
     priority, created_at)
   local key = P .. 'd:' .. id
   local newest = tonumber(redis.call('HGET', key, 'attempts') or -1)
   local removed = tonumber(redis.call('ZSCORE', P .. 'gone:' .. queue, id) or -1)
   if removed >= attempts or newest > attempts then return end
-  if is_job and is_over(id, attempts) then
+  local r = redis.call('HMGET', job_key(id), 'state', 'attempt')
+  if is_job and r[1] and r[1] ~= 'failed' and not is_about_to_fail(r[1], r[2], attempts) then
     -- Left by an attempt that had lost its job to another one, which went on with it.
     remove_message(id, queue, attempts)
     return
@@ -20,7 +15,7 @@ local function bury(id, queue, reason, fingerprint, failed_at, attempts, task, e
   unindex(id)
   redis.call('HSET', key, 'queue', queue, 'reason', reason, 'fingerprint', fingerprint, 'attempts', attempts,
     'task', task, 'error_type', error_type, 'is_job', is_job and 1 or 0, 'document', document)
-  if is_job and redis.call('EXISTS', job_key(id)) == 0 then
+  if is_job and not r[1] then
     redis.call('HSET', key, 'body', body, 'priority', priority, 'created_at', created_at)
   end
   redis.call('ZADD', P .. 'dead', failed_at, id)

@@ -354,6 +354,12 @@ end
 
 local TERMINAL = {completed = true, failed = true, cancelled = true, expired = true}
 
+-- Whether the attempt of a dead letter will fail its job, by an outcome that is on its way: it runs, or the store has
+-- forgotten its claim, as after a failover, and takes the outcome all the same.
+local function is_about_to_fail(state, made, attempts)
+  return not TERMINAL[state] and tonumber(made) == (state == 'running' and attempts or attempts - 1)
+end
+
 -- Jobs that wait for a confirm to replace one another; a bound, so that no mistake stops the server.
 local MOST_RIVALS = 1000
 

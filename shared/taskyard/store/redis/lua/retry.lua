@@ -35,7 +35,7 @@ local function revive(id, made, body)
   if not state then return rebuild(id, made, body) end
   if state ~= 'failed' and state ~= 'cancelled' and state ~= 'expired' then
     local dead = tonumber(redis.call('HGET', P .. 'd:' .. id, 'attempts') or -1)
-    if state == 'running' and dead == tonumber(r[3]) then return 'changed', state, queue end -- about to be failed
+    if is_about_to_fail(state, r[3], dead) then return 'changed', state, queue end
     drop_letter(id)
     return 'too_late', state, queue
   end
