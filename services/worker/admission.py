@@ -143,7 +143,7 @@ class Admission:
         unknown = [i for i, verdict in enumerate(verdicts) if verdict.kind == "unknown"]
         for delivery in [entries[index][0] for index in unknown]:
             if delivery.refusal is not None:
-                # Its record went meanwhile: its letter is all that is left to write.
+                # It is of no job that is known: its letter is all that there is to write.
                 self._write_letter(delivery, delivery.refusal.error)
         unknown = [index for index in unknown if entries[index][0].refusal is None]
         if not unknown:
@@ -160,7 +160,9 @@ class Admission:
                 verdicts[index] = Verdict("fault") if is_fault else verdict
         for index in unknown:
             if faults[index]:
-                self._bury_invalid(entries[index][0], InvalidSubmission(faults[index]))
+                error = InvalidSubmission(faults[index])
+                self._log_refused(entries[index][0], "invalid", discreet(error))
+                self._write_letter(entries[index][0], InvalidMessage("invalid", str(error)))
 
     def adopt_ended(self, entries: Sequence[tuple[Outcome, Attempt]], told: list[Settled]) -> None:
         """Record jobs that have ended and that the store does not know, and put what it says then in `told`.
@@ -212,20 +214,20 @@ class Admission:
         value = key_value(name, names, message.args, message.kwargs)
         return key_text(default if value is None else value, is_secret=is_secret)
 
-    def _bury_invalid(self, delivery: Delivery, error: InvalidSubmission) -> None:
-        """Bury a message whose faults tell its arguments: these are for the dead letter, not for logs."""
-        self.bury(delivery, "invalid", str(error), logged=discreet(error))
-
-    def bury(self, delivery: Delivery, reason: str, why: str, *, logged: str = "") -> None:
-        """Refuse a message: write its dead letter and acknowledge it, or have a suspect claimed to fail."""
-        facts = {"queue": delivery.queue, "reason": reason}
-        logger.error("message refused: %s", logged or why, extra=facts)
+    def bury(self, delivery: Delivery, reason: str, why: str) -> None:
+        """Refuse a message: have its job claimed to fail, or where it is of none, write its dead letter."""
+        self._log_refused(delivery, reason, why)
         error = InvalidMessage(reason, why)
-        if delivery.suspect is None or delivery.refusal is not None:
-            self._write_letter(delivery, error)
-        else:
-            delivery.refusal = refusal(delivery.suspect, delivery.body, error)
-            self._consumer.inbox.put(delivery)
+        if delivery.refusal is None:
+            delivery.refusal = refusal(delivery, error)
+            if delivery.refusal is not None:
+                self._consumer.inbox.put(delivery)
+                return
+        self._write_letter(delivery, error)
+
+    def _log_refused(self, delivery: Delivery, reason: str, why: str) -> None:
+        facts = {"queue": delivery.queue, "reason": reason}
+        logger.error("message refused: %s", why, extra=facts)
 
     def _write_letter(self, delivery: Delivery, error: InvalidMessage) -> None:
         letter = dead_letter(

@@ -12,7 +12,6 @@ from pika.spec import BasicProperties
 
 from services.worker.refusal import Refusal
 from taskyard.message import DEFAULT_PRIORITY, MAX_PRIORITY
-from taskyard.store.attempts import Suspect
 
 
 class Delivery(Struct, eq=False):
@@ -24,8 +23,7 @@ class Delivery(Struct, eq=False):
     properties: BasicProperties
     #: The channel that it came on: its tag means something else on every other. None: it came from the store.
     channel: Channel | None
-    #: What the store said of it, if it came from there; and why it can never run, once that is known.
-    suspect: Suspect | None = None
+    #: Why its job can never run, once that is known.
     refusal: Refusal | None = None
 
     @property

@@ -1,15 +1,21 @@
-"""Suspects that can never run: each ends by an attempt that fails with the reason, and its record with it.
+"""Jobs whose message can never run: each ends by an attempt that fails with the reason, and so its record.
 
-A message that can never be a job becomes a dead letter and is gone. A suspect has no message but its record,
-which the store would give out again and again.
+A message of no known job becomes a dead letter and is gone. Were that of a job no more than this, its record
+would have it published again and again, or a suspect be given out again and again.
 """
 
-from msgspec import Struct
-from msgspec.structs import replace
+import re
+from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from taskyard.dispatcher import ATTEMPT_HEADER
 from taskyard.errors import TaskyardError
-from taskyard.message import Message, Options, decode
-from taskyard.store.attempts import Suspect
+from taskyard.message import ID_PATTERN, MAX_ATTEMPTS, Message, Options
+from taskyard.rabbitmq.properties import received_text
+
+if TYPE_CHECKING:
+    from services.worker.inbox import Delivery
 
 
 class InvalidMessage(TaskyardError):
@@ -21,31 +27,42 @@ class InvalidMessage(TaskyardError):
 
 
 class Refusal(Struct, frozen=True):
-    """Why a suspect can never run, and what stands for its message in the attempt that ends it."""
+    """Why a job can never run, and what stands for its message in the attempt that ends it."""
 
     error: InvalidMessage
     message: Message
-    #: Whether the message is its own: if not there is nothing to run again.
+    #: Whether it would be one in another worker: if not there is nothing to run again.
     is_readable: bool
 
 
-def refusal(suspect: Suspect, body: bytes, error: InvalidMessage) -> Refusal:
-    """Return the refusal of a suspect, whose body need not be a message."""
-    try:
-        message, is_readable = decode(body), True
-    except Exception:  # noqa: BLE001 - whatever decoding meets there is the message's own
-        message, is_readable = _nothing(suspect), False
-    options = replace(message.options, attempt=suspect.attempt)
-    return Refusal(error, replace(message, message_id=suspect.id, options=options), is_readable)
+def refusal(delivery: "Delivery", error: InvalidMessage) -> Refusal | None:
+    """Return the refusal of a delivery; None if its properties name no job that it may be of.
 
-
-def _nothing(suspect: Suspect) -> Message:
-    return Message(
-        queue_name=suspect.queue,
-        actor_name="",
+    Its body is not looked at: it need not be a message, or may be too large for that.
+    """
+    job_id = received_text(delivery.properties.message_id)
+    if not re.fullmatch(ID_PATTERN.strip("^$"), job_id):
+        return None
+    message = Message(
+        queue_name=delivery.queue,
+        actor_name=received_text(delivery.properties.type),
         args=[],
         kwargs={},
-        options=Options(),
-        message_id=suspect.id,
+        options=Options(attempt=_attempt(delivery)),
+        message_id=job_id,
         message_timestamp=0,
     )
+    return Refusal(error, message, error.code == "too_large" and _is_text(delivery.body))
+
+
+def _attempt(delivery: "Delivery") -> int:
+    told = (delivery.properties.headers or {}).get(ATTEMPT_HEADER)
+    return told if isinstance(told, int) and 1 <= told <= MAX_ATTEMPTS else 1
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -3,14 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 
 from pika.spec import BasicProperties
 
 from services.worker.inbox import Delivery, Inbox
+from taskyard.dispatcher import later_message
 from taskyard.lifecycle import Loop
-from taskyard.message import for_attempt
 from taskyard.store import JobStore
+from taskyard.store.base import Ready
 
 #: How often the store is asked for the next one at least. Seconds.
 LOOK_S = 0.25
@@ -67,17 +67,21 @@ class Suspects:
         suspect = self._store.take_suspect(self._queues, round(RESERVE_S * 1000))
         if suspect is None:
             return
-        body = suspect.body
-        with suppress(ValueError):  # what cannot be read is refused, as any message would be
-            body = for_attempt(body, suspect.attempt)
+        message = later_message(
+            Ready(suspect.id, suspect.queue, suspect.body, suspect.attempt, 0, 0)
+        )
         self._taken_at = time.monotonic()
         self._current = Delivery(
             suspect.queue,
             0,
-            body.encode(errors="surrogateescape"),
-            BasicProperties(priority=suspect.priority),
+            message.body,
+            BasicProperties(
+                message_id=message.id,
+                type=message.task,
+                headers=message.headers,
+                priority=suspect.priority,
+            ),
             None,
-            suspect,
         )
         self.inbox.put(self._current)
 

@@ -215,8 +215,8 @@ def first_message(job: NewJob) -> Outgoing:
 def later_message(job: Ready) -> Outgoing:
     """Return the message of a pending job's next attempt.
 
-    A record that cannot be read is published as it is: the worker makes a dead letter of it, while here it
-    would hold up all other jobs.
+    A record that cannot be read is published as it is: the worker fails the job, while here it would hold up
+    all others.
     """
     try:
         message = decode(job.body)
@@ -224,7 +224,8 @@ def later_message(job: Ready) -> Outgoing:
     except ValueError:
         logger.exception("unreadable record", extra={"job_id": job.id})
         body_bytes = job.body.encode(errors="surrogateescape")
-        return Outgoing(queue=job.queue, body=body_bytes, id=job.id)
+        headers = _headers(job.attempt, None)
+        return Outgoing(queue=job.queue, body=body_bytes, id=job.id, headers=headers)
     return Outgoing(
         queue=job.queue,
         body=body.encode(),

@@ -4,6 +4,7 @@ import pytest
 
 from services.worker import suspects
 from services.worker.suspects import Suspects
+from taskyard.dispatcher import ATTEMPT_HEADER
 from taskyard.message import Message, Options, decode, encode
 from taskyard.store.attempts import Suspect
 
@@ -69,12 +70,13 @@ def test_a_source_without_suspects_is_idle(end):
 
 @pytest.mark.parametrize("odd", ["{", "", "\udcff"])
 def test_one_that_cannot_be_read_comes_as_it_is(odd):
-    """It is refused like any message, and the store has told which job that is about."""
+    """It is refused like any message, and says as that would which attempt it is of."""
     made, _ = source(odd)
 
     (delivery,) = made.inbox.take(1)
     assert delivery.body == odd.encode(errors="surrogateescape")
-    assert (delivery.suspect.id, delivery.suspect.attempt) == ("job-0", 2)
+    assert delivery.properties.message_id == "job-0"
+    assert delivery.properties.headers == {ATTEMPT_HEADER: 2}
 
 
 def test_one_that_does_not_start_does_not_hold_up_the_next(monkeypatch):
