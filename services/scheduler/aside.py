@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from services.scheduler.intake_consumer import PREFETCH, Submission
 from taskyard.apart import Apart
@@ -39,21 +39,21 @@ class Aside:
         self._free: deque[Submission] = deque()
         self._resting: list[Submission] = []
 
-    def take(self, limit: int) -> list[Submission]:
-        """Return what can go on.
+    def take(self) -> Iterator[Submission]:
+        """Give what can go on, one by one: what is not asked for stays.
 
         That is what waited for queues that are open again, one for each to be tried, and what has rested.
         """
-        taken = [self._free.popleft() for _ in range(min(limit, len(self._free)))]
+        while self._free:
+            yield self._free.popleft()
         now = self._clock()
         for closed in self._closed.values():
-            if closed.until <= now and closed.waiting and len(taken) < limit:
-                taken.append(closed.waiting.popleft())
+            if closed.until <= now and closed.waiting:
+                yield closed.waiting.popleft()
         self._apart.forget_gone()
-        due = [each for each in self._resting if not self._apart.rests(each.id)]
-        taken += due[: limit - len(taken)]
-        self._resting = [each for each in self._resting if each not in taken]
-        return taken
+        for each in [each for each in self._resting if not self._apart.rests(each.id)]:
+            self._resting.remove(each)
+            yield each
 
     def keep_only(self, are_ours: Callable[[Sequence[Submission]], list[Submission]]) -> None:
         """Forget what RabbitMQ has taken back."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from structlog.contextvars import bound_contextvars
@@ -12,6 +12,7 @@ from services.scheduler.acceptance import Made
 from services.scheduler.aside import Aside
 from services.scheduler.intake_consumer import Answer, IntakeConsumer, Submission
 from services.scheduler.intake_pass import Pass
+from services.scheduler.portion import Portion
 from services.scheduler.submissions import Wish, queues_now
 from taskyard.apart import Apart, all_or_each
 from taskyard.catalogue import Catalogue
@@ -22,9 +23,6 @@ from taskyard.metrics import INTAKE_BATCH, INTAKE_MESSAGES
 from taskyard.submission import refusal
 
 logger = logging.getLogger(__name__)
-
-#: Messages of one pass; a full pass is followed by the next at once.
-LIMIT = 200
 
 Wanted = tuple[Submission, list[Wish]]
 _encode = msgspec.json.Encoder().encode
@@ -69,8 +67,10 @@ class Intake:
             Unavailable: If it has to be tried again.
         """
         self._aside.keep_only(self._consumer.ours)
-        taken = self._aside.take(LIMIT)
-        taken += self._consumer.take(LIMIT - len(taken))
+        portion = Portion()
+        portion.fill(self._aside.take())
+        portion.fill(self._come())
+        taken = portion.taken
         if not taken:
             return None
         try:
@@ -86,7 +86,11 @@ class Intake:
         for submission, error in pass_.resting:
             self._aside.rest(submission, error)
         INTAKE_BATCH.observe(len(taken))
-        return 0 if len(taken) == LIMIT else None
+        return 0 if portion.is_full else None
+
+    def _come(self) -> Iterator[Submission]:
+        while some := self._consumer.take(1):
+            yield from some
 
     def _handle(self, taken: Sequence[Submission]) -> Pass:
         if not self._catalogue.has_tasks():

@@ -244,3 +244,20 @@ def test_a_queue_is_open_again_only_once_it_has_taken_a_message(
         assert sample("taskyard_publish_failures_total") == failures
     for each in (queue, dead_queue(queue)):
         channel.queue_delete(each)
+
+
+def test_large_ones_are_taken_a_few_at_a_time(intake, door, bodies):
+    """So that a pass has the confirms in time, whatever the bodies are; each is kept once."""
+    names = [f"large-{n}" for n in range(30)]
+    for name in names:
+        door.put(name, colour="blue" * 250_000)
+    door.put("good")
+
+    intake.run_once()
+    at_first = len(door.answers)
+    while door.waiting:
+        intake.run_once()
+
+    assert (at_first, len(door.answers)) == (9, 31)
+    letters = [properties.message_id for properties, _ in bodies(dead_queue(INTAKE_QUEUE))]
+    assert [name for name in letters if name in names] == names

@@ -1,5 +1,7 @@
 """Submissions that wait for queues which take no messages."""
 
+from itertools import islice
+
 import pytest
 
 from services.scheduler.aside import PAUSE_MAX_S, Aside
@@ -38,14 +40,15 @@ def submission(name: str) -> Submission:
     return Submission(tag=1, channel=None, body=b"", id=name)  # type: ignore[arg-type]  # none is needed
 
 
-def names(submissions) -> list[str]:
-    return [each.id for each in submissions]
+def taken(aside, most: int = 10) -> list[str]:
+    """Return the ids of what goes on, so many at most."""
+    return [each.id for each in islice(aside.take(), most)]
 
 
 def test_nothing_is_in_the_way_of_queues_that_take_messages(aside):
     """And there is nothing to go on."""
     assert aside.in_the_way({"a", "b"}) is None
-    assert aside.take(10) == []
+    assert taken(aside) == []
 
 
 def test_a_queue_that_refuses_is_tried_again_by_one(aside, clock):
@@ -55,15 +58,15 @@ def test_a_queue_that_refuses_is_tried_again_by_one(aside, clock):
         aside.hold("full", submission(name))
 
     assert (aside.in_the_way({"full", "good"}), aside.in_the_way({"good"})) == ("full", None)
-    assert aside.take(10) == []
+    assert taken(aside) == []
     clock.now_s += 1
-    assert names(aside.take(10)) == ["a"]
+    assert taken(aside) == ["a"]
     assert [aside.in_the_way({"full"}) for _ in range(2)] == [None, "full"]
     aside.close("full", FULL)
     clock.now_s += 1.5
     assert aside.in_the_way({"full"}) == "full"
     clock.now_s += 0.5
-    assert names(aside.take(10)) == ["b"]
+    assert taken(aside) == ["b"]
 
 
 def test_the_pause_has_an_end(aside, clock):
@@ -85,7 +88,7 @@ def test_what_waited_for_a_queue_goes_on_when_it_takes_messages_again(aside):
     aside.open("full")
 
     assert aside.in_the_way({"full"}) is None
-    assert [names(aside.take(2)) for _ in range(3)] == [["a", "b"], ["c"], []]
+    assert [taken(aside, 2) for _ in range(3)] == [["a", "b"], ["c"], []]
 
 
 def test_there_is_room_for_some(aside):
@@ -100,7 +103,7 @@ def test_there_is_room_for_some(aside):
     aside.open("full")
     assert aside.room == 1
 
-    aside.take(10)
+    taken(aside)
     assert aside.room == 4
 
 
@@ -116,7 +119,7 @@ def test_what_rabbitmq_has_taken_back_is_forgotten(aside):
     aside.keep_only(lambda held: [each for each in held if each.id.endswith("b")])
 
     assert aside.room == 3
-    assert names(aside.take(10)) == ["full-b"]
+    assert taken(aside) == ["full-b"]
 
 
 def test_what_failed_by_itself_goes_on_after_a_rest_that_grows(aside, clock):
@@ -124,11 +127,11 @@ def test_what_failed_by_itself_goes_on_after_a_rest_that_grows(aside, clock):
     rested = []
     for _ in range(2):
         aside.rest(submission("a"), DAMAGED)
-        before = aside.take(10)
+        before = taken(aside)
         clock.now_s += 1
-        rested.append((before, aside.room, names(aside.take(10)), aside.room))
+        rested.append((before, aside.room, taken(aside), aside.room))
         clock.now_s += 1
-        aside.take(10)
+        taken(aside)
 
     assert rested == [([], 4, ["a"], 5), ([], 4, [], 4)]
 
@@ -139,6 +142,6 @@ def test_what_rests_is_taken_up_to_the_limit_and_forgotten_with_the_others(aside
         aside.rest(submission(name), DAMAGED)
     clock.now_s += 1
 
-    assert names(aside.take(1)) == ["a"]
+    assert taken(aside, 1) == ["a"]
     aside.keep_only(lambda held: [each for each in held if each.id == "c"])
-    assert names(aside.take(10)) == ["c"]
+    assert taken(aside) == ["c"]
