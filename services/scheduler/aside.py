@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from services.scheduler.intake_consumer import PREFETCH, Submission
 from taskyard.apart import Apart
 from taskyard.errors import TaskyardError
+from taskyard.metrics import RESTING
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Aside:
                 "queue takes no messages, its submissions wait: %s", error, extra={"queue": queue}
             )
             closed = self._closed[queue] = _Closed(error)
+            self._count()
         else:
             closed.error = error
             closed.pause_s = min(PAUSE_MAX_S, 2 * closed.pause_s)
@@ -92,6 +94,7 @@ class Aside:
         if closed is not None:
             logger.info("queue takes messages again", extra={"queue": queue})
             self._free.extend(closed.waiting)
+            self._count()
 
     def why(self, queue: str) -> TaskyardError:
         """Return what a closed queue said last."""
@@ -104,13 +107,17 @@ class Aside:
         return max(0, self._most - held - len(self._free) - len(self._resting))
 
     def hold(self, queue: str, submission: Submission) -> None:
-        """Have a submission wait for a closed queue."""
-        self._closed[queue].waiting.append(submission)
+        """Have a submission wait for a queue; it goes on at once if that has been opened meanwhile."""
+        closed = self._closed.get(queue)
+        (self._free if closed is None else closed.waiting).append(submission)
 
     def rest(self, submission: Submission, error: Exception) -> None:
         """Have a submission rest that failed by itself, longer each time."""
         self._resting.append(submission)
         self._apart.failed(submission.id, error)
+
+    def _count(self) -> None:
+        RESTING.labels("queue of submissions").set(len(self._closed))
 
 
 class _Closed:

@@ -13,12 +13,19 @@ from services.scheduler.aside import Aside
 from services.scheduler.intake_consumer import Answer, IntakeConsumer, Submission
 from services.scheduler.intake_pass import Pass
 from services.scheduler.portion import Portion
+from services.scheduler.refusals import REFUSED_QUEUE, Refused
 from services.scheduler.submissions import Wish, queues_now
 from taskyard.apart import Apart, all_or_each
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InvalidSubmission, StoreFault, TaskyardError, Unavailable
+from taskyard.errors import (
+    InvalidSubmission,
+    StoreFault,
+    TaskyardError,
+    Unavailable,
+    Unpublishable,
+)
 from taskyard.metrics import INTAKE_BATCH, INTAKE_MESSAGES
 from taskyard.submission import refusal
 
@@ -31,9 +38,9 @@ _encode = msgspec.json.Encoder().encode
 class Intake:
     """Validates submissions like the API does, dispatches them, and acknowledges what is durable.
 
-    Where the store or RabbitMQ is away nothing is acknowledged: a pass fails, the next tries the same again.
+    Where the store or RabbitMQ is away a pass fails, and what it has not concluded goes back for the next.
     Where one queue takes no messages, what is for it waits aside, and so does what fails by itself, as at a
-    damaged record; what finds no room there is refused.
+    damaged record; what finds no room there is refused. The queue of refused ones is such a queue too.
 
     Args:
         dispatcher: Where the jobs go.
@@ -70,34 +77,44 @@ class Intake:
         portion = Portion()
         portion.fill(self._aside.take())
         portion.fill(self._come())
-        taken = portion.taken
-        if not taken:
+        if not portion.taken:
             return None
+        pass_ = Pass(portion.taken, room=self._aside.room)
         try:
-            pass_ = self._handle(taken)
-        except BaseException:
-            self._consumer.put_back(taken)
-            raise
-        self._consumer.finish(pass_.answers)
-        for answer in pass_.answers:
-            self._apart.went_well(answer.submission.id)
-        for submission, queue in pass_.waiting:
-            self._aside.hold(queue, submission)
-        for submission, error in pass_.resting:
-            self._aside.rest(submission, error)
-        INTAKE_BATCH.observe(len(taken))
+            self._deal_with(pass_)
+        finally:
+            self._consumer.put_back(pass_.open)
+        INTAKE_BATCH.observe(len(portion.taken))
         return 0 if portion.is_full else None
 
     def _come(self) -> Iterator[Submission]:
         while some := self._consumer.take(1):
             yield from some
 
-    def _handle(self, taken: Sequence[Submission]) -> Pass:
+    def _deal_with(self, pass_: Pass) -> None:
+        try:
+            self._decide(pass_)
+        finally:
+            self._conclude(pass_)
+
+    def _conclude(self, pass_: Pass) -> None:
+        """Put aside what waits, and answer what is safe."""
+        for submission, queue in pass_.waiting:
+            self._aside.hold(queue, submission)
+            pass_.conclude(submission)
+        for submission, error in pass_.resting:
+            self._aside.rest(submission, error)
+            pass_.conclude(submission)
+        self._consumer.finish(pass_.answers)
+        for answer in pass_.answers:
+            pass_.conclude(answer.submission)
+            self._apart.went_well(answer.submission.id)
+
+    def _decide(self, pass_: Pass) -> None:
         if not self._catalogue.has_tasks():
             raise Unavailable("no worker has told its tasks yet")
-        pass_ = Pass(self._aside.room)
         going: list[Wanted] = []
-        for submission in taken:
+        for submission in pass_.open:
             wishes = self._read(submission, pass_)
             if wishes is None:
                 continue
@@ -108,7 +125,6 @@ class Intake:
                 pass_.refused.append((submission, self._aside.why(queue)))
         self._dispatch(going, pass_)
         self._bury(pass_)
-        return pass_
 
     def _read(self, submission: Submission, pass_: Pass) -> list[Wish] | None:
         """Return what a submission asks for; None if it is dealt with, as it asks for nothing that can be."""
@@ -128,13 +144,40 @@ class Intake:
         return None
 
     def _bury(self, pass_: Pass) -> None:
-        """Keep what is refused, and answer it; what cannot be kept now is dealt with anew, later."""
-        refused = [*pass_.refused, *pass_.kept_out]
+        """Keep what is refused, and answer it; what cannot be kept now is dealt with anew, later.
+
+        There is no other place for that, so it needs no room to wait.
+        """
+        keeping = [
+            (Answer(each, self._refusal(each, error)), [(each, error)])
+            for each, error in pass_.refused
+        ] + pass_.partly
+        going = []
+        for answer, parts in keeping:
+            if self._aside.in_the_way([REFUSED_QUEUE]) is None:
+                going.append((answer, parts))
+            else:
+                pass_.waiting.append((answer.submission, REFUSED_QUEUE))
+        errors = self._keep([part for _, parts in going for part in parts])
+        for answer, _ in going:
+            error = errors.get(answer.submission.delivery)
+            if error is None:
+                pass_.answers.append(answer)
+            elif isinstance(error, Unpublishable):
+                pass_.resting.append((answer.submission, error))
+            else:
+                pass_.waiting.append((answer.submission, REFUSED_QUEUE))
+
+    def _keep(self, refused: Sequence[Refused]) -> dict[object, TaskyardError]:
+        """Keep these each by itself; return by delivery why one could not be."""
         errors = refusals.bury(refused, self._dispatcher, deadline_s=self._deadline_s)
         INTAKE_MESSAGES.labels("refused").inc(len(refused) - len(errors))
-        INTAKE_MESSAGES.labels("accepted").inc(len(pass_.answers))
-        pass_.answers += [Answer(each, self._refusal(each, error)) for each, error in pass_.refused]
-        pass_.unanswer({refused[place][0].delivery: error for place, error in errors.items()})
+        of_queue = [each for each in errors.values() if not isinstance(each, Unpublishable)]
+        if of_queue:
+            self._aside.close(REFUSED_QUEUE, of_queue[0])
+        elif len(errors) < len(refused):
+            self._aside.open(REFUSED_QUEUE)
+        return {refused[place][0].delivery: error for place, error in errors.items()}
 
     def _refusal(self, submission: Submission, error: TaskyardError) -> bytes:
         is_free = submissions.may_reply(submission, self._catalogue)
@@ -159,14 +202,15 @@ class Intake:
                 continue
             if isinstance(unasked, StoreFault) and pass_.rests(submission, unasked):
                 continue
-            if unasked is not None:  # accepted all the same: its jobs are made
-                pass_.kept_out.append((submission, unasked))
-            pass_.answers.append(Answer(submission, acceptance.of(submission, made, errors)))
-            acceptance.tell(submission, made)
-            pass_.kept_out += [
+            parts: list[Refused] = [
                 (acceptance.only(submission, made[index][0]), error)
                 for index, error in errors.items()
             ]
+            if unasked is not None:  # accepted all the same: its jobs are made
+                parts.append((submission, unasked))
+            pass_.accept(Answer(submission, acceptance.of(submission, made, errors)), parts)
+            acceptance.tell(submission, made)
+            INTAKE_MESSAGES.labels("accepted").inc()
 
     def _make(self, going: Sequence[Wanted]) -> list[list[Made]]:
         """Dispatch; return what became of the jobs of each submission."""

@@ -1,10 +1,9 @@
 """What becomes of the submissions that one pass of the intake deals with."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from services.scheduler.intake_consumer import Answer, Submission
 from services.scheduler.refusals import Refused
-from taskyard.errors import TaskyardError
 
 
 class Pass:
@@ -13,19 +12,38 @@ class Pass:
     What has to wait comes again; all else is answered.
 
     Args:
+        taken: The submissions.
         room: How many of them can wait.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, taken: Sequence[Submission], *, room: int) -> None:
+        self._open = {each.delivery: each for each in taken}
         self._room = room
+        #: Of what is safe: these hold whatever else fails.
         self.answers: list[Answer] = []
         self.refused: list[Refused] = []
-        #: Parts of submissions that were accepted otherwise.
-        self.kept_out: list[Refused] = []
+        #: Answers that hold once these parts of their submissions are kept.
+        self.partly: list[tuple[Answer, list[Refused]]] = []
         #: Each with the queue that it waits for.
         self.waiting: list[tuple[Submission, str]] = []
         #: Each with what it failed by.
         self.resting: list[tuple[Submission, Exception]] = []
+
+    @property
+    def open(self) -> list[Submission]:
+        """What nothing has become of yet."""
+        return list(self._open.values())
+
+    def conclude(self, submission: Submission) -> None:
+        """Note that a submission is in other hands now."""
+        del self._open[submission.delivery]
+
+    def accept(self, answer: Answer, parts: list[Refused]) -> None:
+        """Have a submission answered of which jobs are made, once these parts of it are kept."""
+        if parts:
+            self.partly.append((answer, parts))
+        else:
+            self.answers.append(answer)
 
     @property
     def _has_room(self) -> bool:
@@ -44,16 +62,3 @@ class Pass:
             self.resting.append((submission, error))
             return True
         return False
-
-    def unanswer(self, errors: Mapping[object, TaskyardError]) -> None:
-        """Have submissions rest that were answered, though what is refused of them is kept nowhere.
-
-        There is no other place for them, so they need no room.
-        """
-        answers, self.answers = self.answers, []
-        for answer in answers:
-            error = errors.get(answer.submission.delivery)
-            if error is None:
-                self.answers.append(answer)
-            else:
-                self.resting.append((answer.submission, error))

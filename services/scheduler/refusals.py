@@ -14,29 +14,25 @@ from taskyard.job import JobError
 from taskyard.message import MAX_PRIORITY
 from taskyard.metrics import SUBMISSIONS_REFUSED
 from taskyard.rabbitmq.outgoing import Outgoing
-from taskyard.rabbitmq.topology import INTAKE_QUEUE
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 
 logger = logging.getLogger(__name__)
 
 Refused = tuple[Submission, TaskyardError]
 
+#: Where they are kept.
+REFUSED_QUEUE = dead_queue(INTAKE_QUEUE)
+
 
 def bury(
     refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float
 ) -> dict[int, TaskyardError]:
-    """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be.
-
-    Raises:
-        Unavailable: If RabbitMQ as a whole takes no messages.
-    """
+    """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be."""
     if not refused:
         return {}
     letters = [_letter(submission, error) for submission, error in refused]
-    publisher = dispatcher.publisher
-    failures = publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
+    failures = dispatcher.publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
     errors = {place: failure.error for place, failure in failures.items()}
-    if errors and not publisher.is_ready:
-        raise next(iter(errors.values()))
     kept = [place for place in range(len(refused)) if place not in errors]
     try:
         dispatcher.store.bury([indexed(letters[place]) for place in kept])

@@ -1,7 +1,9 @@
 """One submission that fails by itself, for whatever reason: it waits, and all others become jobs."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -13,6 +15,7 @@ from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError, Unstorable
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from taskyard.request import Defaults
 from taskyard.store.base import Created, NewJob
@@ -218,6 +221,46 @@ def test_a_refused_one_that_can_be_kept_nowhere_rests(intake, door, clock, full,
     channel.queue_purge(dead_queue(INTAKE_QUEUE))
 
 
+@pytest.fixture
+def user(rabbit, broker_url) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """A user's URL, and what gives it the right to write to exchanges whose names match."""
+    name = "restricted"
+    rabbit.control("add_user", name, name)
+
+    def permit(pattern: str) -> None:
+        rabbit.control("set_permissions", name, ".*", pattern, ".*")
+
+    permit(".*")
+    place = urlsplit(broker_url)
+    yield place._replace(netloc=f"{name}:{name}@{place.hostname}:{place.port}").geturl(), permit
+    rabbit.control("delete_user", name)
+
+
+@pytest.mark.usefixtures("known")
+def test_without_the_right_to_keep_refused_ones_all_others_become_jobs(
+    store, publisher, door, settings, clock, user, bodies
+):
+    """RabbitMQ closes the channel of all for such a letter: it is tried with one, ever more rarely."""
+    url, permit = user
+    door.put("first")
+    door.put("first-refused", colour="blue")
+    Intake(Dispatcher(store, publisher), door, settings).run_once()  # now all queues are there
+    permit(r"^(?!taskyard\.dead$).*$")
+    dispatcher = Dispatcher(store, Publisher(url), publish_deadline_s=30)
+    intake = Intake(dispatcher, door, settings, clock=clock)
+    failures = sample("taskyard_publish_failures_total")
+    for names in (["refused-1", "refused-2", "good"], ["refused-3"], ["better"]):
+        for name in names:
+            door.put(name, **({"colour": "blue"} if name.startswith("refused") else {}))
+        intake.run_once()
+
+    assert list(door.answers) == ["first", "first-refused", "good", "better"]
+    assert sample("taskyard_publish_failures_total") - failures == 1
+    assert sample("taskyard_resting", what="queue of submissions") == 1
+    dispatcher.publisher.close()
+    bodies(dead_queue(INTAKE_QUEUE))
+
+
 def test_a_queue_is_open_again_only_once_it_has_taken_a_message(
     intake, door, clock, known, full, channel
 ):
@@ -244,6 +287,57 @@ def test_a_queue_is_open_again_only_once_it_has_taken_a_message(
         assert sample("taskyard_publish_failures_total") == failures
     for each in (queue, dead_queue(queue)):
         channel.queue_delete(each)
+
+
+def test_what_waits_for_a_queue_that_opens_meanwhile_goes_on(
+    intake, door, clock, known, full, channel
+):
+    """One of a pass tries the queue, the other is to wait for it: that it need not is known only then."""
+    queue = known[1]
+    door.put("there", queue=queue)
+    intake.run_once()
+    with full(queue) as empty:
+        door.put("tries", queue=queue)
+        intake.run_once()
+        empty()
+    door.put("waits", queue=queue)
+    clock.now_s += 1
+    for _ in range(2):
+        intake.run_once()
+
+    assert door.answers == {name: accepted(name) for name in ("there", "tries", "waits")}
+    for each in (queue, dead_queue(queue)):
+        channel.queue_delete(each)
+
+
+class Jammed(Door):
+    """A door that takes no answers at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_jammed = True
+
+    def finish(self, answers: Sequence[Answer]) -> None:
+        if self.is_jammed:
+            raise RuntimeError("jammed")
+        super().finish(answers)
+
+
+@pytest.mark.usefixtures("known")
+def test_what_a_pass_has_not_concluded_goes_back(dispatcher, settings, clock, server, key_prefix):
+    """Whatever it fails at: what was to be answered comes again, what was put aside rests."""
+    door: Any = Jammed()
+    intake = Intake(dispatcher, door, settings, clock=clock)
+    server.set(f"{key_prefix}j:bad", "no record")
+    for name in ("first", "bad", "last"):
+        door.put(name)
+    with pytest.raises(RuntimeError):
+        intake.run_once()
+
+    assert [each.id for each in door.waiting] == ["first", "last"]
+    door.is_jammed = False
+    intake.run_once()
+    assert door.answers == {name: accepted(name) for name in ("first", "last")}
 
 
 def test_large_ones_are_taken_a_few_at_a_time(intake, door, bodies):

@@ -91,6 +91,16 @@ def test_what_waited_for_a_queue_goes_on_when_it_takes_messages_again(aside):
     assert [taken(aside, 2) for _ in range(3)] == [["a", "b"], ["c"], []]
 
 
+def test_what_is_to_wait_for_a_queue_that_is_open_goes_on_at_once(aside):
+    """It was opened between the decision and this."""
+    aside.close("full", FULL)
+    aside.open("full")
+
+    aside.hold("full", submission("late"))
+
+    assert (aside.room, taken(aside), aside.room) == (4, ["late"], 5)
+
+
 def test_there_is_room_for_some(aside):
     """What goes on again takes up room until it is taken."""
     aside.close("full", FULL)
