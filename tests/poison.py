@@ -35,15 +35,20 @@ class RawProperties(BasicProperties):
         return [self.raw]
 
 
-def raw(**values: bytes) -> RawProperties:
-    """Return properties with these values: `headers` is the inside of a table, numbers are whole fields."""
-    flags = 0
+def raw(*, flags: bytes = b"", **values: bytes) -> RawProperties:
+    """Return properties with these values: `headers` is the inside of a table, numbers are whole fields.
+
+    Args:
+        flags: Bits to set beside those that say what is given; the lowest two are of no property.
+        values: By the names of the properties.
+    """
+    bits = int.from_bytes(flags)
     encoded = b""
     for place, name in enumerate(NAMES):
         if name in values:
-            flags |= 1 << (15 - place)
+            bits |= 1 << (15 - place)
             encoded += _written(name, values[name])
-    return RawProperties(flags.to_bytes(2) + encoded)
+    return RawProperties(bits.to_bytes(2) + encoded)
 
 
 def _written(name: str, value: bytes) -> bytes:

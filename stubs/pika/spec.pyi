@@ -70,6 +70,7 @@ class Queue:
 
 FRAME_HEADER: int
 FRAME_HEADER_SIZE: int
+FRAME_END: int
 FRAME_END_SIZE: int
 
 class BasicProperties:

@@ -10,6 +10,8 @@ from pika import BasicProperties, frame
 from taskyard.rabbitmq import lenient
 from taskyard.rabbitmq.verbatim import VerbatimProperties, without_headers
 from tests.poison import (
+    NAMES,
+    RawProperties,
     field,
     long_bytes,
     nested_arrays,
@@ -49,6 +51,27 @@ _values = st.recursive(
         )
     ),
 )
+
+
+#: One of each property, as `raw` takes them.
+ALL = {
+    "content_type": b"text/plain",
+    "content_encoding": b"utf-8",
+    "headers": field(b"before", b"t", b"\x01"),
+    "delivery_mode": b"\x02",
+    "priority": b"\x05",
+    "correlation_id": b"correlation",
+    "reply_to": b"reply",
+    "expiration": b"1000",
+    "message_id": b"id-1",
+    "timestamp": struct.pack(">Q", LATE[0]),
+    "type": b"task",
+    "user_id": b"guest",
+    "app_id": b"app",
+    "cluster_id": b"cluster",
+}
+#: Those of the lowest two bits of the flags that say nothing; to pika the lower says "more flags follow".
+each_spare = pytest.mark.parametrize("spare", [1, 2, 3])
 
 
 def filled(properties):
@@ -96,8 +119,12 @@ def test_a_header_frame_is_read_where_it_ends(headers):
 
 
 def test_other_frames_are_not_its_concern():
-    """What pika cannot read of them is an error."""
+    """Nor is a frame that is not all there, or has no end: what pika cannot read of them is an error."""
+    written = frame.Header(7, 11, raw(message_id=b"id-1")).marshal()
+
     assert lenient.read_header(frame.Heartbeat().marshal()) is None
+    assert lenient.read_header(written[:-1] + b"\0") is None
+    assert [lenient.read_header(written[:n]) for n in range(len(written))] == [None] * len(written)
 
 
 @given(st.lists(st.tuples(_names, _values), max_size=5))
@@ -121,3 +148,92 @@ def test_verbatim_properties_keep_what_cannot_be_read(headers):
 
     assert kept.encode() == [sent]
     assert kept.message_id == "id-1"
+
+
+@each_spare
+def test_bits_of_no_property_say_nothing(spare):
+    """RabbitMQ takes them, and hands them on; what is given is read as without them."""
+    sent = raw(flags=bytes([spare]), **ALL)
+
+    found = filled(sent)
+
+    assert found == filled(raw(**ALL)) == BasicProperties().decode(raw(**ALL).raw)
+    assert VerbatimProperties(sent.raw).encode() == [sent.raw]
+
+
+@each_spare
+@given(content_type=st.binary(max_size=3), message_id=st.text(max_size=8))
+def test_no_text_is_taken_for_flags(spare, content_type, message_id):
+    """Nor is one property taken for another, where that too could be read."""
+    frame_bytes = frame.Header(
+        1, 2, raw(flags=bytes([spare]), content_type=content_type, message_id=message_id.encode())
+    ).marshal()
+
+    read = lenient.read_header(frame_bytes)
+
+    assert read is not None
+    assert read[1].properties.message_id == message_id
+
+
+@each_spare
+def test_a_header_is_taken_out_beside_bits_of_no_property(spare):
+    """All else stays byte by byte, the flags too."""
+    extra = field(b"x-delivery-count", b"l", struct.pack(">q", 1))
+    sent = raw(flags=bytes([spare]), **ALL)
+    delivered = raw(flags=bytes([spare]), **{**ALL, "headers": extra + ALL["headers"]})
+
+    assert without_headers(delivered.raw, ["x-delivery-count"]) == sent.raw
+
+
+@each_spare
+def test_what_is_cut_off_counts_as_not_given(spare):
+    """All before it is read."""
+    whole = raw(flags=bytes([spare]), **ALL)
+    everything = [getattr(filled(whole), name) for name in NAMES]
+    ends = [len(raw(**dict(list(ALL.items())[:count])).raw) for count in range(len(ALL) + 1)]
+
+    for end in range(len(whole.raw)):
+        found = filled(RawProperties(whole.raw[:end]))
+        count = sum(each <= end for each in ends[1:])
+        cut = everything[:count] + [None] * (len(NAMES) - count)
+        assert [getattr(found, name) for name in NAMES] == cut
+
+
+@given(st.integers(min_value=0, max_value=0xFFFF), st.binary(max_size=60))
+def test_any_bytes_are_properties(flags, rest):
+    """Whatever is in them: the frame is read to its end, and they are sent as they came."""
+    sent = RawProperties(flags.to_bytes(2) + rest)
+    written = frame.Header(7, 11, sent).marshal()
+
+    read = lenient.read_header(written + b"next")
+
+    assert read is not None
+    assert (read[0], read[1].body_size) == (len(written), 11)
+    assert VerbatimProperties(sent.raw).encode() == [sent.raw]
+    assert len(without_headers(sent.raw, ["x-death"])) <= len(sent.raw)
+
+
+@given(st.binary(max_size=60))
+def test_headers_of_any_bytes_hide_nothing_behind_them(table):
+    """A table that is none is left out; its length says where the next property is."""
+    assert filled(raw(headers=table, message_id=b"id-1")).message_id == "id-1"
+
+
+def test_no_properties_at_all():
+    """Not even flags."""
+    assert filled(RawProperties(b"")) == filled(RawProperties(b"\x80")) == BasicProperties()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        raw(headers=field(b"odd", b"?", b"")),
+        raw(headers=b"\x05cut"),
+        RawProperties(raw(headers=field(b"x-death", b"V", b"")).raw[:-1]),
+        raw(content_type=b"text"),
+    ],
+    ids=["unknown type", "cut name", "cut table", "none"],
+)
+def test_headers_that_cannot_be_told_apart_stay(sent):
+    """A message is moved with all that it has."""
+    assert without_headers(sent.raw, ["x-death"]) == sent.raw

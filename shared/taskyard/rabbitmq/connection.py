@@ -69,13 +69,7 @@ class Connection(pika.SelectConnection):
         self._terminate_stream(reason)
 
     def _read_frame(self) -> tuple[int, Any]:
-        try:
-            return frame.decode_frame(self._frame_buffer)
-        except Exception:
-            found = lenient.read_header(self._frame_buffer)
-            if found is None:
-                raise
-            return found
+        return lenient.read_header(self._frame_buffer) or frame.decode_frame(self._frame_buffer)
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._gathered is None:

@@ -37,15 +37,23 @@ class VerbatimConnection(Connection):
 
 
 def without_headers(raw: bytes, names: Collection[str]) -> bytes:
-    """Return the bytes of properties without the headers of these names; all others stay as they are."""
+    """Return the bytes of properties without the headers of these names; all others stay as they are.
+
+    Headers that cannot be told apart stay too.
+    """
     begin, end = lenient.headers_span(raw)
     if begin == end:
         return raw
     table = raw[begin:end]
     left_out = {name.encode() for name in names}
-    kept = b"".join(
-        table[at:next_at] for name, at, _, next_at in lenient.fields(table) if name not in left_out
-    )
+    try:
+        kept = b"".join(
+            table[at:next_at]
+            for name, at, _, next_at in lenient.fields(table)
+            if name not in left_out
+        )
+    except (IndexError, ValueError):
+        return raw
     before = raw[: begin - _LENGTH_BYTES]
     if kept:
         return before + len(kept).to_bytes(_LENGTH_BYTES) + kept + raw[end:]
