@@ -50,6 +50,12 @@ def start(store, job_id, attempt=2, owner="lone", **fields):
     return claim(store, job_id, attempt, owner=owner, is_alone=True, **fields)
 
 
+def pass_a_millisecond(store):
+    """Return when the store's clock tells a later time."""
+    before = store.now_ms()
+    poll(lambda: store.now_ms() > before)
+
+
 # What is told of a loss
 
 
@@ -307,6 +313,20 @@ def test_a_suspect_can_be_run_now(store):
     assert store.change(job_id, Change(delay_ms=0)).verdict == "changed"
     assert take(store) == job_id
     assert store.take_due(10)[0] == []
+
+
+def test_suspects_that_are_to_run_now_come_before_all_that_wait(store):
+    """Of whatever queue, in the order in which that was asked; also one whose turn would be next."""
+    heartbeat(store)
+    first, *others = [suspect(store) for _ in range(4)]
+    elsewhere = suspect(store, queue="other")
+
+    for job_id in (others[2], others[0], elsewhere):
+        pass_a_millisecond(store)
+        assert store.change(job_id, Change(delay_ms=0)).verdict == "changed"
+
+    taken = [store.take_suspect([QUEUE, "other"], HOUR_MS).id for _ in range(5)]
+    assert taken == [others[2], others[0], elsewhere, first, others[1]]
 
 
 def test_an_operators_retry_clears_a_suspect(store):

@@ -1,5 +1,7 @@
 -- args: {id, old body, new body, priority, run_at_ms, delay_ms}; nil values come as false. Answers {verdict, state};
 -- "again" if the body is not the old one any more.
+-- One that is to be tried alone now comes before all that have waited for that, by so much. Those are tried in turn.
+local BEFORE_ALL_MS = 1e12
 local id, old, new, priority, run_at, delay_ms = unpack(args, 1, 6)
 local key = job_key(id)
 local r = redis.call('HMGET', key, 'state', 'body', 'priority', 'ready_at', 'held_in', 'limit', 'attempt', 'suspect', 'queue')
@@ -25,7 +27,7 @@ redis.call('HSET', key, 'run_at', run_at, 'ready_at', run_at)
 if r[7] == '0' then redis.call('HSET', key, 'first_run_at', run_at) end
 if r[8] then
   redis.call('ZREM', P .. 'waiting', id) -- where it is parked
-  wait_alone(id, r[9], run_at)
+  wait_alone(id, r[9], run_at > now and run_at or now - BEFORE_ALL_MS)
 else
   wait_until(id, run_at)
 end

@@ -5,7 +5,8 @@
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
 -- beats "<call>|<token>" of an owner: its last claim call that was over with its last heartbeat, the last token then |
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
--- queues, workers | suspects:<queue> jobs that are tried alone next, by the time from which on they may be |
+-- queues, workers | suspects:<queue> jobs that are tried alone next, by the time from which on they may be,
+-- or before all of those where somebody has them run now |
 -- own_deaths owners that died by themselves | company how many jobs an owner held that is reclaimed piece by piece |
 -- totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the job that has a
 -- lock | answer:<call> what a call was told, for some seconds | withdrawn jobs that were forgotten while a message
