@@ -406,6 +406,23 @@ def test_a_full_server_still_lists_jobs(store, full_server):
         assert store.count(wanted).count == 1
 
 
+def test_a_full_server_still_tells_what_is_lost(store, client, settings, full_server):
+    """The audit looks; what it finds is put right once there is room."""
+    job_id = pending(store)
+    client.zrem(f"{settings.key_prefix}ready:{QUEUE}", job_id)
+
+    full_server("1mb")
+
+    (found,) = store.audit_records("0", 100).findings
+    assert (found.id, found.problem, found.is_repaired) == (job_id, "not_ready", False)
+    with pytest.raises(StoreUnavailable):
+        store.audit_records("0", 100, is_repair=True)
+
+    full_server("0")
+    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    assert found.is_repaired
+
+
 def test_a_full_server_still_knows_its_keys(store, full_server):
     """Whoever makes room in it over REST has to get in, and no key that is revoked."""
     key = NewKey(id="a", name="ci", digest="0", scopes=("admin",), requests=1, per_ms=1000)

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from taskyard.store.redis.scripts import READING
+from taskyard.store.redis.scripts import READING, READING_FORMS
 
 FOLDER = files("taskyard.store.redis") / "lua"
 #: What a script writes by: commands, and what `common.lua` has.
@@ -31,3 +31,11 @@ def test_what_only_reads_is_run_by_an_ailing_server(name):
     text = (FOLDER / name).read_text()
 
     assert bool(WRITES.search(text)) != (name.removesuffix(".lua") in READING)
+
+
+@pytest.mark.parametrize("name", READING_FORMS)
+def test_what_may_write_has_a_form_that_only_reads(name):
+    """The same script under another name, which an ailing server runs as well."""
+    assert name in READING
+    assert not (FOLDER / f"{name}.lua").is_file()
+    assert WRITES.search((FOLDER / f"{READING_FORMS[name]}.lua").read_text())

@@ -38,7 +38,8 @@ class RedisAudit(RedisScripts):
     def audit_records(
         self, cursor: str, limit: int, *, ids: Sequence[str] = (), is_repair: bool = False
     ) -> Page:
-        return self.run("audit_records", (cursor, limit, ids, is_repair), Page)
+        name = "audit_records" if is_repair else "audit_look"
+        return self.run(name, (cursor, limit, ids, is_repair), Page)
 
     @guarded
     def audit_queues(

@@ -22,9 +22,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="RedisScripts")
 
+#: Scripts that write only where they are told to: another name for each, by which they never do.
+READING_FORMS = {"audit_look": "audit_records"}
 #: Scripts that only read: a server runs them that is full, whose disk is full, or that is a replica.
 READING = frozenset(
     {
+        *READING_FORMS,
         "ahead",
         "audit_marks",
         "audit_overtaken",
@@ -221,6 +224,7 @@ class RedisScripts:
             for path in folder.iterdir()
             if path.name.endswith(".lua") and path.name != "common.lua"
         }
+        texts |= {name: texts[of] for name, of in READING_FORMS.items()}
         texts = {name: _shebang(name) + common + text for name, text in texts.items()}
         self._scripts = {
             name: (hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
