@@ -119,6 +119,24 @@ def test_a_suspect(unserved, crashes, why):
     assert (phases(document)[-1] == "retrying") == bool(crashes)
 
 
+def test_suspects_in_a_line(unserved):
+    """The second is told of the first; while their queue is paused, that comes before all else."""
+    store, queue = unserved.store, f"{unserved.queue}-line"
+    ids = [jobs.running(store, owner="crashed", queue=queue)[0] for _ in range(2)]
+    store.end_lease("crashed", "killed by SIGSEGV", is_own_death=True)
+    for lost in store.lost("reclaim", jobs.HOUR_MS, 10):
+        told = {"is_loss": True, "is_suspect": True, "delay_ms": jobs.HOUR_MS * ids.index(lost.id)}
+        jobs.settle(store, lost.id, lost.token, "retrying", **told)
+
+    before = [first(unserved, job_id, "suspect")[0] for job_id in ids]
+
+    assert [each["facts"]["before_it"] for each in before] == [0, 1]
+    assert "alone next," in before[0]["summary"]
+    assert "alone after 1 other of its queue," in before[1]["summary"]
+    store.pause("queue", queue, TOLD)
+    first(unserved, ids[0], "queue_paused")
+
+
 # What holds it back on purpose
 
 

@@ -164,10 +164,14 @@ def _ready(situation: Situation) -> Iterator[Finding]:
 
 def _waiting(situation: Situation) -> Iterator[Finding]:
     """Give what a waiting job waits for, then what will keep it after that."""
+    pauses = list(held.pauses(situation))
+    if waits.is_suspect(situation):
+        yield from pauses  # its time may have come long ago
+        pauses = []
     yield from waits.broker(situation)
     yield from waits.time(situation)
     yield from held.limit(situation)
-    yield from held.pauses(situation)
+    yield from pauses
     yield from line.workers(situation)
     yield from waits.expiry(situation)
 

@@ -124,16 +124,19 @@ def _suspect(situation: Situation) -> Finding:
     job = situation.job
     left_ms = max(0, (job.run_at or 0) - situation.facts.now_ms)
     when = f" in {span(left_ms)}" if left_ms else ""
+    before = situation.facts.suspects_before
+    turn = f"after {counted(before, 'other')} of its queue" if before else "next"
     was = (
         f"{counted(job.crashes, 'worker')} died with it alone" if job.crashes else "its worker died"
     )
     return Finding(
         code="suspect",
-        summary=f"It may be what kills its workers ({was}): it is tried alone next,"
+        summary=f"It may be what kills its workers ({was}): it is tried alone {turn},"
         f" in a process of its own{when}.",
         facts={
             "attempt": job.attempt,
             "crashes": job.crashes,
+            "before_it": before,
             "run_at": rfc3339(job.run_at),
             "in_s": left_ms / 1000,
         },

@@ -107,6 +107,8 @@ class JobFacts(Struct, frozen=True, kw_only=True):
     queue_pauses: list[tuple[int, int]]
     #: It is said to run on a worker that had given up its claim before that was granted.
     is_unheard: bool = False
+    #: Of a suspect: those of its queue that are tried alone before it.
+    suspects_before: int = 0
 
 
 class Ahead(Struct, frozen=True, kw_only=True):

@@ -53,6 +53,7 @@ class _Facts(msgspec.Struct, array_like=True):
     pace: list[int] = []
     queue_pauses: list[str] = []
     is_unheard: bool = False
+    suspects_before: int = 0
 
 
 class RedisExplaining(RedisScripts):
@@ -85,6 +86,7 @@ class RedisExplaining(RedisScripts):
             pace=found.pace,
             queue_pauses=[_pause(text, found.now_ms) for text in found.queue_pauses],
             is_unheard=found.is_unheard,
+            suspects_before=found.suspects_before,
         )
 
     @guarded

@@ -3,7 +3,7 @@
 -- since when it is in the outbox or -1, since when it is ready or -1, ready jobs, end of its lease or -1,
 -- limit {holding, coming, holders of {id, task, state, started_at}, oldest start or 0, place, held back, limits} or {},
 -- lock {holder, ms left} or {}, pace, pauses of its queue as "<from>:<to, or nothing>", whether it runs and its
--- worker never heard of it}
+-- worker never heard of it, suspects of its queue that come before it}
 local id, steps, named = args[1], args[2], args[3]
 local key = job_key(id)
 local record = redis.call('HGETALL', key)
@@ -57,4 +57,5 @@ return answer({now, record, pause('queue', r.queue), pause('task', r.task), scor
   score('ready:' .. r.queue, id), redis.call('ZCARD', P .. 'ready:' .. r.queue), score('leases', r.owner or ''),
   r.limit and limit_facts(r.limit) or {}, r.unique and lock_facts(r.unique) or {}, pace(),
   redis.call('LRANGE', P .. 'pauses:' .. r.queue, 0, -1),
-  r.state == 'running' and is_unheard(r.owner, tonumber(r.call or 0), tonumber(r.token or 0))})
+  r.state == 'running' and is_unheard(r.owner, tonumber(r.call or 0), tonumber(r.token or 0)),
+  redis.call('ZRANK', P .. 'suspects:' .. r.queue, id) or 0})
