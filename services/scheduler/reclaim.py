@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from services.scheduler import lost_jobs, traces
+from services.scheduler.leases import outage_ms
 from services.scheduler.lost_jobs import Case
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from services.scheduler.rulings import rule
@@ -30,9 +31,6 @@ logger = logging.getLogger(__name__)
 
 #: Jobs of one pass; a full pass is followed by the next at once.
 LIMIT = 100
-#: After so many seconds in which no reclaimer reached the store, or half a lease if that is longer, workers
-#: may not have reached it either: they get a lease's time to say that they live.
-OUTAGE_S = 1.5
 
 
 class Reclaim:
@@ -78,11 +76,9 @@ class Reclaim:
             self._give_back()
             kept_until = math.inf
         self._leave_at = 0.0  # a pass that ends by an error gives back whatever it has taken
-        lease_s = self._settings.lease_s
-        gap_ms = round(max(OUTAGE_S, lease_s / 2) * 1000)
-        if self._store.forgive_outage(gap_ms, round(lease_s * 1000)):
-            logger.warning("leases are extended: nobody could reach the store for some time")
-        lost = self._store.lost(self._owner, round(self._lease_s * 1000), LIMIT, gap_ms=gap_ms)
+        lost = self._store.lost(
+            self._owner, round(self._lease_s * 1000), LIMIT, gap_ms=outage_ms(self._settings)
+        )
         settled = self._deal_with(lost)
         rests_s = [self._rest_s(each) for each in lost if each.id not in settled]
         self._leave_at = min([kept_until, *(time.monotonic() + rest_s for rest_s in rests_s)])

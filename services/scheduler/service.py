@@ -11,6 +11,7 @@ from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.fire import Fire
 from services.scheduler.intake import Intake
 from services.scheduler.intake_consumer import IntakeConsumer
+from services.scheduler.leases import WatchLeases
 from services.scheduler.measure import Measure
 from services.scheduler.outcomes import TellDirectOutcomes, TellOutcomes
 from services.scheduler.reclaim import Reclaim
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 #: Pauses between passes, in seconds.
 FIRE_S = 0.5
+LEASES_S = 0.5
 RECLAIM_S = 0.5
 PRUNE_S = 5.0
 MEASURE_S = 5.0
@@ -124,6 +126,7 @@ class Scheduler:
             ),
             Loop("fire", self._fire.run_once, interval_s=FIRE_S),
             Loop("relay", relay.run_once, interval_s=max(0.2, settings.relay_after_s / 5)),
+            Loop("leases", WatchLeases(self.store, settings).run_once, interval_s=LEASES_S),
             Loop("reclaim", reclaim.run_once, interval_s=RECLAIM_S),
             Loop("prune", Prune(self.store).run_once, interval_s=PRUNE_S),
             Loop("measure", measure.run_once, interval_s=MEASURE_S),

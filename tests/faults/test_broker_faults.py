@@ -10,7 +10,7 @@ from taskyard.rabbitmq.topology import dead_queue, queue_arguments
 from tests import worker_tasks as tasks
 from tests.faults.ledger import Ledger
 from tests.polling import poll
-from tests.yard import kill_broker
+from tests.yard import kill, kill_broker
 
 
 @pytest.fixture
@@ -116,6 +116,33 @@ def test_an_alarm_stops_submissions_and_not_the_workers(yard, rabbit):
             assert states["completed"] >= 230
     finally:
         rabbit.control("set_vm_memory_high_watermark", "0.4")
+
+
+def test_a_letter_that_waits_out_an_alarm_keeps_no_lost_job(make_yard, rabbit):
+    """The reclaimer waits for its confirm; it does not take that for a time without the store."""
+    yard = make_yard(LEASE_S="3", WORKER_THREADS="1", MAX_CRASHES="1")
+    gate = yard.new_gate()
+    killed, other = yard.worker(), yard.worker(WORKER_THREADS="2")  # beside others: without blame
+    with yard.running(yard.scheduler(), killed, other):
+        ids = yard.submit_many(tasks.wait_at, 8, gate)
+        poll(lambda: len(yard.events("waits")) == 3)
+        waits = yard.events("waits")
+        (first,) = (child.pid for child in killed.children())
+        (doomed,) = (each.job_id for each in waits if each.pid == first)
+        lost = [each.job_id for each in waits if each.pid != first]
+        rabbit.control("set_vm_memory_high_watermark", "0.00001")
+        try:
+            kill(first)  # its job was alone: a dead letter, which waits
+            poll(lambda: any("reclaim waits" in line for line in yard.lines))
+            for pid in [other.pid, *(child.pid for child in other.children())]:
+                kill(pid)
+
+            poll(lambda: "running" not in yard.states(lost))
+            assert yard.job(doomed).state == "running"
+        finally:
+            rabbit.control("set_vm_memory_high_watermark", "0.4")
+        yard.open(gate)
+        poll(lambda: yard.states(ids) == {"failed": 1, "completed": 7})
 
 
 def test_a_worker_starts_while_the_broker_is_away(yard):
