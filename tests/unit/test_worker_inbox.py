@@ -74,19 +74,19 @@ def test_threads_may_put_take_and_drop_at_once(inbox):
     out: list[bytes] = []
 
     def put(start):
-        for n in range(2_000):
+        for n in range(500):
             inbox.put(delivery(b"%d" % (start + n), priority=n % 10))
 
     def take():
-        while len(out) < 6_000:
+        while len(out) < 1_500:
             out.extend(bodies(inbox.take(7)))
             out.extend(bodies(inbox.drop(lambda each: each.priority != 4)))
 
-    threads = [threading.Thread(target=put, args=(start,)) for start in (0, 2_000, 4_000)]
+    threads = [threading.Thread(target=put, args=(start,)) for start in (0, 500, 1_000)]
     threads.append(threading.Thread(target=take))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
 
-    assert 6_000 == len(out) == len(set(out))
+    assert 1_500 == len(out) == len(set(out))
