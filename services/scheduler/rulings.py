@@ -44,7 +44,8 @@ def rule(lost: Lost, settings: Settings, rng: random.Random) -> Ruling:
 
     One that had run past its time limit failed, and uses up a retry like any failure. Any other was its
     worker's end, which costs no retry. It counts as a crash, as what the job itself may have done, only
-    where the job was alone in its process; beside others it may have died of any of them.
+    where the job was alone in its process; beside others it may have died of any of them, and where the
+    worker stopped in good order of none.
 
     Args:
         lost: The attempt.
@@ -55,6 +56,8 @@ def rule(lost: Lost, settings: Settings, rng: random.Random) -> Ruling:
         message = decode(lost.body)
     except (Undecodable, Invalid, UnicodeError) as fault:
         return _unreadable(lost, fault, settings)
+    if lost.company == 0:
+        return _left(lost, message)
     timeout_s = message.timeout_s or settings.task_timeout
     if lost.ran_ms > timeout_s * 1000:
         return _timed_out(lost, message, settings, rng)
@@ -67,6 +70,13 @@ def _unreadable(lost: Lost, fault: Exception, settings: Settings) -> Ruling:
     reason: Reason = "invalid" if isinstance(fault, Invalid) else "undecodable"
     error = JobError("InvalidMessage", f"its record cannot be read: {fault}", reason=reason)
     return Ruling(_failed(lost, error, settings), error, None)
+
+
+def _left(lost: Lost, message: Message) -> Ruling:
+    """Run again what had ended, but waited for its dead letter or the store when its worker stopped."""
+    text = f"worker {lost.worker} stopped, and could not tell what became of it"
+    error = JobError("WorkerLost", text, reason="worker_lost")
+    return Ruling(_retrying(lost, error, is_loss=True), error, message)
 
 
 def _timed_out(lost: Lost, message: Message, settings: Settings, rng: random.Random) -> Ruling:

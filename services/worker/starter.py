@@ -56,7 +56,7 @@ class Starter:
                 started.append(self._attempt(delivery, message, verdict))
             elif verdict.kind == "paused":
                 paused.append(delivery)
-            elif verdict.kind != "unknown":
+            elif verdict.kind not in ("unknown", "gone"):
                 measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
                 skipped.append(delivery)
         ready = [attempt for attempt in started if self._obstacle(attempt) is None]

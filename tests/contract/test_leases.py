@@ -9,6 +9,7 @@ from tests.contract.jobs import (
     claim,
     counts,
     get,
+    heartbeat,
     new_job,
     pending,
     running,
@@ -223,25 +224,15 @@ def test_a_claim_without_a_heartbeat_is_not_held_for_ever(store):
     assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
 
 
-def test_a_claim_after_the_worker_was_declared_dead_is_lost(store):
-    """A claim that was still under way when its worker's lease was ended comes back as well."""
-    store.heartbeat("w1", {}, HOUR_MS, [])
-    store.end_lease("w1", "signal 9")
-
-    job_id = pending(store)
-    claim(store, job_id)
-
-    assert job_id in {lost.id for lost in poll(lambda: store.lost("r1", HOUR_MS, 10))}
-
-
 def test_crashes_are_counted_over_attempts(store):
     """Each settle with `is_crash` adds one, any other none."""
     job_id = pending(store)
     for attempt in (1, 2, 3):
-        store.heartbeat("w1", {}, HOUR_MS, [])
-        verdict = claim(store, job_id, attempt)
+        owner = f"w{attempt}"
+        heartbeat(store, owner)
+        verdict = claim(store, job_id, attempt, owner=owner)
         assert attempt - 1 == verdict.crashes
-        store.end_lease("w1", "signal 9")
+        store.end_lease(owner, "signal 9")
         (lost,) = store.lost("r1", HOUR_MS, 10)
         assert attempt - 1 == lost.crashes
         settle(store, job_id, lost.token, "retrying", is_crash=True)
@@ -315,3 +306,70 @@ def test_an_outage_never_shortens_a_lease(store):
 def test_a_store_that_nobody_has_looked_at_yet_had_no_outage(store):
     """So the first scheduler of all does not wait."""
     assert not store.forgive_outage(1, HOUR_MS)
+
+
+@pytest.fixture(params=["leave", "end_lease"])
+def end(request, store):
+    """A function that ends a worker, in good order or not."""
+
+    def end(owner: str) -> None:
+        if request.param == "leave":
+            store.leave(owner)
+        else:
+            store.end_lease(owner, "killed by SIGKILL", is_own_death=True)
+
+    return end
+
+
+def test_a_heartbeat_of_a_worker_that_has_ended_renews_nothing(store, end):
+    """It was on its way: what the worker held is reclaimed at once, and ran until its end."""
+    job_id, token = running(store)
+    end("w1")
+
+    beat = store.heartbeat("w1", {"name": "w1"}, HOUR_MS, [(job_id, token)])
+
+    assert beat.lost == [job_id]
+    (lost,) = store.lost("r1", HOUR_MS, 10)
+    assert lost.id == job_id
+
+
+def test_a_claim_of_a_worker_that_has_ended_is_granted_nothing(store, end):
+    """It was on its way: the job stays ready for all others, and has lost no attempt."""
+    job_id = pending(store)
+    heartbeat(store)
+    end("w1")
+
+    late = claim(store, job_id, call=1)
+
+    assert late.kind == "gone"
+    assert (state(store, job_id), get(store, job_id).attempt) == ("pending", 0)
+    assert claim(store, job_id, owner="w2").kind == "run"
+
+
+def test_a_repeated_claim_of_a_worker_that_has_ended_is_granted_nothing(store, end):
+    """The job is lost with what else the worker held."""
+    job_id, _ = running(store)
+    end("w1")
+
+    assert claim(store, job_id).kind == "gone"
+    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
+
+
+def test_an_outcome_of_a_worker_that_has_ended_is_taken(store, end):
+    """By its token, as that of any other: the job has run."""
+    job_id, token = running(store)
+    end("w1")
+
+    assert settle(store, job_id, token)
+    assert state(store, job_id) == "completed"
+    assert store.lost("r1", HOUR_MS, 10) == []
+
+
+def test_what_a_worker_held_that_left_had_no_company(store):
+    """It had ended: none of it is to blame, whoever reclaims it."""
+    job_id, _ = running(store)
+    store.leave("w1")
+
+    told = [store.lost(owner, 0, 10) for owner in ("r1", "r2")]
+
+    assert [[(lost.id, lost.company) for lost in part] for part in told] == [[(job_id, 0)]] * 2

@@ -68,6 +68,8 @@ class Walk(RuleBasedStateMachine):
         self.withdrawn: set[str] = set()
         self.dead: set[str] = set()
         self.stale: list[tuple[str, int]] = []
+        #: The ids of the workers by their places: who comes after one that ended has another.
+        self.workers = {place: place for place in OWNERS}
         self.calls = dict.fromkeys(OWNERS, 0)
         for owner in OWNERS:
             self._beat(owner)
@@ -129,18 +131,16 @@ class Walk(RuleBasedStateMachine):
             self.jobs[job_id].is_published = True
 
     @rule(
-        owner=owners,
+        place=owners,
         chosen=id_lists,
         queue=queues,
         off_by=st.sampled_from([0, 0, 0, 0, -1, 1]),
         kind=st.sampled_from(["run", "run", "run", "park", "expire"]),
         is_heard=st.booleans(),
     )
-    def claim(self, owner, chosen, queue, off_by, kind, is_heard):
-        """Claim the next attempt of jobs, or another one; the answer may be lost."""
-        if owner in self.dead:
-            self._beat(owner)
-            self.dead.discard(owner)
+    def claim(self, place, chosen, queue, off_by, kind, is_heard):
+        """Claim the next attempt of jobs, or another one; the answer may be lost, or the worker gone."""
+        owner = self.workers[place]
         extra: dict[str, Any] = {
             "run": {},
             "park": {"park_delay_ms": HOUR_MS, "park_ttl_ms": HOUR_MS},
@@ -150,12 +150,21 @@ class Walk(RuleBasedStateMachine):
         claims = [Claim(i, n, queue, **extra) for i, n in zip(chosen, wanted, strict=True)]
         self.calls[owner] += 1
         verdicts = self.store.claim(owner, owner, claims, call=self.calls[owner])
+        if owner in self.dead:
+            assert [each.kind for each in verdicts] == ["gone"] * len(claims)
+            self._replace(place)
+            return
         for job_id, attempt, verdict in zip(chosen, wanted, verdicts, strict=True):
             assert verdict.kind == self._judge(job_id, attempt, owner, queue, kind, verdict.token)
             if verdict.kind == "run":
                 job = self.jobs[job_id]
                 job.is_heard = is_heard or (job.call > 0 and job.is_heard)
                 job.call = self.calls[owner]
+
+    def _replace(self, place: str) -> None:
+        owner = self.workers[place] = f"{self.workers[place]}'"
+        self.calls[owner] = 0
+        self._beat(owner)
 
     def _next_attempt(self, job_id):
         job = self.jobs.get(job_id)
@@ -257,6 +266,7 @@ class Walk(RuleBasedStateMachine):
     @rule(owner=st.sampled_from(OWNERS + RECLAIMERS), is_crash=st.booleans())
     def end(self, owner, is_crash):
         """A worker or a reclaimer is gone."""
+        owner = self.workers.get(owner, owner)
         self.store.end_lease(owner, "signal 9") if is_crash else self.store.leave(owner)
         self.dead.add(owner)
 
@@ -282,10 +292,12 @@ class Walk(RuleBasedStateMachine):
             ]
             assert not mine or len(answers) == limit
 
-    @rule(owner=owners)
-    def heartbeat(self, owner):
-        """A living worker hears what it is to cancel."""
+    @rule(place=owners)
+    def heartbeat(self, place):
+        """A living worker hears what it is to cancel; of one that is gone a heartbeat changes nothing."""
+        owner = self.workers[place]
         if owner in self.dead:
+            self.store.heartbeat(owner, {}, HOUR_MS, [], over=self.calls[owner])
             return
         beat = self._beat(owner)
         asked = {i for i, j in self.jobs.items() if j.owner == owner and j.cancel_requested}

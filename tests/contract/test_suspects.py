@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.message import encode, revived
+from taskyard.message import encode, new_id, revived
 from taskyard.store.attempts import Claim, Lost
 from taskyard.store.dead_letters import Revival
 from taskyard.store.waiting import Change
@@ -23,18 +23,21 @@ from tests.polling import poll
 PAUSE = {"by": "test"}
 
 
-def lose(store, job_id, owner="w1", **fields):
-    """Let a process die by itself and settle one of its jobs as lost; return what was told of it."""
-    store.end_lease(owner, "killed by SIGSEGV", is_own_death=True)
-    lost = {each.id: each for each in store.lost("reclaim", HOUR_MS, 100)}
-    settle(store, job_id, lost[job_id].token, "retrying", **fields)
-    return lost[job_id]
-
-
 def suspect(store, *, delay_ms=0, **fields):
     """Make a job that waits to be tried alone, and return its id."""
-    job_id, _ = running(store, owner="dead", **fields)
-    lose(store, job_id, "dead", is_loss=True, is_suspect=True, delay_ms=delay_ms)
+    owner = new_id()
+    job_id, _ = running(store, owner=owner, **fields)
+    store.end_lease(owner, "killed by SIGSEGV", is_own_death=True)
+    lost = {each.id: each for each in store.lost("reclaim", HOUR_MS, 100)}
+    settle(
+        store,
+        job_id,
+        lost[job_id].token,
+        "retrying",
+        is_loss=True,
+        is_suspect=True,
+        delay_ms=delay_ms,
+    )
     return job_id
 
 
@@ -104,7 +107,7 @@ def test_the_next_process_is_told_of_anew(store):
     """What is known of one death is not told of another."""
     job_id = suspect(store)
     start(store, job_id)
-    store.leave("lone")
+    store.heartbeat("lone", {}, 0, [])
 
     (lost,) = store.lost("r1", HOUR_MS, 10)
 
@@ -208,7 +211,7 @@ def test_a_suspect_that_kills_its_process_alone_stays_one(store):
     """It is blamed, and waits to be tried alone again, though nobody saw how the worker ended."""
     job_id = suspect(store)
     start(store, job_id)
-    store.leave("lone")
+    store.heartbeat("lone", {}, 0, [])
     (lost,) = store.lost("r1", HOUR_MS, 10)
     settle(store, job_id, lost.token, "retrying", is_crash=True)
 

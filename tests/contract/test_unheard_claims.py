@@ -106,8 +106,7 @@ def test_only_the_jobs_of_the_own_lease_are_given_back(store):
 def test_a_stale_attempt_does_not_hide_that_the_next_was_never_heard_of(store):
     """A child that runs an attempt which it has lost does not run the one that it was granted since."""
     job_id, stale = claimed(store, 1)
-    beat(store, (job_id, stale), over=1)
-    store.end_lease("w1", "frozen")
+    store.heartbeat("w1", {}, 0, [(job_id, stale)], over=1)
     (lost,) = store.lost("r1", HOUR_MS, 10)
     settle(store, job_id, lost.token, "retrying")
     store.take_due(10)

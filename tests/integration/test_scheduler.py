@@ -170,9 +170,10 @@ def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_l
     job = new_job("a", queue=queue)
     store.create([job])
     for attempt in range(1, settings.max_crashes + 1):
-        heartbeat(store)
-        claim(store, "a", attempt, queue=queue)
-        store.end_lease("w1", "signal 11")
+        owner = f"w{attempt}"
+        heartbeat(store, owner)
+        claim(store, "a", attempt, owner=owner, queue=queue)
+        store.end_lease(owner, "signal 11")
         reclaim.run_once()
         store.take_due(10)
 
@@ -216,11 +217,11 @@ def test_jobs_that_can_be_retried_do_not_wait_for_dead_letters(store, settings, 
     store.end_lease("w1", "signal 9")
     Reclaim(store, away, quick, random.Random(1)).run_once()
     store.take_due(10)
-    heartbeat(store)
-    claim(store, "crashed", 2, queue=queue)
-    start_all(store, queue, new_job("fresh", queue=queue), owner="w2")
-    store.end_lease("w1", "signal 9")
+    heartbeat(store, "w2")
+    claim(store, "crashed", 2, owner="w2", queue=queue)
+    start_all(store, queue, new_job("fresh", queue=queue), owner="w3")
     store.end_lease("w2", "signal 9")
+    store.end_lease("w3", "signal 9")
 
     with pytest.raises(BrokerUnavailable):
         Reclaim(store, away, quick, random.Random(1)).run_once()
@@ -256,8 +257,8 @@ def test_what_was_handed_over_by_a_lost_answer_is_handed_over_again(
     store.end_lease("w1", "signal 9")
     with pytest.raises(StoreUnavailable):
         reclaim.run_once()
-    start_all(store, queue, new_job("next", queue=queue))
-    store.end_lease("w1", "signal 9")
+    start_all(store, queue, new_job("next", queue=queue), owner="w2")
+    store.end_lease("w2", "signal 9")
 
     reclaim.run_once()
 
@@ -269,10 +270,11 @@ def test_jobs_of_a_process_that_died_are_tried_alone(store, reclaim, settings, q
     """However often: nobody is blamed as long as there were others."""
     store.create([new_job(name, queue=queue) for name in ("a", "b")])
     for attempt in range(1, settings.max_crashes + 2):
-        heartbeat(store)
+        owner = f"w{attempt}"
+        heartbeat(store, owner)
         for name in ("a", "b"):
-            claim(store, name, attempt, queue=queue, is_alone=True)
-        store.end_lease("w1", "signal 11", is_own_death=True)
+            claim(store, name, attempt, owner=owner, queue=queue, is_alone=True)
+        store.end_lease(owner, "signal 11", is_own_death=True)
         reclaim.run_once()
 
     for name in ("a", "b"):

@@ -157,3 +157,17 @@ def test_the_message_has_the_first_word():
 def test_an_unknown_end_is_told_as_such():
     """Nobody said how the worker ended."""
     assert ruling(exit="").error.message == "worker w1 was lost"
+
+
+def test_what_a_worker_held_that_stopped_in_good_order_is_not_blamed():
+    """It had ended, and waited to be told: however long, and however often that happens."""
+    made = ruling(company=0, losses=2, crashes=2, ran_ms=3_600_000)
+
+    assert (made.outcome.kind, made.outcome.delay_ms) == ("retrying", 0)
+    assert (made.outcome.is_crash, made.outcome.is_loss, made.outcome.is_suspect) == (
+        False,
+        True,
+        False,
+    )
+    assert made.error.reason == "worker_lost"
+    assert "stopped" in made.error.message

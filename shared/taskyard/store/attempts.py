@@ -17,6 +17,7 @@ VerdictKind = Literal[
     "paused",
     "unknown",
     "fault",
+    "gone",
 ]
 
 
@@ -44,6 +45,7 @@ class Claim(Struct, frozen=True, array_like=True):
 class Verdict(Struct, frozen=True, array_like=True):
     """The answer to a claim: `run` starts the attempt, `fault` means that the job's record is damaged.
 
+    `gone`: the owner has ended, and its messages come again by themselves.
     On every other, the message is settled.
     """
 
@@ -111,7 +113,7 @@ class Lost(Struct, frozen=True, array_like=True):
     exit: str
     #: Attempts of this job that were lost before, without blame.
     losses: int = 0
-    #: How many jobs its process held when it was lost, this one counted.
+    #: How many jobs its process held when it was lost, this one counted; 0: it left in good order.
     company: int = 1
     #: The process died by itself: one of the jobs in it may have killed it.
     is_own_death: bool = False
@@ -193,7 +195,7 @@ class AttemptStore(Protocol):
         *,
         over: int = 0,
     ) -> Beat:
-        """Extend `owner`'s lease and show its worker document.
+        """Extend `owner`'s lease and show its worker document, unless it is known to have ended.
 
         What the owner holds by a call that is over, and does not run, is taken back and is due at once.
 
@@ -210,6 +212,9 @@ class AttemptStore(Protocol):
     def end_lease(self, owner: str, exit_reason: str, *, is_own_death: bool = False) -> bool:
         """End `owner`'s lease now: it is known to be gone, for this reason; False if it held no job.
 
+        What was on its way of it and comes later changes nothing: its heartbeats are void, its claims are
+        granted nothing. Its outcomes are taken as before.
+
         Args:
             owner: Whose lease it is.
             exit_reason: How it ended, in words.
@@ -217,7 +222,10 @@ class AttemptStore(Protocol):
         """
 
     def leave(self, owner: str) -> None:
-        """Forget a worker that stopped in good order; what it still holds is lost at once."""
+        """Do the same for a worker that stopped in good order, and forget it.
+
+        A reclaimer may go on all the same: it neither sends heartbeats nor claims.
+        """
 
     def lost(
         self, owner: str, lease_ms: int, limit: int, *, gap_ms: int | None = None

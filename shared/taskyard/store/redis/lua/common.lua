@@ -3,6 +3,7 @@
 -- Keys: j:<id> a job (hash) | jobs all of them by the time of their submission | ready:<queue> pending jobs by the
 -- time they became so | waiting by run time | outbox recorded, unconfirmed jobs by time | leases owners by the end
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
+-- departed owners that have ended, in good order or not, by the time of that, for an hour |
 -- beats "<call>|<token>" of an owner: its last claim call that was over with its last heartbeat, the last token then |
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
 -- queues, workers | suspects:<queue> jobs that are tried alone next, by the time from which on they may be,
@@ -352,6 +353,9 @@ local function give_back(id, owner, keep_ms)
   enter(id, r[1], r[5] and 'cancelled' or 'scheduled')
   return true
 end
+
+-- Whether an owner is known to have ended: what still comes of it was on its way by then.
+local function has_ended(owner) return redis.call('ZSCORE', P .. 'departed', owner) end
 
 local TERMINAL = {completed = true, failed = true, cancelled = true, expired = true}
 

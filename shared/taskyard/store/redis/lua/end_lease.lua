@@ -1,6 +1,10 @@
 -- args: {owner, exit_reason, is_own_death}; an empty reason means that it stopped in good order. Answers whether it
 -- held jobs.
 local owner, exit_reason, is_own_death = args[1], args[2], args[3]
+-- Longer than a network holds up a call of a process that has ended.
+local DEPARTED_MS = 3600000
+redis.call('ZADD', P .. 'departed', now, owner)
+redis.call('ZREMRANGEBYSCORE', P .. 'departed', '-inf', now - DEPARTED_MS)
 redis.call('DEL', P .. 'cancels:' .. owner)
 redis.call('HDEL', P .. 'beats', owner)
 if exit_reason == '' then redis.call('HDEL', P .. 'workers', owner) end

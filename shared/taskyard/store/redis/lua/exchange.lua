@@ -272,7 +272,9 @@ local function answers_of(items, act, otherwise)
 end
 
 local accepted = answers_of(outcomes, settle, 'fault')
-local verdicts = answers_of(claims, judge, {'fault', 0, 0, 0, 0})
+local is_late = #claims > 0 and has_ended(owner)
+local verdicts = answers_of(claims, is_late and function() return {'gone', 0, 0, 0, 0} end or judge,
+  {'fault', 0, 0, 0, 0})
 for queue, n in pairs(started) do -- the pace by which `explain` tells how long others wait
   local key = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000)
   if redis.call('INCRBY', key, n) == n then redis.call('EXPIRE', key, 400) end

@@ -2,6 +2,11 @@
 -- `over`: the owner's last claim call that it is done with. It runs what it has heard of up to that, and tells it here.
 local owner, info, lease_ms, running, over, keep_ms = unpack(args, 1, 6)
 local held = P .. 'held:' .. owner
+if has_ended(owner) then
+  local ids = {}
+  for i, each in ipairs(running) do ids[i] = each[1] end
+  return answer({{}, ids, {}, {}})
+end
 redis.call('ZADD', P .. 'leases', now + lease_ms, owner)
 redis.call('HSET', P .. 'workers', owner, now .. '|' .. info)
 

@@ -28,6 +28,7 @@ local function pick(dead)
   local exit = redis.call('HGET', exits, dead)
   local died = died_at(dead, exit, ends[dead])
   local company = whole(redis.call('HGET', companies, dead)) or redis.call('SCARD', held)
+  if not exit and has_ended(dead) then company = 0 end -- in good order: nothing that it held is to blame
   local is_own_death = redis.call('SISMEMBER', own_deaths, dead)
   for _, id in ipairs(ids) do
     picked[#picked + 1] = {id, dead, exit or '', died, company, is_own_death}
