@@ -3,10 +3,11 @@
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from services.scheduler.together import Steps, Together
 from taskyard.apart import Apart
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
@@ -18,6 +19,7 @@ from taskyard.schedules.known import KnownSchedule, known
 from taskyard.schedules.plan import FireEvent, Step, decide, event_of_fire, fired
 from taskyard.schedules.rule import Schedule, jitter_ms, job_id
 from taskyard.schedules.stored import Schedules
+from taskyard.store.base import Created, NewJob
 from taskyard.store.schedules import ScheduleWrite, StoredSchedule
 from taskyard.tracing import Publishing
 
@@ -40,16 +42,25 @@ class Fire:
         dispatcher: Where schedules and jobs are, and how jobs are published.
         settings: Limits of jobs.
         declared: The schedules that a file declares; None: there is no file.
+        clock: Gives seconds that only grow.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, settings: Settings, declared: Sequence[Schedule] | None
+        self,
+        dispatcher: Dispatcher,
+        settings: Settings,
+        declared: Sequence[Schedule] | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dispatcher = dispatcher
         self._store = dispatcher.store
         self._settings = settings
         self._schedules = Schedules(dispatcher.store, Catalogue(dispatcher.store))
-        self._apart = Apart("schedule", is_away=lambda: not dispatcher.publisher.is_ready)
+        self._apart = Apart(
+            "schedule", is_away=lambda: not dispatcher.publisher.is_ready, clock=clock
+        )
+        self._together = Together(dispatcher, self._apart, "queue of fire", clock=clock)
         self._undeclared = declared
 
     def run_once(self) -> float | None:
@@ -60,20 +71,26 @@ class Fire:
         self._synchronise()
         if not self._dispatcher.publisher.is_ready:
             return None
-        due = self._store.due_schedules(LIMIT)
-        read_at = time.monotonic()
+        due = self._store.due_schedules(LIMIT + len(self._apart))
         awake = [row for row in due.schedules if not self._apart.rests(row.name)]
-
-        def look_after(row: StoredSchedule) -> None:
-            self._look_after(row, due.now_ms + round((time.monotonic() - read_at) * 1000))
-
-        # Each scheduler in an order of its own, so that they seldom want the same one at a time.
-        self._apart.each(
-            random.sample(awake, len(awake)), look_after, key=lambda row: str(row.name)
-        )
+        self._together.run(self._in_turn(awake, due.now_ms))
         if awake:
             return 0
         return None if due.next_due_ms < 0 else due.next_due_ms / 1000
+
+    def _in_turn(
+        self, awake: Sequence[StoredSchedule], read_at_ms: int
+    ) -> Iterator[tuple[str, Steps]]:
+        """Give what is done with each of these: as many as are decided on well before that is stale.
+
+        Each scheduler has an order of its own, so that they seldom want the same one at a time.
+        """
+        read_at = time.monotonic()
+        for row in random.sample(awake, len(awake)):
+            passed_s = time.monotonic() - read_at
+            if passed_s > STALE_S / 2:
+                return
+            yield row.name, self._look_after(row, read_at_ms + round(passed_s * 1000))
 
     def _synchronise(self) -> None:
         if self._undeclared is not None:
@@ -81,7 +98,7 @@ class Fire:
             logger.info("schedules declared", extra={"schedules": len(self._undeclared)})
             self._undeclared = None
 
-    def _look_after(self, row: StoredSchedule, now_ms: int) -> None:
+    def _look_after(self, row: StoredSchedule, now_ms: int) -> Steps:
         """Take one schedule a step further."""
         try:
             found = known(row)
@@ -90,7 +107,7 @@ class Fire:
             self._leave_alone(row, now_ms)
             return
         try:
-            self._step(found, now_ms)
+            yield from self._step(found, now_ms)
         except InvalidSubmission as error:  # its own text tells arguments
             logger.error("schedule did not fire: %s", discreet(error), extra={"schedule": row.name})
         except Exception as error:
@@ -112,7 +129,7 @@ class Fire:
             )
         )
 
-    def _step(self, row: KnownSchedule, now_ms: int) -> None:
+    def _step(self, row: KnownSchedule, now_ms: int) -> Steps:
         # Written even if nothing changes: so is when to look again, and who looks after it.
         began_at = time.monotonic()
         step = self._decide(row, now_ms) or Step(row.state)
@@ -121,7 +138,7 @@ class Fire:
             return
         if time.monotonic() - began_at > STALE_S:
             return
-        made = self._make(decided, decided.state.firing, now_ms)
+        made = yield from self._make(decided, decided.state.firing, now_ms)
         if made is not None:
             self._write(decided, fired(decided.state, made), now_ms)
 
@@ -143,11 +160,13 @@ class Fire:
                 _tell(row.schedule, event)
         return written
 
-    def _make(self, row: KnownSchedule, fire_at: int, now_ms: int) -> FireEvent | None:
-        """Make the job of a fire time; None: its task may still come up."""
+    def _make(
+        self, row: KnownSchedule, fire_at: int, now_ms: int
+    ) -> Generator[NewJob, Created, FireEvent | None]:
+        """Make the job of a fire time; None: its queue rests, or its task may still come up."""
         schedule = row.schedule
         try:
-            made = self._submitted(schedule, fire_at, now_ms)
+            made = yield from self._submitted(schedule, fire_at, now_ms)
         except InvalidSubmission as error:
             waits_ms = self._settings.unknown_task_ttl * 1000
             if {fault.code for fault in error.faults} <= _PASSING and now_ms - fire_at < waits_ms:
@@ -157,11 +176,13 @@ class Fire:
         except NotUnique as error:
             return event_of_fire(fire_at, now_ms, refused=str(error))
         # Only now: where nothing could be made in its place, the previous job goes on.
-        if row.state.cancels not in (None, made.job_id):
+        if made is not None and row.state.cancels not in (None, made.job_id):
             self._store.cancel([row.state.cancels], self._settings.result_ttl * 1000)
         return made
 
-    def _submitted(self, schedule: Schedule, fire_at: int, now_ms: int) -> FireEvent:
+    def _submitted(
+        self, schedule: Schedule, fire_at: int, now_ms: int
+    ) -> Generator[NewJob, Created, FireEvent | None]:
         facts = {"taskyard.schedule": schedule.name}
         with Publishing("", schedule.task, **facts) as publishing:
             job = self._schedules.job(
@@ -170,7 +191,11 @@ class Fire:
                 job_id=job_id(schedule.name, fire_at),
                 traceparent=publishing.traceparent,
             )
-            created = self._dispatcher.submit(job)
+            if self._together.queue_rests(job.queue):
+                return None
+            created = yield job
+            if created.is_rejected:
+                raise NotUnique(job.task, created.id)
             publishing.made(created.id, job.queue, is_new=created.is_new)
         if created.is_new:
             JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()

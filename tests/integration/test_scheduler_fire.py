@@ -14,6 +14,7 @@ from services.scheduler.fire import Fire
 from taskyard import task
 from taskyard.catalogue import Catalogue, describe
 from taskyard.config import load
+from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDeclared, StoreFault
 from taskyard.job import Job, rfc3339
 from taskyard.rabbitmq.confirms import Failure
@@ -21,7 +22,7 @@ from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.request import Defaults
 from taskyard.schedules.known import KnownSchedule
 from taskyard.schedules.plan import decide, encode
-from taskyard.schedules.rule import next_time, parse
+from taskyard.schedules.rule import job_id, next_time, parse
 from taskyard.schedules.stored import Schedules
 from tests.contract.jobs import state
 from tests.contract.test_schedules import change
@@ -47,9 +48,9 @@ class Corner:
         self.settings = settings
         self.schedules = Schedules(self.store, Catalogue(self.store, ttl_s=0))
 
-    def fire(self, declared=None) -> Fire:
+    def fire(self, declared=None, **options: Any) -> Fire:
         """Return another scheduler's chore."""
-        return Fire(self.dispatcher, self.settings, declared)
+        return Fire(self.dispatcher, self.settings, declared, **options)
 
     def add(self, *, slept_s: float = 0, **fields: Any) -> KnownSchedule:
         """Add a schedule that fires each hour, as one that nobody looked after for so long."""
@@ -166,7 +167,8 @@ def test_what_a_dead_scheduler_decided_is_done_once(corner, bodies, catalogued):
         assert step is not None
         row = corner.schedules.write(replace(row, state=step.state), corner.store.now_ms())
         if name == "after":
-            corner.fire()._make(row, row.state.firing, corner.store.now_ms())
+            its_id = job_id(name, row.state.firing)
+            corner.dispatcher.submit(corner.schedules.job(row.schedule, 1000, job_id=its_id))
 
     corner.run()
     assert [] == corner.outcomes("before") == corner.outcomes("after")
@@ -347,20 +349,64 @@ def test_a_schedule_that_cannot_fire_does_not_hold_up_the_others(corner, monkeyp
     for number in range(5):
         corner.add(name=f"good-{number}", slept_s=HOUR_S)
     corner.add(name="bad", args=["bad"], slept_s=HOUR_S)
-    submit = corner.dispatcher.submit
+    dispatch_each = corner.dispatcher.dispatch_each
 
-    def refuse(job):
-        if '"bad"' in job.body:
+    def refuse(jobs):
+        if any('"bad"' in job.body for job in jobs):
             raise error
-        return submit(job)
+        return dispatch_each(jobs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(corner.dispatcher, "submit", refuse)
+        patch.setattr(corner.dispatcher, "dispatch_each", refuse)
         corner.run()
     assert [corner.outcomes(f"good-{number}") for number in range(5)] == [["fired"]] * 5
     assert corner.outcomes("bad") == []
 
     poll(lambda: corner.run() or corner.outcomes("bad") == ["fired"])
+
+
+class Hanging:
+    """A publisher that some queues never confirm to; it notes the queues of each call."""
+
+    is_ready = True
+
+    def __init__(self, publisher, hung: set[str]) -> None:
+        self.publisher = publisher
+        self.hung = hung
+        self.calls: list[set[str]] = []
+
+    def publish_each(self, messages: Sequence[Outgoing], **options: Any) -> dict[int, Failure]:
+        self.calls.append({each.queue for each in messages})
+        well = [each for each in messages if each.queue not in self.hung]
+        assert self.publisher.publish_each(well, **options) == {}
+        return {
+            place: Failure(BrokerUnavailable("no confirm"), True)
+            for place, each in enumerate(messages)
+            if each.queue in self.hung
+        }
+
+
+def test_queues_that_hang_hold_up_no_other(corner, publisher, queue):
+    """They cost one deadline together, and then rest: so do schedules that are due later."""
+    hung = {f"{queue}-{number}" for number in range(3)}
+    corner.store.declare([], sorted(hung))
+    hanging: Any = Hanging(publisher, hung)
+    corner.dispatcher = Dispatcher(corner.store, hanging)
+    for name in hung:
+        corner.add(name=name, queue=name, slept_s=HOUR_S, grace_s=9 * HOUR_S)
+    corner.add(name="good", slept_s=3 * HOUR_S, grace_s=9 * HOUR_S)
+    chore = corner.fire(clock=lambda: 0.0)
+
+    corner.run(chore)
+    corner.add(name="late", queue=min(hung), slept_s=HOUR_S)
+    corner.run(chore)
+
+    assert hanging.calls == [{queue, *hung}, {queue}, {queue}]
+    assert corner.outcomes("good") == ["fired"] * 3
+    names = [*hung, "late"]
+    assert [corner.outcomes(name) for name in names] == [[]] * 4
+    hung.clear()
+    poll(lambda: corner.run() or [corner.outcomes(name) for name in names] == [["fired"]] * 4)
 
 
 def test_declared_schedules_are_synchronised(corner):
