@@ -18,8 +18,9 @@ from services.worker.attempt import Attempt
 from services.worker.outcome import InvalidArguments, ResultNotJson, ResultTooLarge
 from services.worker.traces import TracedAttempt
 from taskyard import context, tracing
-from taskyard.errors import JobInterrupt
+from taskyard.errors import InvalidSubmission, JobInterrupt
 from taskyard.job import Progress
+from taskyard.nesting import check_json_depth
 from taskyard.signature import converter
 from taskyard.task import Task
 
@@ -203,4 +204,8 @@ def _encode(result: object, limit_bytes: int) -> str:
         raise ResultTooLarge(
             f"the result takes {len(encoded)} bytes, more than the {limit_bytes} of RESULT_MAX_BYTES"
         )
+    try:
+        check_json_depth(encoded)
+    except InvalidSubmission as error:
+        raise ResultNotJson(f"the result cannot be read by all: {error}") from None
     return encoded.decode()

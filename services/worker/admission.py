@@ -19,10 +19,11 @@ from taskyard.errors import InvalidSubmission, StoreFault, discreet
 from taskyard.job import JobError
 from taskyard.limits import key_text, key_value
 from taskyard.message import Invalid, Message, Undecodable, decode
+from taskyard.nesting import check_json_depth
 from taskyard.rabbitmq.properties import received_text
 from taskyard.request import Defaults
 from taskyard.store.attempts import Claim, Outcome, Settled, Verdict
-from taskyard.store.base import JobStore
+from taskyard.store.base import JobStore, NewJob
 from taskyard.task import Task
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Admission:
             return None
         try:
             message = decode(delivery.body)
+            check_json_depth(delivery.body)
             if message.options.traceparent is None and delivery.properties.headers:
                 # Producers with OpenTelemetry's own instrumentation put it there.
                 given = delivery.properties.headers.get("traceparent")
@@ -116,7 +118,7 @@ class Admission:
             return message
         except Undecodable as error:
             self.bury(delivery, "undecodable", str(error))
-        except Invalid as error:
+        except (Invalid, InvalidSubmission) as error:
             self.bury(delivery, "invalid", str(error))
         except Exception as error:
             # Decoding looks at nothing but the message: whatever it meets there is the message's own.
@@ -148,21 +150,31 @@ class Admission:
         unknown = [index for index in unknown if entries[index][0].refusal is None]
         if not unknown:
             return
-        faults = {index: self._adoption.faults(entries[index][1]) for index in unknown}
-        adopted = [index for index in unknown if not faults[index]]
-        if adopted:
-            made = self._store.create([self._adoption.job(*entries[index]) for index in adopted])
+        made = {index: self._made(*entries[index]) for index in unknown}
+        jobs = {index: job for index, job in made.items() if isinstance(job, NewJob)}
+        if jobs:
+            created = self._store.create(list(jobs.values()))
             again = self._store.claim(
-                self._owner, self._owner, [claims[i] for i in adopted], call=call
+                self._owner, self._owner, [claims[i] for i in jobs], call=call
             )
-            for index, created, verdict in zip(adopted, made, again, strict=True):
-                is_fault = isinstance(created, StoreFault)
+            for index, answer, verdict in zip(jobs, created, again, strict=True):
+                is_fault = isinstance(answer, StoreFault)
                 verdicts[index] = Verdict("fault") if is_fault else verdict
-        for index in unknown:
-            if faults[index]:
-                error = InvalidSubmission(faults[index])
-                self._log_refused(entries[index][0], "invalid", discreet(error))
-                self._write_letter(entries[index][0], InvalidMessage("invalid", str(error)))
+        for index, job in made.items():
+            if isinstance(job, InvalidMessage):
+                self._write_letter(entries[index][0], job)
+
+    def _made(self, delivery: Delivery, message: Message) -> NewJob | InvalidMessage:
+        """Return the job that a message becomes, or why it becomes none: then that is its own fault."""
+        try:
+            self._adoption.check(message)
+            return self._adoption.job(delivery, message)
+        except InvalidSubmission as error:
+            self._log_refused(delivery, "invalid", discreet(error))
+            return InvalidMessage("invalid", str(error))
+        except Exception as error:
+            logger.exception("message becomes no job", extra={"queue": delivery.queue})
+            return InvalidMessage("invalid", f"it becomes no job: {error!r}")
 
     def adopt_ended(self, entries: Sequence[tuple[Outcome, Attempt]], told: list[Settled]) -> None:
         """Record jobs that have ended and that the store does not know, and put what it says then in `told`.
@@ -187,8 +199,22 @@ class Admission:
         for index, created, answer in zip(ended, made, again, strict=True):
             told[index] = "fault" if isinstance(created, StoreFault) else answer
 
-    def claim(self, delivery: Delivery, message: Message) -> Claim:
-        """Return what asks the store for the attempt in `message`."""
+    def claims(self, asking: Asking) -> list[Claim]:
+        """Return what asks the store for each of `asking`, and take out those for which that fails.
+
+        Only the message is looked at, so whatever fails is its own fault: it is refused.
+        """
+        claims = []
+        for job_id, (delivery, message) in list(asking.items()):
+            try:
+                claims.append(self._claim(delivery, message))
+            except Exception as error:
+                logger.exception("message cannot be claimed", extra={"queue": delivery.queue})
+                del asking[job_id]
+                self.bury(delivery, "invalid", f"it cannot be claimed: {error!r}")
+        return claims
+
+    def _claim(self, delivery: Delivery, message: Message) -> Claim:
         if delivery.refusal is not None:  # it does not run: no limit and no worker's task matters
             return Claim(message.message_id, message.options.attempt, delivery.queue, is_alone=True)
         is_known = message.actor_name in self._tasks

@@ -1,13 +1,13 @@
 """Messages that were published straight to a work queue, and the records that they get."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from services.worker.inbox import Delivery
 from taskyard import signature
 from taskyard.client import defaults as task_defaults
 from taskyard.config import Settings
-from taskyard.errors import Fault
+from taskyard.errors import InvalidSubmission
 from taskyard.message import Message, complete
 from taskyard.request import Defaults
 from taskyard.store.base import NewJob
@@ -32,12 +32,16 @@ class Adoption:
         """Return what jobs of `task` get where they do not say."""
         return self._defaults.get(task, self._other)
 
-    def faults(self, message: Message) -> Sequence[Fault]:
-        """Return what is wrong with the arguments; empty for a task that is not known here."""
+    def check(self, message: Message) -> None:
+        """Check the arguments; those of a task that is not known here may be any.
+
+        Raises:
+            InvalidSubmission: If they do not fit the task.
+        """
         described = self._signatures.get(message.actor_name)
-        if described is None:
-            return ()
-        return signature.faults(described, message.args, message.kwargs)
+        faults = described and signature.faults(described, message.args, message.kwargs)
+        if faults:
+            raise InvalidSubmission(faults)
 
     def job(self, delivery: Delivery, message: Message) -> NewJob:
         """Return the job in `message`, ready for the attempt that it carries."""

@@ -214,7 +214,7 @@ class Engine:
         """Tell the store what has ended and ask for what may begin; return how many attempts began."""
         outcomes = [outcome for outcome, _ in entries]
         try:
-            claims = [self._admission.claim(*entry) for entry in asking.values()]
+            claims = self._admission.claims(asking)
             told, verdicts = self._store.exchange(
                 outcomes, self._owner, self._owner, claims, call=self._call
             )

@@ -133,13 +133,13 @@ def decode(body: bytes | str) -> Message:
 
     Raises:
         Undecodable: If it is not JSON.
-        Invalid: If a field is missing or wrong; the text names it.
+        Invalid: If a field is missing or wrong, which the text names; or if it is nested too deeply.
     """
     try:
         return _decoder.decode(body)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise Invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(str(error)) from None
 
 

@@ -1,5 +1,7 @@
 """How deeply JSON may be nested."""
 
+import msgspec
+
 from taskyard.errors import Fault, InvalidSubmission
 
 #: Deeper than anyone means it, and safe for every program that reads the job later.
@@ -12,15 +14,34 @@ def check_depth(data: object, body: bytes) -> None:
     Raises:
         InvalidSubmission: If so.
     """
-    # Counting brackets clears nearly every body: nothing is nested deeper than there are brackets.
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deeper(data, MAX_DEPTH):
+    if _may_be_deep(body) and _is_deeper(data, MAX_DEPTH):
         raise too_deep()
+
+
+def check_json_depth(body: bytes) -> None:
+    """Refuse JSON that is nested too deeply; it is decoded only where it may be.
+
+    Raises:
+        InvalidSubmission: If so.
+    """
+    if not _may_be_deep(body):
+        return
+    try:
+        data = msgspec.json.decode(body)
+    except RecursionError:
+        raise too_deep() from None
+    check_depth(data, body)
 
 
 def too_deep() -> InvalidSubmission:
     """Return the error that says so."""
     text = f"the body is nested more than {MAX_DEPTH} levels deep"
     return InvalidSubmission([Fault("", "too_deep", text)])
+
+
+def _may_be_deep(body: bytes) -> bool:
+    """Return False for nearly every body: nothing is nested deeper than there are brackets."""
+    return body.count(b"{") + body.count(b"[") > MAX_DEPTH
 
 
 def _is_deeper(value: object, levels: int) -> bool:

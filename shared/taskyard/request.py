@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from taskyard import message as wire
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.message import MAX_SECONDS, Message, Options
+from taskyard.nesting import check_json_depth
 from taskyard.signature import bound, pointer_part
 from taskyard.store.base import NewJob, Unique, UniquePolicy
 from taskyard.strict_json import unsendable
@@ -211,7 +212,8 @@ def new_job(
     """Return the job that `request` asks for, with its message.
 
     Raises:
-        InvalidSubmission: If an argument has no JSON form, or the message is larger than `payload_max_bytes`.
+        InvalidSubmission: If an argument has no JSON form, the message is nested too deeply, or it is larger
+            than `payload_max_bytes`.
     """
     message = _message(request, defaults, origin=origin, traceparent=traceparent)
     return NewJob(
@@ -259,10 +261,11 @@ def _body(message: Message, request: JobRequest, max_bytes: int) -> str:
     # The encoder makes null of NaN. A body without any null has none.
     if "null" in body and (fault := _unsendable(request)) is not None:
         raise InvalidSubmission([fault])
-    size = len(body.encode())
-    if size > max_bytes:
-        text = f"the job takes {size} bytes, more than the {max_bytes} of PAYLOAD_MAX_BYTES"
+    encoded = body.encode()
+    if len(encoded) > max_bytes:
+        text = f"the job takes {len(encoded)} bytes, more than the {max_bytes} of PAYLOAD_MAX_BYTES"
         raise InvalidSubmission([Fault("", "too_large", text)])
+    check_json_depth(encoded)
     return body
 
 

@@ -142,6 +142,12 @@ def without(field, yard):
     return json.dumps(envelope).encode()
 
 
+def nested(yard, levels):
+    """Return a message of so many levels, of which two are its own."""
+    value = b"[" * (levels - 2) + b"]" * (levels - 2)
+    return yard.body("test.echo", "deep").replace(b'"deep"', value)
+
+
 MALFORMED = {
     "nothing": (lambda yard: b"", "undecodable"),
     "not json": (lambda yard: b"not json", "undecodable"),
@@ -173,6 +179,10 @@ MALFORMED = {
     "argument too many": (lambda yard: yard.body("test.add", 1, 2, 3), "invalid"),
     "argument unknown": (lambda yard: yard.body("test.add", 1, kwargs={"c": 1}), "invalid"),
     "too large": (lambda yard: yard.body("test.echo", "x" * 8000), "too_large"),
+    "65 levels": (lambda yard: nested(yard, 65), "invalid"),
+    "as deep as can be read": (lambda yard: nested(yard, 975), "invalid"),
+    "about as deep": (lambda yard: nested(yard, 985), "invalid"),
+    "deeper": (lambda yard: nested(yard, 995), "invalid"),
     "too deep": (lambda yard: b'{"a":' * 800 + b"1" + b"}" * 800, "invalid"),
 }
 
@@ -193,6 +203,16 @@ def test_a_malformed_message_is_a_dead_letter_with_the_reason(yard, worker, case
     assert letter.headers["taskyard-error-message"]
     assert yard.queue == letter.headers["taskyard-queue"]
     assert good.get(timeout=30) == 1
+
+
+def test_a_message_may_be_as_deep_as_a_submission(yard, worker):
+    """64 levels; what its task returns lies less deep in the job."""
+    job_id = new_id()
+    body = json.loads(nested(yard, 64))
+
+    yard.publish(json.dumps({**body, "message_id": job_id}).encode())
+
+    assert yard.ended(job_id).state.value == "completed"
 
 
 def test_the_dead_letter_of_a_malformed_message_says_what_is_wrong(yard, worker):

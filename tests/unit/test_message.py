@@ -57,12 +57,18 @@ def test_what_was_encoded_is_decoded():
 
 @pytest.mark.parametrize(
     "broken",
-    [b"", b"{", b"\xff\xfe", b"\x00", b'{"a": NaN}', b'{"args":' + b"[" * 100_000, b'"\\ud800"'],
+    [b"", b"{", b"\xff\xfe", b"\x00", b'{"a": NaN}', b'"\\ud800"'],
 )
 def test_what_is_not_json_is_undecodable(broken):
     """Whatever is found in a queue."""
     with pytest.raises(Undecodable):
         decode(broken)
+
+
+def test_json_that_is_too_deep_to_be_read_is_invalid():
+    """As what is less deep, and more than a job may be."""
+    with pytest.raises(Invalid, match="recursion"):
+        decode(b'{"args":' + b"[" * 100_000)
 
 
 @pytest.mark.parametrize(

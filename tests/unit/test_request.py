@@ -196,6 +196,19 @@ def test_ids_with_a_meaning_in_paths_are_refused(job_id):
     assert faults(id=job_id) == {"/id": "reserved"}
 
 
+@pytest.mark.parametrize("levels", [65, 500])
+def test_deep_arguments_are_refused(levels):
+    """As at every door: no job is so deep that another program could stumble over it."""
+    deep: list[Any] = []
+    for _ in range(levels - 3):
+        deep = [deep]
+
+    with pytest.raises(InvalidSubmission) as caught:
+        job(args=[deep])
+
+    assert [fault.code for fault in caught.value.faults] == ["too_deep"]
+
+
 def test_endless_arguments_are_refused():
     """A list that holds itself has no JSON form."""
     endless: list[Any] = []

@@ -270,9 +270,9 @@ def test_a_result_may_be_as_large_as_allowed_and_no_larger(run):
 
 
 @own
-def nested() -> list[Any]:
+def nested(levels: int) -> list[Any]:
     deep: list[Any] = []
-    for _ in range(100_000):
+    for _ in range(levels - 1):
         deep = [deep]
     return deep
 
@@ -284,10 +284,15 @@ def circular() -> list[Any]:
     return around
 
 
-@pytest.mark.parametrize("name", ["nested", "circular"])
-def test_a_result_without_end_is_an_error(run, name):
+def test_a_result_without_end_is_an_error(run):
     """The recursion is caught."""
-    assert isinstance(error(run, name), ResultNotJson)
+    assert isinstance(error(run, "circular"), ResultNotJson)
+
+
+@pytest.mark.parametrize("levels", [65, 400, 100_000])
+def test_a_deep_result_is_an_error(run, levels):
+    """As deep arguments are: who lists jobs could not read it."""
+    assert isinstance(error(run, "nested", levels), ResultNotJson)
 
 
 @own
