@@ -126,14 +126,14 @@ class KeyReused(TaskyardError):
 
 
 class TooEarly(TaskyardError):
-    """The job has not ended, or its message is still on its way: its record cannot be removed."""
+    """The job has not ended, or a message of it may still come: its record cannot be removed."""
 
     code = "too_early"
 
     def __init__(self, job_id: str, state: str) -> None:
-        how = "cancel it, or wait until it has ended"
-        if state == "cancelled":
-            how = "but a message of it is still in its queue; try again when a worker has taken it"
+        how = "but a message of it may still come; try again when a worker has taken that"
+        if state in ("pending", "scheduled", "running", "retrying"):
+            how = "cancel it, or wait until it has ended"
         super().__init__(f"job {job_id!r} is {state}: {how}")
         self.job_id = job_id
         self.state = state

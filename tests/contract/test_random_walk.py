@@ -47,8 +47,8 @@ class Model:
     is_due: bool = False
     is_promised_twice: bool = False
     has_begun: bool = False
-    #: Whether somebody else than who submitted it was given it to send.
-    is_out: bool = False
+    #: The attempt of its latest message that was not acknowledged; the first is noted once it is claimed.
+    out: int = 0
     is_published: bool = False
     cancel_requested: bool = False
     is_prunable: bool = False
@@ -101,7 +101,7 @@ class Walk(RuleBasedStateMachine):
             assert answer.is_new == (job_id not in self.jobs)
             if answer.is_new:
                 state = "scheduled" if is_later else "pending"
-                self.jobs[job_id] = Model(state, queue, is_out=job_id in self.withdrawn)
+                self.jobs[job_id] = Model(state, queue, out=int(job_id in self.withdrawn))
                 self.withdrawn.discard(job_id)
             else:
                 self.jobs[job_id].is_promised_twice = True
@@ -119,7 +119,7 @@ class Walk(RuleBasedStateMachine):
             assert (job_id in stay) == bool(is_kept)
             if is_kept:
                 continue
-            if job_id in published or (job and job.is_out):
+            if job_id in published or (job and job.out):
                 self.withdrawn.add(job_id)
             self.jobs.pop(job_id, None)
 
@@ -174,19 +174,21 @@ class Walk(RuleBasedStateMachine):
         job = self.jobs.get(job_id)
         if job is None:
             return "cancelled" if job_id in self.withdrawn else "unknown"
-        if job.state == "running" and attempt == job.attempt:
-            assert job.owner != owner or token == job.token
-            return "run" if job.owner == owner else "leased"
-        if job.state == "cancelled":
-            return "cancelled"
+        if job.state == "running" and attempt == job.attempt and job.owner == owner:
+            assert token == job.token
+            return "run"
         if job.state != "pending" or attempt != job.attempt + 1:
-            return "duplicate"
-        job.is_published = False
+            job.out = 0 if attempt >= job.out else job.out
+            is_leased = job.state == "running" and attempt == job.attempt
+            return (
+                "leased" if is_leased else "cancelled" if job.state == "cancelled" else "duplicate"
+            )
+        job.is_published, job.out = False, 0
         if kind == "park":
             job.state, job.is_due = "scheduled", False
             return "parked"
         job.state, job.attempt, job.owner, job.token = "running", attempt, owner, token
-        job.queue, job.call, job.has_begun = queue, 0, True
+        job.queue, job.call, job.has_begun, job.out = queue, 0, True, attempt
         return "run"
 
     @rule(
@@ -213,6 +215,8 @@ class Walk(RuleBasedStateMachine):
         for _ in range(times):
             assert self.store.settle([outcome]) == [True]
         self.stale.append((job_id, job.token - 1))
+        if kind != "released" and job.owner not in RECLAIMERS:
+            job.out = 0
         job.owner = ""
         job.crashes += is_crash
         is_ended_by_request = job.cancel_requested and kind in ("retrying", "released")
@@ -223,7 +227,8 @@ class Walk(RuleBasedStateMachine):
         elif kind == "retrying":
             job.state, job.is_due = "retrying", is_due
         else:
-            job.state, job.is_prunable = kind, ttl_ms == 0
+            job.state = kind
+            job.is_prunable = ttl_ms == 0 and (not job.out or kind == "failed")
 
     @rule(index=st.integers(0, 1000))
     def settle_stale(self, index):
@@ -245,8 +250,10 @@ class Walk(RuleBasedStateMachine):
                 job.cancel_requested = True
             elif job.state in ("pending", "scheduled", "retrying"):
                 assert answer.verdict == "cancelled"
-                # A pending one has a message on its way, which must find its record.
-                job.is_prunable = ttl_ms == 0 and job.state != "pending"
+                # A message that is on its way must find its record.
+                if job.state == "pending":
+                    job.out = job.attempt + 1
+                job.is_prunable = ttl_ms == 0 and not job.out
                 job.state = "cancelled"
             else:
                 assert ("too_late", job.state) == (answer.verdict, answer.state)
@@ -261,7 +268,8 @@ class Walk(RuleBasedStateMachine):
             job = self.jobs[each.id]
             assert each.id in due
             assert (each.queue, each.attempt) == (job.queue, job.attempt + 1)
-            job.state, job.is_due, job.is_published, job.is_out = "pending", False, False, True
+            job.state, job.is_due, job.is_published = "pending", False, False
+            job.out = each.attempt
 
     @rule(owner=st.sampled_from(OWNERS + RECLAIMERS), is_crash=st.booleans())
     def end(self, owner, is_crash):
@@ -335,7 +343,7 @@ class Walk(RuleBasedStateMachine):
         }
         assert outbox(self.store) == unpublished
         for job_id in unpublished:
-            self.jobs[job_id].is_out = True
+            self.jobs[job_id].out = self.jobs[job_id].attempt + 1
         assert self.store.audit_records("0", 100).findings == []
         totals = self.store.totals()
         assert totals is None or totals.missing == 0

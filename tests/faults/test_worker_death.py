@@ -211,6 +211,27 @@ def test_a_worker_that_is_killed_whole_is_recovered_after_its_lease(make_yard):
             poll(lambda: yard.states(queued) == {"completed": 20})
 
 
+def test_a_cancelled_job_does_not_run_from_a_paused_queue(make_yard):
+    """Its machine was lost, so its message is in the queue again: its record stays until that has come."""
+    yard = make_yard(LEASE_S="3", HEARTBEAT_S="0.3")
+    with yard.running(yard.scheduler()):
+        worker = yard.worker()
+        with yard.running(worker):
+            ((handle,), _) = waiting_jobs(yard, 1)
+            yard.store.pause("queue", yard.queue, {"by": "test"})
+            worker.kill()
+            yard.store.cancel([handle.id], 1000)
+            assert yard.ended(handle.id).state == "cancelled"
+
+        assert [each.verdict for each in yard.store.remove([handle.id])] == ["too_early"]
+        yard.store.resume("queue", yard.queue)
+        with yard.running(yard.worker()):
+            poll(lambda: yard.store.remove([handle.id])[0].verdict == "removed")
+            yard.come_to_rest()
+        assert len(yard.events("waits", handle.id)) == 1
+        assert yard.job(handle.id) is None
+
+
 def test_a_frozen_worker_is_fenced_off(make_yard):
     """Another runs its jobs; what it says when it wakes up is refused and counted."""
     yard = make_yard(LEASE_S="4")

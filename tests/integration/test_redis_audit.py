@@ -55,6 +55,18 @@ def test_a_record_that_left_its_index(store, server, key_prefix, problem, make, 
     assert server.zrange(key, 0, -1) == before
 
 
+def test_a_cancelled_job_whose_message_is_out_is_kept_for_that(store, server, key_prefix):
+    """A repair keeps it as long as its end did."""
+    job_id = pending(store)
+    store.cancel([job_id], HOUR_MS)
+    kept_until = server.zscore(f"{key_prefix}ended", job_id)
+    server.delete(f"{key_prefix}ended")
+
+    store.audit_records("0", 100, is_repair=True)
+
+    assert server.zscore(f"{key_prefix}ended", job_id) >= kept_until
+
+
 def test_a_running_job_without_a_lease_is_reclaimed(store, server, key_prefix):
     """A repair puts it where the scheduler looks for lost jobs."""
     job_id, _ = running(store)

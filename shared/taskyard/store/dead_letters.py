@@ -136,7 +136,10 @@ class DeadLetterStore(Protocol):
         """
 
     def purge_dead(self, ids: Sequence[str], *, keep_records: bool = False) -> list[str]:
-        """Remove dead letters, and the records of their jobs; return the ids of those that were there."""
+        """Remove dead letters, and the records of their jobs; return the ids of those that were there.
+
+        The record of a job of which a message may still come stays.
+        """
 
     def removals(self, limit: int) -> list[Removal]:
         """Return messages that may leave; those of a retried job once its new message is confirmed."""

@@ -28,7 +28,7 @@ class RemovalStore(Protocol):
     def remove(self, ids: Sequence[str]) -> list[Removed]:
         """Forget jobs that have ended, as `prune` does when their time is over.
 
-        One that was cancelled while it was pending stays until a worker has seen its message.
+        One of which a message may still come, as after a cancellation, stays until a worker has seen that.
         """
 
     def purge(self, queue: str, *, limit: int, ttl_ms: int, before_ms: int | None = None) -> Purged:

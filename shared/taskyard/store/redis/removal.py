@@ -12,7 +12,7 @@ class RedisRemoval(RedisScripts):
 
     @guarded
     def remove(self, ids: Sequence[str]) -> list[Removed]:
-        return self.run("remove", (self._keep_ms, ids), list[Removed])
+        return self.run("remove", ids, list[Removed])
 
     @guarded
     def purge(self, queue: str, *, limit: int, ttl_ms: int, before_ms: int | None = None) -> Purged:

@@ -28,8 +28,9 @@
 -- lasts | pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
 -- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
 -- `first_run_at`, when it was to run first: `run_at` is that of its next attempt.
--- For `withdraw`, of a job: is_shared, somebody else was promised it, or lost a job to it, so it stays | is_out, somebody
--- else sends messages of it.
+-- For `withdraw`, of a job: is_shared, somebody else was promised it, or lost a job to it, so it stays.
+-- Of a job: out, the attempt of its latest message that was not acknowledged, or 0. The first, which its submitter
+-- sends, is noted once it is claimed: while a job is pending its message is out anyway.
 local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -248,10 +249,8 @@ local function drop_record(id, state, body, created_at, priority)
   redis.call('ZREM', P .. 'jobs', id)
 end
 
--- A job that is cancelled while it is pending has a message on its way: its record outlives that, in whatever
--- backlog or paused queue it waits, or the job would be taken for a new one and run. Until it is claimed, or for 30 days.
+-- For so long a message is waited for that is out, though its job has ended or is forgotten.
 local UNSEEN_MS = 30 * 86400000
-local function keep_cancelled_ms(state, ttl_ms) return state == 'pending' and math.max(ttl_ms, UNSEEN_MS) or ttl_ms end
 
 local is_anybody_told
 
@@ -263,7 +262,10 @@ local function owe_reply(id)
   redis.call('PUBLISH', P .. 'owed', id)
 end
 
-local function announce(id, state, ttl_ms)
+-- Tells that a job has ended. Its record outlives a message that is `out`, in whatever backlog or paused queue that
+-- waits: without it the job would be taken for a new one, and run.
+local function announce(id, state, ttl_ms, out)
+  if out > 0 and state ~= 'failed' then ttl_ms = math.max(ttl_ms, UNSEEN_MS) end -- those have a long time of their own
   owe_reply(id)
   redis.call('ZADD', P .. 'ended', now + ttl_ms, id)
   redis.call('PUBLISH', P .. 'done:' .. id, state)
@@ -305,11 +307,12 @@ local function cancel_idle(id, state, queue, limit, ttl_ms)
     end_hold(id)
     release(id, limit)
   end
-  local parked_at = redis.call('HGET', job_key(id), 'parked_at')
-  if parked_at then note_gap(id, 'parked', parked_at) end
-  redis.call('HSET', job_key(id), 'state', 'cancelled', 'finished_at', now)
+  local r = redis.call('HMGET', job_key(id), 'parked_at', 'out', 'attempt')
+  local out = state == 'pending' and (tonumber(r[3]) or 0) + 1 or tonumber(r[2]) or 0
+  if r[1] then note_gap(id, 'parked', r[1]) end
+  redis.call('HSET', job_key(id), 'state', 'cancelled', 'finished_at', now, 'out', out)
   redis.call('HDEL', job_key(id), 'parked_at', 'reason', 'suspect')
-  announce(id, 'cancelled', keep_cancelled_ms(state, ttl_ms))
+  announce(id, 'cancelled', ttl_ms, out)
   count(queue, state, -1)
   enter(id, queue, 'cancelled')
 end
@@ -334,7 +337,7 @@ end
 -- may be gone: one that comes while a job is held is acknowledged. Answers whether its record tells enough for that.
 local function give_back(id, owner, keep_ms)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel', 'suspect')
+  local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel', 'suspect', 'out')
   if not (r[1] and tonumber(r[2] or nil) and r[3]) then return false end
   redis.call('SREM', P .. 'held:' .. owner, id)
   redis.call('SREM', P .. 'cancels:' .. owner, id)
@@ -344,7 +347,7 @@ local function give_back(id, owner, keep_ms)
   redis.call('HSET', key, 'attempt', r[2] - 1)
   if r[5] then
     redis.call('HSET', key, 'state', 'cancelled', 'finished_at', now)
-    announce(id, 'cancelled', keep_cancelled_ms('pending', keep_ms))
+    announce(id, 'cancelled', keep_ms, tonumber(r[7]) or 0)
   else
     redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
     if r[6] then wait_alone(id, r[1], now) else wait_until(id, now) end

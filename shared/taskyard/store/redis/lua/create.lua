@@ -37,7 +37,7 @@ local function create(job)
     'attempt', made, 'created_at', submitted, 'ready_at', math.max(run_at or now, now))
   redis.call('ZADD', P .. 'jobs', submitted, id)
   if has_withdrawn and redis.call('ZREM', P .. 'withdrawn', id) == 1 then -- its old message serves as well
-    redis.call('HSET', key, 'is_out', 1)
+    redis.call('HSET', key, 'out', made + 1)
   end
   if run_at then redis.call('HSET', key, 'run_at', run_at, 'first_run_at', run_at) end
   if lock then redis.call('HSET', key, 'unique', lock, 'lock_ms', lock_ms) end

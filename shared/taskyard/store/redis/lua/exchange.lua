@@ -57,7 +57,7 @@ local function settle(outcome)
     unpack(outcome, 1, 12)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'token', 'state', 'queue', 'owner', 'attempt', 'worker', 'started_at', 'cancel',
-    'exit', 'limit', 'suspect')
+    'exit', 'limit', 'suspect', 'out')
   if not r[2] then return 'missing' end
   -- Tokens only grow, over every failover: a lower one, or none, is from before the claim.
   local known = tonumber(r[1] or 0)
@@ -66,6 +66,8 @@ local function settle(outcome)
   if r[2] ~= 'running' then return 'accepted' end -- the same outcome, told again
   local queue, owner, attempt = r[3], r[4], r[5]
   assert(queue and owner and tonumber(attempt or nil) and r[6] and r[7], 'the record is not whole')
+  -- Its worker acknowledges the message, unless it was lost or hands it back. A suspect starts without one.
+  local out = (r[9] or r[11] or kind == 'released') and tonumber(r[12]) or 0
   if r[8] then
     redis.call('SREM', P .. 'cancels:' .. owner, id)
     -- Asked to be cancelled while it ran: it does not run again. Such an outcome has no time to be kept.
@@ -94,7 +96,7 @@ local function settle(outcome)
   is_suspect = kind == 'retrying' and (is_suspect or (r[11] and told == 'lost'))
   if r[11] and not is_suspect then redis.call('HDEL', key, 'suspect') end
   if kind == 'retrying' then times = times .. ',"retry_at":' .. now + delay_ms end
-  local fields = {'state', kind, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
+  local fields = {'state', kind, 'out', out, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
   local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
   if progress ~= '' then add('progress', progress) end
   if kind == 'retrying' then
@@ -105,7 +107,7 @@ local function settle(outcome)
   else
     add('finished_at', now)
     if result ~= '' then add('result', result) end
-    announce(id, kind, ttl_ms)
+    announce(id, kind, ttl_ms, out)
   end
   redis.call('HSET', key, unpack(fields))
   forget_middle(key, attempt)
@@ -115,13 +117,13 @@ local function settle(outcome)
 end
 
 -- Puts a job aside until its limit or its task lets it go: it costs no attempt and holds no slot.
-local function hold_back(id, key, queue, task, limit, reason, at, priority, ready_at)
+local function hold_back(id, key, queue, task, limit, reason, at, priority, ready_at, out)
   if at then look_at(limit, at) end
   redis.call('SREM', P .. 'slots:' .. limit, id)
   redis.call('SADD', P .. 'limits:' .. task, limit)
   redis.call('ZADD', P .. 'limited:' .. limit, (9 - priority) * 1e13 + ready_at, id)
   redis.call('HSET', key, 'state', 'scheduled', 'reason', reason, 'limit', limit, 'held_in', 'limited:' .. limit,
-    'held_at', now)
+    'held_at', now, 'out', out)
   leave_pending(id, queue)
   count(queue, 'pending', -1)
   enter(id, queue, 'scheduled')
@@ -152,10 +154,10 @@ end
 local started = {} -- attempts by queue
 local token -- the last that was given out
 
-local function start(id, key, old_queue, queue, attempt, crashes, ready_at, parked_at, first_failed_at)
+local function start(id, key, old_queue, queue, attempt, crashes, ready_at, parked_at, first_failed_at, out)
   token = token and token + 1 or take_tokens(#claims)
   redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'token', token, 'owner', owner,
-    'worker', worker, 'started_at', now, 'queue', queue, 'call', call)
+    'worker', worker, 'started_at', now, 'queue', queue, 'call', call, 'out', out)
   started[queue] = (started[queue] or 0) + 1
   if parked_at then
     note_gap(id, 'parked', parked_at)
@@ -168,9 +170,9 @@ local function start(id, key, old_queue, queue, attempt, crashes, ready_at, park
   return {'run', token, crashes, ready_at, now, first_failed_at}
 end
 
-local function park(id, key, queue, parked_at, delay_ms)
+local function park(id, key, queue, parked_at, delay_ms, out)
   redis.call('HSET', key, 'state', 'scheduled', 'reason', 'unknown_task', 'parked_at', parked_at or now,
-    'run_at', now + delay_ms)
+    'run_at', now + delay_ms, 'out', out)
   leave_pending(id, queue)
   wait_until(id, now + delay_ms)
   count(queue, 'pending', -1)
@@ -178,10 +180,10 @@ local function park(id, key, queue, parked_at, delay_ms)
   return {'parked', 0, 0, 0, 0}
 end
 
-local function expire(id, key, queue)
-  redis.call('HSET', key, 'state', 'expired', 'finished_at', now)
+local function expire(id, key, queue, out)
+  redis.call('HSET', key, 'state', 'expired', 'finished_at', now, 'out', out)
   leave_pending(id, queue)
-  announce(id, 'expired', keep_ms)
+  announce(id, 'expired', keep_ms, out)
   count(queue, 'pending', -1)
   enter(id, queue, 'expired')
   return {'expired', 0, 0, 0, 0}
@@ -214,6 +216,15 @@ local function leave_suspects(id, key, queue, state)
   enter(id, queue, 'pending')
 end
 
+-- Answers a message that starts nothing, and is acknowledged: it is not out any more.
+local function skip(verdict, id, key, state, attempt, out)
+  if out > 0 and attempt >= out then
+    redis.call('HSET', key, 'out', 0)
+    if TERMINAL[state] and state ~= 'failed' then redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id) end
+  end
+  return {verdict, 0, 0, 0, 0}
+end
+
 local function replace_others(id) conclude_replacing(id, keep_ms) end
 
 local function judge(claim)
@@ -221,44 +232,47 @@ local function judge(claim)
     unpack(claim, 1, 10)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
-    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces', 'losses')
+    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces', 'losses', 'out')
   local first_failed_at = tonumber(r[11] or 0)
   local state, made, ready_at = r[1], tonumber(r[2]), tonumber(r[6] or now)
   local crashes = tonumber(r[4] or 0) + tonumber(r[15] or 0)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
   assert(made and r[3], 'the record is not whole')
+  local out = tonumber(r[16]) or 0
+  local awaited = is_alone and 0 or out -- a suspect comes without a message
   if state == 'running' and made == attempt then
-    if r[8] ~= owner then return {'leased', 0, 0, 0, 0} end
+    if r[8] ~= owner then return skip('leased', id, key, state, attempt, awaited) end
     -- The answer to the same claim was lost on its way: give it again. A call may come after one that was made later.
     if call > tonumber(r[13] or 0) then redis.call('HSET', key, 'call', call) end
     return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at}
   end
-  if state == 'cancelled' then
-    redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id)
-    return {'cancelled', 0, 0, 0, 0}
-  end
+  if state == 'cancelled' then return skip('cancelled', id, key, state, attempt, awaited) end
   local is_suspect = is_alone and redis.call('ZSCORE', P .. 'suspects:' .. r[3], id)
-  if (state ~= 'pending' and not is_suspect) or made + 1 ~= attempt then return {'duplicate', 0, 0, 0, 0} end
+  if (state ~= 'pending' and not is_suspect) or made + 1 ~= attempt then
+    return skip('duplicate', id, key, state, attempt, awaited)
+  end
   if has_pauses and is_paused('queue', queue) then return {'paused', 0, 0, 0, 0} end
   if is_suspect then leave_suspects(id, key, r[3], state) end
+  local left = is_suspect and out or 0 -- where it does not start
   if expires_ms > 0 and tonumber(r[5]) + expires_ms <= now then
     if r[12] then release(id, r[12]) end
-    return expire(id, key, r[3])
+    return expire(id, key, r[3], left)
   end
   if r[14] then apart({id}, replace_others) end -- its message is here: it is safe
   local parked_at = tonumber(r[7] or nil)
   if park_delay_ms > 0 and now - (parked_at or now) < park_ttl_ms then
     if r[12] then release(id, r[12]) end
-    return park(id, key, r[3], parked_at, park_delay_ms)
+    return park(id, key, r[3], parked_at, park_delay_ms, left)
   end
   if (r[12] or not is_free(task)) and park_delay_ms == 0 then
     local limit = task .. '|' .. limit_key
     if r[12] and r[12] ~= limit then release(id, r[12]) end
     local why, at = take_slot(id, task, limit)
-    if why then return hold_back(id, key, r[3], task, limit, why, at, priority, ready_at) end
+    if why then return hold_back(id, key, r[3], task, limit, why, at, priority, ready_at, left) end
     if limits_of(task) then redis.call('HSET', key, 'limit', limit) elseif r[12] then release(id, limit) end
   end
-  return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at)
+  if not is_suspect then out = attempt end
+  return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at, out)
 end
 
 -- Does `act` with each; those whose records are damaged are answered so.

@@ -11,7 +11,7 @@ each_apart(waiting, due, function(id)
     wait_alone(id, r[1], now)
   elseif r[4] then
     local row = {id, r[1], assert(r[2]), tonumber(r[3]) + 1, assert(tonumber(r[5])), now, r[6] and true or false}
-    redis.call('HSET', key, 'state', 'pending', 'is_out', 1)
+    redis.call('HSET', key, 'state', 'pending', 'out', row[4])
     pending[r[1]] = pending[r[1]] or {}
     table.insert(pending[r[1]], id)
     count(r[1], r[4], -1)
@@ -37,7 +37,7 @@ local function let_go(id, limit)
     redis.call('HSET', key, 'ready_at', now)
     return wait_alone(id, r[1], now)
   end
-  redis.call('HSET', key, 'state', 'pending', 'ready_at', now, 'is_out', 1)
+  redis.call('HSET', key, 'state', 'pending', 'ready_at', now, 'out', row[4])
   make_pending(id, r[1])
   count(r[1], 'scheduled', -1)
   enter(id, r[1], 'pending')

@@ -9,7 +9,7 @@ each_apart(outbox, ids, function(id)
   if r[4] == 'pending' then
     ready[#ready + 1] = {id, assert(r[1]), assert(r[2]), tonumber(r[3]) + 1, since[id], now, r[5] and true or false}
     redis.call('ZADD', outbox, now, id)
-    redis.call('HSET', job_key(id), 'is_out', 1)
+    redis.call('HSET', job_key(id), 'out', ready[#ready][4])
   else
     if r[4] == 'scheduled' then conclude_replacing(id, args[3]) end -- who recorded it died
     redis.call('ZREM', outbox, id)

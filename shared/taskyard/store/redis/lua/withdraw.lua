@@ -26,7 +26,7 @@ end
 local function withdraw(id)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'queue', 'is_shared', 'unique', 'replaces', 'locked_until', 'limit',
-    'is_out', 'started_at', 'attempt')
+    'out', 'started_at', 'attempt')
   local state, queue = r[1], r[2]
   local has_begun = r[9] or tonumber(r[10] or 0) > 0 -- a first attempt that was broken off does not count as one
   if state and (has_begun or r[3] or (state ~= 'pending' and state ~= 'scheduled')) then
@@ -34,7 +34,7 @@ local function withdraw(id)
     return
   end
   -- Whoever takes its message would else think that its record was lost, and make a new one.
-  if is_sent[id] or r[8] then redis.call('ZADD', P .. 'withdrawn', now + UNSEEN_MS, id) end
+  if is_sent[id] or (tonumber(r[8]) or 0) > 0 then redis.call('ZADD', P .. 'withdrawn', now + UNSEEN_MS, id) end
   if not state then return end
   if r[4] then give_lock_back(id, unpack(r, 4, 6)) end
   if r[7] then release(id, r[7]) end
