@@ -4,6 +4,7 @@ import pytest
 
 from taskyard.message import encode, new_id, revived
 from taskyard.store.attempts import Claim, Lost
+from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import Revival
 from taskyard.store.waiting import Change
 from tests.contract.jobs import (
@@ -11,9 +12,11 @@ from tests.contract.jobs import (
     QUEUE,
     claim,
     counts,
+    declare_limits,
     get,
     heartbeat,
     outbox,
+    pending,
     running,
     settle,
     state,
@@ -252,6 +255,68 @@ def test_a_suspect_whose_start_was_never_heard_of_is_a_suspect_still(store):
 
 
 # What else may happen to them
+
+
+def test_a_suspect_that_was_changed_since_it_was_taken_does_not_start_by_that(store):
+    """Whoever took it has the old arguments: it is tried with the new ones."""
+    job_id = suspect(store, args=[1])
+    assert take(store, reserve_ms=1) == job_id
+
+    assert store.change(job_id, Change(args=[2])).verdict == "changed"
+
+    assert start(store, job_id).kind == "duplicate"
+    found = poll(lambda: store.take_suspect([QUEUE], HOUR_MS))
+    assert "[2]" in found.body
+    assert start(store, job_id).kind == "run"
+
+
+def test_a_suspect_that_was_put_off_since_it_was_taken_does_not_start(store):
+    """It waits for its new time."""
+    job_id = suspect(store)
+    assert take(store) == job_id
+
+    assert store.change(job_id, Change(delay_ms=HOUR_MS)).verdict == "changed"
+
+    assert start(store, job_id).kind == "duplicate"
+    assert take(store) is None
+
+
+def let_go(store):
+    """Return a suspect that has the only slot of its limit, and has not started."""
+    declare_limits(store, Limits(concurrency=1))
+    job_id = suspect(store)
+    heartbeat(store)
+    other = pending(store)
+    verdict = claim(store, other, task="add")
+    assert verdict.kind == "run"
+    take(store)
+    assert start(store, job_id, task="add").kind == "limited"
+    settle(store, other, verdict.token)
+    store.take_due(10)
+    assert get(store, job_id).reason == "suspect"
+    return job_id
+
+
+def test_a_suspect_that_is_put_off_holds_no_slot(store):
+    """Its limit lets others go meanwhile."""
+    job_id = let_go(store)
+
+    assert store.change(job_id, Change(delay_ms=HOUR_MS)).verdict == "changed"
+
+    assert take(store) is None
+    assert get(store, job_id).reason == "suspect"
+    assert claim(store, pending(store), task="add").kind == "run"
+
+
+def test_a_suspect_that_is_to_run_now_keeps_its_slot(store):
+    """Its limit has let it go already."""
+    job_id = let_go(store)
+
+    assert store.change(job_id, Change(delay_ms=0)).verdict == "changed"
+
+    assert claim(store, pending(store), task="add").kind == "limited"
+    assert take(store) == job_id
+    assert start(store, job_id, task="add").kind == "run"
 
 
 def test_a_suspect_can_be_cancelled(store):

@@ -10,6 +10,7 @@ if not state then return answer({'unknown', ''}) end
 if state ~= 'scheduled' and state ~= 'retrying' then return answer({'too_late', state}) end
 if r[2] ~= old then return answer({'again', state}) end
 redis.call('HSET', key, 'body', new, 'is_shared', 1)
+if r[8] then redis.call('HSET', key, 'is_changed', 1) end -- whoever has taken it must take it again
 if priority then
   redis.call('HSET', key, 'priority', priority)
   if held_in then redis.call('ZADD', P .. held_in, 'XX', (9 - priority) * 1e13 + tonumber(r[4]), id) end
@@ -18,7 +19,7 @@ if delay_ms then run_at = now + delay_ms end
 if not run_at then return answer({'changed', state}) end
 run_at = math.max(run_at, now)
 if held_in and run_at <= now then return answer({'changed', state}) end -- its limit lets it go
-if held_in then
+if limit and run_at > now then -- a suspect that was let go has its slot
   end_hold(id)
   release(id, limit)
   redis.call('HDEL', key, 'reason')

@@ -232,7 +232,8 @@ local function judge(claim)
     unpack(claim, 1, 10)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
-    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces', 'losses', 'out')
+    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces', 'losses', 'out',
+    'is_changed')
   local first_failed_at = tonumber(r[11] or 0)
   local state, made, ready_at = r[1], tonumber(r[2]), tonumber(r[6] or now)
   local crashes = tonumber(r[4] or 0) + tonumber(r[15] or 0)
@@ -247,7 +248,7 @@ local function judge(claim)
     return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at}
   end
   if state == 'cancelled' then return skip('cancelled', id, key, state, attempt, awaited) end
-  local is_suspect = is_alone and redis.call('ZSCORE', P .. 'suspects:' .. r[3], id)
+  local is_suspect = is_alone and not r[17] and redis.call('ZSCORE', P .. 'suspects:' .. r[3], id)
   if (state ~= 'pending' and not is_suspect) or made + 1 ~= attempt then
     return skip('duplicate', id, key, state, attempt, awaited)
   end

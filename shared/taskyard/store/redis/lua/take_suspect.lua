@@ -28,4 +28,5 @@ for _, queue in ipairs(queues) do
 end
 if not chosen then return answer({}) end
 redis.call('ZADD', P .. 'suspects:' .. chosen[2], now + reserve_ms, chosen[1])
+redis.call('HDEL', job_key(chosen[1]), 'is_changed')
 return answer({chosen})
