@@ -108,7 +108,7 @@ class Child:
                 self._store,
                 self._queues,
                 on_arrival=self._wake,
-                is_busy=lambda: self._engine.undecided > 0,
+                is_busy=lambda: self._engine.unsettled > 0,
             )
         else:
             self._source = self._consumer = Consumer(

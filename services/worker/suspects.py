@@ -28,8 +28,9 @@ class Suspects:
         store: Where they wait.
         queues: The queues that they are of.
         on_arrival: Called after each delivery.
-        is_busy: Tells whether a job is under way: while none is, one that the store cannot let start does not
-            hold up the next for longer than it is reserved.
+        is_busy: Tells whether a job is under way, or its end not known to the store yet, for it would be lost
+            with the next. While none is, one that the store cannot let start does not hold up the next for
+            longer than it is reserved.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ import json
 import pytest
 import redis
 
+from services.worker.suspects import RESERVE_S
 from taskyard.message import revise
 from tests import worker_tasks as tasks
 from tests.contract.test_suspects import suspect
@@ -75,3 +76,41 @@ def test_suspects_that_can_never_run_end_with_their_letters(yard, server):
     assert yard.store.suspects([yard.queue]) == 0
     (counted,) = [row.states for row in yard.store.counts() if row.queue == yard.queue]
     assert counted == {"completed": 1, "failed": len(UNFIT), "retrying": 1}
+
+
+@pytest.fixture
+def alarm(rabbit):
+    """A function that has the broker block every publisher, or lets them go on."""
+
+    def switch(is_on):
+        rabbit.control("set_vm_memory_high_watermark", "0.00001" if is_on else "0.4")
+
+    yield switch
+    switch(False)
+
+
+def heard_at(yard):
+    """Return when the lone process was last heard of, by the store's clock in milliseconds; 0: never."""
+    return max(
+        (each["last_seen_at"] for each in yard.store.workers() if each.get("is_lone")), default=0
+    )
+
+
+def test_the_next_suspect_waits_until_the_end_of_the_one_before_is_known(make_yard, alarm):
+    """While its dead letter waits for RabbitMQ, one that kills the process would have it run again."""
+    yard = make_yard(LEASE_S="60", MAX_RETRIES="0")
+    gate = yard.new_gate()
+    failing = suspect(yard.store, task=tasks.fail_when_open.name, queue=yard.queue, args=[gate])
+    deadly = suspect(yard.store, task=tasks.crash.name, queue=yard.queue, args=["kill"])
+
+    alarm(True)
+    with yard.running(yard.worker(), yard.scheduler()):
+        began = yard.await_event("waits", failing)
+        yard.open(gate)
+        poll(lambda: heard_at(yard) / 1000 > began.time + 2 * RESERVE_S)
+        assert yard.job(deadly).attempt == 1
+        alarm(False)
+
+        assert yard.ended(failing).error.reason == "retries_exhausted"
+        assert yard.ended(deadly).error.reason == "crash_loop"
+    assert len(yard.events("waits", failing)) == 1
