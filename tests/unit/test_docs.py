@@ -219,7 +219,7 @@ def test_every_verdict_that_is_counted_is_told():
         if row[0] == "`taskyard_messages_skipped_total`"
     ]
 
-    assert set(get_args(VerdictKind)) - {"run", "unknown", "paused", "fault"} == set(
+    assert set(get_args(VerdictKind)) - {"run", "unknown", "paused", "fault", "gone"} == set(
         re.findall(r"`([^`]+)`", told)
     )
 
