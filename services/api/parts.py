@@ -39,8 +39,8 @@ class Parts:
         self.settings = settings
         self.dispatcher = dispatcher
         self.store = dispatcher.store
-        #: Jobs by their ids, as `store.get` gives them; what many requests read is one round trip.
-        self.read: GroupCommit[str, Job | None] = GroupCommit(dispatcher.store.get)
+        #: Jobs by their ids, as `store.look` gives them; what many requests read is one round trip.
+        self.read: GroupCommit[str, Job | None] = GroupCommit(dispatcher.store.look)
         self.catalogue = Catalogue(dispatcher.store)
         self.audit_log = AuditLog(
             dispatcher.store,

@@ -107,7 +107,7 @@ def shown(document: dict[str, Any], found: Job, asked: NewJob | None) -> dict[st
 def _is_same(found: Job, asked: NewJob) -> bool:
     wanted = decode(asked.body)
     told = found.message
-    return (told.actor_name, told.args, told.kwargs) == (
+    return found.is_readable and (told.actor_name, told.args, told.kwargs) == (
         wanted.actor_name,
         wanted.args,
         wanted.kwargs,

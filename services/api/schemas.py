@@ -19,6 +19,7 @@ WHOLE: Schema = {"type": "integer", "minimum": 0}
 SECONDS: Schema = {"type": "number", "minimum": 0}
 TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2026-11-24T10:00:00.123Z"]}
 TRACE_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_UNREADABLE = "Null where the job's record is damaged and cannot be read."
 _KEPT = f"The first {FIRST_KEPT} and the latest {LATEST_KEPT} that ended, and the one that runs."
 STATE: Schema = {"type": "string", "enum": [state.value for state in State]}
 
@@ -63,8 +64,8 @@ def _job() -> Schema:
         state=STATE,
         priority={**WHOLE, "maximum": MAX_PRIORITY},
         origin={**TEXT, "description": "The door it came through.", "examples": ["api"]},
-        args={"type": "array"},
-        kwargs={"type": "object"},
+        args=_or_null({"type": "array", "description": _UNREADABLE}),
+        kwargs=_or_null({"type": "object", "description": _UNREADABLE}),
         tags=_array(TEXT),
         trace_id={**TRACE_ID, "description": "Its trace, as in the logs."},
         attempt={**WHOLE, "description": "Number of the latest attempt; 0 before the first."},

@@ -100,7 +100,8 @@ class Catalogue:
 
     def document(self, job: Job) -> dict[str, Any]:
         """Return the document of a job as it may be shown: secret arguments are hidden."""
-        return self.shown(document(job))
+        told = document(job)
+        return self.shown(told) if job.is_readable else told
 
     def shown(self, told: dict[str, Any]) -> dict[str, Any]:
         """Return a document with `task`, `args` and `kwargs` as it may be shown.

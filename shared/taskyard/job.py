@@ -85,6 +85,8 @@ class Job(Struct, frozen=True, kw_only=True):
     #: Why a waiting job waits, where it is not its own time: `unknown_task`, `limited`, `paused`,
     #: `suspect`; of a cancelled one `replaced`, where another like it took its place.
     reason: str | None = None
+    #: False: the record is damaged, and this is no more than what it is about.
+    is_readable: bool = True
 
     @property
     def id(self) -> str:
@@ -111,7 +113,10 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 def document(job: Job) -> dict[str, Any]:
-    """Return the job document of `docs/protocol.md`: plain JSON values, times in RFC 3339."""
+    """Return the job document of `docs/protocol.md`: plain JSON values, times in RFC 3339.
+
+    Of one that cannot be read `args` and `kwargs` are None.
+    """
     message = job.message
     return {
         "id": job.id,
@@ -120,8 +125,8 @@ def document(job: Job) -> dict[str, Any]:
         "state": job.state.value,
         "priority": message.priority,
         "origin": message.options.origin,
-        "args": message.args,
-        "kwargs": message.kwargs,
+        "args": message.args if job.is_readable else None,
+        "kwargs": message.kwargs if job.is_readable else None,
         "tags": message.options.tags,
         "trace_id": message.trace_id,
         "attempt": job.attempt,
@@ -136,7 +141,7 @@ def document(job: Job) -> dict[str, Any]:
         "progress": None if job.progress is None else msgspec.to_builtins(job.progress),
         "cancel_requested": job.cancel_requested,
         "reason": job.reason,
-        "result": None if job.result is None else msgspec.json.decode(job.result),
+        "result": None if job.result is None else _result(job.result),
         "error": None if job.error is None else msgspec.to_builtins(job.error),
         "attempts": [
             {
@@ -149,6 +154,13 @@ def document(job: Job) -> dict[str, Any]:
         "attempts_omitted": job.attempts_omitted,
         "links": {"self": f"/v1/jobs/{job.id}"},
     }
+
+
+def _result(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (ValueError, RecursionError):  # of a damaged record; it keeps no other from being listed
+        return None
 
 
 def rfc3339(time_ms: int | None) -> str | None:

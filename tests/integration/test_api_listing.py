@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import redis
 
 from tests.contract import jobs
 
@@ -196,3 +197,19 @@ def test_a_job_of_an_unusual_id_is_read(api, store, catalogued):
     store.create([jobs.new_job("count", queue=catalogued)])
 
     assert api.get("/task-status/count").json["id"] == "count"
+
+
+def test_a_job_that_cannot_be_read_is_shown_as_that(
+    api, submit, conforms, result_backend, key_prefix
+):
+    """By itself, and among the others of a page; without its arguments."""
+    good, damaged = submit(args=[1]), submit(args=[2])
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(f"{key_prefix}j:{damaged}", "body", b"\xff")
+
+    page = api.get("/v1/jobs").json
+    shown = api.get(f"/v1/jobs/{damaged}").json
+
+    assert conforms(page, "JobPage") == []
+    assert {job["id"]: job["args"] for job in page["items"]} == {good: [1], damaged: None}
+    assert shown in page["items"]

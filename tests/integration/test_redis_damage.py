@@ -6,9 +6,11 @@ import pytest
 import redis
 
 from taskyard.errors import StoreFault
+from taskyard.job import document
 from taskyard.message import new_id
 from taskyard.store.attempts import Claim, Outcome
 from taskyard.store.base import Created, Unique
+from taskyard.store.finding import Filter
 from tests.contract.jobs import HOUR_MS, QUEUE, claim, heartbeat, new_job, outbox, pending, state
 from tests.polling import poll
 
@@ -157,3 +159,60 @@ def test_one_that_is_replaced_keeps_no_other_from_taking_its_place(store, damage
     verdicts = store.claim("w1", "w1", [Claim(each, 1, QUEUE) for each in (new, other)])
 
     assert [each.kind for each in verdicts] == ["run", "run"]
+
+
+#: What may be found in a field, and what of it cannot be read.
+UNREADABLE = {
+    "no JSON": ("body", b"no json"),
+    "no UTF-8": ("body", b"\xff"),
+    "no message": ("body", b"{}"),
+    "no attempt": ("a:1", b"some"),
+    "no progress": ("progress", b"some"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_it_is_shown_among_the_others(store, result_backend, key_prefix, what):
+    """As what it is about; whoever deals with it learns that it is damaged."""
+    ids = [pending(store) for _ in range(3)]
+    damaged = ids[1]
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(f"{key_prefix}j:{damaged}", *UNREADABLE[what])
+
+    found = {job.id: job for job in store.find(Filter(queue=QUEUE)).jobs}
+
+    assert found.keys() == set(ids)
+    assert [found[each].is_readable for each in ids] == [True, False, True]
+    shown = document(found[damaged])
+    assert (shown["state"], shown["queue"], shown["args"], shown["kwargs"]) == (
+        "pending",
+        QUEUE,
+        None,
+        None,
+    )
+    assert store.look([damaged, "none"]) == [found[damaged], None]
+    with pytest.raises(StoreFault):
+        store.get([damaged])
+
+
+def test_a_result_that_cannot_be_read_is_shown_as_none(store, result_backend, key_prefix):
+    """All else of its job is there."""
+    job_id = pending(store)
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(f"{key_prefix}j:{job_id}", "result", b"some")
+
+    shown = document(store.find(Filter()).jobs[0])
+
+    assert (shown["id"], shown["result"], shown["kwargs"]) == (job_id, None, {})
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_what_tells_nothing_is_not_listed(store, damage, how):
+    """All others are."""
+    first, damaged, last = [pending(store) for _ in range(3)]
+    damage(damaged, how)
+
+    found = store.find(Filter()).jobs
+
+    assert {job.id for job in found} == {first, last}
+    assert store.look([first, damaged])[1] is None

@@ -179,7 +179,14 @@ class JobStore(
         """Give pending jobs that are in the outbox for so long, and start their time anew."""
 
     def get(self, ids: Sequence[str]) -> list[Job | None]:
-        """Return the jobs, None where there is none of this id."""
+        """Return the jobs, None where there is none of this id.
+
+        Raises:
+            StoreFault: If the record of one is damaged.
+        """
+
+    def look(self, ids: Sequence[str]) -> list[Job | None]:
+        """Return the jobs as `get`, to be shown: of a damaged record what it is about, or None."""
 
     def wait(self, job_id: str, timeout_s: float) -> Job | None:
         """Return the job once it is in a terminal state, or as it is after `timeout_s`."""

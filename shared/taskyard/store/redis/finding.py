@@ -67,7 +67,7 @@ class RedisFinding(RedisReading):
 
     def _running(self, wanted: Filter, last: Position, limit: int) -> Page:
         """Find those that run by what workers hold: no more than there are slots, whatever else is stored."""
-        jobs = self.get(self.run("held", (), list[str]))
+        jobs = self.look(self.run("held", (), list[str]))
         fitting = {
             Position(job.created_at, job.id): job
             for job in jobs
@@ -113,7 +113,7 @@ class RedisFinding(RedisReading):
 
     def _fitting(self, places: Sequence[Position], wanted: Filter) -> list[tuple[Job, Position]]:
         """Return the jobs at these places that fit; they may have changed since they were found."""
-        jobs = self.get([place.id for place in places])
+        jobs = self.look([place.id for place in places])
         return [
             (job, place)
             for job, place in zip(jobs, places, strict=True)

@@ -1,12 +1,15 @@
 """Jobs as they are kept in Redis, and read from there."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from taskyard.errors import StoreFault
 from taskyard.job import FIRST_KEPT, LATEST_KEPT, Attempt, Job, Progress, State
-from taskyard.message import decode
+from taskyard.message import Message, Options, decode, encode
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 
@@ -15,18 +18,35 @@ class RedisReading(RedisScripts):
 
     @guarded
     def get(self, ids: Sequence[str]) -> list[Job | None]:
+        records = zip(ids, self._asked(ids).execute(), strict=True)
+        return [_read(job_id, record) if record else None for job_id, record in records]
+
+    @guarded
+    def look(self, ids: Sequence[str]) -> list[Job | None]:
+        answers = self._asked(ids).execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
+                raise answer
+        records = zip(ids, answers, strict=True)
+        return [_seen(job_id, each) if isinstance(each, dict) else None for job_id, each in records]
+
+    def _asked(self, ids: Sequence[str]) -> Any:
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in ids:
             pipeline.hgetall(f"{self._prefix}j:{job_id}")
-        records = pipeline.execute()
-        return [
-            _read(job_id, record) if record else None
-            for job_id, record in zip(ids, records, strict=True)
-        ]
+        return pipeline
 
 
 _attempt = msgspec.json.Decoder(Attempt)
 _progress = msgspec.json.Decoder(Progress)
+#: What tells of a job whose message, attempts or result cannot be read.
+_NEEDED = frozenset(
+    name.encode()
+    for name in (
+        *("task", "queue", "priority", "state", "attempt", "worker", "reason"),
+        *("created_at", "run_at", "started_at", "finished_at"),
+    )
+)
 
 
 def _read(job_id: str, record: dict[bytes, bytes]) -> Job:
@@ -35,6 +55,27 @@ def _read(job_id: str, record: dict[bytes, bytes]) -> Job:
     except (ValueError, KeyError) as error:
         why = f"{type(error).__name__}: {error}"
         raise StoreFault(f"the record of job {job_id!r} cannot be read: {why}") from error
+
+
+def _seen(job_id: str, record: dict[bytes, bytes]) -> Job | None:
+    """Return the job in a record, without all that may be damaged if it cannot be read; None if even so."""
+    try:
+        return job_of(record)
+    except (ValueError, KeyError):
+        sound = {name: value for name, value in record.items() if name in _NEEDED}
+    with suppress(ValueError, KeyError):
+        message = Message(
+            queue_name=sound[b"queue"].decode(),
+            actor_name=sound[b"task"].decode(),
+            args=[],
+            kwargs={},
+            options=Options(priority=int(sound[b"priority"]), origin="unknown"),
+            message_id=job_id,
+            message_timestamp=int(sound[b"created_at"]),
+        )
+        sound[b"body"] = encode(message).encode()
+        return replace(job_of(sound), is_readable=False)
+    return None
 
 
 def job_of(record: dict[bytes, bytes]) -> Job:

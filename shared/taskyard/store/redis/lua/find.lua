@@ -41,8 +41,8 @@ local function set(list)
 end
 local has_state, has_queue, has_task = set(states), set(queues), set(tasks)
 local function fits(id)
-  local r = redis.call('HMGET', job_key(id), 'state', 'queue', 'task')
-  return r[1] and has_state(r[1]) and (queue == '' or queue == r[2]) and (task == '' or task == r[3])
+  local r = redis.pcall('HMGET', job_key(id), 'state', 'queue', 'task')
+  return not r.err and r[1] and has_state(r[1]) and (queue == '' or queue == r[2]) and (task == '' or task == r[3])
     and has_queue(r[2]) and has_task(r[3])
 end
 
