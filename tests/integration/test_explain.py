@@ -104,8 +104,9 @@ def test_every_finding_is_tried_here():
 def test_a_suspect(unserved, crashes, why):
     """A job that was in a process which died: it is tried alone, after a wait if it is blamed already."""
     store = unserved.store
-    job_id, _ = jobs.running(store, owner="dead", queue=unserved.queue)
-    store.end_lease("dead", "killed by SIGSEGV", is_own_death=True)
+    owner = f"dead after {crashes}"  # who has ended once is given nothing more
+    job_id, _ = jobs.running(store, owner=owner, queue=unserved.queue)
+    store.end_lease(owner, "killed by SIGSEGV", is_own_death=True)
     (lost,) = store.lost("reclaim", jobs.HOUR_MS, 10)
     told = {"is_crash": bool(crashes), "is_loss": not crashes, "is_suspect": True}
     jobs.settle(store, job_id, lost.token, "retrying", delay_ms=jobs.HOUR_MS * crashes, **told)
