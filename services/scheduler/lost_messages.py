@@ -63,7 +63,7 @@ class LostMessages:
         self._look(shortages, now)
         for each in shortages:
             if each.queue in self._lost_before:
-                steps = self._all_of(each.queue, limit, now)
+                steps = self._all_of(each.queue, limit)
             else:
                 ids = _in_both(self._overtaken.get(each.queue, []), before.get(each.queue, []))
                 # One that another scheduler has published since then is ready since then.
@@ -88,10 +88,11 @@ class LostMessages:
             for queue in names - empty - self._lost_before.keys()
         }
 
-    def _all_of(self, queue: str, limit: int, now: float) -> Iterator[list[Ready]]:
+    def _all_of(self, queue: str, limit: int) -> Iterator[list[Ready]]:
         """Take those of a queue that were ready when it was empty, the oldest first."""
-        older_than_ms = self._older_than_ms(now - self._lost_before[queue])
         while limit > 0 and queue in self._lost_before:
+            # Anew each time: while some are published, those before them must not become as old as that.
+            older_than_ms = self._older_than_ms(time.monotonic() - self._lost_before[queue])
             ids = self._store.audit_published(queue, older_than_ms, min(STEP, limit))
             jobs = self._store.audit_republish(ids, older_than_ms)
             if len(ids) < min(STEP, limit) or not jobs:
