@@ -105,8 +105,10 @@ class Storm:
                 store.settle([Outcome(lost.id, lost.token, "retrying", "", "", 0, 0, True)])
 
     def cancel(self, store: JobStore, rng: random.Random, _: int) -> None:
-        """Cancel a few here and there."""
+        """Cancel a few here and there, once one has completed: others must not be slow enough to lose all."""
         while not self.over.wait(rng.random() * 0.02):
+            if not self.completed:
+                continue
             answers = store.cancel(rng.sample(self.ids, 4), HOUR_MS)
             self.verdicts += [(each.id, each.verdict, each.state) for each in answers]
 
