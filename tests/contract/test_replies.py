@@ -106,7 +106,7 @@ def test_only_the_places_that_were_told_are_forgotten(store):
     store.replied([replace(taken, places=[("told", "c"), ("said", "c")])])
 
     assert owed(store, 0)[job_id].places == [("late", "c")]
-    store.replied([replace(taken, places=[("late", "c")])])
+    store.replied([replace(taken, places=[("late", "c")], again_at_ms=1)])
     assert store.take_replies(0, 100)[1] == 1  # of another taking
     store.replied(list(owed(store).values()))
     assert store.take_replies(0, 100) == ([], 0)

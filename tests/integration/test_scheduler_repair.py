@@ -299,22 +299,22 @@ def test_those_that_are_lost_come_back_in_the_middle_of_others(
     """Of many that wait, in every priority, some are lost: all run, and few messages are published for it."""
     rng = random.Random(7)
     heartbeat(store)
-    jobs = [new_job(queue=queue, priority=rng.randrange(10)) for _ in range(2_000)]
-    for start in range(0, 2_000, 20):
+    jobs = [new_job(queue=queue, priority=rng.randrange(10)) for _ in range(1_000)]
+    for start in range(0, 1_000, 20):
         store.create(jobs[start : start + 20])
     store.mark_published([(job.id, LATER_MS) for job in jobs])
-    lost = set(rng.sample([job.id for job in jobs], 100))
+    lost = set(rng.sample([job.id for job in jobs], 50))
     there = [first_message(job) for job in jobs if job.id not in lost]
     ready_dispatcher.publisher.publish(there, deadline_s=30)
     line = Line(store, channel, queue)
 
     def is_done():
         line.take(20)
-        return len(line.runs) == 2_000
+        return len(line.runs) == 1_000
 
-    passes(chore, is_done)
+    passes(chore, is_done, deadline_s=150)
 
     line.take(100)
-    assert counts(store)[queue] == {"completed": 2_000}
+    assert counts(store)[queue] == {"completed": 1_000}
     assert len(line.runs) == len(set(line.runs))
-    assert line.messages <= 2_000 + 10  # what is just in hand may look lost
+    assert line.messages <= 1_000 + 10  # what is just in hand may look lost
