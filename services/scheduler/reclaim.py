@@ -56,8 +56,10 @@ class Reclaim:
         self._owner = _new_owner()
         # Long enough to wait for a confirm and to settle after it.
         self._lease_s = max(settings.lease_s, 2 * settings.publish_deadline_s)
-        self._apart = Apart("lost job")
-        self._resting = Apart("queue of reclaim", max_rest_s=QUEUE_REST_S)
+        # What rests is ours until then.
+        longest_s = self._lease_s / 2
+        self._apart = Apart("lost job", max_rest_s=longest_s)
+        self._resting = Apart("queue of reclaim", max_rest_s=min(QUEUE_REST_S, longest_s))
         #: The latest attempts whose dead letters are in their queues and that could not be settled yet.
         self._buried: deque[tuple[str, int]] = deque(maxlen=10 * LIMIT)
         #: When what we hold by then is given back, to be lost anew.

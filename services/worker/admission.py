@@ -216,7 +216,8 @@ class Admission:
 
     def _claim(self, delivery: Delivery, message: Message) -> Claim:
         if delivery.refusal is not None:  # it does not run: no limit and no worker's task matters
-            return Claim(message.message_id, message.options.attempt, delivery.queue, is_alone=True)
+            asked = message.message_id, message.options.attempt, delivery.queue
+            return Claim(*asked, is_alone=delivery.channel is None)
         is_known = message.actor_name in self._tasks
         expires_s = message.expires_s
         return Claim(

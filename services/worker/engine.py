@@ -249,7 +249,9 @@ class Engine:
             if answer == "fault":
                 self._aside.put_end(entry, error)
         for (job_id, (delivery, _)), verdict in zip(asking.items(), verdicts, strict=True):
-            if verdict.kind == "fault":
+            if verdict.kind == "fault" and delivery.channel is None:
+                self._consumer.hand_back([delivery])  # a suspect rests in the store
+            elif verdict.kind == "fault":
                 self._aside.put_claim(job_id, delivery, error)
         well = [at for at, answer in enumerate(told) if answer != "fault"]
         kinds = zip(asking, verdicts, strict=True)

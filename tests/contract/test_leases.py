@@ -283,16 +283,6 @@ def test_an_outage_extends_the_leases_that_nobody_could_extend(store):
     assert [lost.id for lost in poll(lambda: store.lost("r1", HOUR_MS, 10))] == [job_id]
 
 
-def test_an_outage_is_no_grace_for_workers_that_have_ended(store):
-    """What is known of their end holds."""
-    job_id, _ = running(store)
-    store.end_lease("w1", "signal 9")
-
-    assert store.forgive_outage(0, HOUR_MS)
-
-    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
-
-
 def test_an_outage_never_shortens_a_lease(store):
     """It was extended meanwhile, for longer."""
     running(store)
@@ -319,6 +309,16 @@ def end(request, store):
             store.end_lease(owner, "killed by SIGKILL", is_own_death=True)
 
     return end
+
+
+def test_an_outage_is_no_grace_for_workers_that_have_ended(store, end):
+    """What is known of their end holds."""
+    job_id, _ = running(store)
+    end("w1")
+
+    assert store.forgive_outage(0, HOUR_MS)
+
+    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
 
 
 def test_a_heartbeat_of_a_worker_that_has_ended_renews_nothing(store, end):

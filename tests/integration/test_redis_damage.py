@@ -12,6 +12,7 @@ from taskyard.store.attempts import Claim, Outcome
 from taskyard.store.base import Created, Unique
 from taskyard.store.finding import Filter
 from tests.contract.jobs import HOUR_MS, QUEUE, claim, heartbeat, new_job, outbox, pending, state
+from tests.contract.test_suspects import suspect
 from tests.polling import poll
 
 #: Ways in which a record may be damaged.
@@ -74,6 +75,22 @@ def test_it_keeps_no_other_from_its_start(store, damage, how):
     assert [each.kind for each in verdicts] == ["run", "fault", "run"]
     assert [state(store, each) for each in (first, last)] == ["running"] * 2
     assert_counted(store, {"running": 2, "pending": 1})
+
+
+def test_a_suspect_whose_record_is_damaged_stays_one(store, result_backend, key_prefix):
+    """It is not let go to others beside it, and rests for a while."""
+    job_id = suspect(store)
+    body = store.take_suspect([QUEUE], 0)
+    assert body is not None
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(f"{key_prefix}j:{job_id}", "created_at", "some")
+    asked = Claim(job_id, body.attempt, QUEUE, expires_ms=HOUR_MS, is_alone=True)
+
+    (verdict,) = store.claim("w1", "w1", [asked])
+
+    assert verdict.kind == "fault"
+    assert store.take_suspect([QUEUE], 0) is None
+    assert_counted(store, {"retrying": 1})
 
 
 def test_it_keeps_no_other_from_being_recorded(store, damage):

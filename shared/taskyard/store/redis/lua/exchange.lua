@@ -238,11 +238,14 @@ local function judge(claim)
   local state, made, ready_at = r[1], tonumber(r[2]), tonumber(r[6] or now)
   local crashes = tonumber(r[4] or 0) + tonumber(r[15] or 0)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
-  assert(made and r[3], 'the record is not whole')
+  local expires_at = expires_ms > 0 and tonumber(r[5] or nil)
+  if expires_at then expires_at = expires_at + expires_ms end
+  assert(made and r[3] and (expires_at or expires_ms == 0), 'the record is not whole')
   local out = tonumber(r[16]) or 0
   local awaited = is_alone and 0 or out -- a suspect comes without a message
   if state == 'running' and made == attempt then
-    if r[8] ~= owner then return skip('leased', id, key, state, attempt, awaited) end
+    -- It is out still: this may be a copy, and the message that has begun the attempt unacknowledged.
+    if r[8] ~= owner then return {'leased', 0, 0, 0, 0} end
     -- The answer to the same claim was lost on its way: give it again. A call may come after one that was made later.
     if call > tonumber(r[13] or 0) then redis.call('HSET', key, 'call', call) end
     return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at}
@@ -255,7 +258,7 @@ local function judge(claim)
   if has_pauses and is_paused('queue', queue) then return {'paused', 0, 0, 0, 0} end
   if is_suspect then leave_suspects(id, key, r[3], state) end
   local left = is_suspect and out or 0 -- where it does not start
-  if expires_ms > 0 and tonumber(r[5]) + expires_ms <= now then
+  if expires_at and expires_at <= now then
     if r[12] then release(id, r[12]) end
     return expire(id, key, r[3], left)
   end
@@ -276,12 +279,14 @@ local function judge(claim)
   return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at, out)
 end
 
--- Does `act` with each; those whose records are damaged are answered so.
+-- Does `act` with each; those whose records are damaged are answered so, and a suspect among them rests.
 local function answers_of(items, act, otherwise)
   local answers, texts = apart(items, act)
   for place, text in pairs(texts) do
+    local id, _, queue = unpack(items[place], 1, 3)
     answers[place] = otherwise
-    faults[#faults + 1] = {items[place][1], text}
+    faults[#faults + 1] = {id, text}
+    if act == judge then redis.call('ZADD', P .. 'suspects:' .. queue, 'XX', now + LATER_MS, id) end
   end
   return answers
 end

@@ -13,6 +13,6 @@ if now < seen_at then
 end
 if now - seen_at < gap_ms then return answer(false) end
 for _, owner in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now + grace_ms)) do
-  if redis.call('HEXISTS', P .. 'exits', owner) == 0 then redis.call('ZADD', leases, now + grace_ms, owner) end
+  if not has_ended(owner) then redis.call('ZADD', leases, now + grace_ms, owner) end
 end
 return answer(true)
