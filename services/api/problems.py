@@ -33,10 +33,12 @@ from taskyard.errors import (
     ScheduleDeclared,
     ScheduleExists,
     ScheduleNotFound,
+    StoreFault,
     TaskyardError,
     TooEarly,
     TooLate,
     Unavailable,
+    Unstorable,
     VersionMismatch,
 )
 
@@ -66,7 +68,7 @@ class InvalidParameters(TaskyardError):
         self.faults = faults
 
 
-#: What each error is told with; those that descend from one are told like it.
+#: What each error is told with; those that descend from one are told like it. Any other is hidden.
 STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
     InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidParameter: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -92,6 +94,8 @@ STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
     RateLimited: RateLimited.status,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     QueueMismatch: HTTPStatus.INTERNAL_SERVER_ERROR,
+    StoreFault: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Unstorable: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 #: What a path or a request as such can be refused for, by status.
 HTTP_CODES = {
@@ -110,19 +114,19 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def status_of(error: TaskyardError) -> HTTPStatus:
-    """Return the HTTP status that tells `error`; 500 for one that is not the caller's business."""
+def status_of(error: TaskyardError) -> HTTPStatus | None:
+    """Return the HTTP status that tells `error`; None for one that is not the caller's business."""
     if isinstance(error, InvalidSubmission) and any(f.code == "too_large" for f in error.faults):
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]
-    return HTTPStatus.INTERNAL_SERVER_ERROR
+    return None
 
 
 def _ours(error: TaskyardError) -> Response:
     status = status_of(error)
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, QueueMismatch):
+    if status is None:
         return _unexpected(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.warning("request failed: %s", error)

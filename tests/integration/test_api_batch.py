@@ -1,6 +1,7 @@
 """Submitting many jobs at once."""
 
 import pytest
+import redis
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.confirms import Failure
@@ -78,6 +79,20 @@ def test_what_had_begun_before_a_batch_failed_is_named(
     assert (answer.status_code, answer.json["taken"]) == (503, ["a"])
     assert conforms(answer.json, "Problem") == []
     assert [api.get(f"/v1/jobs/{name}").status_code for name in "abc"] == [200, 404, 404]
+
+
+def test_what_stays_beside_a_damaged_record_is_named(api, conforms, result_backend, key_prefix):
+    """As after an error of RabbitMQ: here one that was asked for twice."""
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.set(f"{key_prefix}j:damaged", "text")
+    jobs = [{"task": "echo", "id": name} for name in ("a", "a", "b", "damaged")]
+
+    answer = api.post("/v1/jobs/batch", json={"jobs": jobs})
+
+    assert (answer.status_code, answer.json["code"]) == (500, "store_fault")
+    assert answer.json["taken"] == ["a"]
+    assert conforms(answer.json, "Problem") == []
+    assert [api.get(f"/v1/jobs/{name}").status_code for name in "ab"] == [200, 404]
 
 
 @pytest.mark.parametrize(

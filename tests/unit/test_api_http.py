@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from services.api.app import create_app
 from taskyard import config
 from taskyard.dispatcher import Dispatcher
+from taskyard.errors import Unstorable
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import RESERVED_IDS
 from taskyard.store import open_store
@@ -71,6 +72,20 @@ def test_an_error_of_ours_is_logged_and_hidden(app, caplog):
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert record.exc_info is not None
     assert "a secret" in repr(record.exc_info[1])
+
+
+def test_what_the_store_has_no_form_for_is_told(app):
+    """The text says what it is: whoever sent it can send something else."""
+
+    def refusing():
+        raise Unstorable("the store cannot take this: Integer value out of range")
+
+    app.view_functions["operation.health"] = refusing
+
+    answer = app.test_client().get("/healthz")
+
+    assert (answer.status_code, answer.json["code"]) == (422, "unstorable")
+    assert "out of range" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("given", ["a", "Root=1-67:x/y+z=", "x" * 128])
