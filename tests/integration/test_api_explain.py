@@ -1,6 +1,7 @@
 """Explanations over REST: as the API's own document describes them, whatever the state of the job."""
 
 import pytest
+import redis
 
 from taskyard import config
 from taskyard.store.base import Unique
@@ -74,6 +75,56 @@ def test_no_job_no_explanation(api):
     """404."""
     answer = api.get("/v1/jobs/nothing/explain")
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+#: What may be found in a record, of a field that an explanation needs.
+UNREADABLE = {
+    "a message that is no text": ("body", b"\xff\xfe"),
+    "a message that is no JSON": ("body", b"no json"),
+    "an attempt that is no number": ("attempt", b"some"),
+    "a time that is no number": ("held_at", b"some"),
+    "stretches that are no text": ("gaps", b"\xff\xfe"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_of_a_damaged_record_it_is_told_what_is_wrong(
+    api, conforms, submit, result_backend, key_prefix, what
+):
+    """500, for nobody who asks can help it; the text has the job and the reason."""
+    job_id = submit()
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(f"{key_prefix}j:{job_id}", *UNREADABLE[what])
+
+    answer = api.get(f"/v1/jobs/{job_id}/explain")
+
+    assert (answer.status_code, answer.json["code"]) == (500, "store_fault")
+    assert repr(job_id) in answer.json["detail"]
+    assert conforms(answer.json, "Problem") == []
+
+
+def test_of_what_is_no_record_it_is_told_what_is_wrong(api, submit, result_backend, key_prefix):
+    """The same where the store's own script fails."""
+    job_id = submit()
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.set(f"{key_prefix}j:{job_id}", "text")
+
+    answer = api.get(f"/v1/jobs/{job_id}/explain")
+
+    assert (answer.status_code, answer.json["code"]) == (500, "store_fault")
+    assert repr(job_id) in answer.json["detail"]
+    assert "WRONGTYPE" in answer.json["detail"]
+
+
+def test_what_an_explanation_does_not_need_may_be_damaged(
+    api, conforms, submit, result_backend, key_prefix
+):
+    """A result that is no text, and a field that nobody knows."""
+    job_id = submit()
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(f"{key_prefix}j:{job_id}", mapping={"result": b"\xff", b"\xfe": b"\xff"})
+
+    assert conforms(explain(api, job_id), "Explanation") == []
 
 
 def test_without_the_store_nothing_is_known(client_of, dispatcher, catalogued, settings):

@@ -46,6 +46,7 @@ def explain(
     Raises:
         JobNotFound: If there is no record of the job.
         StoreUnavailable: If the store does not answer: then nothing is known.
+        StoreFault: If the record is damaged, or what the job waits for.
     """
     situation = _naming(_situation(store, settings, job_id, ask_broker), nameable)
     return document(situation, findings(situation))

@@ -123,7 +123,11 @@ class ExplainStore(Protocol):
     """Facts about one job; the work of each call is bounded, whatever else is stored."""
 
     def explain(self, job_id: str) -> JobFacts | None:
-        """Return what is known of a job, None if there is none of this id."""
+        """Return what is known of a job, None if there is none of this id.
+
+        Raises:
+            StoreFault: If its record is damaged, or what it waits for.
+        """
 
     def ahead(self, facts: JobFacts) -> Ahead:
         """Return how many ready jobs come before the one that `facts` are about, looking at `AHEAD_LIMIT`."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from taskyard.errors import StoreFault
 from taskyard.store.controls import Limits
 from taskyard.store.explaining import (
     AHEAD_LIMIT,
@@ -19,6 +20,7 @@ from taskyard.store.explaining import (
     Run,
 )
 from taskyard.store.redis.reading import job_of
+from taskyard.store.redis.rows import bytes_of
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 #: Ready jobs that one script call looks at: about a millisecond in which Redis serves nobody else.
@@ -41,7 +43,7 @@ class _Facts(msgspec.Struct, array_like=True):
     """What `explain.lua` answers."""
 
     now_ms: int = 0
-    record: list[str] = []
+    record: list[msgspec.Raw] = []
     queue_pause: str = ""
     task_pause: str = ""
     unconfirmed_since: int = -1
@@ -59,35 +61,19 @@ class _Facts(msgspec.Struct, array_like=True):
 class RedisExplaining(RedisScripts):
     """Reads all that is known of a job at one moment."""
 
-    @guarded
     def explain(self, job_id: str) -> JobFacts | None:
-        found = self.run("explain", (job_id, PACE_STEPS, NAMED), _Facts)
-        if not found.record:
-            return None
-        fields = dict(zip(found.record[::2], found.record[1::2], strict=True))
-        record = {name.encode(): text.encode() for name, text in fields.items()}
-        return JobFacts(
-            now_ms=found.now_ms,
-            job=job_of(record),
-            runs=sorted(_runs(fields), key=lambda run: run.number),
-            intervals=list(_intervals(fields.get("gaps", ""))),
-            first_run_at=_number(fields.get("first_run_at")),
-            held_at=_number(fields.get("held_at")),
-            parked_at=_number(fields.get("parked_at")),
-            replaced_by=fields.get("replaced_by"),
-            queue_pause=_document(found.queue_pause),
-            task_pause=_document(found.task_pause),
-            unconfirmed_since=_known(found.unconfirmed_since),
-            ready_since=_known(found.ready_since),
-            ready=found.ready,
-            lease_ends_at=_known(found.lease_ends_at),
-            limit=_limit(found.limit, fields.get("limit", "")),
-            lock=msgspec.convert(found.lock, Lock) if found.lock else None,
-            pace=found.pace,
-            queue_pauses=[_pause(text, found.now_ms) for text in found.queue_pauses],
-            is_unheard=found.is_unheard,
-            suspects_before=found.suspects_before,
-        )
+        try:
+            found = self._found(job_id)
+            return _facts(found) if found.record else None
+        except (StoreFault, ValueError, KeyError) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise StoreFault(
+                f"job {job_id!r} cannot be explained: its record, or what it waits for, is damaged: {why}"
+            ) from error
+
+    @guarded
+    def _found(self, job_id: str) -> _Facts:
+        return self.run("explain", (job_id, PACE_STEPS, NAMED), _Facts)
 
     @guarded
     def ahead(self, facts: JobFacts) -> Ahead:
@@ -108,9 +94,40 @@ class RedisExplaining(RedisScripts):
         return self.run("occupants", (owners, OCCUPANTS_LIMIT, NAMED), list[Holder])
 
 
-def _runs(fields: dict[str, str]) -> Iterator[Run]:
-    for name, text in fields.items():
-        if name.startswith("a:"):
+def _facts(found: _Facts) -> JobFacts:
+    parts = [bytes_of(each) for each in found.record]
+    record = dict(zip(parts[::2], parts[1::2], strict=True))
+
+    def number(field: bytes) -> int | None:
+        return int(record[field]) if field in record else None
+
+    return JobFacts(
+        now_ms=found.now_ms,
+        job=job_of(record),
+        runs=sorted(_runs(record), key=lambda run: run.number),
+        intervals=list(_intervals(record.get(b"gaps", b"").decode())),
+        first_run_at=number(b"first_run_at"),
+        held_at=number(b"held_at"),
+        parked_at=number(b"parked_at"),
+        replaced_by=record[b"replaced_by"].decode() if b"replaced_by" in record else None,
+        queue_pause=_document(found.queue_pause),
+        task_pause=_document(found.task_pause),
+        unconfirmed_since=_known(found.unconfirmed_since),
+        ready_since=_known(found.ready_since),
+        ready=found.ready,
+        lease_ends_at=_known(found.lease_ends_at),
+        limit=_limit(found.limit, record.get(b"limit", b"").decode()),
+        lock=msgspec.convert(found.lock, Lock) if found.lock else None,
+        pace=found.pace,
+        queue_pauses=[_pause(text, found.now_ms) for text in found.queue_pauses],
+        is_unheard=found.is_unheard,
+        suspects_before=found.suspects_before,
+    )
+
+
+def _runs(record: dict[bytes, bytes]) -> Iterator[Run]:
+    for field, text in record.items():
+        if field.startswith(b"a:"):
             yield _run.decode(text)
 
 
@@ -146,10 +163,6 @@ def _limit(row: list[Any], name: str) -> LimitFacts | None:
 
 def _document(text: str) -> dict[str, Any] | None:
     return msgspec.json.decode(text, type=dict[str, Any]) if text else None
-
-
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)
 
 
 def _known(time_ms: int) -> int | None:

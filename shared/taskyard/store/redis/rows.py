@@ -41,7 +41,12 @@ def text_of(packed: msgspec.Raw, *, errors: str) -> Any:
     """Return a value; of a text that is not UTF-8 what `errors` makes of it."""
     try:
         return msgspec.msgpack.decode(packed)
-    except UnicodeDecodeError:  # behind a head of 1, 2, 3 or 5 bytes
-        data = bytes(packed)
-        head = {0xD9: 2, 0xDA: 3, 0xDB: 5}.get(data[0], 1)
-        return data[head:].decode(errors=errors)
+    except UnicodeDecodeError:
+        return bytes_of(packed).decode(errors=errors)
+
+
+def bytes_of(packed: msgspec.Raw) -> bytes:
+    """Return a text as the bytes that Redis has of it: they come behind a head of 1, 2, 3 or 5 bytes."""
+    data = bytes(packed)
+    head = {0xD9: 2, 0xDA: 3, 0xDB: 5}.get(data[0], 1)
+    return data[head:]
