@@ -240,7 +240,7 @@ local function judge(claim)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
   local expires_at = expires_ms > 0 and tonumber(r[5] or nil)
   if expires_at then expires_at = expires_at + expires_ms end
-  assert(made and r[3] and (expires_at or expires_ms == 0), 'the record is not whole')
+  assert(made and r[3] and (expires_at or expires_ms <= 0), 'the record is not whole')
   local out = tonumber(r[16]) or 0
   local awaited = is_alone and 0 or out -- a suspect comes without a message
   if state == 'running' and made == attempt then
