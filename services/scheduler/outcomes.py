@@ -48,7 +48,7 @@ class TellOutcomes:
         self._ttl_ms = settings.reply_ttl * 1000
         self._telling = Telling(
             self._store,
-            lambda replies: self._publisher.publish(replies, deadline_s=self._deadline_s),
+            lambda replies: self._publisher.publish_replies(replies, deadline_s=self._deadline_s),
             Apart("reply"),
             settings,
         )

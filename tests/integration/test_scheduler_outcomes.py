@@ -168,6 +168,37 @@ def test_a_queue_that_refuses_is_tried_again_and_holds_up_nobody(store, teller, 
     assert jobs.state(store, owed) == "completed"
 
 
+def test_a_queue_that_does_not_answer_holds_up_nobody(
+    store, dispatcher, direct_teller, settings, channel, rabbit
+):
+    """What another queue has confirmed meanwhile is told, and not again."""
+    quick = settings.model_copy(update={"publish_deadline_s": 1})
+    dispatcher.publisher.start()
+    poll(lambda: dispatcher.publisher.is_ready)
+    teller = TellOutcomes(dispatcher, direct_teller, quick)
+    hung, well = (channel.queue_declare("", exclusive=True).method.queue for _ in range(2))
+    ended(store, hung)
+    ended(store, well)
+    set_answering(rabbit, hung, is_answering=False)
+    try:
+        teller.run_once()
+
+        assert channel.queue_declare(well, passive=True).method.message_count == 1
+        assert store.take_replies(0, 10)[1] == 1
+    finally:
+        set_answering(rabbit, hung, is_answering=True)
+
+
+def set_answering(rabbit, queue, *, is_answering):
+    """Have the process of a classic queue stand still, or go on."""
+    how = "resume" if is_answering else "suspend"
+    rabbit.control(
+        "eval",
+        f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>)), '
+        f"sys:{how}(amqqueue:get_pid(Q)).",
+    )
+
+
 def test_what_cannot_be_told_in_time_is_given_up(
     store, dispatcher, teller, direct_teller, settings
 ):

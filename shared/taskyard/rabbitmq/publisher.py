@@ -62,6 +62,21 @@ class Publisher:
             tls=tls,
         )
 
+    def publish_replies(self, replies: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
+        """Publish each by itself; return those that no queue took, or that were not confirmed in time.
+
+        Raises:
+            BrokerUnavailable: If RabbitMQ as a whole takes none.
+        """
+        if not replies:
+            return Untaken([], [])
+        batch, entries = self._put_through(replies, deadline_s, is_whole=False)
+        failed = [entry.message for entry in entries if entry.error is not None]
+        for entry in entries:
+            if entry.error is not None and not self.is_ready:
+                raise entry.error
+        return Untaken(batch.untaken.no_queue, [*batch.untaken.refused, *failed])
+
     def publish(self, messages: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
         """Return when RabbitMQ has confirmed all messages; their queues are declared if they are not there.
 
