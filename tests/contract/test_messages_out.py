@@ -258,3 +258,17 @@ def test_a_failed_job_outlives_its_letter_while_its_message_is_out(store):
     assert store.dead_letters([job_id]) == [None]
     assert claim(store, job_id).kind == "duplicate"
     assert [each.verdict for each in store.remove([job_id])] == ["removed"]
+
+
+def test_a_copy_of_the_message_does_not_run_what_was_removed(store):
+    """Two were published, as by `relay`; the first has come, and the second comes after the removal."""
+    heartbeat(store)
+    job_id = pending(store)
+    cancel(store, job_id)
+    assert claim(store, job_id).kind == "cancelled"
+    assert [each.verdict for each in store.remove([job_id])] == ["removed"]
+
+    assert claim(store, job_id).kind == "cancelled"
+
+    assert pending(store, job_id=job_id) == job_id
+    assert claim(store, job_id).kind == "run"
