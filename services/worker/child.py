@@ -312,17 +312,18 @@ class Child:
 
     def _let_go(self) -> None:
         """Close each part apart: one that fails, or takes its time, is no reason to end in bad order."""
-        for loop in self._loops:
+        for loop in self._loops[1:]:  # heartbeats go on as long as jobs are ours
             loop.stop(0)
         parts: list[Callable[[], object]] = [
             self._engine.stop,
-            self._burial.stop,
             *(partial(loop.stop, timeout_s=1.0) for loop in self._loops),
-            self._source.close,
-            self._publisher.close,
             # Once more: what was never heard of is not lost, but given back.
             lambda: self._watch.heartbeat(self._info()),
             lambda: self._store.leave(self._owner),
+            # These may take long where RabbitMQ does, and then the supervisor ends what is no longer ours.
+            self._burial.stop,
+            self._source.close,
+            self._publisher.close,
             self._store.close,
         ]
         for part in parts:

@@ -145,6 +145,28 @@ def test_a_letter_that_waits_out_an_alarm_keeps_no_lost_job(make_yard, rabbit):
         poll(lambda: yard.states(ids) == {"failed": 1, "completed": 7})
 
 
+@pytest.mark.slow
+def test_who_leaves_in_an_alarm_is_not_blamed_for_what_it_could_not_bury(make_yard, rabbit):
+    """Its last failure waits for RabbitMQ until it has to go; another job has used up its time to stop."""
+    yard = make_yard(LEASE_S="60", WORKER_THREADS="2", SHUTDOWN_GRACE="1")
+    gate = yard.new_gate()
+    worker = yard.worker()
+    with yard.running(yard.scheduler(), worker):
+        doomed = yard.submit(tasks.fail_when_open, gate, max_retries=0).id
+        long = yard.submit(tasks.sleep, 90).id
+        yard.await_event("waits", doomed)
+        yard.await_event("sleeps", long)
+        rabbit.control("set_vm_memory_high_watermark", "0.00001")
+        try:
+            yard.open(gate)
+            worker.stop()
+
+            poll(lambda: "running" not in yard.states([doomed, long]))
+            assert [yard.job(each).crashes for each in (doomed, long)] == [0, 0]
+        finally:
+            rabbit.control("set_vm_memory_high_watermark", "0.4")
+
+
 def test_a_worker_starts_while_the_broker_is_away(yard):
     """It says so and tries again; and it stops when it is told to."""
     worker = yard.worker(BROKER_URL="amqp://127.0.0.1:1/")
