@@ -125,17 +125,17 @@ def test_a_suspect_has_its_limits_and_can_be_cancelled(yard):
 def test_all_jobs_of_a_worker_that_was_killed_run_again_side_by_side(make_yard):
     """Its sixteen jobs are blamed for nothing, and none is tried alone."""
     yard = make_yard(LEASE_S="8")
-    with yard.running(yard.scheduler()):
-        worker = yard.worker(WORKER_PROCESSES="2", WORKER_THREADS="8")
-        with yard.running(worker):
-            ids, gate = waiting(yard, 16)
-            worker.kill()
-        with yard.running(yard.worker(WORKER_PROCESSES="2", WORKER_THREADS="8")):
-            poll(lambda: started(yard, ids, 2) == ids, pause_s=0.1)
-            assert yard.states(ids) == {"running": 16}
-            yard.open(gate)
+    worker, other = (yard.worker(WORKER_PROCESSES="2", WORKER_THREADS="8") for _ in range(2))
+    with yard.running(worker):
+        ids, gate = waiting(yard, 16)
+        worker.kill()
+    # Both children are there before their jobs come back, and share them.
+    with yard.running(other), yard.running(yard.scheduler()):
+        poll(lambda: started(yard, ids, 2) == ids, pause_s=0.1)
+        assert yard.states(ids) == {"running": 16}
+        yard.open(gate)
 
-            assert [completes(yard, each) for each in ids] == [1] * 16
+        assert [completes(yard, each) for each in ids] == [1] * 16
 
 
 def test_what_a_deploy_cuts_off_runs_again_side_by_side(make_yard):
