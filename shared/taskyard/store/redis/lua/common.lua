@@ -10,8 +10,8 @@
 -- or before all of those where somebody has them run now |
 -- own_deaths owners that died by themselves | company how many jobs an owner held that is reclaimed piece by piece |
 -- totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the job that has a
--- lock | answer:<call> what a call was told, for some seconds | withdrawn jobs that were forgotten while a message
--- of them was on its way, by the end of that |
+-- lock | answer:<call> what a call was told, for some seconds | withdrawn jobs that were forgotten or removed while
+-- a message of them may be on its way, by the end of that |
 -- declared "<digest>:<first told>:<last told>;" for each thing that workers tell of a task, the latest told first last
 -- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task, out of limits_declared (by workers, with their tasks)
 -- and limits_set (by an operator, which wins until it is taken back) | paused "queue|<name>", "task|<name>" | and for each
