@@ -7,16 +7,15 @@ connection, and the message come again.
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from pika import frame, spec
-from pika.data import decode_short_string, decode_table, decode_value
+from pika.data import decode_table, decode_value
 from pika.spec import BasicProperties
 
-_FRAME = struct.Struct(">BHL")
-#: Class, weight and body size, which come before the properties in a frame.
-_HEAD = struct.Struct(">HHQ")
-_FRAME_END = bytes([spec.FRAME_END])
+#: A header frame up to its properties: type, channel, size; class, weight and body size.
+_HEAD = struct.Struct(">BHLHHQ")
 _FLAGS_BYTES = 2
 _TIME_BYTES = 8
 _LENGTH_BYTES = 4
@@ -34,36 +33,58 @@ _WITH_LENGTH = frozenset(b"SxAF")
 
 def raw_properties(frame_bytes: bytes) -> bytes:
     """Return the properties in a header frame as they came."""
-    size = _FRAME.unpack_from(frame_bytes)[2]
-    return frame_bytes[spec.FRAME_HEADER_SIZE + _HEAD.size : spec.FRAME_HEADER_SIZE + size]
+    size = _HEAD.unpack_from(frame_bytes)[2]
+    return frame_bytes[_HEAD.size : spec.FRAME_HEADER_SIZE + size]
 
 
 def read_header(buffer: bytes) -> tuple[int, frame.Header] | None:
     """Return the header frame that `buffer` begins with, and its length; None if there is none as a whole."""
-    if len(buffer) < spec.FRAME_HEADER_SIZE or buffer[0] != spec.FRAME_HEADER:
+    if len(buffer) < _HEAD.size or buffer[0] != spec.FRAME_HEADER:
         return None
-    _, channel, size = _FRAME.unpack_from(buffer)
-    end = spec.FRAME_HEADER_SIZE + size + spec.FRAME_END_SIZE
-    if buffer[end - 1 : end] != _FRAME_END:
+    _, channel, size, _, _, body_bytes = _HEAD.unpack_from(buffer)
+    last = spec.FRAME_HEADER_SIZE + size
+    if len(buffer) <= last or buffer[last] != spec.FRAME_END:
         return None
-    body_bytes = _HEAD.unpack_from(buffer, spec.FRAME_HEADER_SIZE)[2]
-    properties = BasicProperties()
-    fill(properties, raw_properties(buffer))
-    return end, frame.Header(channel, body_bytes, properties)
+    properties = BasicProperties(**_read(buffer[_HEAD.size : last]))
+    return last + spec.FRAME_END_SIZE, frame.Header(channel, body_bytes, properties)
 
 
 def fill(properties: BasicProperties, raw: bytes) -> None:
     """Set all that can be read of `raw`; what cannot is left out, as if it were not there."""
-    flags = int.from_bytes(raw[:_FLAGS_BYTES])
+    for name, value in _read(raw).items():
+        setattr(properties, name, value)
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    """Return all that can be read of `raw`."""
+    found: dict[str, Any] = {}
+    end = len(raw)
     at = _FLAGS_BYTES
-    with suppress(Exception):  # of many kinds: what strangers send is not for us to foresee
-        for flag, name, read in _PROPERTIES:
-            if not flags & flag:
-                continue
-            value, at = read(raw, at)
-            if at > len(raw):
-                return
-            setattr(properties, name, value)
+    try:
+        for name, read in _given(raw[:at]):
+            value: Any
+            if read is None:  # most are texts, of each delivery: no call for these
+                begin = at + 1
+                at = begin + raw[at]
+                try:
+                    value = raw[begin:at].decode()
+                except UnicodeDecodeError:
+                    value = raw[begin:at]  # as pika gives it
+            else:
+                value, at = read(raw, at)
+            if at > end:
+                break
+            found[name] = value
+    except Exception:  # noqa: BLE001 - of many kinds: what strangers send is not for us to foresee
+        pass
+    return found
+
+
+@lru_cache(maxsize=256)  # strangers choose the flags
+def _given(flags: bytes) -> list[tuple[str, "_Reader | None"]]:
+    """Return the names of the properties that are there, and what reads them, in their order."""
+    bits = int.from_bytes(flags)
+    return [(name, read) for flag, name, read in _PROPERTIES if bits & flag]
 
 
 def headers_span(raw: bytes) -> tuple[int, int]:
@@ -100,24 +121,26 @@ def _read_time(raw: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(raw[at:end]), end
 
 
-_READERS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
-    "content_type": decode_short_string,
-    "content_encoding": decode_short_string,
+_Reader = Callable[[bytes, int], tuple[Any, int]]
+#: What returns the value and where it ends; None: it is a text, with its length in a byte before it.
+_READERS: dict[str, _Reader | None] = {
+    "content_type": None,
+    "content_encoding": None,
     "headers": _read_headers,
     "delivery_mode": _read_byte,
     "priority": _read_byte,
-    "correlation_id": decode_short_string,
-    "reply_to": decode_short_string,
-    "expiration": decode_short_string,
-    "message_id": decode_short_string,
+    "correlation_id": None,
+    "reply_to": None,
+    "expiration": None,
+    "message_id": None,
     "timestamp": _read_time,
-    "type": decode_short_string,
-    "user_id": decode_short_string,
-    "app_id": decode_short_string,
-    "cluster_id": decode_short_string,
+    "type": None,
+    "user_id": None,
+    "app_id": None,
+    "cluster_id": None,
 }
-#: All that there are, in their order: flag, name, and what returns the value and where it ends. The two flags
-#: that are left say nothing to RabbitMQ, though in AMQP the lower says that more flags follow.
+#: All that there are, in their order: flag, name and reader. The two flags that are left say nothing to
+#: RabbitMQ, though in AMQP the lower says that more flags follow.
 _PROPERTIES = [(0x8000 >> place, name, read) for place, (name, read) in enumerate(_READERS.items())]
 
 
