@@ -19,11 +19,20 @@ class Basic:
     class QosOk: ...
 
     class Deliver:
+        INDEX: int
         consumer_tag: str
         delivery_tag: int
         redelivered: bool
         exchange: str
         routing_key: str
+        def __init__(
+            self,
+            consumer_tag: str | bytes | None = None,
+            delivery_tag: int | None = None,
+            redelivered: bool = False,
+            exchange: str | bytes | None = None,
+            routing_key: str | bytes | None = None,
+        ) -> None: ...
 
     class GetOk:
         delivery_tag: int
@@ -68,7 +77,9 @@ class Queue:
     class PurgeOk:
         message_count: int
 
+FRAME_BODY: int
 FRAME_HEADER: int
+FRAME_METHOD: int
 FRAME_HEADER_SIZE: int
 FRAME_END: int
 FRAME_END_SIZE: int
