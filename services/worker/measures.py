@@ -1,6 +1,6 @@
 """What the engine tells Prometheus, with the labelled metrics looked up once."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from taskyard.metrics import (
     STALE_SETTLES,
     WAIT_SECONDS,
 )
-from taskyard.store.attempts import Outcome, Verdict
+from taskyard.store.attempts import Outcome
 
 __all__ = ["MESSAGES_SKIPPED", "claimed", "know", "lost", "settled"]
 
@@ -37,20 +37,17 @@ def _label(task: str) -> str:
     return task if task in _known else UNKNOWN_TASK
 
 
-def claimed(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> None:
-    """Count the attempts that one claim started, and how long their jobs were ready before it."""
-    CLAIM_BATCH.observe(len(verdicts))
-    starts = Counter((attempt.queue_name, _label(attempt.task)) for attempt in attempts)
-    for labels, count in starts.items():
-        _labelled(JOBS_STARTED, *labels).inc(count)
+def claimed(attempts: Sequence[Attempt], *, asked: int) -> None:
+    """Count the attempts that a claim of `asked` jobs started, and how long these were ready before it."""
+    CLAIM_BATCH.observe(asked)
+    starts: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for attempt in attempts:
+        starts[attempt.queue_name, _label(attempt.task)].append(attempt.waited_ms / 1000)
+    for (queue, task), waited_s in starts.items():
+        _labelled(JOBS_STARTED, queue, task).inc(len(waited_s))
+        _labelled(WAIT_SECONDS, queue, task).observe_all(waited_s)
         for metric in (LEASES_LOST, STALE_SETTLES):
-            _labelled(
-                metric, labels[0]
-            )  # with 0: `increase()` does not see what a series begins with
-    allowed = (verdict for verdict in verdicts if verdict.kind == "run")
-    for attempt, verdict in zip(attempts, allowed, strict=True):
-        waited_s = max(0, verdict.started_at_ms - verdict.ready_at_ms) / 1000
-        _labelled(WAIT_SECONDS, attempt.queue_name, _label(attempt.task)).observe(waited_s)
+            _labelled(metric, queue)  # with 0: `increase()` does not see what a series begins with
 
 
 def lost(attempt: Attempt) -> None:
@@ -61,13 +58,13 @@ def lost(attempt: Attempt) -> None:
 def settled(entries: Sequence[tuple[Outcome, Attempt]], accepted: Sequence[bool]) -> None:
     """Count the attempts that one settle ended, and how long they ran."""
     SETTLE_BATCH.observe(len(entries))
-    ends: Counter[tuple[str, str, str]] = Counter()
+    ends: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for (outcome, attempt), is_accepted in zip(entries, accepted, strict=True):
         if not is_accepted:
             _labelled(STALE_SETTLES, attempt.queue_name).inc()
-            continue
-        task = _label(attempt.task)
-        ends[attempt.queue_name, task, outcome.kind] += 1
-        _labelled(RUN_SECONDS, attempt.queue_name, task).observe(attempt.ran_s)
-    for labels, count in ends.items():
-        _labelled(JOBS_FINISHED, *labels).inc(count)
+        else:
+            end = attempt.queue_name, _label(attempt.task), outcome.kind
+            ends[end].append(attempt.ran_s)
+    for (queue, task, kind), ran_s in ends.items():
+        _labelled(JOBS_FINISHED, queue, task, kind).inc(len(ran_s))
+        _labelled(RUN_SECONDS, queue, task).observe_all(ran_s)

@@ -66,7 +66,7 @@ class Starter:
             # At once: else RabbitMQ would send them again and again until the next heartbeat tells.
             self._consumer.pause({delivery.queue for delivery in paused})
             self._consumer.hand_back(paused)
-        measures.claimed(started, verdicts)
+        measures.claimed(started, asked=len(verdicts))
         for attempt in started:
             if (error := self._obstacle(attempt)) is not None:
                 self._settler.abandon(attempt, error)
