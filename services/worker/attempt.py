@@ -46,6 +46,8 @@ class Attempt(MessageProxy):
         self.queue_name = delivery.queue
         self.options = {}
         self.message = message
+        self.id = message.message_id
+        self.task = message.actor_name
         self.delivery = delivery
         self.token = token
         self.crashes = crashes
@@ -73,16 +75,6 @@ class Attempt(MessageProxy):
         self._cancel: Callable[[], object] | None = None
         self._thread_id: int | None = None
         self._lock = threading.Lock()
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-        return self.message.message_id
-
-    @property
-    def task(self) -> str:
-        """Name of the job's task."""
-        return self.message.actor_name
 
     @property
     def retries_left(self) -> bool:

@@ -59,7 +59,8 @@ class Starter:
             elif verdict.kind not in ("unknown", "gone"):
                 measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
                 skipped.append(delivery)
-        ready = [attempt for attempt in started if self._obstacle(attempt) is None]
+        obstacles = [self._obstacle(attempt) for attempt in started]
+        ready = [each for each, error in zip(started, obstacles, strict=True) if error is None]
         self._slots.run(ready)
         self._consumer.ack(skipped)
         if paused:
@@ -67,8 +68,8 @@ class Starter:
             self._consumer.pause({delivery.queue for delivery in paused})
             self._consumer.hand_back(paused)
         measures.claimed(started, asked=len(verdicts))
-        for attempt in started:
-            if (error := self._obstacle(attempt)) is not None:
+        for attempt, error in zip(started, obstacles, strict=True):
+            if error is not None:
                 self._settler.abandon(attempt, error)
         return len(ready)
 
