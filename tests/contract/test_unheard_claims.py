@@ -3,8 +3,10 @@
 import pytest
 
 from taskyard.limits import limits
+from taskyard.store.attempts import Claim
 from tests.contract.jobs import (
     HOUR_MS,
+    QUEUE,
     claim,
     counts,
     declare_limits,
@@ -59,6 +61,20 @@ def test_what_a_call_under_way_claims_is_not_given_back(store):
 
     assert beat(store, over=4).given_back == []
     assert settle(store, job_id, token)
+
+
+def test_each_job_is_of_the_call_that_claimed_it(store):
+    """Though others claim at the same time, and one call claims several."""
+    heard, unheard, later, others = (pending(store) for _ in range(4))
+    first = store.claim("w1", "w1", [Claim(heard, 1, QUEUE), Claim(unheard, 1, QUEUE)], call=1)
+    other = store.claim("w2", "w2", [Claim(others, 1, QUEUE)], call=1)
+    second = store.claim("w1", "w1", [Claim(later, 1, QUEUE)], call=2)
+
+    told = beat(store, (heard, first[0].token), over=1)
+
+    assert told.given_back == [unheard]
+    assert settle(store, later, second[0].token)
+    assert settle(store, others, other[0].token)
 
 
 def test_a_repeated_claim_is_of_the_later_call(store):

@@ -477,15 +477,31 @@ def test_no_token_is_given_out_twice(store, client, settings):
     assert not settle(store, job_id, token)
 
 
-@pytest.mark.parametrize("damage", ["gone", "no hash", "no numbers"])
+def test_claim_calls_are_forgotten_once_they_are_over(store, client, settings):
+    """There are hundreds a second; an owner that has ended leaves none."""
+    calls = f"{settings.key_prefix}calls:w1"
+    ids = [pending(store) for _ in range(2)]
+    held = [(job_id, claim(store, job_id, call=n).token) for n, job_id in enumerate(ids, 1)]
+    claim(store, pending(store), call=3)
+    assert client.zcard(calls) == 3
+
+    store.heartbeat("w1", {}, HOUR_MS, held, over=2)
+
+    assert client.zrange(calls, 0, -1, withscores=True)[0][1] == 3
+    assert client.zcard(calls) == 1
+    store.leave("w1")
+    assert not client.exists(calls)
+
+
+@pytest.mark.parametrize("damage", ["gone", "no hash", "no number"])
 def test_a_damaged_record_ends_no_lease(store, client, settings, damage):
     """A heartbeat is about all jobs of a worker: one that cannot be read is none of its worries."""
     sound = running(store)
     told, untold = running(store), running(store)
     for job_id, _ in (told, untold):
         key = f"{settings.key_prefix}j:{job_id}"
-        if damage == "no numbers":
-            client.hset(key, mapping={"call": "x", "attempt": "x"})
+        if damage == "no number":
+            client.hset(key, mapping={"attempt": "x"})
         else:
             client.delete(key)
         if damage == "no hash":
@@ -493,7 +509,7 @@ def test_a_damaged_record_ends_no_lease(store, client, settings, damage):
 
     beat = store.heartbeat("w1", {}, HOUR_MS, [sound, told], over=1)
 
-    assert beat.lost == ([] if damage == "no numbers" else [told[0]])
+    assert beat.lost == ([] if damage == "no number" else [told[0]])
     assert beat.given_back == []
     assert settle(store, *sound)
 

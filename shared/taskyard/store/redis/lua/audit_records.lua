@@ -31,7 +31,7 @@ end
 local function running_problem(id, r)
   local is_held = r.owner and redis.call('SISMEMBER', P .. 'held:' .. r.owner, id) == 1
   if is_held and redis.call('ZSCORE', P .. 'leases', r.owner) then
-    if not is_unheard(r.owner, tonumber(r.call or 0), tonumber(r.token or 0)) then return end
+    if not is_unheard(r.owner, tonumber(r.token or 0)) then return end
     return 'not_run', function() return give_back(id, r.owner, KEEP_MS) end
   end
   return 'not_held', function() -- a lease that has ended: `reclaim` takes the job over
@@ -56,7 +56,7 @@ local function problem_of(id, r)
   return 'unknown_state'
 end
 
-local FIELDS = {'state', 'queue', 'owner', 'held_in', 'limit', 'priority', 'ready_at', 'run_at', 'task', 'call',
+local FIELDS = {'state', 'queue', 'owner', 'held_in', 'limit', 'priority', 'ready_at', 'run_at', 'task',
   'token', 'suspect', 'out'}
 local is_seen = {}
 local function check(id)

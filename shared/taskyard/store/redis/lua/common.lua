@@ -5,6 +5,7 @@
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
 -- departed owners that have ended, in good order or not, by the time of that, for an hour |
 -- beats "<call>|<token>" of an owner: its last claim call that was over with its last heartbeat, the last token then |
+-- calls:<owner> its claim calls since, with the tokens that they gave out, "<first>-<last>" |
 -- ended finished jobs by the end of their keeping | counts "<queue>|<state>" jobs | fence the last token | tasks,
 -- queues, workers | suspects:<queue> jobs that are tried alone next, by the time from which on they may be,
 -- or before all of those where somebody has them run now |
@@ -29,8 +30,8 @@
 -- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
 -- `first_run_at`, when it was to run first: `run_at` is that of its next attempt.
 -- For `withdraw`, of a job: is_shared, somebody else was promised it, or lost a job to it, so it stays.
--- Of a job: out, the attempt of its latest message that was not acknowledged, or 0. The first, which its submitter
--- sends, is noted once it is claimed: while a job is pending its message is out anyway.
+-- Of a job: out, the attempt of its latest message that was not acknowledged, or 0. While a job is pending, or runs and
+-- is no suspect, the message of that attempt is out anyway.
 local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -262,13 +263,27 @@ local function owe_reply(id)
   redis.call('PUBLISH', P .. 'owed', id)
 end
 
--- Tells that a job has ended. Its record outlives a message that is `out`, in whatever backlog or paused queue that
--- waits: without it the job would be taken for a new one, and run.
-local function announce(id, state, ttl_ms, out)
+-- Until when the record of a job that has ended is kept. It outlives a message that is `out`, in whatever backlog or
+-- paused queue that waits: without it the job would be taken for a new one, and run.
+local function kept_until(state, ttl_ms, out)
   if out > 0 and state ~= 'failed' then ttl_ms = math.max(ttl_ms, UNSEEN_MS) end -- those have a long time of their own
+  return now + ttl_ms
+end
+
+local function tell_end(id, state)
   owe_reply(id)
-  redis.call('ZADD', P .. 'ended', now + ttl_ms, id)
   redis.call('PUBLISH', P .. 'done:' .. id, state)
+end
+
+local function announce(id, state, ttl_ms, out)
+  redis.call('ZADD', P .. 'ended', kept_until(state, ttl_ms, out), id)
+  tell_end(id, state)
+end
+
+-- The `out` of a running job: what was tried alone had no message of its own.
+local function out_of_running(attempt, is_suspect, noted)
+  if is_suspect then return tonumber(noted) or 0 end
+  return tonumber(attempt)
 end
 
 -- Take a dead letter out of the index; answers its queue and attempts, or nothing.
@@ -326,11 +341,29 @@ local function take_tokens(count)
   return first
 end
 
+-- Notes that a claim call gave out these tokens, or one again. Of a call without a number it is not known when it is over.
+local function note_call(owner, call, first, last)
+  local range = string.format('%.0f-%.0f', first, last)
+  redis.call('ZADD', P .. 'calls:' .. owner, 'GT', call > 0 and call or 'inf', range)
+end
+
+-- Whether one of these ranges of tokens has this one.
+local function is_within(ranges, token)
+  for _, range in ipairs(ranges) do
+    local first, last = string.match(range, '^(%d+)-(%d+)$')
+    if first and tonumber(first) <= token and token <= tonumber(last) then return true end
+  end
+  return false
+end
+
 -- Whether a claim was granted to an owner that was done with this call when it last sent a heartbeat: it does not run
 -- the job and never will. One that was granted before that heartbeat was dealt with there.
-local function is_unheard(owner, call, token)
+local function is_unheard(owner, token)
   local over, last = string.match(redis.call('HGET', P .. 'beats', owner) or '', '^(%d+)|(%d+)$')
-  return over ~= nil and call ~= nil and call > 0 and call <= tonumber(over) and token > tonumber(last)
+  if not over or token <= tonumber(last) then return false end
+  local calls = P .. 'calls:' .. owner
+  return is_within(redis.call('ZRANGEBYSCORE', calls, '-inf', over), token)
+    and not is_within(redis.call('ZRANGEBYSCORE', calls, '(' .. over, '+inf'), token)
 end
 
 -- Takes a running job back from an owner that does not run it: it costs no attempt, and is due at once. Its message
@@ -339,15 +372,16 @@ local function give_back(id, owner, keep_ms)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel', 'suspect', 'out')
   if not (r[1] and tonumber(r[2] or nil) and r[3]) then return false end
+  local out = out_of_running(r[2], r[6], r[7])
   redis.call('SREM', P .. 'held:' .. owner, id)
   redis.call('SREM', P .. 'cancels:' .. owner, id)
   if r[4] then release(id, r[4]) end
   note_gap(id, 'handed_back', r[3])
   redis.call('HDEL', key, 'token')
-  redis.call('HSET', key, 'attempt', r[2] - 1)
+  redis.call('HSET', key, 'attempt', r[2] - 1, 'out', out)
   if r[5] then
     redis.call('HSET', key, 'state', 'cancelled', 'finished_at', now)
-    announce(id, 'cancelled', keep_ms, tonumber(r[7]) or 0)
+    announce(id, 'cancelled', keep_ms, out)
   else
     redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
     if r[6] then wait_alone(id, r[1], now) else wait_until(id, now) end

@@ -7,6 +7,7 @@ redis.call('ZADD', P .. 'departed', now, owner)
 redis.call('ZREMRANGEBYSCORE', P .. 'departed', '-inf', now - DEPARTED_MS)
 redis.call('DEL', P .. 'cancels:' .. owner)
 redis.call('HDEL', P .. 'beats', owner)
+redis.call('DEL', P .. 'calls:' .. owner)
 if exit_reason == '' then redis.call('HDEL', P .. 'workers', owner) end
 local has_jobs = redis.call('EXISTS', P .. 'held:' .. owner) == 1
 if has_jobs then

@@ -52,6 +52,21 @@ local function claim_again(id, key, r, token, number)
   return true
 end
 
+-- What is noted of all together once each is settled, or started: the calling of a command costs more than its work.
+local left, ended = {}, {} -- ids by owner; rows for `ended`
+local started, unready = {}, {} -- ids by queue: of those that start, and where they were pending
+
+local function add_to(lists, name, id)
+  if not lists[name] then lists[name] = {} end
+  table.insert(lists[name], id)
+end
+
+local function leave(id, owner, queue, state)
+  add_to(left, owner, id)
+  count(queue, 'running', -1)
+  enter(id, queue, state)
+end
+
 local function settle(outcome)
   local id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, number, is_loss, is_suspect =
     unpack(outcome, 1, 12)
@@ -67,13 +82,12 @@ local function settle(outcome)
   local queue, owner, attempt = r[3], r[4], r[5]
   assert(queue and owner and tonumber(attempt or nil) and r[6] and r[7], 'the record is not whole')
   -- Its worker acknowledges the message, unless it was lost or hands it back. A suspect starts without one.
-  local out = (r[9] or r[11] or kind == 'released') and tonumber(r[12]) or 0
+  local out = (r[9] or r[11] or kind == 'released') and out_of_running(attempt, r[11], r[12]) or 0
   if r[8] then
     redis.call('SREM', P .. 'cancels:' .. owner, id)
     -- Asked to be cancelled while it ran: it does not run again. Such an outcome has no time to be kept.
     if kind == 'retrying' or kind == 'released' then kind, ttl_ms = 'cancelled', keep_ms end
   end
-  redis.call('SREM', P .. 'held:' .. owner, id)
   if r[10] then release(id, r[10]) end
   local times = ''
   if r[9] then -- it is about this attempt
@@ -87,8 +101,7 @@ local function settle(outcome)
     note_gap(id, 'handed_back', r[7])
     redis.call('HSET', key, 'state', to, 'attempt', attempt - 1, 'ready_at', now)
     if r[11] then wait_alone(id, queue, now) else make_pending(id, queue) end
-    count(queue, 'running', -1)
-    enter(id, queue, to)
+    leave(id, owner, queue, to)
     return 'accepted'
   end
   local told = (is_crash or is_loss) and 'lost' or (kind == 'retrying' and 'failed' or kind)
@@ -96,8 +109,9 @@ local function settle(outcome)
   is_suspect = kind == 'retrying' and (is_suspect or (r[11] and told == 'lost'))
   if r[11] and not is_suspect then redis.call('HDEL', key, 'suspect') end
   if kind == 'retrying' then times = times .. ',"retry_at":' .. now + delay_ms end
-  local fields = {'state', kind, 'out', out, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
+  local fields = {'state', kind, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
   local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
+  if out ~= (tonumber(r[12]) or 0) then add('out', out) end
   if progress ~= '' then add('progress', progress) end
   if kind == 'retrying' then
     add('run_at', now + delay_ms)
@@ -107,12 +121,15 @@ local function settle(outcome)
   else
     add('finished_at', now)
     if result ~= '' then add('result', result) end
-    announce(id, kind, ttl_ms, out)
   end
   redis.call('HSET', key, unpack(fields))
   forget_middle(key, attempt)
-  count(queue, 'running', -1)
-  enter(id, queue, kind)
+  leave(id, owner, queue, kind)
+  if kind ~= 'retrying' then
+    tell_end(id, kind)
+    ended[#ended + 1] = kept_until(kind, ttl_ms, out)
+    ended[#ended + 1] = id
+  end
   return 'accepted'
 end
 
@@ -151,20 +168,20 @@ local function take_slot(id, task, limit)
   end
 end
 
-local started = {} -- attempts by queue
-local token -- the last that was given out
+local first_token, token -- the first and the last that were given out
 
-local function start(id, key, old_queue, queue, attempt, crashes, ready_at, parked_at, first_failed_at, out)
+local function start(id, key, old_queue, queue, attempt, crashes, ready_at, parked_at, first_failed_at)
   token = token and token + 1 or take_tokens(#claims)
+  first_token = first_token or token
   redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'token', token, 'owner', owner,
-    'worker', worker, 'started_at', now, 'queue', queue, 'call', call, 'out', out)
-  started[queue] = (started[queue] or 0) + 1
+    'worker', worker, 'started_at', now)
+  if queue ~= old_queue then redis.call('HSET', key, 'queue', queue) end
   if parked_at then
     note_gap(id, 'parked', parked_at)
     redis.call('HDEL', key, 'parked_at', 'reason')
   end
-  redis.call('SADD', held, id)
-  redis.call('ZREM', P .. 'ready:' .. old_queue, id) -- what is left in the outbox, `unpublished` skips
+  add_to(started, queue, id)
+  add_to(unready, old_queue, id) -- what is left in the outbox, `unpublished` skips
   count(old_queue, 'pending', -1)
   enter(id, queue, 'running')
   return {'run', token, crashes, ready_at, now, first_failed_at}
@@ -216,8 +233,9 @@ local function leave_suspects(id, key, queue, state)
   enter(id, queue, 'pending')
 end
 
--- Answers a message that starts nothing, and is acknowledged: it is not out any more.
-local function skip(verdict, id, key, state, attempt, out)
+-- Answers a claim that starts nothing: its message is acknowledged, and not out any more. A suspect comes without one.
+local function skip(verdict, id, key, state, attempt, is_alone)
+  local out = not is_alone and tonumber(redis.call('HGET', key, 'out') or nil) or 0
   if out > 0 and attempt >= out then
     redis.call('HSET', key, 'out', 0)
     if TERMINAL[state] and state ~= 'failed' then redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id) end
@@ -227,56 +245,62 @@ end
 
 local function replace_others(id) conclude_replacing(id, keep_ms) end
 
+-- Answers the claim of an attempt that runs already. To another worker its message may be a copy, and the one that has
+-- begun the attempt unacknowledged. To its own, the answer was lost on its way: it is given again, by this call.
+local function repeat_answer(id, key, crashes, ready_at, first_failed_at)
+  local r = redis.call('HMGET', key, 'owner', 'token', 'started_at')
+  if r[1] ~= owner then return {'leased', 0, 0, 0, 0} end
+  note_call(owner, call, r[2], r[2])
+  return {'run', tonumber(r[2]), crashes, ready_at, tonumber(r[3]), first_failed_at}
+end
+
+-- The `out` of a job that is to be tried alone; nothing if it is not any more, or was changed since it was taken.
+local function out_of_suspect(id, key, queue)
+  local r = redis.call('HMGET', key, 'is_changed', 'out')
+  if r[1] or not redis.call('ZSCORE', P .. 'suspects:' .. queue, id) then return end
+  return tonumber(r[2]) or 0
+end
+
 local function judge(claim)
   local id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone =
     unpack(claim, 1, 10)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'created_at', 'ready_at',
-    'parked_at', 'owner', 'token', 'started_at', 'first_failed_at', 'limit', 'call', 'replaces', 'losses', 'out',
-    'is_changed')
-  local first_failed_at = tonumber(r[11] or 0)
-  local state, made, ready_at = r[1], tonumber(r[2]), tonumber(r[6] or now)
-  local crashes = tonumber(r[4] or 0) + tonumber(r[15] or 0)
+  local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'losses', 'created_at', 'ready_at',
+    'parked_at', 'first_failed_at', 'limit', 'replaces')
+  local state, made, old_queue, held_limit = r[1], tonumber(r[2]), r[3], r[10]
+  local crashes, ready_at = tonumber(r[4] or 0) + tonumber(r[5] or 0), tonumber(r[7] or now)
+  local first_failed_at = tonumber(r[9] or 0)
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
-  local expires_at = expires_ms > 0 and tonumber(r[5] or nil)
+  local expires_at = expires_ms > 0 and tonumber(r[6] or nil)
   if expires_at then expires_at = expires_at + expires_ms end
-  assert(made and r[3] and (expires_at or expires_ms <= 0), 'the record is not whole')
-  local out = tonumber(r[16]) or 0
-  local awaited = is_alone and 0 or out -- a suspect comes without a message
-  if state == 'running' and made == attempt then
-    -- It is out still: this may be a copy, and the message that has begun the attempt unacknowledged.
-    if r[8] ~= owner then return {'leased', 0, 0, 0, 0} end
-    -- The answer to the same claim was lost on its way: give it again. A call may come after one that was made later.
-    if call > tonumber(r[13] or 0) then redis.call('HSET', key, 'call', call) end
-    return {'run', tonumber(r[9]), crashes, ready_at, tonumber(r[10]), first_failed_at}
-  end
-  if state == 'cancelled' then return skip('cancelled', id, key, state, attempt, awaited) end
-  local is_suspect = is_alone and not r[17] and redis.call('ZSCORE', P .. 'suspects:' .. r[3], id)
-  if (state ~= 'pending' and not is_suspect) or made + 1 ~= attempt then
-    return skip('duplicate', id, key, state, attempt, awaited)
+  assert(made and old_queue and (expires_at or expires_ms <= 0), 'the record is not whole')
+  if state == 'running' and made == attempt then return repeat_answer(id, key, crashes, ready_at, first_failed_at) end
+  if state == 'cancelled' then return skip('cancelled', id, key, state, attempt, is_alone) end
+  local suspect_out = is_alone and out_of_suspect(id, key, old_queue)
+  if (state ~= 'pending' and not suspect_out) or made + 1 ~= attempt then
+    return skip('duplicate', id, key, state, attempt, is_alone)
   end
   if has_pauses and is_paused('queue', queue) then return {'paused', 0, 0, 0, 0} end
-  if is_suspect then leave_suspects(id, key, r[3], state) end
-  local left = is_suspect and out or 0 -- where it does not start
+  if suspect_out then leave_suspects(id, key, old_queue, state) end
+  local out = suspect_out or 0 -- where it does not start
   if expires_at and expires_at <= now then
-    if r[12] then release(id, r[12]) end
-    return expire(id, key, r[3], left)
+    if held_limit then release(id, held_limit) end
+    return expire(id, key, old_queue, out)
   end
-  if r[14] then apart({id}, replace_others) end -- its message is here: it is safe
-  local parked_at = tonumber(r[7] or nil)
+  if r[11] then apart({id}, replace_others) end -- its message is here: it is safe
+  local parked_at = tonumber(r[8] or nil)
   if park_delay_ms > 0 and now - (parked_at or now) < park_ttl_ms then
-    if r[12] then release(id, r[12]) end
-    return park(id, key, r[3], parked_at, park_delay_ms, left)
+    if held_limit then release(id, held_limit) end
+    return park(id, key, old_queue, parked_at, park_delay_ms, out)
   end
-  if (r[12] or not is_free(task)) and park_delay_ms == 0 then
+  if (held_limit or not is_free(task)) and park_delay_ms == 0 then
     local limit = task .. '|' .. limit_key
-    if r[12] and r[12] ~= limit then release(id, r[12]) end
+    if held_limit and held_limit ~= limit then release(id, held_limit) end
     local why, at = take_slot(id, task, limit)
-    if why then return hold_back(id, key, r[3], task, limit, why, at, priority, ready_at, left) end
-    if limits_of(task) then redis.call('HSET', key, 'limit', limit) elseif r[12] then release(id, limit) end
+    if why then return hold_back(id, key, old_queue, task, limit, why, at, priority, ready_at, out) end
+    if limits_of(task) then redis.call('HSET', key, 'limit', limit) elseif held_limit then release(id, limit) end
   end
-  if not is_suspect then out = attempt end
-  return start(id, key, r[3], queue, attempt, crashes, ready_at, parked_at, first_failed_at, out)
+  return start(id, key, old_queue, queue, attempt, crashes, ready_at, parked_at, first_failed_at)
 end
 
 -- Does `act` with each; those whose records are damaged are answered so, and a suspect among them rests.
@@ -292,12 +316,17 @@ local function answers_of(items, act, otherwise)
 end
 
 local accepted = answers_of(outcomes, settle, 'fault')
+for its_owner, ids in pairs(left) do call_for_all('SREM', P .. 'held:' .. its_owner, ids) end
+call_for_all('ZADD', P .. 'ended', ended)
 local is_late = #claims > 0 and has_ended(owner)
 local verdicts = answers_of(claims, is_late and function() return {'gone', 0, 0, 0, 0} end or judge,
   {'fault', 0, 0, 0, 0})
-for queue, n in pairs(started) do -- the pace by which `explain` tells how long others wait
-  local key = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000)
-  if redis.call('INCRBY', key, n) == n then redis.call('EXPIRE', key, 400) end
+for queue, ids in pairs(unready) do call_for_all('ZREM', P .. 'ready:' .. queue, ids) end
+for queue, ids in pairs(started) do
+  call_for_all('SADD', held, ids)
+  local pace = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000) -- by it `explain` tells how long others wait
+  if redis.call('INCRBY', pace, #ids) == #ids then redis.call('EXPIRE', pace, 400) end
 end
+if token then note_call(owner, call, first_token, token) end
 if redis.call('EXISTS', held) == 1 then redis.call('ZADD', P .. 'leases', 'NX', now + FIRST_LEASE_MS, owner) end
 return answer({accepted, verdicts, faults})

@@ -57,5 +57,5 @@ return answer({now, record, pause('queue', r.queue), pause('task', r.task), scor
   score('ready:' .. r.queue, id), redis.call('ZCARD', P .. 'ready:' .. r.queue), score('leases', r.owner or ''),
   r.limit and limit_facts(r.limit) or {}, r.unique and lock_facts(r.unique) or {}, pace(),
   redis.call('LRANGE', P .. 'pauses:' .. r.queue, 0, -1),
-  r.state == 'running' and is_unheard(r.owner, tonumber(r.call or 0), tonumber(r.token or 0)),
+  r.state == 'running' and is_unheard(r.owner, tonumber(r.token or 0)),
   redis.call('ZRANK', P .. 'suspects:' .. r.queue, id) or 0})

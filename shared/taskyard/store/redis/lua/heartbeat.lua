@@ -17,19 +17,21 @@ for _, each in ipairs(running) do
 end
 
 -- Takes back what the owner holds and does not run, as where the answer to its claim was lost. What calls that are
--- under way have claimed, or may claim, is left; and what has no number, for then nothing is known of its claim.
-local given_back = {}
+-- under way have claimed is left.
+local given_back, under_way = {}, {}
 local function look(id)
-  local r = fields_of(id, 'state', 'owner', 'call')
-  local call = tonumber(r[3] or nil) or 0
+  local r = fields_of(id, 'state', 'owner', 'token')
   if r[1] ~= 'running' or r[2] ~= owner then
     redis.call('SREM', held, id)
-  elseif call > 0 and call <= over and give_back(id, owner, keep_ms) then
+  elseif not is_within(under_way, tonumber(r[3] or nil) or 0) and give_back(id, owner, keep_ms) then
     given_back[#given_back + 1] = id
   end
 end
 
 if over > 0 then
+  local calls = P .. 'calls:' .. owner
+  redis.call('ZREMRANGEBYSCORE', calls, '-inf', over)
+  under_way = redis.call('ZRANGE', calls, 0, -1)
   for _, id in ipairs(redis.call('SMEMBERS', held)) do
     if not runs[id] then look(id) end
   end
