@@ -7,11 +7,23 @@ import redis
 
 from taskyard.errors import StoreFault
 from taskyard.job import document
+from taskyard.limits import limits
 from taskyard.message import new_id
 from taskyard.store.attempts import Claim, Outcome
 from taskyard.store.base import Created, Unique
 from taskyard.store.finding import Filter
-from tests.contract.jobs import HOUR_MS, QUEUE, claim, heartbeat, new_job, outbox, pending, state
+from taskyard.store.waiting import Change
+from tests.contract.jobs import (
+    HOUR_MS,
+    QUEUE,
+    claim,
+    declare_limits,
+    heartbeat,
+    new_job,
+    outbox,
+    pending,
+    state,
+)
 from tests.contract.test_suspects import suspect
 from tests.polling import poll
 
@@ -210,6 +222,48 @@ def test_it_is_shown_among_the_others(store, result_backend, key_prefix, what):
     assert store.look([damaged, "none"]) == [found[damaged], None]
     with pytest.raises(StoreFault):
         store.get([damaged])
+
+
+@pytest.mark.parametrize("body", [b"no json", b"\xff", b"[]"])
+def test_what_cannot_be_read_cannot_be_changed(store, result_backend, key_prefix, body):
+    """It is told why, and stays as it is."""
+    job_id = pending(store, delay_ms=HOUR_MS)
+    key = f"{key_prefix}j:{job_id}"
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.hset(key, "body", body)
+        before = raw.hgetall(key)
+
+        with pytest.raises(StoreFault, match="cannot be changed"):
+            store.change(job_id, Change(priority=1))
+
+        assert raw.hgetall(key) == before
+
+
+@pytest.mark.parametrize("how", [*DAMAGES, "no number"])
+def test_it_keeps_no_other_from_being_explained(store, damage, key_prefix, result_backend, how):
+    """It is in the way, or works beside: it counts as what is known of it."""
+    declare_limits(store, limits(1, None))
+    running_one, damaged = pending(store), pending(store)
+    claim(store, running_one, task="add")
+    sound = pending(store)
+    assert claim(store, sound, task="add").kind == "limited"
+    ahead = [pending(store) for _ in range(2)]
+    last = pending(store)
+    with redis.Redis.from_url(result_backend) as raw:
+        for each in (running_one, damaged, ahead[0]):
+            if how == "no number":
+                raw.hset(f"{key_prefix}j:{each}", mapping={"priority": "x", "started_at": "x"})
+            else:
+                damage(each, how)
+
+    limited, facts = store.explain(sound), store.explain(last)
+
+    assert limited is not None
+    assert limited.limit is not None
+    assert [each.id for each in limited.limit.holders] == [running_one]
+    assert facts is not None
+    assert store.ahead(facts).is_complete
+    assert len(store.occupants(["w1"])) <= 1
 
 
 def test_a_result_that_cannot_be_read_is_shown_as_none(store, result_backend, key_prefix):

@@ -2,7 +2,9 @@
 
 from typing import Any, Literal
 
-from taskyard.errors import StoreUnavailable
+import msgspec
+
+from taskyard.errors import StoreFault, StoreUnavailable
 from taskyard.message import revise
 from taskyard.store.redis.scripts import RedisScripts, guarded
 from taskyard.store.waiting import Change, Changed
@@ -20,8 +22,12 @@ class RedisWaiting(RedisScripts):
             body: Any = self._redis.hget(f"{self._prefix}j:{job_id}", "body")
             if body is None:
                 return Changed("unknown", "")
-            old = body.decode()
-            new = revise(old, priority=change.priority, args=change.args, kwargs=change.kwargs)
+            try:
+                old = body.decode()
+                new = revise(old, priority=change.priority, args=change.args, kwargs=change.kwargs)
+            except (msgspec.MsgspecError, ValueError, LookupError, TypeError) as error:
+                text = f"job {job_id!r} cannot be changed: its record is damaged: {error}"
+                raise StoreFault(text) from error
             asked = (job_id, old, new, change.priority, change.run_at_ms, change.delay_ms)
             verdict, state = self.run("change", asked, tuple[_Verdict, str])
             if verdict != "again":

@@ -4,7 +4,7 @@ local queue, id, priority, since, from, limit = unpack(args, 1, 6)
 local rows = redis.call('ZRANGE', P .. 'ready:' .. queue, from, from + limit - 1, 'WITHSCORES')
 local count = 0
 for i = 1, #rows, 2 do
-  local other = tonumber(redis.call('HGET', job_key(rows[i]), 'priority') or -1)
+  local other = tonumber(fields_of(rows[i], 'priority')[1] or nil) or -1
   local at = tonumber(rows[i + 1])
   local is_older = at < since or (at == since and rows[i] < id)
   if rows[i] ~= id and (other > priority or (other == priority and is_older)) then count = count + 1 end

@@ -15,8 +15,8 @@ local function score(zset, member) return tonumber(redis.call('ZSCORE', P .. zse
 local function pause(kind, name) return redis.call('HGET', P .. 'paused', kind .. '|' .. name) or '' end
 
 local function holder(other)
-  local h = redis.call('HMGET', job_key(other), 'task', 'state', 'started_at')
-  return {other, h[1] or '', h[2] or '', tonumber(h[3] or 0)}
+  local h = fields_of(other, 'task', 'state', 'started_at')
+  return {other, h[1] or '', h[2] or '', tonumber(h[3] or nil) or 0}
 end
 
 -- Of very many slots some are told: which, does not matter.

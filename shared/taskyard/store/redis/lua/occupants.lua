@@ -3,8 +3,8 @@ local found = {}
 for _, owner in ipairs(args[1]) do
   if #found < args[2] then
     for _, id in ipairs(redis.call('SMEMBERS', P .. 'held:' .. owner)) do
-      local r = redis.call('HMGET', job_key(id), 'task', 'state', 'started_at')
-      if r[2] == 'running' then found[#found + 1] = {id, r[1], r[2], tonumber(r[3])} end
+      local r = fields_of(id, 'task', 'state', 'started_at')
+      if r[2] == 'running' then found[#found + 1] = {id, r[1] or '', r[2], tonumber(r[3] or nil) or 0} end
     end
   end
 end
