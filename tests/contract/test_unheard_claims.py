@@ -95,6 +95,19 @@ def test_a_claim_that_is_late_on_its_way_is_not_of_the_later_call(store):
     assert beat(store, over=1).given_back == []
 
 
+def test_a_heartbeat_that_is_late_on_its_way_gives_nothing_back(store):
+    """What began since it was sent it does not tell; a later one has seen to the calls up to that."""
+    before = claimed(store, 1)
+    since = claimed(store, 2)
+    assert beat(store, before, since, over=2).given_back == []
+
+    assert beat(store, before, over=1).given_back == []
+
+    unheard, _ = claimed(store, 2)
+    assert [each.id for each in store.audit_records("0", 100).findings] == [unheard]
+    assert settle(store, *since)
+
+
 def test_a_claim_without_a_number_is_not_given_back(store):
     """Nothing is known of what became of its answer."""
     held = running(store)

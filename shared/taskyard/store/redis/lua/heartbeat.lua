@@ -28,7 +28,9 @@ local function look(id)
   end
 end
 
-if over > 0 then
+-- One that is late on its way, after a later one, does not tell what has begun since; the later one has looked.
+local beat_before = string.match(redis.call('HGET', P .. 'beats', owner) or '', '^%d+')
+if over > 0 and over >= tonumber(beat_before or 0) then
   local calls = P .. 'calls:' .. owner
   redis.call('ZREMRANGEBYSCORE', calls, '-inf', over)
   under_way = redis.call('ZRANGE', calls, 0, -1)
