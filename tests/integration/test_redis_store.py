@@ -493,6 +493,30 @@ def test_claim_calls_are_forgotten_once_they_are_over(store, client, settings):
     assert not client.exists(calls)
 
 
+def test_claim_calls_of_an_owner_that_never_lived_are_forgotten(store, client, settings):
+    """No heartbeat of it has ever come."""
+    job_id = pending(store)
+    claim(store, job_id, call=1)
+    client.zadd(f"{settings.key_prefix}leases", {"w1": 1})
+
+    assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
+
+    assert not client.exists(f"{settings.key_prefix}calls:w1")
+
+
+def test_a_call_under_way_after_an_hour_without_the_store_is_known(store, client, settings):
+    """Its worker is forgotten with others that were not heard of, and is heard of a moment later."""
+    store.heartbeat("w1", {}, HOUR_MS, [], over=4)
+    client.hset(f"{settings.key_prefix}workers", "w1", "1|{}")
+    job_id = pending(store)
+    token = claim(store, job_id, call=5).token
+
+    store.prune(10)
+
+    assert store.heartbeat("w1", {}, HOUR_MS, [], over=4).given_back == []
+    assert settle(store, job_id, token)
+
+
 @pytest.mark.parametrize("damage", ["gone", "no hash", "no number"])
 def test_a_damaged_record_ends_no_lease(store, client, settings, damage):
     """A heartbeat is about all jobs of a worker: one that cannot be read is none of its worries."""

@@ -43,7 +43,7 @@ local function conclude(dead, company, count)
     redis.call('HDEL', exits, dead)
     redis.call('HDEL', companies, dead)
     redis.call('SREM', own_deaths, dead)
-    redis.call('DEL', P .. 'cancels:' .. dead)
+    redis.call('DEL', P .. 'cancels:' .. dead, P .. 'calls:' .. dead)
   elseif count > 0 and dead ~= owner then
     redis.call('HSET', companies, dead, company) -- the rest is told the same, a pass later
   end

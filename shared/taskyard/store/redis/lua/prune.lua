@@ -22,7 +22,6 @@ for i = 1, #seen, 2 do
   if tonumber(string.match(seen[i + 1], '^%d+')) < now - 3600000 then
     redis.call('HDEL', P .. 'workers', seen[i])
     redis.call('HDEL', P .. 'beats', seen[i])
-    redis.call('DEL', P .. 'calls:' .. seen[i])
   end
 end
 if redis.call('HEXISTS', P .. 'totals', 'accepted') == 1 then
