@@ -114,6 +114,20 @@ def test_a_job_that_nobody_runs_and_whose_record_is_damaged(store, server, key_p
     assert store.heartbeat("w1", {}, HOUR_MS, [], over=1).given_back == []
 
 
+def test_a_running_job_whose_token_is_damaged(store, server, key_prefix):
+    """It keeps the walk from no other."""
+    damaged, _ = running(store)
+    store.heartbeat("w1", {}, HOUR_MS, [], over=1)
+    unheard = pending(store)
+    claim(store, unheard, call=1)
+    server.hset(f"{key_prefix}j:{damaged}", "token", "some")
+
+    findings = store.audit_records("0", 100).findings
+
+    assert [(each.id, each.problem) for each in findings] == [(unheard, "not_run")]
+    assert store.explain(damaged).is_unheard is False
+
+
 def test_found_ones_are_looked_at_again(store, server, key_prefix):
     """By their ids, without a walk; one whose time to be kept is over meanwhile is no finding."""
     job_id = scheduled(store)

@@ -360,7 +360,7 @@ end
 -- the job and never will. One that was granted before that heartbeat was dealt with there.
 local function is_unheard(owner, token)
   local over, last = string.match(redis.call('HGET', P .. 'beats', owner) or '', '^(%d+)|(%d+)$')
-  if not over or token <= tonumber(last) then return false end
+  if not over or not token or token <= tonumber(last) then return false end
   local calls = P .. 'calls:' .. owner
   return is_within(redis.call('ZRANGEBYSCORE', calls, '-inf', over), token)
     and not is_within(redis.call('ZRANGEBYSCORE', calls, '(' .. over, '+inf'), token)
