@@ -22,6 +22,7 @@ from tests.contract.jobs import (
     new_job,
     outbox,
     pending,
+    running,
     state,
 )
 from tests.contract.test_suspects import suspect
@@ -87,6 +88,33 @@ def test_it_keeps_no_other_from_its_start(store, damage, how):
     assert [each.kind for each in verdicts] == ["run", "fault", "run"]
     assert [state(store, each) for each in (first, last)] == ["running"] * 2
     assert_counted(store, {"running": 2, "pending": 1})
+
+
+@pytest.mark.parametrize("index", ["ready:default", "held:w1", "ended", "calls:w1"])
+def test_an_index_that_is_none_keeps_nothing_from_being_counted(
+    store, result_backend, key_prefix, index
+):
+    """What ends and what starts in the same call goes on, whatever is noted of them together."""
+    heartbeat(store)
+    ends = [running(store) for _ in range(2)]
+    starts = [pending(store), pending(store, queue="other")]
+    with redis.Redis.from_url(result_backend) as raw:
+        raw.delete(key_prefix + index)
+        raw.set(key_prefix + index, "text")
+
+        told, verdicts = store.exchange(
+            [Outcome(*each, "completed", ttl_ms=HOUR_MS) for each in ends],
+            "w1",
+            "w1",
+            [Claim(starts[0], 1, QUEUE), Claim(starts[1], 1, "other")],
+            call=1,
+        )
+
+        raw.delete(key_prefix + index)
+    assert (told, [each.kind for each in verdicts]) == (["accepted"] * 2, ["run"] * 2)
+    assert [state(store, each) for each, _ in ends] == ["completed"] * 2
+    assert [state(store, each) for each in starts] == ["running"] * 2
+    assert_counted(store, {"completed": 2, "running": 2})
 
 
 def test_a_suspect_whose_record_is_damaged_stays_one(store, result_backend, key_prefix):

@@ -341,10 +341,10 @@ local function take_tokens(count)
   return first
 end
 
--- Notes that a claim call gave out these tokens, or one again. Of a call without a number it is not known when it is over.
-local function note_call(owner, call, first, last)
-  local range = string.format('%.0f-%.0f', first, last)
-  redis.call('ZADD', P .. 'calls:' .. owner, 'GT', call > 0 and call or 'inf', range)
+-- What to add to `calls` of a claim call that gave out these tokens, or one again. Of a call without a number it is not
+-- known when it is over.
+local function call_row(call, first, last)
+  return {'GT', call > 0 and call or 'inf', string.format('%.0f-%.0f', first, last)}
 end
 
 -- Whether one of these ranges of tokens has this one.

@@ -3,7 +3,7 @@
 --  owner, worker, keep_ms, claims of
 --  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone}, call}
 local outcomes, owner, worker, keep_ms, claims, call = unpack(args, 1, 6)
-local held = P .. 'held:' .. owner
+local held, calls = P .. 'held:' .. owner, P .. 'calls:' .. owner
 local faults = {} -- {id, what is wrong with its record}
 -- An owner without a lease, such as one that was frozen past its end, gets one until its next heartbeat:
 -- what it claims must not be held for ever if that never comes.
@@ -250,7 +250,7 @@ local function replace_others(id) conclude_replacing(id, keep_ms) end
 local function repeat_answer(id, key, crashes, ready_at, first_failed_at)
   local r = redis.call('HMGET', key, 'owner', 'token', 'started_at')
   if r[1] ~= owner then return {'leased', 0, 0, 0, 0} end
-  note_call(owner, call, r[2], r[2])
+  redis.call('ZADD', calls, unpack(call_row(call, r[2], r[2])))
   return {'run', tonumber(r[2]), crashes, ready_at, tonumber(r[3]), first_failed_at}
 end
 
@@ -315,18 +315,28 @@ local function answers_of(items, act, otherwise)
   return answers
 end
 
+-- Notes in each of these {command, key, members}. A key that is damaged keeps nothing else from being noted or counted:
+-- all is done by now, and the audit finds what is not where it should be.
+local function note(rows)
+  local _, texts = apart(rows, function(row) call_for_all(unpack(row, 1, 3)) end)
+  for place, text in pairs(texts) do faults[#faults + 1] = {rows[place][2], text} end
+end
+
 local accepted = answers_of(outcomes, settle, 'fault')
-for its_owner, ids in pairs(left) do call_for_all('SREM', P .. 'held:' .. its_owner, ids) end
-call_for_all('ZADD', P .. 'ended', ended)
+local rows = {{'ZADD', P .. 'ended', ended}}
+for its_owner, ids in pairs(left) do rows[#rows + 1] = {'SREM', P .. 'held:' .. its_owner, ids} end
+note(rows)
 local is_late = #claims > 0 and has_ended(owner)
 local verdicts = answers_of(claims, is_late and function() return {'gone', 0, 0, 0, 0} end or judge,
   {'fault', 0, 0, 0, 0})
-for queue, ids in pairs(unready) do call_for_all('ZREM', P .. 'ready:' .. queue, ids) end
+rows = {}
+for queue, ids in pairs(unready) do rows[#rows + 1] = {'ZREM', P .. 'ready:' .. queue, ids} end
+for _, ids in pairs(started) do rows[#rows + 1] = {'SADD', held, ids} end
+if token then rows[#rows + 1] = {'ZADD', calls, call_row(call, first_token, token)} end
+note(rows)
 for queue, ids in pairs(started) do
-  call_for_all('SADD', held, ids)
   local pace = P .. 'pace:' .. queue .. ':' .. math.floor(now / 10000) -- by it `explain` tells how long others wait
   if redis.call('INCRBY', pace, #ids) == #ids then redis.call('EXPIRE', pace, 400) end
 end
-if token then note_call(owner, call, first_token, token) end
 if redis.call('EXISTS', held) == 1 then redis.call('ZADD', P .. 'leases', 'NX', now + FIRST_LEASE_MS, owner) end
 return answer({accepted, verdicts, faults})
