@@ -39,6 +39,19 @@ class HttpWorker(ThreadWorker):  # type: ignore[misc]  # has no types
         bound_silence(conn.sock, STALLED_S)
         return super().handle(conn)
 
+    def is_parent_alive(self) -> bool:
+        """Return whether the master lives. Once it does not, let go of the port: its successor wants it now.
+
+        gunicorn would hold it until the last request is answered, and a new master waits for it 5 s only.
+        """
+        if super().is_parent_alive():
+            return True
+        self.alive = False  # requests that wait end early, as with every stop
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        return False
+
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what is no request that a route could see."""
         if not isinstance(exc, errors.ParseException) or isinstance(exc, _OUR_FAULT):

@@ -110,7 +110,7 @@ def test_a_lost_worker_uses_up_no_retry(yard):
 
 
 def test_a_job_that_kills_its_process_each_time_is_a_dead_letter(ledger):
-    """After MAX_CRASHES starts, with the reason; all others complete meanwhile."""
+    """After MAX_CRASHES of its starts alone, with the reason; all others complete meanwhile."""
     ledger, yard = ledger
     with yard.running(yard.worker(WORKER_PROCESSES="2")):
         deadly = yard.submit(tasks.crash, "kill", max_retries=10)
@@ -125,8 +125,13 @@ def test_a_job_that_kills_its_process_each_time_is_a_dead_letter(ledger):
         assert ledger.settle() == {"completed": len(others), "failed": 1}
         job = yard.job(deadly.id)
         assert job.error.reason == "crash_loop"
-        assert [attempt.outcome for attempt in job.attempts] == ["lost"] * 3
-        assert len(yard.events("crashes", deadly.id)) == 3
+        assert job.crashes == 3
+        starts = len(
+            job.attempts
+        )  # the first may have had others beside it, and then counts as no crash
+        assert starts in {3, 4}
+        assert [attempt.outcome for attempt in job.attempts] == ["lost"] * starts
+        assert len(yard.events("crashes", deadly.id)) == starts
         letter, _ = yard.dead_letter()
         assert deadly.id == letter.message_id
         assert letter.headers["taskyard-reason"] == "crash_loop"

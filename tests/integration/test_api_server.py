@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 import redis
 
@@ -172,6 +174,22 @@ def test_it_stops_early_though_a_request_waits(tmp_path, environment, submit):
 
     assert (status, answers[0].status_code, answers[0].json()["state"]) == (0, 200, "scheduled")
     assert took_s < 20  # the request would wait for 50
+
+
+def test_the_next_can_start_while_what_was_killed_still_answers(tmp_path, environment):
+    """The worker that outlives its master ends its requests, and takes no more of them."""
+    port = environment["API_PORT"]
+    with running(tmp_path, environment, "-c", PATIENT) as server:
+        (orphan,) = psutil.Process(server.process.pid).children()
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"GET /healthz HTTP/1.1\r\n")
+            assert server.http.get("/healthz").status_code == 200  # the other one is there, too
+            server.process.kill()
+            with running(tmp_path, environment) as successor:
+                slow.sendall(b"Host: here\r\n\r\n")
+                assert slow.recv(12) == b"HTTP/1.1 200"
+                assert successor.stop() == 0
+        poll(lambda: not orphan.is_running())
 
 
 def test_it_starts_without_store_and_broker(tmp_path, environment):

@@ -30,7 +30,9 @@ def kill_a_child(scene: Scene) -> None:
 def bounce(scene: Scene, service: Service, away_s: float) -> None:
     """Kill a service, and start it again a little later."""
     if service in scene.stack.apis:
-        # Gunicorn's child serves: its master's death would let it end its requests.
+        # Gunicorn's child serves: its master's death would let it end its requests. And where the master
+        # sees the child's death, it has a new one before its own.
+        send(signal.SIGSTOP, [service.pid])
         send(signal.SIGKILL, scene.stack.children(service))
     scene.stack.shoot(service)
     scene.last(away_s)
