@@ -58,6 +58,16 @@ class Server:
         except httpx2.TransportError:
             return False
 
+    def is_refused(self) -> bool:
+        """Whether nobody listens on its port."""
+        try:
+            self.http.get("/healthz")
+        except httpx2.ConnectError:
+            return True
+        except httpx2.TransportError:
+            return False
+        return False
+
     def lines(self) -> list[dict[str, Any]]:
         """Return what it has logged."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]
@@ -185,6 +195,7 @@ def test_the_next_can_start_while_what_was_killed_still_answers(tmp_path, enviro
             slow.sendall(b"GET /healthz HTTP/1.1\r\n")
             assert server.http.get("/healthz").status_code == 200  # the other one is there, too
             server.process.kill()
+            poll(server.is_refused)
             with running(tmp_path, environment) as successor:
                 slow.sendall(b"Host: here\r\n\r\n")
                 assert slow.recv(12) == b"HTTP/1.1 200"
