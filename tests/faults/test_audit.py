@@ -155,16 +155,13 @@ def test_the_books_balance_after_everything_was_killed(yard, rabbit):
 def test_lost_attempts_tell_how_their_worker_ended(yard):
     """Signal or exit code, who ran it, and how much memory it had."""
     with yard.running(yard.scheduler(), yard.worker()):
-        signalled = yard.submit(tasks.crash, "kill", 1)
-        exited = yard.submit(tasks.crash, "exit", 1)
-        jobs = [yard.ended(handle.id) for handle in (signalled, exited)]
-    # Both may have been on one child, and then share its end.
-    ends = {job.attempts[0].exit for job in jobs}
-    assert ends <= {"killed by SIGKILL", "exit code 7"}
+        # One after the other: on one child they would share its end, and neither be blamed.
+        jobs = [yard.ended(yard.submit(tasks.crash, how, 1).id) for how in ("kill", "exit")]
+    assert [job.attempts[0].exit for job in jobs] == ["killed by SIGKILL", "exit code 7"]
     for job in jobs:
         lost = job.attempts[0]
         assert (lost.outcome, job.state) == ("lost", "completed")
-        assert job.crashes >= 1
+        assert job.crashes == 1
         assert lost.worker
     # A child that had hardly started has told nothing yet; the first was ready before.
     peaks = [job.attempts[0].peak_mib for job in jobs if job.attempts[0].peak_mib is not None]

@@ -58,8 +58,8 @@ def full(rabbit, broker_url):
         )
 
         def empty() -> None:
+            channel.queue_purge(queue)  # first: what waits for it comes as soon as there is room
             rabbit.control("clear_policy", queue)
-            channel.queue_purge(queue)
 
         with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
             channel = connection.channel()
