@@ -65,6 +65,7 @@ local function is_about_data(error)
   local text = type(error) == 'table' and error.err or tostring(error)
   return not (string.match(text, '^%-?[A-Z]+ ') and not string.match(text, '^%-?WRONGTYPE ') and not string.match(text, '^%-?ERR '))
     and not string.find(text, 'user executing the script', 1, true)
+    and not string.find(text, 'ACL failure in script', 1, true) -- as newer versions say it
     and not string.find(text, 'Unknown Redis command', 1, true)
 end
 
