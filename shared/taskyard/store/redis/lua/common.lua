@@ -31,7 +31,8 @@
 -- `first_run_at`, when it was to run first: `run_at` is that of its next attempt.
 -- For `withdraw`, of a job: is_shared, somebody else was promised it, or lost a job to it, so it stays.
 -- Of a job: out, the attempt of its latest message that was not acknowledged, or 0. While a job is pending, or runs and
--- is no suspect, the message of that attempt is out anyway.
+-- is no suspect, the message of that attempt is out anyway; of a pending one it is noted all the same where a scheduler
+-- sends it: `withdraw` cannot know of that otherwise.
 local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
