@@ -246,7 +246,7 @@ def test_direct_reply_to_works(store, teller, direct_teller, channel, reply_to):
 def test_a_direct_reply_that_ends_its_connection_takes_no_other_with_it(
     store, teller, direct_teller, channel, reply_to, caplog
 ):
-    """RabbitMQ closes the connection for a name that is none; it is given up, and not tried again."""
+    """RabbitMQ closes the connection for a name that is none, or returns it; it is not tried again."""
     name, got = reply_to
     before = outcomes("no_queue")
     for _ in range(2):

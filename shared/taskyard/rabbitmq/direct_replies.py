@@ -1,8 +1,8 @@
 """Replies to RabbitMQ's names of replies without a queue, over a connection that nothing else depends on.
 
-Who made such a name cannot be told, and RabbitMQ closes the connection (541) for one that is none, or that is
-of a node which is gone. So one reply is on its way at a time: the connection takes that one with it alone.
-What a name did is remembered: one that closed a connection is not tried again, and those that did no harm
+Who made such a name cannot be told, and RabbitMQ before 4.3 closes the connection (541) for one that is
+none, or that is of a node which is gone. So one reply is on its way at a time: the connection takes that one
+with it alone. What a name did is remembered: one that is none is not tried again, and those that did no harm
 come first, so that nobody who is known waits for strangers' bad names.
 """
 
@@ -21,6 +21,7 @@ from taskyard.rabbitmq.confirms import Untaken
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text
+from taskyard.rabbitmq.topology import server_version
 from taskyard.tls import Tls
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ LIMIT = 10_000
 MOST_NAMES = 10_000
 #: How RabbitMQ closes the connection for a name that is none.
 INTERNAL_ERROR = 541
+#: The first version that is known to return what has such a name, and nothing else, if it is mandatory.
+#: An older one returns everything.
+RETURNS_SINCE = (4, 3)
 
 
 def is_direct(name: str) -> bool:
@@ -73,6 +77,7 @@ class DirectReplies:
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._under_way: _Reply | None = None
+        self._is_mandatory = self._is_returned = False
         #: Whether the connection is being lost for the name of a reply.
         self._is_for_name = False
         self._thread = ConnectionThread(
@@ -95,7 +100,7 @@ class DirectReplies:
         """Return when RabbitMQ has had all replies, or after `deadline_s` seconds; the rest is not sent then.
 
         Returns:
-            Replies for which it closed the connection, as `no_queue`; and what was not sent, as `refused`.
+            Replies whose names it did not know, as `no_queue`; and what was not sent, as `refused`.
         """
         if not replies:
             return Untaken([], [])
@@ -128,10 +133,12 @@ class DirectReplies:
 
     def _connected(self, connection: Connection) -> None:
         self._connection = connection
+        self._is_mandatory = server_version(connection.server_properties) >= RETURNS_SINCE
         connection.channel(on_open_callback=self._channel_opened)
 
     def _channel_opened(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _: self._open(channel))
 
     def _open(self, channel: Channel) -> None:
@@ -185,13 +192,17 @@ class DirectReplies:
             app_id="taskyard",
             delivery_mode=2,
         )
-        # Not mandatory: RabbitMQ hands it on, and would return it as unroutable all the same.
-        channel.basic_publish("", reply.queue, reply.body, properties)
+        channel.basic_publish("", reply.queue, reply.body, properties, mandatory=self._is_mandatory)
+
+    def _returned(self, *_: object) -> None:
+        """RabbitMQ does not know the name of the reply that is under way; its confirm follows."""
+        logger.warning("direct reply lost: its name is none")
+        self._is_returned = True
 
     def _confirmed(self, _frame: object) -> None:
         if self._under_way is not None:
-            self._learn(self._under_way, is_good=True)
-        self._conclude(is_lost=False)
+            self._learn(self._under_way, is_good=not self._is_returned)
+        self._conclude(is_lost=self._is_returned)
         self._go_on()
 
     def _learn(self, reply: _Reply, *, is_good: bool) -> None:
@@ -204,6 +215,7 @@ class DirectReplies:
 
     def _conclude(self, *, is_lost: bool) -> None:
         reply, self._under_way = self._under_way, None
+        self._is_returned = False
         if reply is None:
             return
         with self._lock:
