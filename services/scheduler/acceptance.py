@@ -61,8 +61,10 @@ def refusing_queue(made: Sequence[Made]) -> str | None:
 
 
 def is_taken(one: Created | TaskyardError) -> bool:
-    """Return whether a job's queue took its message now: for what was there before, none was published."""
-    return isinstance(one, Created) and one.is_new and one.state is State.PENDING
+    """Return whether a job's message was published now, and its queue took it."""
+    if not isinstance(one, Created) or one.state is not State.PENDING:
+        return False
+    return one.is_new or one.is_unconfirmed
 
 
 def fault_of(made: Sequence[Made]) -> StoreFault | None:

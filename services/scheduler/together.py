@@ -94,7 +94,11 @@ class Together:
     def _learn(self, begun: Sequence[_Begun], made: Sequence[Created | Exception]) -> None:
         """Take note of the queues that take no messages, and of those that do again."""
         pairs = [(each.job.queue, one) for each, one in zip(begun, made, strict=True)]
-        taking = {queue for queue, one in pairs if isinstance(one, Created) and one.is_new}
+        taking = {
+            queue
+            for queue, one in pairs
+            if isinstance(one, Created) and (one.is_new or one.is_unconfirmed)
+        }
         refusing = {
             queue: one
             for queue, one in pairs

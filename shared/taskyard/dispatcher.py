@@ -2,15 +2,15 @@
 
 import copy
 import logging
-import threading
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from taskyard.apart import all_or_each
 from taskyard.errors import NotUnique, StoreFault, TaskyardError, Unavailable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import State
-from taskyard.lifecycle import Loop
 from taskyard.message import decode, for_attempt
+from taskyard.outbox import OutboxCleaner
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Headers, Outgoing
 from taskyard.rabbitmq.publisher import Publisher
@@ -20,6 +20,14 @@ logger = logging.getLogger(__name__)
 
 ATTEMPT_HEADER = "taskyard-attempt"
 TRACE_HEADER = "traceparent"
+
+
+class _Sent(NamedTuple):
+    """A message that has to be confirmed before an answer is given, and since when its job waits for that."""
+
+    job_id: str
+    message: Outgoing
+    recorded_at_ms: int
 
 
 class Dispatcher:
@@ -38,15 +46,18 @@ class Dispatcher:
         self.publisher = publisher
         self._deadline_s = publish_deadline_s
         self._record: GroupCommit[NewJob, Created | StoreFault] = GroupCommit(store.create)
-        self._outbox = _OutboxCleaner(store)
+        self._outbox = OutboxCleaner(store)
 
     def dispatch(self, jobs: Sequence[NewJob]) -> list[Created]:
         """Record jobs and publish those that are ready, all or none; idempotent by id.
 
+        One that was there, and that nobody is known to have had confirmed, is published too: what an earlier
+        call has recorded, whose answer was lost, is promised no earlier than any other.
+
         After an error of RabbitMQ none of the new jobs runs, though it may have taken messages of them. But
-        one that has begun, that has replaced another, or that another caller asked for too and was promised,
-        stays: the error's `taken` names it. After one of the store they may run: it could not be reached, to
-        record or to forget them.
+        one that has begun, that has replaced another, or that another caller asked for too stays: the error's
+        `taken` names it. After one of the store they may run: it could not be reached, to record or to forget
+        them.
 
         Raises:
             StoreUnavailable: If the store did not answer in time.
@@ -60,11 +71,11 @@ class Dispatcher:
         if fault is not None:
             fault.taken = self.store.withdraw([each.id for each in created if each.is_new])
             raise fault
-        ready = _ready(jobs, created)
-        failures = self._publish_first(ready, is_whole=True)
+        sent = self._to_send(jobs, created)
+        failures = self._send(sent, is_whole=True)
         if failures:
-            self._take_back(created, ready, failures)
-        self._conclude(created, ready, failures)
+            self._take_back(created, sent, failures)
+        self._conclude(created, sent, failures)
         return created
 
     def dispatch_each(self, jobs: Sequence[NewJob]) -> list[Created | TaskyardError]:
@@ -76,43 +87,63 @@ class Dispatcher:
             Unavailable: If the store did not answer in time, or RabbitMQ as a whole takes no messages.
         """
         recorded = all_or_each(jobs, self._record)
-        ready = _ready(jobs, recorded)
-        failures = self._publish_first(ready, is_whole=False)
+        sent = self._to_send(jobs, recorded)
+        failures = self._send(sent, is_whole=False)
         refused: dict[str, TaskyardError] = {}
         if failures:
-            failed = [(ready[place][0].id, failure) for place, failure in failures.items()]
-            out = [job_id for job_id, failure in failed if failure.may_arrive]
-            kept = set(self.store.withdraw([job_id for job_id, _ in failed], published=out))
-            refused = {job_id: failure.error for job_id, failure in failed if job_id not in kept}
+            failed = {sent[place].job_id: failure for place, failure in failures.items()}
+            out = [job_id for job_id, failure in failed.items() if failure.may_arrive]
+            safe = self._safe(self.store.withdraw(list(failed), published=out))
+            refused = {job_id: each.error for job_id, each in failed.items() if job_id not in safe}
         outcomes = [
             refused.get(each.id, each) if isinstance(each, Created) else each for each in recorded
         ]
-        self._conclude([each for each in outcomes if isinstance(each, Created)], ready, failures)
+        self._conclude([each for each in outcomes if isinstance(each, Created)], sent, failures)
         if refused and not self.publisher.is_ready:
             raise next(iter(refused.values()))
         return outcomes
 
-    def _publish_first(
-        self, ready: Sequence[tuple[NewJob, Created]], *, is_whole: bool
-    ) -> dict[int, Failure]:
-        messages = [first_message(job) for job, _ in ready]
+    def _to_send(
+        self, jobs: Sequence[NewJob], recorded: Sequence[Created | TaskyardError]
+    ) -> list[_Sent]:
+        """Return the messages of new jobs that are ready, and of those that were there without a confirm."""
+        sent = [
+            _Sent(job.id, first_message(job), outcome.recorded_at_ms)
+            for job, outcome in zip(jobs, recorded, strict=True)
+            if isinstance(outcome, Created) and outcome.is_new and outcome.state is State.PENDING
+        ]
+        new = {each.job_id for each in sent}
+        found = {
+            each.id for each in recorded if isinstance(each, Created) and each.is_unconfirmed
+        } - new
+        ready = self._unconfirmed(sorted(found))
+        return sent + [_Sent(each.id, later_message(each), each.now_ms) for each in ready]
+
+    def _send(self, sent: Sequence[_Sent], *, is_whole: bool) -> dict[int, Failure]:
+        messages = [each.message for each in sent]
         return self.publisher.publish_each(messages, deadline_s=self._deadline_s, is_whole=is_whole)
 
+    def _unconfirmed(self, ids: Sequence[str]) -> list[Ready]:
+        ready = self.store.unconfirmed(ids) if ids else []
+        return [job for job in ready if not self._outbox.has_confirmed(job.id, job.due_at_ms)]
+
+    def _safe(self, kept: Sequence[str]) -> set[str]:
+        """Return those of these jobs whose messages RabbitMQ has, or had: they may be promised."""
+        return set(kept) - {each.id for each in self._unconfirmed(kept)}
+
     def _take_back(
-        self,
-        created: Sequence[Created],
-        ready: Sequence[tuple[NewJob, Created]],
-        failures: Mapping[int, Failure],
+        self, created: Sequence[Created], sent: Sequence[_Sent], failures: Mapping[int, Failure]
     ) -> None:
-        """Withdraw all jobs and raise the first error, unless all of them turn out to have begun."""
-        ids = [job.id for job, _ in ready]
+        """Withdraw all jobs and raise the first error, unless all of them turn out to be safe."""
+        ids = [each.job_id for each in sent]
         out = [
             job_id
             for place, job_id in enumerate(ids)
             if place not in failures or failures[place].may_arrive
         ]
         taken = self.store.withdraw(ids, published=out)
-        if len(taken) == len(ids):
+        failed = [ids[place] for place in failures]
+        if len(taken) == len(ids) and len(self._safe(failed)) == len(failed):
             return
         waiting = {each.id for each in created if each.is_new} - set(ids)
         taken += self.store.withdraw(sorted(waiting)) if waiting else []
@@ -123,7 +154,7 @@ class Dispatcher:
     def _conclude(
         self,
         made: Sequence[Created],
-        ready: Sequence[tuple[NewJob, Created]],
+        sent: Sequence[_Sent],
         failures: Mapping[int, Failure],
     ) -> None:
         """Have the jobs take the places of others, and those that are confirmed leave the outbox."""
@@ -137,9 +168,9 @@ class Dispatcher:
                 open_ids.update(replacing)
         self._outbox.add(
             [
-                (job.id, outcome.recorded_at_ms)
-                for place, (job, outcome) in enumerate(ready)
-                if place not in failures and job.id not in open_ids
+                (each.job_id, each.recorded_at_ms)
+                for place, each in enumerate(sent)
+                if place not in failures and each.job_id not in open_ids
             ]
         )
 
@@ -189,17 +220,6 @@ class Dispatcher:
         self.store.close()
 
 
-def _ready(
-    jobs: Sequence[NewJob], recorded: Sequence[Created | TaskyardError]
-) -> list[tuple[NewJob, Created]]:
-    """Return the jobs whose messages have to be published by who recorded them."""
-    return [
-        (job, outcome)
-        for job, outcome in zip(jobs, recorded, strict=True)
-        if isinstance(outcome, Created) and outcome.is_new and outcome.state is State.PENDING
-    ]
-
-
 def first_message(job: NewJob) -> Outgoing:
     """Return the message of a job's first attempt."""
     return Outgoing(
@@ -241,58 +261,3 @@ def _headers(attempt: int, traceparent: str | None) -> Headers | None:
     if attempt > 1:
         headers[ATTEMPT_HEADER] = attempt
     return headers or None
-
-
-#: How long confirmed jobs gather before they leave the outbox, in seconds; relay waits far longer.
-OUTBOX_LINGER_S = 0.05
-#: Longest pause without any. Seconds.
-OUTBOX_IDLE_S = 60.0
-
-
-class _OutboxCleaner:
-    """Takes confirmed jobs out of the outbox, behind the caller's back and in batches.
-
-    Nobody has to wait for it: a job that stays in the outbox, as one that the store could not be told of, is
-    published again by `relay`, and its second message is acknowledged as a duplicate.
-    """
-
-    def __init__(self, store: JobStore) -> None:
-        self._store = store
-        self._jobs: list[tuple[str, int]] = []
-        self._lock = threading.Lock()
-        self._has_jobs = threading.Event()
-        self._closing = threading.Event()
-        self._loop: Loop | None = None
-
-    def add(self, jobs: Sequence[tuple[str, int]]) -> None:
-        """Take these out soon."""
-        if not jobs:
-            return
-        with self._lock:
-            self._jobs.extend(jobs)
-            if self._loop is None:
-                self._loop = Loop(
-                    "outbox", self._run_once, interval_s=OUTBOX_IDLE_S, await_work=self._await_jobs
-                )
-                self._loop.start()
-        if not self._has_jobs.is_set():
-            self._has_jobs.set()
-
-    def close(self) -> None:
-        """Take out what is left, and stop."""
-        self._closing.set()
-        self._has_jobs.set()
-        if self._loop is not None:
-            self._loop.stop(5)
-            self._loop.pass_once()
-
-    def _await_jobs(self, timeout_s: float) -> None:
-        self._has_jobs.wait(timeout_s)
-
-    def _run_once(self) -> None:
-        if self._has_jobs.is_set():
-            self._closing.wait(OUTBOX_LINGER_S)
-        self._has_jobs.clear()
-        with self._lock:
-            jobs, self._jobs = self._jobs, []
-        self._store.mark_published(jobs)

@@ -3,7 +3,7 @@
 import time
 
 from taskyard.job import State
-from taskyard.store.base import Created
+from taskyard.store.base import Created, Unique
 from taskyard.store.dead_letters import Revival
 from tests.contract.jobs import (
     HOUR_MS,
@@ -179,3 +179,46 @@ def test_a_claimed_job_leaves_the_outbox(store):
     running(store)
 
     assert outbox(store) == set()
+
+
+def test_a_job_that_nobody_had_confirmed_is_told_as_such(store):
+    """To whoever asks for it again, by its id or by what it is like; its message can be had then."""
+    unique = Unique(lock="l", lock_ms=HOUR_MS, policy="existing")
+    store.create([new_job("a", unique=unique)])
+
+    again = store.create([new_job("a"), new_job("b", unique=unique)])
+
+    assert [(each.id, each.is_new, each.is_unconfirmed) for each in again] == [
+        ("a", False, True)
+    ] * 2
+    (ready,) = store.unconfirmed(["a", "b"])
+    assert (ready.id, ready.queue, ready.attempt) == ("a", "default", 1)
+    assert outbox(store) == {"a"}
+    store.mark_published([("a", ready.now_ms)])
+    assert [each.is_unconfirmed for each in store.create([new_job("a")])] == [False]
+    assert store.unconfirmed(["a"]) == []
+
+
+def test_a_job_that_needs_no_confirm_is_not_told_as_lacking_one(store):
+    """It waits for its time, or runs, or has ended; or it was refused for another's sake."""
+    unique = Unique(lock="l", lock_ms=HOUR_MS, policy="reject")
+    scheduled, rejecting = pending(store, delay_ms=HOUR_MS), pending(store, unique=unique)
+    runs, token = running(store)
+    settle(store, ended := running(store)[0], token + 1)
+
+    again = store.create([*map(new_job, (scheduled, runs, ended)), new_job(unique=unique)])
+
+    assert [(each.id, each.is_unconfirmed) for each in again] == [
+        (each, False) for each in (scheduled, runs, ended, rejecting)
+    ]
+
+
+def test_a_job_that_has_not_replaced_another_yet_is_told_as_such(store):
+    """Whoever asks for it again sees to it then."""
+    unique = Unique(lock="l", lock_ms=HOUR_MS, policy="replace")
+    store.create([new_job("a", unique=unique)])
+    jobs = [new_job("b", unique=unique), new_job("b", unique=unique)]
+
+    assert [each.replaces for each in store.create(jobs)] == [True, True]
+    store.replace(["b"])
+    assert [each.replaces for each in store.create(jobs[:1])] == [False]

@@ -113,21 +113,94 @@ def test_a_job_that_was_there_is_kept_when_a_later_call_fails(away, dispatcher, 
     assert store.get(["b"]) == [None]
 
 
-def test_a_job_promised_to_a_second_caller_is_kept(store, queue):
-    """One whose client gave up and asked again with its id: both are told that it is there, as it is."""
+def test_a_job_that_a_second_caller_asks_for_is_promised_to_neither_without_a_confirm(store, queue):
+    """One whose client gave up and asked again with its id: it stays, as both are told."""
     publisher = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
     slow = Dispatcher(store, publisher, publish_deadline_s=3)
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(slow.dispatch, [new_job("a", queue=queue)])
         poll(lambda: store.get(["a"])[0])
-        (again,) = slow.dispatch([new_job("a", queue=queue)])
+        with pytest.raises(BrokerUnavailable) as again:
+            slow.dispatch([new_job("a", queue=queue)])
+        with pytest.raises(BrokerUnavailable) as told:
+            first.result()
 
-        (told,) = first.result()
-
-    assert (told.is_new, again.is_new) == (True, False)
+    assert (told.value.taken, again.value.taken) == (["a"], ["a"])
     assert outbox(store) == {"a"}, "it is there for the relay to publish"
     publisher.close()
+
+
+def test_a_job_that_a_second_caller_has_confirmed_is_promised_to_both(dispatcher, store, queue):
+    """Its own message was refused, and the job is safe all the same."""
+    publisher = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
+    slow = Dispatcher(store, publisher, publish_deadline_s=3)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(slow.dispatch, [new_job("a", queue=queue)])
+        poll(lambda: store.get(["a"])[0])
+        dispatcher.dispatch([new_job("a", queue=queue)])
+        poll(lambda: not store.vitals().unconfirmed)
+
+        assert [created.is_new for created in first.result()] == [True]
+
+    publisher.close()
+
+
+def alike(queue: str, **fields) -> NewJob:
+    """Return a job instead of which one like it is given to who asks for it, while that lives."""
+    unique = Unique(lock="l", lock_ms=HOUR_MS, policy="existing")
+    return new_job(queue=queue, unique=unique, **fields)
+
+
+@pytest.mark.parametrize("method", ["dispatch", "dispatch_each"])
+@pytest.mark.parametrize("again", ["a", "b"], ids=["the same id", "one like it"])
+def test_what_was_recorded_and_never_published_is_confirmed_before_it_is_promised(
+    dispatcher, store, bodies, queue, method, again
+):
+    """Whoever recorded it had no answer of the store: its message goes out before the next one is given."""
+    store.create([alike(queue, job_id="a", attempts_made=1)])
+
+    (created,) = getattr(dispatcher, method)([alike(queue, job_id=again)])
+
+    assert (created.id, created.is_new) == ("a", False)
+    ((properties, _),) = bodies(queue)
+    assert (properties.message_id, properties.headers["taskyard-attempt"]) == ("a", 2)
+    poll(lambda: not store.vitals().unconfirmed)
+
+
+def test_what_was_recorded_is_not_promised_while_no_queue_takes_it(
+    dispatcher, store, bodies, queue, full_queue
+):
+    """Of jobs that go together the new ones are taken back; each by itself, it is the only one refused."""
+    store.create([new_job("there", queue=full_queue)])
+
+    with pytest.raises(BrokerUnavailable, match="refused") as caught:
+        dispatcher.dispatch([new_job("there", queue=full_queue), new_job("new", queue=queue)])
+    bodies(queue)
+    refused, made = dispatcher.dispatch_each(
+        [new_job("there", queue=full_queue), new_job("new", queue=queue)]
+    )
+
+    assert caught.value.taken == ["there"]
+    assert (type(refused), type(made)) == (BrokerUnavailable, Created)
+    assert ids(bodies(queue)) == ["new"]
+    assert [state(store, name) for name in ("there", "new")] == ["pending", "pending"]
+
+
+@pytest.mark.parametrize("delay_ms", [None, HOUR_MS])
+def test_what_was_recorded_and_has_replaced_nothing_yet_does_before_it_is_promised(
+    dispatcher, store, queue, delay_ms
+):
+    """Whoever recorded it could not know that it had."""
+    first, second = unique_job(queue), unique_job(queue, delay_ms=delay_ms)
+    dispatcher.dispatch([first])
+    store.create([second])
+
+    (created,) = dispatcher.dispatch([second])
+
+    assert (created.id, created.is_new) == (second.id, False)
+    assert state(store, first.id) == "cancelled"
 
 
 def test_without_a_store_nothing_is_published(dispatcher, channel, queue):

@@ -19,6 +19,7 @@ from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from taskyard.request import Defaults
 from taskyard.store.base import Created, NewJob
+from tests.contract.jobs import new_job
 from tests.polling import poll
 
 
@@ -261,13 +262,39 @@ def test_without_the_right_to_keep_refused_ones_all_others_become_jobs(
     bodies(dead_queue(INTAKE_QUEUE))
 
 
+def test_one_whose_job_was_recorded_and_never_published_waits_for_its_queue(
+    intake, door, clock, store, known, full, bodies, channel
+):
+    """As where the store failed just as the job was to be taken back: it is accepted once it is confirmed."""
+    queue = known[1]
+    door.put("first", queue=queue)
+    intake.run_once()
+    with full(queue) as empty:
+        store.create([new_job("there", queue=queue)])
+        door.put("there", queue=queue)
+        intake.run_once()
+
+        assert list(door.answers) == ["first"]
+        empty()
+    door.put("behind", queue=queue)
+    clock.now_s += 1
+    for _ in range(2):
+        intake.run_once()
+
+    assert door.answers == {name: accepted(name) for name in ("first", "there", "behind")}
+    assert {properties.message_id for properties, _ in bodies(queue)} >= {"there", "behind"}
+    for each in (queue, dead_queue(queue)):
+        channel.queue_delete(each)
+
+
 def test_a_queue_is_open_again_only_once_it_has_taken_a_message(
-    intake, door, clock, known, full, channel
+    intake, door, clock, store, known, full, channel
 ):
     """A repeated submission of a job that is there publishes nothing, so it says nothing of its queue."""
     queue = known[1]
     door.put("there", queue=queue)
     intake.run_once()
+    poll(lambda: not store.vitals().unconfirmed)
     with full(queue):
         door.put("a", queue=queue)
         intake.run_once()

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import StoreUnavailable
 from taskyard.store import open_store
 from taskyard.store.dead_letters import Revival
 from taskyard.store.keys import NewKey
@@ -16,6 +18,7 @@ from taskyard.store.replays import NewReplay
 from taskyard.store.schedules import ScheduleWrite
 from tests.contract.jobs import HOUR_MS, claim, heartbeat, new_job, outbox, pending, state
 from tests.contract.test_dead_letters import failed
+from tests.polling import poll
 
 
 class Forgetful:
@@ -28,14 +31,14 @@ class Forgetful:
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._loses = threading.Event()
+        self._to_lose = 0
         self.port: int = self._listener.getsockname()[1]
         self.lost = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def lose_next(self) -> None:
-        """Lose the next answer."""
-        self._loses.set()
+    def lose_next(self, answers: int = 1) -> None:
+        """Lose the next answer, or the next ones."""
+        self._to_lose = answers
 
     def close(self) -> None:
         """Take no more connections."""
@@ -59,8 +62,8 @@ class Forgetful:
                     data = key.fileobj.recv(65_536)  # type: ignore[union-attr]  # they are sockets
                     if not data:
                         return
-                    if key.fileobj is far and self._loses.is_set():
-                        self._loses.clear()
+                    if key.fileobj is far and self._to_lose:
+                        self._to_lose -= 1
                         self.lost += 1
                         return
                     key.data.sendall(data)
@@ -95,6 +98,28 @@ def test_a_job_that_was_recorded_is_told_as_new(way, far, store):
     assert (way.lost, created.is_new, created.state) == (1, True, "pending")
     assert far.withdraw(["a"]) == []
     assert store.totals().missing == 0
+
+
+@pytest.mark.parametrize("method", ["dispatch", "dispatch_each"])
+def test_a_job_whose_record_was_not_heard_of_is_confirmed_before_it_is_promised(
+    way, far, publisher, store, bodies, queue, method
+):
+    """The answer is lost each time that it is asked for; who submitted it asks again later, by its id."""
+    dispatcher = Dispatcher(far, publisher, publish_deadline_s=30)
+    dispatch = getattr(dispatcher, method)
+    dispatch([new_job(queue=queue)])
+    poll(lambda: not store.vitals().unconfirmed)
+    bodies(queue)
+    way.lose_next(2)
+    with pytest.raises(StoreUnavailable):
+        dispatch([new_job("a", queue=queue)])
+    assert (way.lost, state(store, "a"), bodies(queue)) == (2, "pending", [])
+
+    (created,) = dispatch([new_job("a", queue=queue)])
+
+    assert (created.id, created.is_new) == ("a", False)
+    assert [properties.message_id for properties, _ in bodies(queue)] == ["a"]
+    dispatcher.close()
 
 
 def test_a_job_that_was_cancelled_is_told_as_cancelled(way, far, store):

@@ -180,6 +180,20 @@ def test_of_jobs_by_themselves_only_the_one_fails(dispatcher, store, damage, que
     assert state(store, first) == "pending"
 
 
+def test_one_of_which_no_message_can_be_made_keeps_no_other_from_being_found(
+    dispatcher, store, damage, queue
+):
+    """Both were recorded before, and are asked for again."""
+    bad, good = (new_job(queue=queue) for _ in range(2))
+    store.create([bad, good])
+    damage(bad.id, "not whole")
+
+    fault, created = dispatcher.dispatch_each([bad, good])
+
+    assert (type(fault), created.id) == (StoreFault, good.id)
+    poll(lambda: good.id not in {each.id for each in store.unconfirmed([good.id])})
+
+
 def test_a_body_that_is_no_text_keeps_no_other_from_its_queue(
     dispatcher, store, result_backend, key_prefix, queue, channel
 ):

@@ -80,8 +80,10 @@ class Created(Struct, frozen=True, array_like=True):
     is_rejected: bool = False
     #: When the store was asked, in milliseconds since 1970.
     recorded_at_ms: int = 0
-    #: Of a new one: another has to be cancelled once it is safe; see `replace`.
+    #: Another has to be cancelled once this one is safe; see `replace`.
     replaces: bool = False
+    #: Of one that was there and is pending: nobody may be promised it yet; see `unconfirmed`.
+    is_unconfirmed: bool = False
 
 
 class Ready(Struct, frozen=True, array_like=True):
@@ -92,7 +94,7 @@ class Ready(Struct, frozen=True, array_like=True):
     body: str
     #: Number of the attempt that the message starts.
     attempt: int
-    #: When it was due (`take_due`) or recorded (`unpublished`), and now: milliseconds since 1970.
+    #: When it was due (`take_due`) or recorded, and now: milliseconds since 1970.
     due_at_ms: int
     now_ms: int
     #: It has to take the place of another once its message is confirmed; see `replace`.
@@ -177,6 +179,12 @@ class JobStore(
 
     def unpublished(self, older_than_ms: int, limit: int) -> list[Ready]:
         """Give pending jobs that are in the outbox for so long, and start their time anew."""
+
+    def unconfirmed(self, ids: Sequence[str]) -> list[Ready]:
+        """Return those of these jobs that are pending and in the outbox, and leave them there.
+
+        Whoever recorded them is about to publish them, or died, or was not told that they are recorded.
+        """
 
     def get(self, ids: Sequence[str]) -> list[Job | None]:
         """Return the jobs, None where there is none of this id.

@@ -110,6 +110,10 @@ class RedisStore(
         return rows_of(self.run("unpublished", args, list[msgspec.Raw]), Ready)
 
     @guarded
+    def unconfirmed(self, ids: Sequence[str]) -> list[Ready]:
+        return rows_of(self.run("unconfirmed", ids, list[msgspec.Raw]), Ready)
+
+    @guarded
     def wait(self, job_id: str, timeout_s: float) -> Job | None:
         deadline = time.monotonic() + timeout_s
         pubsub: Any = self._redis.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]  # as in redis-py

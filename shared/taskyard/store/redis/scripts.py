@@ -47,6 +47,7 @@ READING = frozenset(
         "read_schedules",
         "revivable",
         "suspects",
+        "unconfirmed",
         "unindexed",
         "vitals",
         "workers",

@@ -2,11 +2,22 @@
 -- lock_ms, policy}; nil values come as false. Answers for each a `Created`, or a text: the fault of a record in its way.
 local has_withdrawn = redis.call('EXISTS', P .. 'withdrawn') == 1
 
+-- Answers a job that was there. Another caller is promised it from now on: `withdraw` must leave it.
+local function found(id, state)
+  if state ~= 'pending' and state ~= 'scheduled' then return {id, false, state, 0, 0, false, now} end
+  local r = redis.call('HMGET', job_key(id), 'replaces', 'queue', 'attempt')
+  local is_unconfirmed = state == 'pending' and redis.call('ZSCORE', P .. 'outbox', id) and true or false
+  assert(not is_unconfirmed or (r[2] and tonumber(r[3])), 'the record tells too little for a message')
+  redis.call('HSET', job_key(id), 'is_shared', 1)
+  return {id, false, state, 0, 0, false, now, r[1] and true or false, is_unconfirmed}
+end
+
 -- Answers the job that keeps `id` from being recorded, if one does. A lock dies with the job that has it.
 -- One to be replaced lives until `id` is safe (`conclude_replacing`), and has the lock back if `id` is withdrawn.
 local function locked_out(id, lock, lock_ms, policy)
   local holder, state = lock_holder(lock)
-  if holder and policy ~= 'replace' then return {holder, false, state, 0, 0, policy == 'reject'} end
+  if holder and policy == 'reject' then return {holder, false, state, 0, 0, true} end
+  if holder and policy ~= 'replace' then return found(holder, state) end
   local key = P .. 'unique:' .. lock
   if holder then
     redis.call('HSET', job_key(id), 'replaces', redis.call('GET', key), 'locked_until', now + redis.call('PTTL', key))
@@ -19,17 +30,10 @@ local function create(job)
   local id, task, queue, priority, body, delay_ms, run_at_ms, made, created_at_ms, lock, lock_ms, policy = unpack(job, 1, 12)
   local key = job_key(id)
   local state = redis.call('HGET', key, 'state')
-  if state then
-    -- Another caller is promised this job now: `withdraw` must leave it.
-    if state == 'pending' or state == 'scheduled' then redis.call('HSET', key, 'is_shared', 1) end
-    return {id, false, state, 0, 0, false, now}
-  end
+  if state then return found(id, state) end
   local other, replaced
   if lock then other, replaced = locked_out(id, lock, lock_ms, policy) end
-  if other then
-    if not other[6] then redis.call('HSET', job_key(other[1]), 'is_shared', 1) end
-    return other
-  end
+  if other then return other end
   local run_at = run_at_ms or (delay_ms and now + delay_ms)
   local submitted = created_at_ms and math.min(created_at_ms, now) or now
   state = (run_at and run_at > now) and 'scheduled' or 'pending'
