@@ -19,8 +19,10 @@ logger = logging.getLogger(__name__)
 # pika logs every failed try ten times over; what matters of it is logged here.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
-#: The broker drops a connection that says nothing for twice this long. Seconds.
-HEARTBEAT_S = 30
+#: RabbitMQ drops a connection that says nothing for two to three times this long, and so gives what a lost or
+#: frozen worker has to another: within the default lease. A shorter one would cost connections of processes
+#: that only stand still for some seconds. pika sends something after half of it. Seconds.
+HEARTBEAT_S = 5
 #: Longest wait for a connection to be made, and for each step of it. Seconds.
 CONNECT_TIMEOUT_S = 5
 
@@ -38,6 +40,7 @@ def parameters(url: str, *, name: str, tls: Tls) -> pika.URLParameters:
     """
     found = pika.URLParameters(url)
     found.connection_attempts = 1
+    found.heartbeat = HEARTBEAT_S
     found.socket_timeout = found.stack_timeout = CONNECT_TIMEOUT_S
     found.client_properties = {"connection_name": name, "product": "taskyard"}
     if found.ssl_options is not None:  # whatever the URL says of it: it could turn verification off
@@ -197,7 +200,6 @@ class ConnectionThread:
 
     def _connect_and_serve(self) -> None:
         how = parameters(self._url, name=self._name, tls=self._tls)
-        how.heartbeat = HEARTBEAT_S
         connection = Connection(
             how,
             on_open_callback=self._opened,

@@ -5,6 +5,7 @@ acknowledged, and closing the channel puts the others back into their places. Th
 transfer a message, so walks should be few.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from msgspec import Struct
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
-from taskyard.rabbitmq.connection import blocking, describe, parameters
+from taskyard.rabbitmq.connection import HEARTBEAT_S, blocking, describe, parameters
 from taskyard.rabbitmq.properties import received_text
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import dead_queue
@@ -73,7 +74,7 @@ def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int:
     if not count:
         return 0
     channel.basic_qos(prefetch_count=count if count <= MAX_PREFETCH else 0)
-    seen = 0
+    seen, heard_at = 0, time.monotonic()
     for method, properties, body in channel.consume(
         name, exclusive=True, inactivity_timeout=SILENCE_S
     ):
@@ -84,6 +85,11 @@ def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int:
         seen += 1
         if seen >= count:
             break
+        if (
+            time.monotonic() - heard_at > HEARTBEAT_S / 2
+        ):  # what has come already is read without a look at it
+            channel.connection.process_data_events(time_limit=0)
+            heard_at = time.monotonic()
     return seen
 
 

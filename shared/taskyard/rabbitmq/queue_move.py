@@ -19,7 +19,7 @@ from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import describe, parameters, server_properties
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import QueueType
-from taskyard.rabbitmq.transfer import HEARTBEAT_S, Onward, Taken, Transfer
+from taskyard.rabbitmq.transfer import Onward, Taken, Transfer
 from taskyard.rabbitmq.wrapped import unwrap, wrap
 from taskyard.tls import SYSTEM_CAS, Tls
 
@@ -194,8 +194,6 @@ class QueueMove:
     @contextmanager
     def _connection(self) -> Iterator[Any]:
         how = parameters(self._url, name="taskyard move", tls=self._tls)
-        # A lock must not outlive who holds it: one behind a broken network closes no connection.
-        how.heartbeat = HEARTBEAT_S
         connection = pika.BlockingConnection(how)
         try:
             yield connection

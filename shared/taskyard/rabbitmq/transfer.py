@@ -22,7 +22,6 @@ WINDOW = 500
 IDLE_S = 1.0
 #: A transfer that gets no further for so long is given up. Seconds.
 STALL_S = 30.0
-HEARTBEAT_S = 15
 
 _REFUSED = 403
 
@@ -97,7 +96,7 @@ class Transfer:
         """
         try:
             how = parameters(self._url, name="taskyard move", tls=self._tls)
-            how.heartbeat, how.blocked_connection_timeout = HEARTBEAT_S, STALL_S
+            how.blocked_connection_timeout = STALL_S
             connection = self._connection = VerbatimConnection(
                 how,
                 on_open_callback=self._connected,
