@@ -17,7 +17,7 @@ from taskyard.devstack import RabbitServer, RedisServer, ensure_installed
 from taskyard.devstack.install import RABBITMQ_PACKAGE, REDIS_PACKAGE
 from taskyard.devstack.programs import rabbitmq_version, redis_version
 from taskyard.dispatcher import Dispatcher
-from taskyard.rabbitmq.connection import server_properties
+from taskyard.rabbitmq.connect_once import greeting
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue, server_version
 from taskyard.store import JobStore, open_store
@@ -69,7 +69,7 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def version(broker_url) -> tuple[int, int]:
     """The version of RabbitMQ, which the arguments of queues depend on."""
-    return server_version(server_properties(broker_url, name="test", tls=SYSTEM_CAS))
+    return server_version(greeting(broker_url, name="test", tls=SYSTEM_CAS).properties)
 
 
 @pytest.fixture(scope="session")

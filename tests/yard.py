@@ -24,6 +24,7 @@ from taskyard.client import Client, JobHandle
 from taskyard.devstack import RabbitServer, RedisServer, Service
 from taskyard.job import TERMINAL, Job
 from taskyard.message import new_id
+from taskyard.rabbitmq.connect_once import blocking
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.request import parse
 from taskyard.task import Task
@@ -231,8 +232,7 @@ class Yard:
     @contextmanager
     def channel(self) -> Iterator[Any]:
         """Give a channel of the test's own."""
-        url = pika.URLParameters(self.settings.broker_url)
-        with pika.BlockingConnection(url) as connection:
+        with blocking(self.settings.broker_url, name="test", tls=self.settings.tls) as connection:
             yield connection.channel()
 
     def publish(self, body: bytes, **properties: Any) -> None:

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         "amqp://guest:guest@127.0.0.1:5672/",
         validate_default=True,
         pattern=r"^amqps?://",
-        description="URL of RabbitMQ (amqp or amqps).",
+        description="URL of RabbitMQ (amqp or amqps), of a cluster with all its hosts: `amqp://user:password@one,two:5672/`.",
     )
     result_backend_file: str = Field(
         "", description="File that holds `RESULT_BACKEND`, instead of it."
@@ -227,7 +227,8 @@ class Settings(BaseSettings):
         "auto", description="auto: console on a terminal, json elsewhere."
     )
 
-    _urls = field_validator("broker_url", "result_backend")(checks.is_url)
+    _hosts = field_validator("broker_url")(checks.are_hosts)
+    _urls = field_validator("result_backend")(checks.is_url)
     _verified = field_validator("broker_url", "result_backend")(checks.verifies)
     _tls = field_validator("tls_ca_file", "tls_cert_file")(checks.is_used)
     _tls_key = field_validator("tls_key_file")(checks.fits_the_certificate)

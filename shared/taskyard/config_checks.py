@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler
 
-from taskyard import per_queue
+from taskyard import broker_hosts, per_queue
 from taskyard.tls import check_ca, check_client
 
 
@@ -51,9 +51,28 @@ def is_url(url: str) -> str:
     return url
 
 
+def are_hosts(broker_url: str) -> str:
+    """Refuse several hosts that cannot be those of one cluster, and what is no host."""
+    each = [urlsplit(is_url(url)) for url in broker_hosts.urls(broker_url)]
+    if any(";" in url.path for url in each):
+        raise ValueError("; stands between whole URLs; in a virtual host it is written %3B")
+    if len(each) > 1:
+        places = [(url.hostname, url.port) for url in each]
+        if any(not host for host, _ in places):
+            raise ValueError("a host is missing beside a comma")
+        if len(set(places)) < len(places):
+            raise ValueError("a host is named twice")
+        if len({url.scheme for url in each}) > 1:
+            raise ValueError("all hosts must be of amqp:// or all of amqps://")
+        if len({url.path or "/" for url in each}) > 1:
+            raise ValueError("all hosts must be of one virtual host")
+    return broker_url
+
+
 def verifies(url: str) -> str:
     """Refuse what would turn verification off behind the back of the TLS settings."""
-    names = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    queries = (urlsplit(each).query for each in broker_hosts.urls(url))
+    names = {name for query in queries for name in parse_qs(query, keep_blank_values=True)}
     if found := sorted(name for name in names if name.startswith("ssl_")):
         raise ValueError(
             f"{', '.join(found)} in the URL: set TLS_CA_FILE, TLS_CERT_FILE and TLS_KEY_FILE; "

@@ -111,6 +111,10 @@ class Links:
         """Lead new connections of a link to another server, as a name does whose address has changed."""
         self._links[name].target_port = target_port
 
+    def is_used(self, name: str) -> bool:
+        """Return whether there is a connection over a link."""
+        return bool(self._links[name].writers)
+
     def cut(self, name: str) -> None:
         """Reset all connections of a link; new ones pass as before."""
         self._loop.call_soon_threadsafe(self._links[name].cut)

@@ -19,7 +19,7 @@ import redis
 from taskyard import config
 from taskyard.client import Client
 from taskyard.devstack import RabbitServer, RedisServer, Service
-from taskyard.rabbitmq.connection import server_properties
+from taskyard.rabbitmq.connect_once import greeting
 from taskyard.tls import SYSTEM_CAS
 from tests.events import FOLDER
 from tests.nemesis import tasks
@@ -174,7 +174,7 @@ class Stack:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the servers, by their own word."""
-        rabbit = server_properties(self.rabbit.url, name="faults", tls=SYSTEM_CAS)["version"]
+        rabbit = greeting(self.rabbit.url, name="faults", tls=SYSTEM_CAS).properties["version"]
         with redis.Redis.from_url(self.settings.result_backend) as server:
             return {"RabbitMQ": str(rabbit), "Redis": str(server.info("server")["redis_version"])}
 

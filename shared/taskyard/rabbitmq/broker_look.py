@@ -5,14 +5,14 @@ import threading
 import time
 from typing import Literal
 
-import pika
 from msgspec import Struct
 from pika.exceptions import AMQPError, ConnectionBlockedTimeout
 
-from taskyard.rabbitmq.connection import describe, parameters
+from taskyard.rabbitmq.connect_once import blocking
+from taskyard.rabbitmq.connection import describe
 from taskyard.tls import SYSTEM_CAS, Tls
 
-#: Longest wait for a connection, and for whether a message is taken. Seconds.
+#: Longest wait for a host, and for whether a message is taken. Seconds.
 CONNECT_S = 2.0
 BLOCKED_S = 0.5
 #: An alarm that is told, is told within this. Seconds.
@@ -32,10 +32,13 @@ def look(url: str, *, tls: Tls = SYSTEM_CAS) -> BrokerState:
     """Publish a message that nobody gets, over a connection of its own, and tell what came of it."""
     told: list[str] = []
     try:
-        how = parameters(url, name="taskyard look", tls=tls)
-        how.socket_timeout = how.stack_timeout = CONNECT_S
-        how.blocked_connection_timeout = BLOCKED_S
-        connection = pika.BlockingConnection(how)
+        connection = blocking(
+            url,
+            name="taskyard look",
+            tls=tls,
+            connect_timeout_s=CONNECT_S,
+            blocked_timeout_s=BLOCKED_S,
+        )
         with contextlib.closing(connection):
             connection.add_on_connection_blocked_callback(
                 lambda _, frame: told.append(str(frame.method.reason or "no reason given"))

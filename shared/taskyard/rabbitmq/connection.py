@@ -4,13 +4,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pika
 from pika import frame
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, AMQPHeartbeatTimeout
 from pika.spec import Basic
 
+from taskyard.broker_hosts import Hosts, place
 from taskyard.rabbitmq import frames
 from taskyard.rabbitmq.pauses import Pauses
 from taskyard.tls import SYSTEM_CAS, Tls, refusal
@@ -25,13 +27,19 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 HEARTBEAT_S = 5
 #: Longest wait for a connection to be made, and for each step of it. Seconds.
 CONNECT_TIMEOUT_S = 5
+#: The same while there is another host to try. Seconds.
+NEXT_HOST_S = 2
+#: Of several hosts one that says nothing for so long is left for the next; RabbitMQ sends something every 5 s
+#: at least, in an alarm too and whatever its queues do. pika alone takes 10 to 20 s. Seconds.
+SILENT_S = 7
+LOOK_S = 1
 
 
 def parameters(url: str, *, name: str, tls: Tls) -> pika.URLParameters:
     """Return how to connect, once and within `CONNECT_TIMEOUT_S`.
 
     Args:
-        url: Where RabbitMQ is.
+        url: Where one host is.
         name: What the connection is called in RabbitMQ's own views.
         tls: The certificates, where `url` begins with `amqps:`.
 
@@ -87,52 +95,13 @@ class Connection(pika.SelectConnection):
             self._gathered.append(data)
 
 
-def blocking(how: pika.URLParameters) -> pika.BlockingConnection:
-    """Return a connection for one thread that reads what any producer may send.
-
-    Raises:
-        AMQPError: If no connection can be made.
-        OSError: Likewise.
-    """
-    return pika.BlockingConnection(how, _impl_class=Connection)
-
-
-def server_properties(url: str, *, name: str, tls: Tls) -> dict[str, Any]:
-    """Return what RabbitMQ greets with, its version among it.
-
-    Raises:
-        AMQPError: If no connection can be made.
-        OSError: Likewise.
-    """
-    found: list[dict[str, Any]] = []
-    failed: list[BaseException] = []
-
-    def lost(connection: Connection, reason: BaseException | str) -> None:
-        failed.append(reason if isinstance(reason, BaseException) else AMQPError(reason))
-        connection.ioloop.stop()
-
-    def opened(connection: Connection) -> None:
-        found.append(connection.server_properties)
-        connection.close()
-
-    connection = Connection(
-        parameters(url, name=name, tls=tls),
-        on_open_callback=opened,
-        on_open_error_callback=lost,
-        on_close_callback=lost,
-    )
-    connection.ioloop.start()
-    connection.ioloop.close()
-    if not found:
-        raise failed[0]
-    return found[0]
-
-
 class ConnectionThread:
     """Keeps a connection to RabbitMQ open and runs all its callbacks in one thread.
 
+    Of several hosts it takes the next whenever the connection is lost, and pauses once each has had a try.
+
     Args:
-        url: Where RabbitMQ is.
+        broker_url: Where RabbitMQ is.
         name: What the connection is called in RabbitMQ's own views.
         on_connected: Called in the thread with each new connection.
         on_lost: Called in the thread with the reason when the connection is gone or cannot be made.
@@ -141,14 +110,14 @@ class ConnectionThread:
 
     def __init__(
         self,
-        url: str,
+        broker_url: str,
         *,
         name: str,
         on_connected: Callable[[Connection], None],
         on_lost: Callable[[BaseException], None],
         tls: Tls = SYSTEM_CAS,
     ) -> None:
-        self._url = url
+        self._hosts = Hosts(broker_url)
         self._name = name
         self._tls = tls
         self._on_connected = on_connected
@@ -157,6 +126,7 @@ class ConnectionThread:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._pauses = Pauses()
+        self._was_open = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -187,10 +157,22 @@ class ConnectionThread:
             try:
                 self._connect_and_serve()
             except Exception as error:
-                self._pauses.lost()
+                self._move_on()
                 logger.exception("amqp connection failed")
                 self._tell_lost(error)
-            self._stopping.wait(self._pauses.next_s())
+            if self._is_round_over:
+                self._stopping.wait(self._pauses.next_s())
+                self._hosts.begin_round()
+
+    @property
+    def _is_round_over(self) -> bool:
+        """Whether there is no other host to try at once: an open connection was lost, or all failed."""
+        return self._was_open or not self._hosts.untried
+
+    def _move_on(self) -> None:
+        self._hosts.move_on()
+        if self._is_round_over:
+            self._pauses.lost()
 
     def _tell_lost(self, error: Exception) -> None:
         try:
@@ -199,7 +181,10 @@ class ConnectionThread:
             logger.exception("the end of an amqp connection is not dealt with")
 
     def _connect_and_serve(self) -> None:
-        how = parameters(self._url, name=self._name, tls=self._tls)
+        self._was_open = False
+        how = parameters(self._hosts.url, name=self._name, tls=self._tls)
+        if self._hosts.untried > 1:
+            how.socket_timeout = how.stack_timeout = NEXT_HOST_S
         connection = Connection(
             how,
             on_open_callback=self._opened,
@@ -222,24 +207,39 @@ class ConnectionThread:
 
     def _opened(self, connection: Connection) -> None:
         self._pauses.opened()
+        self._was_open = True
         with self._lock:
             self._connection = connection
+        if self._hosts.are_several:
+            self._listen(connection, heard_bytes=-1, silent_s=0)
         if self._stopping.is_set():
             self._close()
         else:
             self._on_connected(connection)
 
     def _lost(self, connection: Connection, reason: BaseException | str) -> None:
-        self._pauses.lost()
+        host = place(self._hosts.url)
+        self._move_on()
         with self._lock:
             self._connection = None
         error = reason if isinstance(reason, BaseException) else AMQPError(reason)
         if not self._stopping.is_set():
-            logger.warning(
-                "no amqp connection: %s", describe(error), extra={"connection": self._name}
-            )
+            facts = {"connection": self._name, "host": host}
+            logger.warning("no amqp connection: %s", describe(error), extra=facts)
         self._on_lost(error)
         connection.ioloop.stop()
+
+    def _listen(self, connection: Connection, *, heard_bytes: int, silent_s: float) -> None:
+        """Leave a host that says nothing; counted in looks, so that it is not blamed where we stood still."""
+        if not connection.is_open:
+            return
+        now_bytes = connection.bytes_received
+        silent_s = silent_s + LOOK_S if now_bytes == heard_bytes else 0
+        if silent_s < SILENT_S:
+            again = partial(self._listen, connection, heard_bytes=now_bytes, silent_s=silent_s)
+            connection.ioloop.call_later(LOOK_S, again)
+        else:
+            connection.abort(AMQPHeartbeatTimeout(f"nothing was heard for {silent_s:g} s"))
 
     def _close(self) -> None:
         connection = self._connection

@@ -15,7 +15,8 @@ from msgspec import Struct
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
-from taskyard.rabbitmq.connection import HEARTBEAT_S, blocking, describe, parameters
+from taskyard.rabbitmq.connect_once import blocking
+from taskyard.rabbitmq.connection import HEARTBEAT_S, describe
 from taskyard.rabbitmq.properties import received_text
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import dead_queue
@@ -95,9 +96,7 @@ def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int:
 
 @contextmanager
 def _channel(url: str, tls: Tls) -> Iterator[Any]:
-    how = parameters(url, name="taskyard dead letters", tls=tls)
-    how.blocked_connection_timeout = 5
-    with blocking(how) as connection:
+    with blocking(url, name="taskyard dead letters", tls=tls, blocked_timeout_s=5) as connection:
         channel = connection.channel()
         yield channel
         # Answered only after all acknowledgements before it: what was removed is gone.

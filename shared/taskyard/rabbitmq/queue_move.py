@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import pika
 from msgspec import Struct
 from pika.channel import Channel
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByBroker
 
 from taskyard.errors import BrokerUnavailable, QueueInUse
 from taskyard.rabbitmq import topology
-from taskyard.rabbitmq.connection import describe, parameters, server_properties
+from taskyard.rabbitmq.connect_once import blocking, greeting
+from taskyard.rabbitmq.connection import describe
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.rabbitmq.transfer import Onward, Taken, Transfer
@@ -46,13 +46,15 @@ class QueueMove:
     """Moves queues; no two do so with the same queue at the same time.
 
     Args:
-        url: Where RabbitMQ is; its user needs every right on the queues.
+        broker_url: Where RabbitMQ is; its user needs every right on the queues.
         queue_type: The type that queues are declared with.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
-    def __init__(self, url: str, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS) -> None:
-        self._url = url
+    def __init__(self, broker_url: str, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS) -> None:
+        self._broker_url = broker_url
+        #: Of the host that all of a move goes over.
+        self._url = ""
         self._queue_type = queue_type
         self._tls = tls
 
@@ -70,8 +72,8 @@ class QueueMove:
             BrokerUnavailable: If RabbitMQ does not answer, or refuses messages. Nothing is lost: move again.
         """
         try:
-            told = server_properties(self._url, name="taskyard move", tls=self._tls)
-            version = topology.server_version(told)
+            told = greeting(self._broker_url, name="taskyard move", tls=self._tls)
+            self._url, version = told.url, topology.server_version(told.properties)
             with self._connection() as connection:
                 names = topology.family(queue, version=version, queue_type=self._queue_type)
                 for name in names:
@@ -193,8 +195,7 @@ class QueueMove:
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
-        how = parameters(self._url, name="taskyard move", tls=self._tls)
-        connection = pika.BlockingConnection(how)
+        connection = blocking(self._url, name="taskyard move", tls=self._tls)
         try:
             yield connection
         finally:

@@ -8,7 +8,8 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.message import decode
-from taskyard.rabbitmq.connection import blocking, describe, parameters
+from taskyard.rabbitmq.connect_once import blocking
+from taskyard.rabbitmq.connection import describe
 from taskyard.rabbitmq.properties import received_text
 from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.tls import SYSTEM_CAS, Tls
@@ -70,8 +71,7 @@ class QueuePeek:
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
         try:
-            how = parameters(self._url, name="taskyard peek", tls=self._tls)
-            with blocking(how) as connection:
+            with blocking(self._url, name="taskyard peek", tls=self._tls) as connection:
                 yield connection.channel()
         except (AMQPError, OSError) as error:
             raise BrokerUnavailable(f"RabbitMQ does not answer: {describe(error)}") from error

@@ -50,7 +50,7 @@ class Transfer:
     """Empties one queue, in its order, over a connection of its own.
 
     Args:
-        url: Where RabbitMQ is.
+        url: Where one host is.
         source: The queue.
         onward: Says what becomes of each message.
         prepare: Called first, with a channel to declare on and what to call when that is done.

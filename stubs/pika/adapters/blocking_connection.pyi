@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from .. import spec
@@ -9,7 +9,7 @@ from .select_connection import SelectConnection
 class BlockingConnection:
     def __init__(
         self,
-        parameters: Parameters | None = None,
+        parameters: Parameters | Sequence[Parameters] | None = None,
         _impl_class: type[SelectConnection] | None = None,
     ) -> None: ...
     @property
