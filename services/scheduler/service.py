@@ -6,6 +6,7 @@ import time
 from typing import get_args
 
 from services.scheduler import declared
+from services.scheduler.age import Age
 from services.scheduler.chores import DispatchDue, Prune, Relay
 from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.fire import Fire
@@ -18,6 +19,7 @@ from services.scheduler.reclaim import Reclaim
 from services.scheduler.repair import Repair
 from services.scheduler.replay import RunReplays
 from services.scheduler.rulings import Reason
+from taskyard import per_queue
 from taskyard.audit import settle_s
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
@@ -51,6 +53,7 @@ REPLAY_S = 0.5
 DEAD_LETTERS_S = 1.0
 INTAKE_S = 0.5
 OUTCOMES_S = 1.0
+AGE_S = 0.5
 #: A loop that ends no pass for so long is stuck. Seconds.
 STUCK_S = 60.0
 #: How long passes under way may take when the scheduler stops. Seconds.
@@ -99,7 +102,14 @@ class Scheduler:
             after_s=settle_s(settings.heartbeat_s),
             is_on=settings.auto_repair,
         )
+        steps_s = per_queue.parse(settings.priority_aging_s)
+        age = (
+            []
+            if steps_s.is_nothing
+            else [Loop("age", Age(self._dispatcher, steps_s).run_once, interval_s=AGE_S)]
+        )
         return [
+            *age,
             Loop(
                 "intake",
                 Intake(self._dispatcher, self._intake, settings).run_once,

@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.worker import measures
 from services.worker.adoption import Adoption
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
@@ -75,9 +74,11 @@ class Admission:
         return self._adoption.defaults(task)
 
     def asking(self, deliveries: Sequence[Delivery], running: Mapping[str, Attempt]) -> Asking:
-        """Return the deliveries that may ask for a claim; settle those that may not."""
+        """Return the deliveries that may ask for a claim; settle those that may not.
+
+        One whose attempt runs here asks too, and is told `leased`: the store counts the messages of a job.
+        """
         asking: Asking = {}
-        duplicates = []
         for delivery in deliveries:
             message = self.decoded(delivery)
             if message is None:
@@ -85,19 +86,12 @@ class Admission:
             attempt = running.get(message.message_id)
             if attempt is not None and attempt.is_lost:
                 attempt = None  # the job is not ours any more: whether it may start is for the store to say
-            asked = asking.get(message.message_id)
-            if attempt is not None and attempt.number >= message.options.attempt:
-                # The store would take it for a repeated claim of ours, and let it run twice.
-                duplicates.append(delivery)
-            elif asked is None:
-                asking[message.message_id] = delivery, message
-            elif asked[1].options.attempt == message.options.attempt:
-                duplicates.append(delivery)
+            # The store would take it for a repeated claim of ours, and let it run twice.
+            delivery.is_surplus = attempt is not None and attempt.number >= message.options.attempt
+            if message.message_id in asking:
+                self._consumer.inbox.put(delivery)  # after that one
             else:
-                self._consumer.inbox.put(delivery)  # another attempt: after this one
-        for delivery in duplicates:
-            measures.MESSAGES_SKIPPED.labels(delivery.queue, "leased").inc()
-        self._consumer.ack(duplicates)
+                asking[message.message_id] = delivery, message
         return asking
 
     def decoded(self, delivery: Delivery) -> Message | None:
@@ -217,7 +211,8 @@ class Admission:
     def _claim(self, delivery: Delivery, message: Message) -> Claim:
         if delivery.refusal is not None:  # it does not run: no limit and no worker's task matters
             asked = message.message_id, message.options.attempt, delivery.queue
-            return Claim(*asked, is_alone=delivery.channel is None)
+            alone = delivery.channel is None
+            return Claim(*asked, is_alone=alone, is_surplus=delivery.is_surplus)
         is_known = message.actor_name in self._tasks
         expires_s = message.expires_s
         return Claim(
@@ -231,6 +226,7 @@ class Admission:
             self._limit_key(message),
             delivery.priority,
             delivery.channel is None,
+            delivery.is_surplus,
         )
 
     def _limit_key(self, message: Message) -> str:

@@ -25,6 +25,8 @@ class Delivery(Struct, eq=False):
     channel: Channel | None
     #: Why its job can never run, once that is known.
     refusal: Refusal | None = None
+    #: Its attempt runs here already, by another message.
+    is_surplus: bool = False
 
     @property
     def is_open(self) -> bool:

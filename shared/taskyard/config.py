@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         True,
         description="Bring back jobs whose message or place in the store was lost, without an operator.",
     )
+    priority_aging_s: str = Field(
+        "0",
+        description="How long a ready job waits until it rises by one priority; 0: it never does."
+        " Seconds, also by queue: 0,emails=300.",
+    )
     schedules_file: str = Field(
         "tasks/schedules.toml",
         min_length=1,
@@ -233,7 +238,9 @@ class Settings(BaseSettings):
     _tls = field_validator("tls_ca_file", "tls_cert_file")(checks.is_used)
     _tls_key = field_validator("tls_key_file")(checks.fits_the_certificate)
     _retry = field_validator("retry_max_s")(checks.not_below_the_shortest)
-    _dead_letters = field_validator("dead_letter_ttl", "dead_letter_max")(checks.by_queue)
+    _by_queue = field_validator("dead_letter_ttl", "dead_letter_max", "priority_aging_s")(
+        checks.by_queue
+    )
     _heartbeat = field_validator("heartbeat_s")(checks.well_within_the_lease)
     _lists = field_validator("task_modules", "worker_queues", "api_anonymous_hosts", mode="before")(
         checks.split

@@ -251,7 +251,7 @@ def later_message(job: Ready) -> Outgoing:
         body=body.encode(),
         id=job.id,
         task=message.actor_name,
-        priority=message.priority,
+        priority=message.priority if job.raised_to < 0 else job.raised_to,
         headers=_headers(job.attempt, message.traceparent),
     )
 

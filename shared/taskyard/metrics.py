@@ -165,6 +165,11 @@ SCHEDULE_LATENESS_SECONDS = Histogram(
 JOBS_RELAYED = Counter(
     "taskyard_jobs_relayed_total", "Jobs published again because no confirm was recorded."
 )
+JOBS_RAISED = Counter(
+    "taskyard_jobs_raised_total",
+    "Times that ready jobs rose in priority by waiting; each is one message more.",
+    ["queue"],
+)
 JOBS_REVIVED = Counter(
     "taskyard_jobs_revived_total",
     "Ended jobs that were brought back, by operators and replays.",

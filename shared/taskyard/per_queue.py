@@ -20,6 +20,11 @@ class PerQueue(Struct, frozen=True):
         """The smallest of all numbers."""
         return min([self.default, *self.named.values()])
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all numbers are 0."""
+        return not any([self.default, *self.named.values()])
+
 
 def parse(text: str) -> PerQueue:
     """Return the limits in `text`; without a number for all queues it is 0.

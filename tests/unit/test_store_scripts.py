@@ -12,7 +12,7 @@ FOLDER = files("taskyard.store.redis") / "lua"
 WRITES = re.compile(
     r"'(H?DEL|(H|M)?SET(NX)?|[SZ]ADD|[SZ]REM|[LR]PUSH|H?INCR(BY)?|SPOP|P?EXPIRE|LTRIM|PUBLISH|ZREMRANGE\w+)'"
     r"|make_pending|leave_pending|wait_until|unindex|drop_|call_for_all|remove_message|cancel_idle|release\("
-    r"|set_limits\(|give_back|take_tokens"
+    r"|set_limits\(|give_back|take_tokens|lower_copies"
 )
 SCRIPTS = sorted(each.name for each in FOLDER.iterdir() if each.name != "common.lua")
 

@@ -90,7 +90,8 @@ class Store:
         if self.error and any(each.id == "poison" for each in (*outcomes, *claims)):
             raise self.error
         self.told += [outcome.id for outcome in outcomes]
-        return ["accepted"] * len(outcomes), [Verdict("run", token=1) for _ in claims]
+        verdicts = [Verdict("leased") if each.is_surplus else Verdict("run", 1) for each in claims]
+        return ["accepted"] * len(outcomes), verdicts
 
 
 def engine_with(consumer, burial, slots, store):

@@ -40,6 +40,8 @@ class Claim(Struct, frozen=True, array_like=True):
     priority: int = 5
     #: It is to run alone in its process: only so may a suspect start.
     is_alone: bool = False
+    #: The attempt runs here already: this message starts nothing, and is `leased`.
+    is_surplus: bool = False
 
 
 class Verdict(Struct, frozen=True, array_like=True):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from taskyard.errors import StoreFault
 from taskyard.job import Job, State
+from taskyard.store.aging import AgingStore
 from taskyard.store.attempts import AttemptStore
 from taskyard.store.audit import AuditStore
 from taskyard.store.audit_log import AuditLogStore
@@ -99,6 +100,8 @@ class Ready(Struct, frozen=True, array_like=True):
     now_ms: int
     #: It has to take the place of another once its message is confirmed; see `replace`.
     replaces: bool = False
+    #: The priority that it has risen to by waiting; -1: it has its own.
+    raised_to: int = -1
 
 
 class Cancelled(Struct, frozen=True, array_like=True):
@@ -135,6 +138,7 @@ class JobStore(
     ReplyStore,
     VitalsStore,
     ExplainStore,
+    AgingStore,
     Protocol,
 ):
     """The state store; see the module's text for what holds for every method."""

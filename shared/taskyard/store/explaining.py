@@ -68,6 +68,13 @@ class LimitFacts(Struct, frozen=True, kw_only=True):
     held_back: int
 
 
+class Risen(Struct, frozen=True, array_like=True):
+    """What a ready job has risen to by waiting, and since when it has that: milliseconds since 1970."""
+
+    priority: int
+    since: int
+
+
 class Lock(Struct, frozen=True, array_like=True):
     """The lock of a unique job: who has it, and for how long yet at most."""
 
@@ -97,6 +104,8 @@ class JobFacts(Struct, frozen=True, kw_only=True):
     ready_since: int | None
     #: Ready jobs of its queue.
     ready: int
+    #: Of a ready one that stands above its own priority.
+    risen: Risen | None = None
     #: When the lease of the worker that runs it ends.
     lease_ends_at: int | None
     limit: LimitFacts | None
@@ -112,7 +121,7 @@ class JobFacts(Struct, frozen=True, kw_only=True):
 
 
 class Ahead(Struct, frozen=True, kw_only=True):
-    """Ready jobs that come before one: of a higher priority, or of the same and older."""
+    """Ready jobs that come before one: of a higher priority now, or of the same for longer."""
 
     count: int
     #: False: there are at least so many.

@@ -21,6 +21,7 @@ from taskyard.store.base import (
     Ready,
 )
 from taskyard.store.controls import Limits
+from taskyard.store.redis.aging import RedisAging
 from taskyard.store.redis.attempts import RedisAttempts
 from taskyard.store.redis.audit import RedisAudit
 from taskyard.store.redis.audit_log import RedisAuditLog
@@ -63,6 +64,7 @@ class RedisStore(
     RedisReplies,
     RedisVitals,
     RedisExplaining,
+    RedisAging,
 ):
     """The store behind a `redis://` URL: jobs, their catalogue and their workers."""
 

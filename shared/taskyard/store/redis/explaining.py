@@ -17,6 +17,7 @@ from taskyard.store.explaining import (
     JobFacts,
     LimitFacts,
     Lock,
+    Risen,
     Run,
 )
 from taskyard.store.redis.reading import job_of
@@ -80,7 +81,8 @@ class RedisExplaining(RedisScripts):
         if facts.ready_since is None:
             return Ahead(count=0, is_complete=True)
         job = facts.job
-        its_own = (job.queue, job.id, job.message.priority, facts.ready_since)
+        stands = facts.risen or Risen(job.message.priority, facts.ready_since)
+        its_own = (job.queue, job.id, stands.priority, stands.since)
         count = 0
         for start in range(0, AHEAD_LIMIT, STEP):
             found, is_end = self.run("ahead", (*its_own, start, STEP), tuple[int, bool])
@@ -115,6 +117,7 @@ def _facts(found: _Facts) -> JobFacts:
         unconfirmed_since=_known(found.unconfirmed_since),
         ready_since=_known(found.ready_since),
         ready=found.ready,
+        risen=_risen(record),
         lease_ends_at=_known(found.lease_ends_at),
         limit=_limit(found.limit, record.get(b"limit", b"").decode()),
         lock=msgspec.convert(found.lock, Lock) if found.lock else None,
@@ -123,6 +126,12 @@ def _facts(found: _Facts) -> JobFacts:
         is_unheard=found.is_unheard,
         suspects_before=found.suspects_before,
     )
+
+
+def _risen(record: dict[bytes, bytes]) -> Risen | None:
+    attempt, priority, since = record.get(b"raised", b"0:0:0").rstrip(b"?").split(b":")
+    is_of_next = record[b"state"] == b"pending" and int(attempt) == int(record[b"attempt"]) + 1
+    return Risen(int(priority), int(since)) if is_of_next else None
 
 
 def _runs(record: dict[bytes, bytes]) -> Iterator[Run]:

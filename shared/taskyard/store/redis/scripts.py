@@ -33,6 +33,7 @@ READING = frozenset(
         "audit_overtaken",
         "audit_published",
         "audit_queues",
+        "copies",
         "counts",
         "dead_counts",
         "dead_groups",
@@ -58,6 +59,7 @@ MAKING_ROOM = frozenset(
     {
         "end_action",
         "end_lease",
+        "forget_copies",
         "forget_keys",
         "forgive_outage",
         "heartbeat",

@@ -14,12 +14,15 @@ end
 
 for _, owner in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', now, '+inf')) do
   for _, id in ipairs(redis.call('SRANDMEMBER', P .. 'held:' .. owner, sample)) do
-    local r = fields_of(id, 'queue', 'state', 'priority', 'ready_at', 'started_at', 'gaps')
+    local r = fields_of(id, 'queue', 'state', 'priority', 'ready_at', 'started_at', 'gaps', 'attempt', 'raised')
     local priority, ready_at, started_at = tonumber(r[3] or 5), tonumber(r[4] or nil), tonumber(r[5] or nil)
     local is_running = r[1] == queue and r[2] == 'running' and marks[(priority or -2) + 1] and ready_at and started_at
     if is_running and not is_handed_back(r[6], r[4]) then
       raise(priority, ready_at)
-      for higher = priority + 1, 9 do raise(higher, started_at - IN_HAND_MS) end
+      -- One that has risen by waiting may have been the highest of all.
+      if not risen(r[8], tonumber(r[7] or nil)) then
+        for higher = priority + 1, 9 do raise(higher, started_at - IN_HAND_MS) end
+      end
     end
   end
 end

@@ -44,7 +44,7 @@ end
 
 local function ended_problem(id, r)
   if redis.call('ZSCORE', P .. 'ended', id) then return end
-  local keep_ms = (tonumber(r.out) or 0) > 0 and UNSEEN_MS or KEEP_MS
+  local keep_ms = (tonumber(r.out) or 0) + (tonumber(r.copies) or 0) > 0 and UNSEEN_MS or KEEP_MS
   return 'not_ended', function() redis.call('ZADD', P .. 'ended', now + keep_ms, id) end
 end
 
@@ -57,7 +57,7 @@ local function problem_of(id, r)
 end
 
 local FIELDS = {'state', 'queue', 'owner', 'held_in', 'limit', 'priority', 'ready_at', 'run_at', 'task',
-  'token', 'suspect', 'out'}
+  'token', 'suspect', 'out', 'copies'}
 local is_seen = {}
 local function check(id)
   if is_seen[id] then return end

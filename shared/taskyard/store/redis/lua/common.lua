@@ -33,6 +33,11 @@
 -- Of a job: out, the attempt of its latest message that was not acknowledged, or 0. While a job is pending, or runs and
 -- is no suspect, the message of that attempt is out anyway; of a pending one it is noted all the same where a scheduler
 -- sends it: `withdraw` cannot know of that otherwise.
+-- Ageing: aging:<queue> ready jobs that have waited for a step or longer, by the time of their next | aged:<queue> up to
+-- when jobs became ready that have come there | copies {queue: messages of jobs that have, or had, another} |
+-- raised:<queue>:<ten seconds> copies that were made in them; and of a job: raised, "<attempt>:<priority>:<since>",
+-- what the message of that attempt was raised to, with a "?" behind it until its copy is confirmed; and copies, how many
+-- of its messages come to a worker that has nothing to run by them.
 local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -265,8 +270,31 @@ local function owe_reply(id)
   redis.call('PUBLISH', P .. 'owed', id)
 end
 
--- Until when the record of a job that has ended is kept. It outlives a message that is `out`, in whatever backlog or
--- paused queue that waits: without it the job would be taken for a new one, and run.
+-- Notes that copies of a queue are gone.
+local function lower_copies(queue, n)
+  if redis.call('HINCRBY', P .. 'copies', queue, -n) <= 0 then redis.call('HDEL', P .. 'copies', queue) end
+end
+
+-- Notes that a copy of a job's message was acknowledged; answers how many are left.
+local function drop_copy(id, queue)
+  lower_copies(queue, 1)
+  return redis.call('HINCRBY', job_key(id), 'copies', -1)
+end
+
+-- What the message of this attempt was raised to, since when, and whether its copy is still to be confirmed; or nothing.
+local function risen(text, attempt)
+  local its, priority, since, mark = string.match(text or '', '^(%d+):(%d):(%d+)(%??)$')
+  if its and tonumber(its) == attempt then return tonumber(priority), tonumber(since), mark == '?' end
+end
+
+-- A row of the jobs whose messages are to be published.
+local function ready_row(id, queue, body, made, raised, due_at, replaces)
+  local attempt = made + 1
+  return {id, queue, body, attempt, due_at, now, replaces and true or false, risen(raised, attempt) or -1}
+end
+
+-- Until when the record of a job that has ended is kept. It outlives messages that are `out`, in whatever backlog or
+-- paused queue they wait: without it the job would be taken for a new one, and run.
 local function kept_until(state, ttl_ms, out)
   if out > 0 and state ~= 'failed' then ttl_ms = math.max(ttl_ms, UNSEEN_MS) end -- those have a long time of their own
   return now + ttl_ms
@@ -324,12 +352,12 @@ local function cancel_idle(id, state, queue, limit, ttl_ms)
     end_hold(id)
     release(id, limit)
   end
-  local r = redis.call('HMGET', job_key(id), 'parked_at', 'out', 'attempt')
+  local r = redis.call('HMGET', job_key(id), 'parked_at', 'out', 'attempt', 'copies')
   local out = state == 'pending' and (tonumber(r[3]) or 0) + 1 or tonumber(r[2]) or 0
   if r[1] then note_gap(id, 'parked', r[1]) end
   redis.call('HSET', job_key(id), 'state', 'cancelled', 'finished_at', now, 'out', out)
   redis.call('HDEL', job_key(id), 'parked_at', 'reason', 'suspect')
-  announce(id, 'cancelled', ttl_ms, out)
+  announce(id, 'cancelled', ttl_ms, out + (tonumber(r[4] or nil) or 0))
   count(queue, state, -1)
   enter(id, queue, 'cancelled')
 end
@@ -372,7 +400,7 @@ end
 -- may be gone: one that comes while a job is held is acknowledged. Answers whether its record tells enough for that.
 local function give_back(id, owner, keep_ms)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel', 'suspect', 'out')
+  local r = redis.call('HMGET', key, 'queue', 'attempt', 'started_at', 'limit', 'cancel', 'suspect', 'out', 'copies')
   if not (r[1] and tonumber(r[2] or nil) and r[3]) then return false end
   local out = out_of_running(r[2], r[6], r[7])
   redis.call('SREM', P .. 'held:' .. owner, id)
@@ -383,7 +411,7 @@ local function give_back(id, owner, keep_ms)
   redis.call('HSET', key, 'attempt', r[2] - 1, 'out', out)
   if r[5] then
     redis.call('HSET', key, 'state', 'cancelled', 'finished_at', now)
-    announce(id, 'cancelled', keep_ms, out)
+    announce(id, 'cancelled', keep_ms, out + (tonumber(r[8] or nil) or 0))
   else
     redis.call('HSET', key, 'state', 'scheduled', 'run_at', now, 'ready_at', now)
     if r[6] then wait_alone(id, r[1], now) else wait_until(id, now) end

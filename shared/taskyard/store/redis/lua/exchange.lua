@@ -1,7 +1,7 @@
 -- args: {outcomes of {id, token, kind, result, error, delay_ms, ttl_ms, is_crash, progress, attempt,
 --  is_loss, is_suspect},
 --  owner, worker, keep_ms, claims of
---  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone}, call}
+--  {id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone, is_surplus}, call}
 local outcomes, owner, worker, keep_ms, claims, call = unpack(args, 1, 6)
 local held, calls = P .. 'held:' .. owner, P .. 'calls:' .. owner
 local faults = {} -- {id, what is wrong with its record}
@@ -72,7 +72,7 @@ local function settle(outcome)
     unpack(outcome, 1, 12)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'token', 'state', 'queue', 'owner', 'attempt', 'worker', 'started_at', 'cancel',
-    'exit', 'limit', 'suspect', 'out')
+    'exit', 'limit', 'suspect', 'out', 'copies')
   if not r[2] then return 'missing' end
   -- Tokens only grow, over every failover: a lower one, or none, is from before the claim.
   local known = tonumber(r[1] or 0)
@@ -127,7 +127,7 @@ local function settle(outcome)
   leave(id, owner, queue, kind)
   if kind ~= 'retrying' then
     tell_end(id, kind)
-    ended[#ended + 1] = kept_until(kind, ttl_ms, out)
+    ended[#ended + 1] = kept_until(kind, ttl_ms, out + (tonumber(r[13] or nil) or 0))
     ended[#ended + 1] = id
   end
   return 'accepted'
@@ -197,10 +197,10 @@ local function park(id, key, queue, parked_at, delay_ms, out)
   return {'parked', 0, 0, 0, 0}
 end
 
-local function expire(id, key, queue, out)
+local function expire(id, key, queue, out, copies)
   redis.call('HSET', key, 'state', 'expired', 'finished_at', now, 'out', out)
   leave_pending(id, queue)
-  announce(id, 'expired', keep_ms, out)
+  announce(id, 'expired', keep_ms, out + copies)
   count(queue, 'pending', -1)
   enter(id, queue, 'expired')
   return {'expired', 0, 0, 0, 0}
@@ -233,23 +233,40 @@ local function leave_suspects(id, key, queue, state)
   enter(id, queue, 'pending')
 end
 
--- Answers a claim that starts nothing: its message is acknowledged, and not out any more. A suspect comes without one.
-local function skip(verdict, id, key, state, attempt, is_alone)
-  local out = not is_alone and tonumber(redis.call('HGET', key, 'out') or nil) or 0
-  if out > 0 and attempt >= out then
+-- Answers a claim that starts nothing: its message is acknowledged. A suspect comes without one. With the last that was
+-- out, a copy or not, there is none any more that the record of a job that has ended must outlive.
+local function skip(verdict, id, key, state, attempt, is_alone, queue)
+  local nothing = {verdict, 0, 0, 0, 0}
+  if is_alone then return nothing end
+  local r = redis.call('HMGET', key, 'out', 'copies')
+  local out, copies = tonumber(r[1] or nil) or 0, tonumber(r[2] or nil) or 0
+  if copies > 0 then
+    copies = drop_copy(id, queue)
+  elseif out > 0 and attempt >= out then
+    out = 0
     redis.call('HSET', key, 'out', 0)
-    if TERMINAL[state] and state ~= 'failed' then redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id) end
+  else
+    return nothing
   end
-  return {verdict, 0, 0, 0, 0}
+  local is_last = copies == 0 and out == 0
+  if is_last and TERMINAL[state] and state ~= 'failed' then redis.call('ZADD', P .. 'ended', 'LT', now + keep_ms, id) end
+  return nothing
 end
 
 local function replace_others(id) conclude_replacing(id, keep_ms) end
 
+-- Answers the claim of an attempt that runs already, by another message.
+local function skip_copy(id, key, queue)
+  local copies = tonumber(redis.call('HGET', key, 'copies') or nil) or 0
+  if copies > 0 then drop_copy(id, queue) end
+  return {'leased', 0, 0, 0, 0}
+end
+
 -- Answers the claim of an attempt that runs already. To another worker its message may be a copy, and the one that has
 -- begun the attempt unacknowledged. To its own, the answer was lost on its way: it is given again, by this call.
-local function repeat_answer(id, key, crashes, ready_at, first_failed_at)
+local function repeat_answer(id, key, crashes, ready_at, first_failed_at, queue)
   local r = redis.call('HMGET', key, 'owner', 'token', 'started_at')
-  if r[1] ~= owner then return {'leased', 0, 0, 0, 0} end
+  if r[1] ~= owner then return skip_copy(id, key, queue) end
   redis.call('ZADD', calls, unpack(call_row(call, r[2], r[2])))
   return {'run', tonumber(r[2]), crashes, ready_at, tonumber(r[3]), first_failed_at}
 end
@@ -262,30 +279,32 @@ local function out_of_suspect(id, key, queue)
 end
 
 local function judge(claim)
-  local id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone =
-    unpack(claim, 1, 10)
+  local id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone, is_surplus =
+    unpack(claim, 1, 11)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'attempt', 'queue', 'crashes', 'losses', 'created_at', 'ready_at',
-    'parked_at', 'first_failed_at', 'limit', 'replaces')
+    'parked_at', 'first_failed_at', 'limit', 'replaces', 'copies')
   local state, made, old_queue, held_limit = r[1], tonumber(r[2]), r[3], r[10]
   local crashes, ready_at = tonumber(r[4] or 0) + tonumber(r[5] or 0), tonumber(r[7] or now)
   local first_failed_at = tonumber(r[9] or 0)
+  if is_surplus and TERMINAL[state] then return skip('leased', id, key, state, attempt, is_alone, queue) end
+  if is_surplus then return skip_copy(id, key, queue) end
   if not state then return {was_withdrawn(id) and 'cancelled' or 'unknown', 0, 0, 0, 0} end
   local expires_at = expires_ms > 0 and tonumber(r[6] or nil)
   if expires_at then expires_at = expires_at + expires_ms end
   assert(made and old_queue and (expires_at or expires_ms <= 0), 'the record is not whole')
-  if state == 'running' and made == attempt then return repeat_answer(id, key, crashes, ready_at, first_failed_at) end
-  if state == 'cancelled' then return skip('cancelled', id, key, state, attempt, is_alone) end
+  if state == 'running' and made == attempt then return repeat_answer(id, key, crashes, ready_at, first_failed_at, queue) end
+  if state == 'cancelled' then return skip('cancelled', id, key, state, attempt, is_alone, queue) end
   local suspect_out = is_alone and out_of_suspect(id, key, old_queue)
   if (state ~= 'pending' and not suspect_out) or made + 1 ~= attempt then
-    return skip('duplicate', id, key, state, attempt, is_alone)
+    return skip('duplicate', id, key, state, attempt, is_alone, queue)
   end
   if has_pauses and is_paused('queue', queue) then return {'paused', 0, 0, 0, 0} end
   if suspect_out then leave_suspects(id, key, old_queue, state) end
   local out = suspect_out or 0 -- where it does not start
   if expires_at and expires_at <= now then
     if held_limit then release(id, held_limit) end
-    return expire(id, key, old_queue, out)
+    return expire(id, key, old_queue, out, tonumber(r[12] or nil) or 0)
   end
   if r[11] then apart({id}, replace_others) end -- its message is here: it is safe
   local parked_at = tonumber(r[8] or nil)

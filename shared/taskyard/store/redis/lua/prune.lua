@@ -7,8 +7,10 @@ local function prune(id)
     redis.call('ZADD', P .. 'ended', now + REPLY_MS, id) -- the reply is made of it
     return
   end
-  local r = redis.call('HMGET', job_key(id), 'queue', 'state', 'body', 'created_at', 'priority')
+  local r = redis.call('HMGET', job_key(id), 'queue', 'state', 'body', 'created_at', 'priority', 'copies')
   if r[1] then
+    local copies = tonumber(r[6] or nil) or 0
+    if copies > 0 then lower_copies(r[1], copies) end
     count(r[1], r[2], -1)
     pruned[r[2]] = (pruned[r[2]] or 0) + 1
   end

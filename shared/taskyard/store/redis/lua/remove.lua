@@ -2,11 +2,11 @@
 local answers = {}
 
 local function remove(id)
-  local r = redis.call('HMGET', job_key(id), 'state', 'queue', 'body', 'created_at', 'priority', 'out')
+  local r = redis.call('HMGET', job_key(id), 'state', 'queue', 'body', 'created_at', 'priority', 'out', 'copies')
   local state = r[1]
   if not state then return {id, 'unknown', ''} end
   -- Without the record a message that is out would be taken for a new job.
-  if not TERMINAL[state] or (tonumber(r[6]) or 0) > 0 then return {id, 'too_early', state} end
+  if not TERMINAL[state] or (tonumber(r[6]) or 0) + (tonumber(r[7] or nil) or 0) > 0 then return {id, 'too_early', state} end
   drop_record(id, state, unpack(r, 3, 5))
   -- Only one is known of; a copy of it, as by `relay` or a retry, is told for a day that the job was removed.
   redis.call('ZADD', P .. 'withdrawn', now + LOCK_MS, id)

@@ -6,11 +6,11 @@ local pending = {} -- ids by queue
 local taken = {}
 each_apart(waiting, due, function(id)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces', 'suspect')
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces', 'suspect', 'raised')
   if r[4] and r[7] then
     wait_alone(id, r[1], now)
   elseif r[4] then
-    local row = {id, r[1], assert(r[2]), tonumber(r[3]) + 1, assert(tonumber(r[5])), now, r[6] and true or false}
+    local row = ready_row(id, r[1], assert(r[2]), tonumber(r[3]), r[8], assert(tonumber(r[5])), r[6])
     redis.call('HSET', key, 'state', 'pending', 'out', row[4])
     pending[r[1]] = pending[r[1]] or {}
     table.insert(pending[r[1]], id)
@@ -26,9 +26,9 @@ for queue, ids in pairs(pending) do make_all_pending(ids, queue) end
 -- Lets a job that a limit has held back go to its queue.
 local function let_go(id, limit)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'held_in', 'suspect')
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'held_in', 'suspect', 'raised')
   if r[4] ~= 'scheduled' or not r[5] then return end
-  local row = {id, assert(r[1]), assert(r[2]), tonumber(r[3]) + 1, now, now}
+  local row = ready_row(id, assert(r[1]), assert(r[2]), tonumber(r[3]), r[7], now)
   end_hold(id)
   redis.call('HDEL', key, 'reason', 'held_in')
   redis.call('SADD', P .. 'slots:' .. limit, id)

@@ -5,9 +5,9 @@ local due = redis.call('ZRANGEBYSCORE', outbox, '-inf', now - args[1], 'WITHSCOR
 local ids, since = {}, {}
 for i = 1, #due, 2 do ids[#ids + 1], since[due[i]] = due[i], tonumber(due[i + 1]) end
 each_apart(outbox, ids, function(id)
-  local r = redis.call('HMGET', job_key(id), 'queue', 'body', 'attempt', 'state', 'replaces')
+  local r = redis.call('HMGET', job_key(id), 'queue', 'body', 'attempt', 'state', 'replaces', 'raised')
   if r[4] == 'pending' then
-    ready[#ready + 1] = {id, assert(r[1]), assert(r[2]), tonumber(r[3]) + 1, since[id], now, r[5] and true or false}
+    ready[#ready + 1] = ready_row(id, assert(r[1]), assert(r[2]), tonumber(r[3]), r[6], since[id], r[5])
     redis.call('ZADD', outbox, now, id)
     redis.call('HSET', job_key(id), 'out', ready[#ready][4])
   else

@@ -1,0 +1,31 @@
+"""Ageing on Redis."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from taskyard.store.base import Ready
+from taskyard.store.redis.rows import rows_of
+from taskyard.store.redis.scripts import RedisScripts, guarded
+
+
+class RedisAging(RedisScripts):
+    """Raises ready jobs, and counts their copies."""
+
+    @guarded
+    def age(self, queue: str, step_ms: int, limit: int) -> list[Ready]:
+        return rows_of(self.run("age", (queue, step_ms, limit), list[msgspec.Raw]), Ready)
+
+    @guarded
+    def raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:
+        self.run("raised", (queue, step_ms, ids), bool)
+
+    @guarded
+    def copies(self, *, recent_ms: int = 0) -> dict[str, int]:
+        rows = self.run("copies", (recent_ms,), list[str | int])
+        found = zip(rows[::2], rows[1::2], strict=True)
+        return {str(queue): int(count) for queue, count in found}
+
+    @guarded
+    def forget_copies(self, gone: Mapping[str, int]) -> None:
+        self.run("forget_copies", list(gone.items()), bool)
