@@ -12,7 +12,7 @@ from taskyard.job import Attempt, Job, JobError, State
 from taskyard.message import Message, Options
 from taskyard.rabbitmq.broker_look import BrokerState
 from taskyard.store import controls
-from taskyard.store.explaining import AHEAD_LIMIT, Ahead, JobFacts, LimitFacts
+from taskyard.store.explaining import AHEAD_LIMIT, Ahead, JobFacts, LimitFacts, Risen
 
 NOW = 1_795_515_605_000
 LIMITS = Limits(relay_after_s=10, unknown_task_ttl_s=3600, task_timeout_s=600, heartbeat_s=1)
@@ -180,6 +180,24 @@ def held(
     return situation(
         "scheduled", reason="limited", held_at=NOW - 9_000, limit=found, workers=[worker()]
     )
+
+
+def test_a_job_that_has_risen_says_to_what_and_why():
+    """It is in its line by that, and its own priority is told too."""
+    known = situation(
+        "pending",
+        ready_since=NOW - 900_000,
+        risen=Risen(8, NOW - 1_000),
+        ahead=Ahead(count=1, is_complete=True),
+        workers=[BUSY],
+    )
+
+    found = named(known, "risen")
+    assert found.summary == "Its priority is 5, risen to 8 by waiting for 15 min."
+    assert not (found.is_blocking)
+    assert not (found.needs_action)
+    assert named(known, "jobs_ahead").facts["stands_at"] == 8
+    assert codes(situation("pending", workers=[BUSY])) == ["slots_busy"]
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,8 @@ def _waiting(situation: Situation) -> Iterator[Finding]:
 
 def _aside(situation: Situation) -> Iterator[Finding]:
     """Give what is good to know besides."""
+    if situation.facts.risen is not None:
+        yield line.risen(situation, situation.facts.risen)
     job, lock = situation.job, situation.facts.lock
     if lock is not None and lock.holder == job.id and job.state not in TERMINAL:
         yield Finding(

@@ -40,6 +40,7 @@ Code = Literal[
     "cancelled",
     "expired",
     "completed",
+    "risen",
     "unique_lock",
     "from_schedule",
 ]

@@ -15,7 +15,7 @@ from taskyard.explain.findings import (
     span,
 )
 from taskyard.job import rfc3339
-from taskyard.store.explaining import PACE_STEP_S
+from taskyard.store.explaining import PACE_STEP_S, Risen
 
 #: The pace is that of the last minute, or of all that is known where fewer started in it.
 MINUTE_STEPS = 7
@@ -165,6 +165,7 @@ def _ahead(situation: Situation, estimate: dict[str, Any]) -> Finding:
         facts={
             "queue": situation.job.queue,
             "priority": situation.job.message.priority,
+            "stands_at": _stands_at(situation),
             "ahead": ahead.count,
             "is_complete": ahead.is_complete,
             "ready": situation.facts.ready,
@@ -172,6 +173,27 @@ def _ahead(situation: Situation, estimate: dict[str, Any]) -> Finding:
         },
         links={"queues": "/v1/queues"},
         is_blocking=True,
+    )
+
+
+def _stands_at(situation: Situation) -> int:
+    risen = situation.facts.risen
+    return situation.job.message.priority if risen is None else risen.priority
+
+
+def risen(situation: Situation, to: Risen) -> Finding:
+    """Give that a ready job stands above its own priority."""
+    facts, own = situation.facts, situation.job.message.priority
+    waited_ms = facts.now_ms - (facts.ready_since or to.since)
+    return Finding(
+        code="risen",
+        summary=f"Its priority is {own}, risen to {to.priority} by waiting for {span(waited_ms)}.",
+        facts={
+            "priority": own,
+            "stands_at": to.priority,
+            "since": rfc3339(to.since),
+            "ready_s": max(0, waited_ms) / 1000,
+        },
     )
 
 
