@@ -46,10 +46,12 @@ class Adoption:
     def job(self, delivery: Delivery, message: Message) -> NewJob:
         """Return the job in `message`, ready for the attempt that it carries."""
         defaults = self.defaults(message.actor_name)
+        # That of the delivery may be what the job has risen to by waiting, before its record was lost.
+        priority = message.priority_or(delivery.priority)
         body = complete(
             delivery.body,
             {
-                "priority": delivery.priority,
+                "priority": priority,
                 "max_retries": defaults.max_retries,
                 "timeout_s": message.timeout_s or defaults.timeout_s,
                 "expires_s": message.expires_s or defaults.expires_s,
@@ -60,7 +62,7 @@ class Adoption:
             id=message.message_id,
             task=message.actor_name,
             queue=delivery.queue,
-            priority=delivery.priority,
+            priority=priority,
             body=body,
             attempts_made=message.options.attempt - 1,
             created_at_ms=message.message_timestamp,

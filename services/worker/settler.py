@@ -185,7 +185,7 @@ class Settler:
             attempts=attempt.number if delivery.is_readable else 0,
             first_failed_at_ms=attempt.first_failed_at_ms,
             worker=self._owner,
-            priority=delivery.priority,
+            priority=attempt.message.priority_or(delivery.priority),
         )
 
         def settle() -> None:

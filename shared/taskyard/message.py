@@ -70,12 +70,16 @@ class Message(Struct, kw_only=True):
     @property
     def priority(self) -> int:
         """The priority, 0 to 9, higher first."""
+        return self.priority_or(DEFAULT_PRIORITY)
+
+    def priority_or(self, otherwise: int) -> int:
+        """Return the priority, or another one where the message does not say."""
         options = self.options
         if options.priority is not None:
             return options.priority
         if options.broker_priority is not None:
             return min(max(options.broker_priority, 0), MAX_PRIORITY)
-        return DEFAULT_PRIORITY
+        return otherwise
 
     @property
     def timeout_s(self) -> float | None:

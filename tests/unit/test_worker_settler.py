@@ -153,6 +153,19 @@ def test_a_lost_attempt_that_does_not_stop_is_given_up_as_lost():
     assert (child.outcomes(), child.burial.letters) == ([(1, "released")], [])
 
 
+@pytest.mark.parametrize(("own", "shown"), [(2, 2), (None, 9)])
+def test_a_dead_letter_has_the_priority_of_the_job(child, own, shown):
+    """Not what its message had risen to by waiting; that of the message, where the job does not say."""
+    failing = in_slot(max_retries=0)
+    failing.message.options.priority = own
+    failing.delivery.properties.priority = 9
+    child.settler.begin(failing)
+
+    child.settler.end(failing, ValueError("no"))
+
+    assert [letter.priority for letter in child.burial.letters] == [shown]
+
+
 def test_what_the_store_took_back_is_logged(caplog):
     """By the child that never heard of it."""
     child = Child(given_back=["job-1"])
