@@ -6,27 +6,15 @@ those without one are what is left. Both are believed when two looks in a row sa
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct
-
+from taskyard.audit import Lack
+from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.store import JobStore
 from taskyard.store.base import Ready
 
 #: Jobs of one call of the store.
 STEP = 500
-
-
-class Shortage(Struct, frozen=True, kw_only=True):
-    """A queue that lacks messages."""
-
-    queue: str
-    #: How many are missing.
-    lacking: int
-    #: How many wait in workers: these may be those of jobs that were overtaken.
-    held: int
-    #: None is ready in it.
-    is_empty: bool
 
 
 class LostMessages:
@@ -45,29 +33,28 @@ class LostMessages:
         #: Queues whose jobs that were ready before this time have all lost their messages.
         self._lost_before: dict[str, float] = {}
         self._looked_at = 0.0
-        #: Who was overtaken in a queue at the last look.
-        self._overtaken: dict[str, list[str]] = {}
 
     def take(
-        self, shortages: Sequence[Shortage], limit: int
+        self, lacks: Sequence[Lack], held: Mapping[str, int], limit: int
     ) -> Iterator[tuple[str, Sequence[Ready]]]:
         """Give the jobs that are to be published again, some of a queue at a time.
 
-        They are at most `limit`, and about as many as are missing.
+        They are at most `limit`, and about as many as are missing; those overtaken may be ones that workers
+        hold, of which there are `held` in each queue.
 
         Raises:
             StoreUnavailable: If the store does not answer.
         """
         now, looked_at = time.monotonic(), self._looked_at
-        before, self._looked_at = self._overtaken, now
-        self._look(shortages, now)
-        for each in shortages:
+        self._looked_at = now
+        self._look(lacks, now)
+        for each in lacks:
             if each.queue in self._lost_before:
                 steps = self._all_of(each.queue, limit)
             else:
-                ids = _in_both(self._overtaken.get(each.queue, []), before.get(each.queue, []))
+                ids = each.overtaken[: min(each.messages + held[each.queue], limit)]
                 # One that another scheduler has published since then is ready since then.
-                steps = self._some(ids[: min(each.lacking + each.held, limit)], now - looked_at)
+                steps = self._some(ids, now - looked_at)
             for jobs in steps:
                 limit -= len(jobs)
                 yield each.queue, jobs
@@ -76,17 +63,13 @@ class LostMessages:
         """Take no more of a queue until it has been empty again at two looks."""
         self._lost_before.pop(queue, None)
 
-    def _look(self, shortages: Sequence[Shortage], now: float) -> None:
-        names = {each.queue for each in shortages}
-        empty = {each.queue for each in shortages if each.is_empty}
+    def _look(self, lacks: Sequence[Lack], now: float) -> None:
+        names = {each.queue for each in lacks}
+        empty = {each.queue for each in lacks if _is_empty(each.depth)}
         still = {queue: at for queue, at in self._lost_before.items() if queue in names}
         again = {queue: at for queue, at in self._empty_at.items() if queue in empty}
         self._lost_before = still | again
         self._empty_at = dict.fromkeys(empty, now)
-        self._overtaken = {
-            queue: self._store.audit_overtaken(queue, self._older_than_ms(0), STEP)
-            for queue in names - empty - self._lost_before.keys()
-        }
 
     def _all_of(self, queue: str, limit: int) -> Iterator[list[Ready]]:
         """Take those of a queue that were ready when it was empty, the oldest first."""
@@ -111,6 +94,9 @@ class LostMessages:
         return round((self._after_s + more_s) * 1000)
 
 
-def _in_both(ids: Sequence[str], others: Sequence[str]) -> list[str]:
-    known = set(others)
-    return [each for each in ids if each in known]
+def _is_empty(depth: Depth | None) -> bool:
+    """Return whether a queue has no messages: it is gone, or it is read and has none.
+
+    RabbitMQ tells neither messages nor consumers of a quorum queue whose leader it cannot reach.
+    """
+    return depth is None or (depth.messages == 0 and depth.consumers > 0)

@@ -1,18 +1,17 @@
 """The chore that accounts for every job, again and again, and brings back what was lost."""
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from services.scheduler.gauges import set_all
-from services.scheduler.lost_messages import LostMessages, Shortage
+from services.scheduler.lost_messages import LostMessages
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from taskyard.apart import Apart
-from taskyard.audit import MessageWatch, RecordWalk, prefetched
+from taskyard.audit import Lack, MessageWatch, RecordWalk, prefetched
 from taskyard.dispatcher import Dispatcher
 from taskyard.metrics import JOBS_REPAIRED, JOBS_UNACCOUNTED
-from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.store.audit import Finding
 from taskyard.store.base import Ready
@@ -65,31 +64,22 @@ class Repair:
         findings = self._records.step(is_repair=self._is_on)
         _tell_records([each for each in findings if each.is_repaired])
         queues = sorted({row.queue for row in self._store.counts()})
-        began_at = time.monotonic()
+        before = self._messages.look(queues)
         depths = self._depths.look(queues, deadline_s=self._deadline_s)
-        messages = {queue: depth.messages if depth else 0 for queue, depth in depths.items()}
-        found = self._messages.step(messages, time.monotonic() - began_at)
-        missing = {queue: count for queue, count in found.items() if count}
+        lacks = self._messages.step(before, depths)
         # What is moved to a queue of another type is in a queue beside it meanwhile: let the move end first.
-        besides = [moving_queue(queue) for queue in missing]
-        moving = self._depths.read(besides, deadline_s=self._deadline_s) if missing else {}
-        missing = {queue: n for queue, n in missing.items() if moving_queue(queue) not in moving}
-        wrong = Counter(each.queue for each in findings if not each.is_repaired) + Counter(missing)
+        besides = [moving_queue(each.queue) for each in lacks]
+        moving = self._depths.read(besides, deadline_s=self._deadline_s) if lacks else {}
+        lacks = [each for each in lacks if moving_queue(each.queue) not in moving]
+        wrong = Counter(each.queue for each in findings if not each.is_repaired)
+        wrong.update({each.queue: each.messages for each in lacks})
         set_all(JOBS_UNACCOUNTED, {(name,): wrong[name] for name in {*queues, *wrong}})
         if self._is_on and self._dispatcher.publisher.is_ready:
-            self._bring_back(self._shortages(missing, depths))
+            self._bring_back(lacks)
 
-    def _shortages(
-        self, missing: Mapping[str, int], depths: Mapping[str, Depth | None]
-    ) -> list[Shortage]:
-        held = prefetched(self._store) if missing else Counter[str]()
-        return [
-            Shortage(queue=queue, lacking=n, held=held[queue], is_empty=_is_empty(depths[queue]))
-            for queue, n in missing.items()
-        ]
-
-    def _bring_back(self, shortages: Sequence[Shortage]) -> None:
-        for queue, jobs in self._lost.take(shortages, LIMIT):
+    def _bring_back(self, lacks: Sequence[Lack]) -> None:
+        held = prefetched(self._store) if lacks else Counter[str]()
+        for queue, jobs in self._lost.take(lacks, held, LIMIT):
             if not self._publish(queue, jobs):
                 self._lost.give_up(queue)
 
@@ -105,14 +95,6 @@ class Repair:
             resting=self._resting,
         )
         return len(published) == len(jobs)
-
-
-def _is_empty(depth: Depth | None) -> bool:
-    """Return whether a queue has no messages: it is gone, or it is read and has none.
-
-    RabbitMQ tells neither messages nor consumers of a quorum queue whose leader it cannot reach.
-    """
-    return depth is None or (depth.messages == 0 and depth.consumers > 0)
 
 
 def _tell_records(repaired: Sequence[Finding]) -> None:

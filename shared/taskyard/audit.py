@@ -6,34 +6,37 @@ to be missing between them is looked at twice.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from taskyard.dispatcher import Dispatcher
+from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import JobStore
-from taskyard.store.audit import Finding, Totals
+from taskyard.store.audit import Finding, QueueLook, Totals
 
 #: Records of one step through them all.
 STEP = 500
-#: Most messages of a queue that are looked at, and most jobs of it that are named.
-PEEK_LIMIT = 10_000
-#: Between the two looks for missing messages, in seconds.
+#: Jobs of a queue that one audit names, and publishes again, at most.
+LIMIT = 10_000
+#: Between the two looks for missing messages, at least; in seconds.
 SECOND_LOOK_S = 1.0
-#: Between the record of a job and its message, at most, on top of the time to count. Seconds.
-MARGIN_S = 1.0
+#: Jobs of a queue, overtaken by others, that are told of.
+OVERTAKEN = 500
 #: Findings that the scheduler remembers to look at them again.
 REMEMBERED = 1000
 
 
 class Missing(Struct, frozen=True, kw_only=True):
-    """Messages that a queue should have, and the jobs that may be theirs."""
+    """Messages that a queue should have."""
 
     queue: str
     messages: int
-    #: At least as many, or none if the queue is too long to look through.
+    #: Whose they are, where that is clear: of all jobs, or of those that were overtaken. Of a repair, those
+    #: jobs that were published again.
     jobs: list[str]
     is_repaired: bool = False
 
@@ -71,26 +74,30 @@ def settle_s(heartbeat_s: float) -> float:
 
 
 def deficits(
-    store: JobStore, messages: Mapping[str, int], older_than_ms: int, *, counting_s: float
+    store: JobStore,
+    before: QueueLook,
+    depths: Mapping[str, Depth | None],
+    *,
+    older_than_ms: int,
 ) -> dict[str, int]:
     """Return for each queue how many of its messages seem to be missing; queues without any are left out.
 
-    Jobs that became ready since the messages were counted are none of these, so they are not counted either.
+    A job that was ready before the messages were counted has one among these, unless it was unconfirmed then.
+    What workers hold changes faster than they tell of it: of a queue at work this is about so many.
 
     Args:
         store: Where the jobs are.
-        messages: For each queue, those that are ready.
+        before: Its look at these queues before their messages were counted.
+        depths: The messages that are ready in each queue; None: there is no such queue.
         older_than_ms: How long one of its jobs must be ready for a message to be missing.
-        counting_s: How long ago the count of the messages began.
     """
-    queues = sorted(messages)
     held = prefetched(store)
-    recent_ms = round((counting_s + MARGIN_S) * 1000)
-    rows = store.audit_queues(queues, older_than_ms, recent_ms=recent_ms)
-    found = {
-        queue: min(row.old, row.jobs - messages[queue] - held[queue])
-        for queue, row in zip(queues, rows, strict=True)
-    }
+    after = store.audit_queues(list(depths), older_than_ms, before_ms=before.at_ms)
+    found: dict[str, int] = {}
+    for queue, depth in depths.items():
+        now, then = after.rows[queue], before.rows[queue]
+        messages = held[queue] + (depth.messages if depth else 0)
+        found[queue] = min(now.old, now.jobs - then.unconfirmed - messages)
     return {queue: count for queue, count in found.items() if count > 0}
 
 
@@ -146,48 +153,36 @@ class Audit:
                 return checked, list(found.values())
 
     def _messages(self) -> list[Missing]:
-        first = {queue: self._named(queue) for queue in self._deficits()}
-        if not first:
+        watch = MessageWatch(self._store, self._older_than_ms)
+        self._look(watch)
+        if watch.is_fine:
             return []
-        time.sleep(SECOND_LOOK_S)
-        second = self._deficits()
-        return [
-            Missing(queue=queue, messages=count, jobs=self._both(queue, first[queue]))
-            for queue, count in second.items()
-            if queue in first
-        ]
-
-    def _deficits(self) -> dict[str, int]:
-        names = {*self._store.queues(), *(row.queue for row in self._store.counts())}
-        began_at = time.monotonic()
-        messages = {name: self._peek.messages(name) for name in names}
-        counting_s = time.monotonic() - began_at
-        found = deficits(self._store, messages, self._older_than_ms, counting_s=counting_s)
+        # Long enough for the workers to tell anew what they hold.
+        time.sleep(max(SECOND_LOOK_S, self._older_than_ms / 2000))
+        lacks = self._look(watch)
         # What is being moved to a queue of another type is in a queue beside it meanwhile.
-        left = {
-            name: n - self._peek.messages(moving_queue(name), may_be_hidden=True)
-            for name, n in found.items()
-        }
-        return {name: count for name, count in left.items() if count > 0}
+        beside = self._peek.depths(moving_queue(each.queue) for each in lacks)
+        return [self._missing(each) for each in lacks if not beside.get(moving_queue(each.queue))]
 
-    def _both(self, queue: str, first: Iterable[str]) -> list[str]:
-        second = set(self._named(queue))
-        return [job_id for job_id in first if job_id in second]
+    def _look(self, watch: "MessageWatch") -> "list[Lack]":
+        names = sorted({*self._store.queues(), *(row.queue for row in self._store.counts())})
+        before = watch.look(names)
+        return watch.step(before, self._peek.depths(names))
 
-    def _named(self, queue: str) -> list[str]:
-        """Return the jobs that should have a message in the queue and have none, oldest first."""
-        ids = self._store.audit_published(queue, self._older_than_ms, PEEK_LIMIT)
-        seen = self._peek.ids(queue, PEEK_LIMIT)
-        return [] if seen is None else [job_id for job_id in ids if job_id not in seen]
+    def _missing(self, lack: "Lack") -> Missing:
+        jobs = lack.overtaken
+        if not jobs:
+            jobs = self._store.audit_published(lack.queue, self._older_than_ms, LIMIT)
+            jobs = jobs if lack.messages >= len(jobs) else []
+        return Missing(queue=lack.queue, messages=lack.messages, jobs=jobs)
 
     def _republish(self, missing: Missing) -> Missing:
-        self._publish(missing.jobs)
-        return Missing(
-            queue=missing.queue,
-            messages=missing.messages,
-            jobs=missing.jobs,
-            is_repaired=len(missing.jobs) >= missing.messages,
+        """Publish again, all jobs of the queue where nothing tells which: a second message is not run."""
+        jobs = missing.jobs or self._store.audit_published(
+            missing.queue, self._older_than_ms, LIMIT
         )
+        self._publish(jobs)
+        return msgspec.structs.replace(missing, jobs=jobs, is_repaired=len(jobs) < LIMIT)
 
     def _publish(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), STEP):
@@ -223,8 +218,22 @@ class RecordWalk:
         return list(findings.values())
 
 
+class Lack(Struct, frozen=True, kw_only=True):
+    """Messages that a queue lacks."""
+
+    queue: str
+    #: None: there is no such queue.
+    depth: Depth | None
+    messages: int
+    #: In a queue at work, jobs that may have lost theirs, oldest first: at least as many as `messages`.
+    overtaken: list[str]
+
+
 class MessageWatch:
-    """Counts missing messages, and believes it when two counts in turn say so.
+    """Counts missing messages, and believes it when two looks in turn say so.
+
+    Of a queue at work, which has messages and is read, it believes no more than others have overtaken: what
+    its workers hold cannot be counted exactly, and a job whose message is there starts in its turn.
 
     Args:
         store: Where the jobs are.
@@ -234,11 +243,40 @@ class MessageWatch:
     def __init__(self, store: JobStore, older_than_ms: int) -> None:
         self._store = store
         self._older_than_ms = older_than_ms
-        self._before: dict[str, int] = {}
+        #: For each queue that seemed to lack messages at the last look, how many, and who was overtaken.
+        self._before: dict[str, tuple[int, list[str]]] = {}
 
-    def step(self, messages: Mapping[str, int], counting_s: float) -> dict[str, int]:
-        """Return how many messages each queue lacks; `messages` are ready, and took so long to count."""
-        now = deficits(self._store, messages, self._older_than_ms, counting_s=counting_s)
-        sure = {queue: min(n, self._before.get(queue, 0)) for queue, n in now.items()}
-        self._before = now
-        return sure
+    @property
+    def is_fine(self) -> bool:
+        """Whether no message seemed to be missing at the last look."""
+        return not self._before
+
+    def look(self, queues: Sequence[str]) -> QueueLook:
+        """Look at the jobs of these queues; to be done before their messages are counted."""
+        return self._store.audit_queues(queues, self._older_than_ms)
+
+    def step(self, before: QueueLook, depths: Mapping[str, Depth | None]) -> list[Lack]:
+        """Return which queues lack messages; `depths` are theirs, None of one that does not exist."""
+        found = deficits(self._store, before, depths, older_than_ms=self._older_than_ms)
+        now = {queue: (n, self._overtaken(queue, depths[queue])) for queue, n in found.items()}
+        last, self._before = self._before, now
+        lacks: list[Lack] = []
+        for queue, (count, ids) in now.items():
+            count_before, ids_before = last.get(queue, (0, []))
+            count, known = min(count, count_before), set(ids_before)
+            overtaken = [each for each in ids if each in known]
+            if _is_at_work(depths[queue]):
+                count = min(count, len(overtaken))
+            if count:
+                lack = Lack(queue=queue, depth=depths[queue], messages=count, overtaken=overtaken)
+                lacks.append(lack)
+        return lacks
+
+    def _overtaken(self, queue: str, depth: Depth | None) -> list[str]:
+        if not _is_at_work(depth):
+            return []
+        return self._store.audit_overtaken(queue, self._older_than_ms, OVERTAKEN)
+
+
+def _is_at_work(depth: Depth | None) -> bool:
+    return depth is not None and depth.messages > 0 and depth.consumers > 0

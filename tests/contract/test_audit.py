@@ -1,6 +1,6 @@
 """The audit's looks at the store: totals, records, and what the broker must have."""
 
-from taskyard.store.audit import Totals
+from taskyard.store.audit import QueueRow, Totals
 from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,
@@ -71,14 +71,25 @@ def test_jobs_that_must_have_a_message(store):
     confirmed, unconfirmed = pending(store), pending(store)
     store.mark_published([(confirmed, LATER_MS)])
 
-    (row,) = store.audit_queues([QUEUE], 0)
-    assert (row.jobs, row.old) == (1, 1)
-    assert store.audit_queues([QUEUE], HOUR_MS)[0].old == 0
+    look = store.audit_queues([QUEUE], 0)
+    assert look.rows == {QUEUE: QueueRow(jobs=0, old=1, unconfirmed=1)}
+    assert store.audit_queues([QUEUE], HOUR_MS).rows[QUEUE].old == 0
     assert store.audit_published(QUEUE, 0, 10) == [confirmed]
     (ready,) = store.audit_republish([confirmed, "unknown"])
     assert (ready.id, ready.queue, ready.attempt) == (confirmed, QUEUE, 1)
     assert store.audit_published(QUEUE, 0, 10) == []
     assert unconfirmed in {each.id for each in store.unpublished(0, 10)}
+
+
+def test_jobs_that_became_ready_before_a_look(store):
+    """Those that came in its millisecond, or later, are not counted."""
+    confirmed(store)
+    before = store.audit_queues([QUEUE], 0)
+    confirmed(store)
+
+    look = store.audit_queues([QUEUE, "none"], 0, before_ms=before.at_ms)
+    assert (look.rows[QUEUE].jobs, look.rows["none"].jobs) == (1, 0)
+    assert store.audit_queues([QUEUE], 0, before_ms=look.at_ms).rows[QUEUE].jobs == 2
 
 
 def test_a_job_is_put_back_once(store):

@@ -9,7 +9,9 @@ import redis
 
 from taskyard.audit import Audit
 from taskyard.rabbitmq.queue_peek import QueuePeek
+from taskyard.request import parse
 from tests import worker_tasks as tasks
+from tests.contract.jobs import LATER_MS
 from tests.faults.ledger import Ledger
 from tests.integration.test_cli import command
 from tests.polling import poll
@@ -52,12 +54,12 @@ def unaccounted(scheduler, yard):
 def confirmed(yard, count):
     """Submit jobs, and return their ids once none is in the outbox any more."""
     ids = yard.submit_many(tasks.note, count)
-    poll(lambda: len(yard.store.audit_published(yard.queue, 0, 10_000)) == count)
+    poll(lambda: set(ids) <= set(yard.store.audit_published(yard.queue, 0, 10_000)))
     return ids
 
 
 @pytest.mark.parametrize("how", ["purge", "delete"])
-def test_lost_messages_are_named_and_brought_back(yard, how):
+def test_lost_messages_are_counted_and_brought_back(yard, how):
     """By the command, as an operator would; every job completes, once."""
     ledger = Ledger(yard)
     ids = confirmed(yard, 20)
@@ -73,8 +75,7 @@ def test_lost_messages_are_named_and_brought_back(yard, how):
         return code == 1 and json.loads(out)["missing_messages"]
 
     (missing,) = poll(found)
-    assert (yard.queue, 20) == (missing["queue"], missing["messages"])
-    assert set(ids) == set(missing["jobs"])
+    assert (yard.queue, 20, []) == (missing["queue"], missing["messages"], missing["jobs"])
     code, out, _ = command(yard.env, "audit", "--repair")
     assert code == 0, out
     assert ids[0] in out
@@ -83,6 +84,55 @@ def test_lost_messages_are_named_and_brought_back(yard, how):
     with yard.running(yard.worker()):
         assert ledger.settle() == {"completed": 21}
     assert 21 == len({event.job_id for event in yard.events("ran")}) == len(yard.events("ran"))
+
+
+def test_jobs_that_have_all_lost_their_messages_are_named(yard):
+    """Then it needs no message to know which they are."""
+    lost = [lose_message(yard) for _ in range(3)]
+
+    (missing,) = audit(yard).missing
+
+    assert (missing.messages, missing.jobs, missing.is_repaired) == (3, lost, False)
+
+
+def lose_message(yard):
+    """Record a job as if its message had been confirmed and lost; return its id."""
+    request = parse({"task": tasks.note.name, "queue": yard.queue})
+    job = yard.client.prepare(tasks.note.options, request)
+    yard.store.create([job])
+    yard.store.mark_published([(job.id, LATER_MS)])
+    return job.id
+
+
+@pytest.mark.parametrize("is_repair", [False, True])
+def test_an_audit_leaves_the_messages_where_they_are(yard, is_repair):
+    """They are counted: what is returned to a quorum queue would come before all priorities."""
+    ids = yard.submit_many(tasks.note, 100, priority=0)
+    lost = lose_message(yard)
+    first = yard.submit(tasks.note, priority=9).id
+    poll(lambda: len(yard.store.audit_published(yard.queue, 0, 1000)) == 102)
+
+    (missing,) = audit(yard, is_repair=is_repair).missing
+
+    assert (missing.messages, missing.is_repaired) == (1, is_repair)
+    with yard.channel() as channel:
+        found = [
+            channel.basic_get(yard.queue, auto_ack=True)[1].message_id
+            for _ in range(yard.ready_messages())
+        ]
+    there = [first, *ids]
+    assert [job_id for place, job_id in enumerate(found) if job_id not in found[:place]] == (
+        [first, lost, *ids] if is_repair else there
+    )
+    assert len(found) == (203 if is_repair else 101)
+
+
+def test_jobs_that_come_just_then_hide_no_missing_message(yard):
+    """Their messages are there, and so are they."""
+    lose_message(yard)
+    confirmed(yard, 20)
+
+    assert [each.messages for each in audit(yard).missing] == [1]
 
 
 def test_a_record_that_left_its_index_is_named_and_runs(yard):

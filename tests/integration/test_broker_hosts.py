@@ -57,7 +57,7 @@ def depths(url, queue):
 WAYS = {
     "look": lambda url, _: broker_look.look(url).kind,
     "walk": lambda url, queue: dead_queue.walk(url, queue, lambda _: False),
-    "peek": lambda url, queue: QueuePeek(url).messages(queue),
+    "peek": lambda url, queue: QueuePeek(url).depths([queue]),
     "depths": lambda url, queue: len(depths(url, queue)),
     "greeting": lambda url, _: greeting(url, name="test", tls=SYSTEM_CAS).properties["product"],
     "move": lambda url, queue: [

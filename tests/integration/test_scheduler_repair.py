@@ -173,6 +173,33 @@ def test_what_is_there_is_left_alone(chore, ready_dispatcher, channel, depth, qu
     assert set(taken) <= set(ids)
 
 
+def test_what_comes_meanwhile_hides_nothing(chore, ready_dispatcher, channel, queue):
+    """However many jobs come at any time: their messages are no other's."""
+    confirmed(ready_dispatcher, queue, 5)
+    channel.queue_purge(queue)
+
+    def are_missed():
+        confirmed(ready_dispatcher, queue, 20)
+        chore.run_once()
+        return unaccounted(queue) == 5
+
+    assert poll(are_missed)
+
+
+def test_what_a_worker_holds_and_has_not_told_of_is_not_missing(
+    chore, ready_dispatcher, channel, depth, read, queue
+):
+    """Its hands fill and empty faster than it tells: of a queue at work, who is overtaken counts."""
+    confirmed(ready_dispatcher, queue, 20)
+    ready_dispatcher.store.heartbeat("w1", {"prefetched": {queue: 0}}, HOUR_MS, [])
+    read(queue)
+    poll(lambda: depth(queue) == 19)
+
+    for _ in range(5):
+        chore.run_once()
+        assert unaccounted(queue) == 0
+
+
 def test_schedulers_publish_what_is_lost_once(
     settings, ready_dispatcher, depths, channel, depth, queue
 ):

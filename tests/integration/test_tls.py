@@ -72,8 +72,8 @@ def measure(url, tls):
 
 
 def peek(url, tls):
-    """Look into a queue as the audit does."""
-    return QueuePeek(url, tls=tls).messages("taskyard.intake")
+    """Ask for a queue's depth as the audit does."""
+    return QueuePeek(url, tls=tls).depths(["taskyard.intake"])
 
 
 def walk_dead_letters(url, tls):
@@ -128,7 +128,7 @@ def test_a_certificate_of_another_host_is_refused(secured, tls, way):
 def test_without_settings_nothing_is_trusted_that_the_system_does_not(secured):
     """A URL alone is verified too."""
     with pytest.raises(BrokerUnavailable, match="certificate is refused"):
-        QueuePeek(secured.rabbit.url_of("scheduler")).messages("any")
+        QueuePeek(secured.rabbit.url_of("scheduler")).depths(["any"])
 
 
 def test_verification_cannot_be_turned_off_in_a_url(secured, stranger):
@@ -137,7 +137,7 @@ def test_verification_cannot_be_turned_off_in_a_url(secured, stranger):
     url = f"{secured.rabbit.url_of('scheduler')}?ssl_options={options}"
 
     with pytest.raises(BrokerUnavailable, match="certificate is refused"):
-        QueuePeek(url, tls=Tls(ca_file=str(stranger.ca.cert))).messages("any")
+        QueuePeek(url, tls=Tls(ca_file=str(stranger.ca.cert))).depths(["any"])
 
 
 def refusal_of(call):
@@ -161,7 +161,7 @@ def test_rabbitmq_may_want_no_certificate(secured):
     """Then the CA is enough."""
     ca = Tls(ca_file=str(secured.authority.ca.cert))
 
-    assert peek(secured.rabbit.url_of("scheduler"), ca) == 0
+    assert list(peek(secured.rabbit.url_of("scheduler"), ca)) == ["taskyard.intake"]
 
 
 def test_a_client_without_a_certificate_is_told_so(secured):

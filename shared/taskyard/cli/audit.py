@@ -107,8 +107,8 @@ def _missing(missing: Missing) -> list[str]:
 
 
 def _among(missing: Missing) -> str:
-    if len(missing.jobs) == missing.messages:
-        return ""
     if not missing.jobs:
-        return "; it is too long to look through, or they came meanwhile"
-    return f", among these {len(missing.jobs)}"
+        return "; nothing tells of which jobs, and --repair publishes all of the queue again"
+    if len(missing.jobs) < missing.messages:
+        return f", of these {len(missing.jobs)} and others"
+    return "" if len(missing.jobs) == missing.messages else f", among these {len(missing.jobs)}"

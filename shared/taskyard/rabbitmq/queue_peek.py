@@ -1,24 +1,21 @@
-"""Looking into RabbitMQ's queues without taking anything out: how many messages, and of which jobs."""
+"""What RabbitMQ's queues have, asked once: programs that stay ask `queue_depths`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
-from taskyard.message import decode
 from taskyard.rabbitmq.connect_once import blocking
 from taskyard.rabbitmq.connection import describe
-from taskyard.rabbitmq.properties import received_text
-from taskyard.rabbitmq.queue_lock import LOCKED, lock
+from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.tls import SYSTEM_CAS, Tls
 
-_REFUSED, _NOT_FOUND = 403, 404
+_REFUSED = 403
 
 
 class QueuePeek:
-    """Looks into queues, with a connection for each look.
+    """Asks for the depth of queues, with a connection for each call.
 
     Args:
         url: Where RabbitMQ is.
@@ -29,75 +26,35 @@ class QueuePeek:
         self._url = url
         self._tls = tls
 
-    def messages(self, queue: str, *, may_be_hidden: bool = False) -> int:
-        """Return how many messages are ready; 0 if there is no such queue.
+    def depths(self, queues: Iterable[str]) -> dict[str, Depth | None]:
+        """Return the depth of each queue, None of one that does not exist.
 
-        Args:
-            queue: Its name.
-            may_be_hidden: 0, too, if this user has no right to know: from 4.3 on RabbitMQ asks for one.
+        One that this user has no right to know of is left out: from 4.3 on RabbitMQ asks for one.
 
         Raises:
-            BrokerUnavailable: If RabbitMQ does not answer.
+            BrokerUnavailable: If RabbitMQ does not answer, or not of one of them, as its node is down.
         """
-        with self._channel() as channel:
-            try:
-                return _depth(channel, queue)
-            except ChannelClosedByBroker as error:
-                if may_be_hidden and error.reply_code == _REFUSED:
-                    return 0
-                raise
-
-    def ids(self, queue: str, limit: int) -> set[str] | None:
-        """Return the ids of the jobs whose messages are ready; None if there are more than `limit`.
-
-        None, too, while another looks, or the queue is being moved.
-        The messages are put back when the channel closes; until then no worker gets them.
-
-        Raises:
-            BrokerUnavailable: If RabbitMQ does not answer.
-        """
-        with self._channel() as channel:
-            depth = _depth(channel, queue)
-            if depth > limit or not _is_locked(channel, queue):
-                return None
-            found: set[str] = set()
-            for _ in range(depth):
-                method, properties, body = channel.basic_get(queue)
-                if method is None or properties is None or body is None:
-                    break
-                found.add(received_text(properties.message_id) or _id(body))
-            return found
-
-    @contextmanager
-    def _channel(self) -> Iterator[BlockingChannel]:
+        found: dict[str, Depth | None] = {}
         try:
             with blocking(self._url, name="taskyard peek", tls=self._tls) as connection:
-                yield connection.channel()
+                for queue in queues:
+                    try:
+                        found[queue] = _depth(connection, queue)
+                    except ChannelClosedByBroker as error:
+                        if error.reply_code != _REFUSED:
+                            raise
         except (AMQPError, OSError) as error:
             raise BrokerUnavailable(f"RabbitMQ does not answer: {describe(error)}") from error
+        return found
 
 
-def _depth(channel: BlockingChannel, queue: str) -> int:
+def _depth(connection: BlockingConnection, queue: str) -> Depth | None:
+    channel = connection.channel()
     try:
-        return channel.queue_declare(queue, passive=True).method.message_count
+        method = channel.queue_declare(queue, passive=True).method
     except ChannelClosedByBroker as error:
-        if error.reply_code == _NOT_FOUND:
-            return 0
+        if "no queue" in error.reply_text:
+            return None
         raise
-
-
-def _is_locked(channel: BlockingChannel, queue: str) -> bool:
-    try:
-        lock(channel, queue)
-    except ChannelClosedByBroker as error:
-        if error.reply_code == LOCKED:
-            return False
-        raise
-    return True
-
-
-def _id(body: bytes) -> str:
-    try:
-        return decode(body).message_id
-    except ValueError:
-        return ""
+    channel.close()
+    return Depth(method.message_count, method.consumer_count)

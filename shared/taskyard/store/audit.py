@@ -44,11 +44,22 @@ class Page(Struct, frozen=True, array_like=True):
     findings: list[Finding]
 
 
-class Published(Struct, frozen=True, array_like=True):
-    """Pending jobs of a queue that the broker has confirmed; `old` of them have been ready for long."""
+class QueueRow(Struct, frozen=True, array_like=True):
+    """Pending jobs of a queue."""
 
+    #: Those that became ready before the time that was asked about.
     jobs: int
+    #: Those that have been ready for long, and that the broker has confirmed.
     old: int
+    #: Those that the broker has not confirmed, or not that the store would know: at most so many.
+    unconfirmed: int
+
+
+class QueueLook(Struct, frozen=True):
+    """The pending jobs of some queues at one moment, in milliseconds since 1970."""
+
+    at_ms: int
+    rows: dict[str, QueueRow]
 
 
 class Totals(Struct, frozen=True, kw_only=True):
@@ -81,11 +92,14 @@ class AuditStore(Protocol):
         """
 
     def audit_queues(
-        self, queues: Sequence[str], older_than_ms: int, *, recent_ms: int = 0
-    ) -> list[Published]:
-        """Return for each queue how many of its pending jobs must have a message in the broker.
+        self, queues: Sequence[str], older_than_ms: int, *, before_ms: int = 0
+    ) -> QueueLook:
+        """Count the pending jobs of each queue.
 
-        Those that became ready within `recent_ms` are left out.
+        Args:
+            queues: Their names.
+            older_than_ms: How long an `old` one has been ready.
+            before_ms: When `jobs` became ready, at the latest; 0: none did.
         """
 
     def audit_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:

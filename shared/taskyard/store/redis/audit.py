@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from taskyard.store.audit import OVERTAKEN_LIMIT, Page, Published, Totals
+from taskyard.store.audit import OVERTAKEN_LIMIT, Page, QueueLook, QueueRow, Totals
 from taskyard.store.base import Ready
 from taskyard.store.redis.rows import rows_of
 from taskyard.store.redis.scripts import RedisScripts, guarded
@@ -43,9 +43,11 @@ class RedisAudit(RedisScripts):
 
     @guarded
     def audit_queues(
-        self, queues: Sequence[str], older_than_ms: int, *, recent_ms: int = 0
-    ) -> list[Published]:
-        return self.run("audit_queues", (older_than_ms, recent_ms, queues), list[Published])
+        self, queues: Sequence[str], older_than_ms: int, *, before_ms: int = 0
+    ) -> QueueLook:
+        args = (older_than_ms, before_ms, queues)
+        at_ms, rows = self.run("audit_queues", args, tuple[int, list[QueueRow]])
+        return QueueLook(at_ms=at_ms, rows=dict(zip(queues, rows, strict=True)))
 
     @guarded
     def audit_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
