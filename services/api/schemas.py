@@ -160,6 +160,10 @@ def _worker() -> Schema:
         },
         "slots": {**WHOLE, "description": "How many jobs it runs at a time."},
         "busy": WHOLE,
+        "is_full": {
+            "type": "boolean",
+            "description": "Its slots are all busy with long jobs: it takes nothing until one is free.",
+        },
         "jobs_done": WHOLE,
         "rss_mib": {"type": "number", "description": "Memory of the process, in MiB."},
         "prefetched": {

@@ -1,6 +1,8 @@
 """The chore that tells Prometheus how much work there is, in the store and in RabbitMQ."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from services.scheduler.gauges import set_all
 from taskyard.metrics import (
@@ -67,4 +69,13 @@ class Measure:
 
     def _set_queues(self, depths: Mapping[str, Depth]) -> None:
         set_all(QUEUE_MESSAGES, {(name,): depth.messages for name, depth in depths.items()})
-        set_all(QUEUE_CONSUMERS, {(name,): depth.consumers for name, depth in depths.items()})
+        # A worker whose slots are all busy for long consumes nothing meanwhile, and will again.
+        full = Counter(queue for worker in self._store.workers() for queue in _full_queues(worker))
+        set_all(
+            QUEUE_CONSUMERS,
+            {(name,): depth.consumers + full[name] for name, depth in depths.items()},
+        )
+
+
+def _full_queues(worker: Mapping[str, Any]) -> Sequence[str]:
+    return worker["queues"] if worker["is_alive"] and worker.get("is_full") else []

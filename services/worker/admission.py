@@ -265,7 +265,7 @@ class Admission:
             worker=self._owner,
             priority=delivery.priority,
         )
-        self._burial.bury(letter, error.code, lambda: self._consumer.ack([delivery]))
+        self._burial.bury(letter, error.code, delivery, lambda: self._consumer.ack([delivery]))
 
 
 def _key(task: Task[..., Any], key: str) -> tuple[str, Sequence[str], Any, bool]:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from services.worker.attempt import Attempt
@@ -119,12 +119,9 @@ class Aside:
         for job_id in ends:
             self._ends.went_well(job_id)
 
-    def held_by_queue(self) -> Mapping[str, int]:
-        """Return how many deliveries are held for what rests, outcomes among it, by queue."""
-        deliveries = self._claims.things() + [
-            attempt.delivery for _, attempt in self._ends.things()
-        ]
-        return Counter(each.queue for each in deliveries)
+    def held(self) -> list[Delivery]:
+        """Return the deliveries that are held for what rests, outcomes among it."""
+        return self._claims.things() + [attempt.delivery for _, attempt in self._ends.things()]
 
     def next_s(self) -> float | None:
         """Return the seconds after which to look for something that is due; None: nothing rests."""

@@ -5,11 +5,12 @@ In between it is entered into the store's index, so that a job that is failed ca
 
 import logging
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 
+from services.worker.inbox import Delivery
 from taskyard.apart import Apart
 from taskyard.dead_letters import index
 from taskyard.errors import BrokerUnavailable
@@ -34,6 +35,7 @@ class _Letter:
 
     message: Outgoing
     reason: str
+    delivery: Delivery
     then: Callable[[], None]
     is_confirmed: bool = False
     #: What tells it from all others: ids need not be unique, or there.
@@ -80,9 +82,11 @@ class Burial:
         """Begin."""
         self._loop.start()
 
-    def bury(self, letter: Outgoing, reason: str, then: Callable[[], None]) -> None:
-        """Publish `letter` and call `then` once it is confirmed."""
-        self._waiting.append(_Letter(letter, reason, then))
+    def bury(
+        self, letter: Outgoing, reason: str, delivery: Delivery, then: Callable[[], None]
+    ) -> None:
+        """Publish the letter of a delivery, and call `then` once it is confirmed."""
+        self._waiting.append(_Letter(letter, reason, delivery, then))
         self._wake.set()
         if self._apart or not self._publisher.is_ready or self._loop.is_failing:
             self._on_waiting()
@@ -91,9 +95,9 @@ class Burial:
         """Return how many are not confirmed yet."""
         return len(self._waiting)
 
-    def by_queue(self) -> Mapping[str, int]:
-        """Return how many are not confirmed yet, by the queue of their messages."""
-        return Counter(each.message.queue for each in list(self._waiting))
+    def deliveries(self) -> list[Delivery]:
+        """Return the deliveries whose letters are not confirmed yet."""
+        return [each.delivery for each in list(self._waiting)]
 
     def problems(self) -> list[str]:
         """Return which dead letters are not taken; empty if all are."""

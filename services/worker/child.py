@@ -14,13 +14,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from services.worker import measures, prefetch
+from services.worker import measures
+from services.worker.attempt import Attempt
 from services.worker.burial import Burial
 from services.worker.consumer import Consumer
 from services.worker.engine import SOON_PART, Engine
 from services.worker.exits import EXIT_CONFIGURATION
 from services.worker.interrupts import notice_swallowed
 from services.worker.modules import load_tasks
+from services.worker.room import LOOK_S, Room
 from services.worker.settler import Settler
 from services.worker.slots import Slots
 from services.worker.source import Source
@@ -45,6 +47,9 @@ INTERRUPT_S = 2.0
 DECLARE_S = 5.0
 #: How often the child tells its supervisor that it lives. Seconds.
 BEAT_S = 0.5
+#: How long the store may be silent, on top of a heartbeat's interval, until the jobs that wait here go back
+#: to their queues. Seconds.
+STORE_PATIENCE_S = 3.0
 #: How long a lone child waits for the next suspect: longer than most are put off after a crash. Seconds.
 LONE_IDLE_S = 10.0
 
@@ -81,7 +86,6 @@ class Child:
         # Spread over the children, so that they do not all retire at once.
         spread = 1 + index / (2 * settings.worker_processes)
         self._max_jobs = round(settings.max_jobs_per_child * spread)
-        self._service_times = prefetch.ServiceTimes()
         self._tasks = load_tasks(settings.task_modules)
         measures.know(self._tasks)
         own_queues = {task.options.queue for task in self._tasks.values()}
@@ -97,7 +101,7 @@ class Child:
             self._publisher,
             self._store,
             deadline_s=settings.publish_deadline_s,
-            on_waiting=self._make_room,
+            on_waiting=self._look_for_room,
         )
         self._suspects_due = 0
         self._consumer: Consumer | None = None
@@ -114,7 +118,9 @@ class Child:
             self._source = self._consumer = Consumer(
                 settings.broker_url,
                 self._queues,
-                prefetch=settings.worker_threads * 2,
+                prefetch=settings.worker_threads,
+                publisher=self._publisher,
+                deadline_s=settings.publish_deadline_s,
                 queue_type=settings.queue_type,
                 on_arrival=self._wake,
                 name=f"worker {owner}",
@@ -125,7 +131,7 @@ class Child:
             threads=settings.worker_threads,
             report=lambda attempt, progress: self._watch.report(attempt, progress),
             result_max_bytes=settings.result_max_bytes,
-            finished=lambda attempt: self._engine.finished(attempt),
+            finished=self._finished,
         )
         self._settler = Settler(
             consumer=self._source,
@@ -145,6 +151,18 @@ class Child:
             slots=self._slots,
             settler=self._settler,
         )
+        self._heard_at = time.monotonic()
+        self._room: Room | None = None
+        if self._consumer is not None:
+            self._room = Room(
+                consumer=self._consumer,
+                settler=self._settler,
+                engine=self._engine,
+                burial=self._burial,
+                slots=settings.worker_threads,
+                queues=self._queues,
+                is_store_away=self._is_store_away,
+            )
         self._watch = Watch(
             self._settler,
             self._store,
@@ -171,6 +189,10 @@ class Child:
             Loop("gauges", self._measure, interval_s=settings.heartbeat_s),
             Loop("suspects", self._look_for_suspects, interval_s=settings.heartbeat_s),
         ]
+        if self._room is not None:
+            self._loops.append(
+                Loop("room", self._room.look, interval_s=LOOK_S, await_work=self._room.await_look)
+            )
 
     def run(self) -> None:
         """Run until SIGTERM, `retire` or the end of the supervisor."""
@@ -204,6 +226,15 @@ class Child:
     def _wake(self) -> None:
         self._engine.wake()
 
+    def _finished(self, attempt: Attempt) -> None:
+        self._engine.finished(attempt)
+        if self._room is not None:
+            self._room.freed()
+
+    def _look_for_room(self) -> None:
+        if self._room is not None:
+            self._room.wake()
+
     def _start(self) -> None:
         notice_swallowed()  # in front of what the task modules may have set
         self._burial.start()
@@ -215,14 +246,20 @@ class Child:
 
     def _heartbeat(self) -> None:
         self._source.set_paused(self._watch.heartbeat(self._info()))
+        self._heard_at = time.monotonic()
+
+    def _is_store_away(self) -> bool:
+        """Whether others are to have the jobs that wait here: they may know a store."""
+        silent_s = time.monotonic() - self._heard_at
+        # Not heard of because this process stood still: then the store is there.
+        is_failing = self._loops[0].is_failing
+        return is_failing and silent_s > STORE_PATIENCE_S + self._settings.heartbeat_s
 
     def _measure(self) -> None:
-        """Tell how busy and how large the child is, and have as many deliveries ahead as fits its jobs."""
+        """Tell how busy and how large the child is."""
         SLOTS_BUSY.set(self._engine.busy)
         self._seen_rss_mib = _rss_mib()
         self._memory.set(self._seen_rss_mib * 2**20)
-        self._fit_prefetch()
-        self._make_room()
 
     def _look_for_suspects(self) -> None:
         """See whether the supervisor has to start a lone child."""
@@ -241,23 +278,6 @@ class Child:
         self._store.declare(documents, self._queues, its_limits, lapse_s=3 * DECLARE_S)
         self._is_declared = True
 
-    def _fit_prefetch(self) -> None:
-        """Change the prefetch of queues whose jobs have become much faster or slower."""
-        if self._consumer is None:
-            return
-        means = self._service_times.means(self._settler.served)
-        for queue, service_s in means.items():
-            target = prefetch.wanted(self._settings.worker_threads, service_s)
-            if queue in self._queues and prefetch.is_off(self._consumer.prefetch(queue), target):
-                self._consumer.set_prefetch(queue, target)
-
-    def _make_room(self) -> None:
-        """Let other deliveries come beside those that wait for RabbitMQ or the store, and for no slot."""
-        if self._consumer is not None:
-            self._consumer.make_room(
-                Counter(self._burial.by_queue()) + Counter(self._engine.aside())
-            )
-
     def _info(self) -> dict[str, Any]:
         return {
             "host": socket.gethostname(),
@@ -270,9 +290,14 @@ class Child:
             "busy": self._engine.busy,
             "jobs_done": self._settler.jobs_done,
             "rss_mib": round(self._seen_rss_mib, 1),
-            "prefetched": self._engine.waiting_by_queue(),
+            "is_full": self._room is not None and self._room.is_full,
+            "prefetched": self._waiting_by_queue(),
             "started_at": round(self._started_at * 1000),
         }
+
+    def _waiting_by_queue(self) -> dict[str, int]:
+        going_back = self._consumer.going_back() if self._consumer is not None else {}
+        return Counter(self._engine.waiting_by_queue()) + Counter(going_back)
 
     def _beat(self) -> None:
         problems = self._source.problems()

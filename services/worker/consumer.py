@@ -1,14 +1,20 @@
 """Consuming: one connection a process, a subscription for each queue, acknowledgements in batches."""
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import pika
 
 from services.worker.inbox import Delivery, Inbox
+from services.worker.returns import Returns
 from services.worker.subscription import Subscription
 from taskyard.rabbitmq.connection import ConnectionThread, describe
+from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import Tls
+
+#: Longest wait for the connection's thread, which never does anything for long. Seconds.
+ANSWER_S = 1.0
 
 
 class Consumer:
@@ -18,6 +24,8 @@ class Consumer:
         url: Where RabbitMQ is.
         queues: The queues to consume.
         prefetch: Deliveries that each may have unacknowledged, to begin with.
+        publisher: Publishes what goes back to a quorum queue.
+        deadline_s: Longest wait for RabbitMQ to confirm that, in seconds.
         queue_type: The type that queues are declared with.
         on_arrival: Called, in the thread, after each delivery.
         name: What the connection is called in RabbitMQ's own views.
@@ -30,14 +38,26 @@ class Consumer:
         queues: Sequence[str],
         *,
         prefetch: int,
+        publisher: Publisher,
+        deadline_s: float,
         queue_type: QueueType,
         on_arrival: Callable[[], None],
         name: str,
         tls: Tls,
     ) -> None:
         self.inbox = Inbox(on_arrival)
+        self._returns = Returns(
+            publisher, deadline_s=deadline_s, done=self.ack, failed=self._requeue
+        )
         self._subscriptions = {
-            queue: Subscription(queue, self.inbox, prefetch=prefetch, queue_type=queue_type)
+            queue: Subscription(
+                queue,
+                self.inbox,
+                ahead=prefetch,
+                queue_type=queue_type,
+                is_shared=len(queues) > 1,
+                returns=self._returns,
+            )
             for queue in queues
         }
         self._paused: set[str] = set()
@@ -67,21 +87,19 @@ class Consumer:
         if deliveries:
             self._thread.call(lambda: self._each(deliveries, Subscription.hand_back))
 
-    def set_prefetch(self, queue: str, prefetch: int) -> None:
-        """Subscribe anew with another prefetch."""
-        self._thread.call(lambda: self._subscriptions[queue].set_prefetch(prefetch))
+    def going_back(self) -> Mapping[str, int]:
+        """Return how many deliveries are on their way back to quorum queues, by queue."""
+        return self._returns.by_queue()
 
-    def prefetch(self, queue: str) -> int:
-        """Return the prefetch of a queue."""
-        return self._subscriptions[queue].prefetch
+    def _requeue(self, deliveries: Sequence[Delivery]) -> None:
+        self._thread.call(lambda: self._each(deliveries, Subscription.requeue))
 
-    def make_room(self, waiting: Mapping[str, int]) -> None:
-        """Let other deliveries come beside those that wait for something else than a slot.
+    def fit(self, ahead: Mapping[str, int], held: Sequence[Delivery]) -> bool:
+        """Let so many deliveries of each queue come beside those that are held here; of other queues none.
 
-        Args:
-            waiting: How many of each queue do.
+        Returns False, and does nothing, while there is no connection.
         """
-        self._thread.call(lambda: self._make_room(waiting))
+        return self._thread.call(lambda: self._fit(ahead, held))
 
     def pause(self, queues: Collection[str]) -> None:
         """Consume these queues no more for now, and give back what waits here of them."""
@@ -93,11 +111,24 @@ class Consumer:
 
     def stop_consuming(self) -> None:
         """Take no more deliveries, and hand back those that wait for a slot."""
-        self._thread.call(self._cancel)
+        self._wait_for(self._cancel)
 
     def close(self) -> None:
         """Close the connection: what is not acknowledged goes back to its queue. Safe to call twice."""
+        self._wait_for(lambda: None)
+        self._returns.stop()
         self._thread.stop()
+
+    def _wait_for(self, function: Callable[[], None]) -> None:
+        """Run a function in the connection's thread, after all that it has been told, and wait for that."""
+        done = threading.Event()
+
+        def run() -> None:
+            function()
+            done.set()
+
+        if self._thread.call(run):
+            done.wait(ANSWER_S)
 
     # From here on everything runs in the connection's thread.
 
@@ -120,9 +151,12 @@ class Consumer:
             subscription.set_paused(name in queues)
         self._each(self.inbox.drop(lambda d: d.queue not in queues), Subscription.hand_back)
 
-    def _make_room(self, waiting: Mapping[str, int]) -> None:
+    def _fit(self, ahead: Mapping[str, int], held: Sequence[Delivery]) -> None:
+        by_queue: dict[str, list[Delivery]] = {}
+        for delivery in held:
+            by_queue.setdefault(delivery.queue, []).append(delivery)
         for name, subscription in self._subscriptions.items():
-            subscription.make_room(waiting.get(name, 0))
+            subscription.fit(ahead.get(name, 0), by_queue.get(name, []))
 
     def _each(
         self, deliveries: Iterable[Delivery], act: Callable[[Subscription, list[Delivery]], None]

@@ -174,9 +174,9 @@ class Engine:
         """Return what the store fails at, and for how long; empty if nothing."""
         return self._aside.problems()
 
-    def aside(self) -> Mapping[str, int]:
-        """Return how many deliveries wait because the store fails at them, by queue."""
-        return self._aside.held_by_queue()
+    def aside(self) -> list[Delivery]:
+        """Return the deliveries that wait because the store fails at them."""
+        return self._aside.held()
 
     def _take_entries(self, *, is_parted: bool) -> Entries:
         if not is_parted:

@@ -3,10 +3,11 @@
 import heapq
 import itertools
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, field
 from pika.channel import Channel
 from pika.spec import BasicProperties
 
@@ -27,6 +28,8 @@ class Delivery(Struct, eq=False):
     refusal: Refusal | None = None
     #: Its attempt runs here already, by another message.
     is_surplus: bool = False
+    #: When it came here, in seconds that only grow.
+    arrived: float = field(default_factory=time.monotonic)
 
     @property
     def is_open(self) -> bool:
@@ -82,3 +85,12 @@ class Inbox:
             self._heap = [entry for entry in self._heap if keep(entry[2])]
             heapq.heapify(self._heap)
         return dropped
+
+    def surplus(self, keep: int, *, until: float | None = None) -> list[Delivery]:
+        """Remove and return all but the first `keep`, of those that came before `until` if it is given."""
+        with self._lock:
+            self._heap.sort()  # still a heap
+            left = [e for e in self._heap[keep:] if until is None or e[2].arrived <= until]
+            dropped = {entry[1] for entry in left}
+            self._heap = [entry for entry in self._heap if entry[1] not in dropped]
+        return [entry[2] for entry in left]

@@ -192,7 +192,7 @@ class Settler:
             self._outcomes.append((ending.outcome, attempt))
             self._wake()
 
-        self._burial.bury(letter, error.reason, settle)
+        self._burial.bury(letter, error.reason, delivery, settle)
 
 
 def lose(attempt: Attempt) -> None:

@@ -9,6 +9,8 @@ from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
 from services.worker.inbox import Delivery, Inbox
+from services.worker.prefetch import is_off
+from services.worker.returns import Returns
 from taskyard.errors import QueueMismatch
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import describe
@@ -30,13 +32,23 @@ class Subscription:
     Args:
         queue: The queue.
         inbox: Where deliveries go.
-        prefetch: Deliveries that may be unacknowledged, to begin with.
+        ahead: Deliveries that may come, to begin with.
         queue_type: The type that the queue is declared with.
+        is_shared: Other queues have the same slots.
+        returns: How deliveries go back to a quorum queue.
     """
 
-    def __init__(self, queue: str, inbox: Inbox, *, prefetch: int, queue_type: QueueType) -> None:
+    def __init__(
+        self,
+        queue: str,
+        inbox: Inbox,
+        *,
+        ahead: int,
+        queue_type: QueueType,
+        is_shared: bool,
+        returns: Returns,
+    ) -> None:
         self.queue = queue
-        self.prefetch = prefetch
         #: What keeps the queue from being consumed; empty if it is.
         self.problem = "not connected yet"
         self._inbox = inbox
@@ -44,10 +56,16 @@ class Subscription:
         self._connection: pika.SelectConnection | None = None
         self._version = (0, 0)
         self._channel: Channel | None = None
-        self._consumer_tag = ""
+        #: The consumer's, its prefetch, and the last delivery before its first; "" and 0: there is none.
+        self._tag = ""
+        self._prefetch = 0
+        self._since = 0
+        self._last_tag = 0
+        self._is_renewing = False
+        self._ahead = ahead
+        self._is_shared = is_shared
+        self._returns = returns
         self._unacked: dict[int, None] = {}
-        #: Deliveries that waited for something else than a slot when the queue was last consumed anew.
-        self._beside = 0
         self._is_declared = False
         self._is_cancelled = False
         self._is_paused = False
@@ -78,18 +96,18 @@ class Subscription:
     def _declared(self, channel: Channel) -> None:
         self._channel = channel
         self._is_declared = True
-        self._unacked = {}
-        self._beside = 0
         self._consume()
 
     def _consume(self) -> None:
         if self._channel is None or not self._channel.is_open or self._is_cancelled:
             return
-        if self._is_paused:
+        if self._is_paused or not self._ahead:
             self._consuming()  # nothing is wrong with it
             return
-        self._channel.basic_qos(prefetch_count=self.prefetch)
-        self._consumer_tag = self._channel.basic_consume(
+        self._prefetch = self._ahead
+        self._since = self._last_tag
+        self._channel.basic_qos(prefetch_count=self._prefetch)
+        self._tag = self._channel.basic_consume(
             self.queue,
             self._delivered,
             arguments=topology.consumer_arguments(
@@ -104,7 +122,7 @@ class Subscription:
     def _delivered(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
-        tag = method.delivery_tag or 0
+        tag = self._last_tag = method.delivery_tag or 0
         self._unacked[tag] = None
         self._inbox.put(Delivery(self.queue, tag, body, properties, channel))
 
@@ -140,47 +158,51 @@ class Subscription:
         if self._channel is channel:
             self._channel = None
             self._unacked = {}
+            self._tag, self._prefetch, self._last_tag, self._since = "", 0, 0, 0
+            self._is_renewing = False
 
     def cancel(self) -> None:
         """Take no more deliveries; those unacknowledged stay ours."""
         self._is_cancelled = True
-        if self._channel is not None and self._channel.is_open:
-            self._channel.basic_cancel(self._consumer_tag)
+        self._renew()
 
     def set_paused(self, is_paused: bool) -> None:
         """Consume no more, or again; what is unacknowledged stays ours."""
-        if is_paused == self._is_paused:
-            return
-        self._is_paused = is_paused
-        if self._channel is None or not self._channel.is_open or self._is_cancelled:
-            return
-        if is_paused:
-            self._channel.basic_cancel(self._consumer_tag)
-        else:
-            self._consume()
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            self._renew()
 
-    def set_prefetch(self, prefetch: int) -> None:
-        """Consume with another prefetch: RabbitMQ applies it to a new consumer only."""
-        if prefetch == self.prefetch:
-            return
-        self.prefetch = prefetch
-        is_consuming = not self._is_cancelled and not self._is_paused
-        if self._channel is not None and self._channel.is_open and is_consuming:
-            self._channel.basic_cancel(self._consumer_tag, callback=lambda _: self._consume())
+    def fit(self, ahead: int, held: Sequence[Delivery]) -> None:
+        """Let `ahead` deliveries come beside those that are `held`, for long and by no free slot.
 
-    def make_room(self, waiting: int) -> None:
-        """Let other deliveries come beside `waiting` ones that hold no slot, at most `MAX_BESIDE` in all.
-
-        They count in the prefetch, and as many as that would stop the queue. RabbitMQ counts by consumer:
-        what one has unacknowledged does not count for the next on its channel, of classic and quorum queues.
+        RabbitMQ applies a prefetch to a new consumer only, and counts by consumer: what one has
+        unacknowledged does not count for the next on its channel, of classic and quorum queues. So the queue
+        is consumed anew when what may come is off by a factor of two; and with 0 ahead no more, if anything
+        could come, or other queues would never get their turn.
         """
-        self._beside = min(self._beside, waiting)
-        if waiting - self._beside < self.prefetch / 2 or waiting > MAX_BESIDE:
+        self._ahead = ahead
+        room = max(0, self._prefetch - sum(map(self._is_of_consumer, held)))
+        is_wrong = is_off(room, ahead) or (ahead == 0 and self._is_shared and bool(self._tag))
+        if is_wrong and (ahead < room or len(held) <= MAX_BESIDE):
+            self._renew()
+
+    def _is_of_consumer(self, delivery: Delivery) -> bool:
+        return delivery.channel is self._channel and delivery.tag > self._since
+
+    def _renew(self) -> None:
+        """End the consumer, if there is one, and consume as is wanted by then."""
+        if self._channel is None or not self._channel.is_open or self._is_renewing:
             return
-        is_consuming = not self._is_cancelled and not self._is_paused
-        if self._channel is not None and self._channel.is_open and is_consuming:
-            self._beside = waiting
-            self._channel.basic_cancel(self._consumer_tag, callback=lambda _: self._consume())
+        if not self._tag:
+            self._consume()
+            return
+        tag, self._tag, self._prefetch = self._tag, "", 0
+        self._is_renewing = True
+        self._channel.basic_cancel(tag, callback=lambda _: self._renewed())
+
+    def _renewed(self) -> None:
+        self._is_renewing = False
+        self._consume()
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge deliveries: the oldest ones in a row by a single frame."""
@@ -201,7 +223,17 @@ class Subscription:
             del self._unacked[tag]
 
     def hand_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Return deliveries to the queue; by nack, which never counts against a quorum queue's limit."""
+        """Return deliveries to the queue, where each keeps its priority."""
+        ours = [d for d in deliveries if d.channel is self._channel and d.tag in self._unacked]
+        if topology.is_quorum(self._version, self._queue_type):
+            ours = self._returns.take(ours)
+        self.requeue(ours)
+
+    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+        """Have RabbitMQ put deliveries back: to their places, but in front of all others of a quorum queue.
+
+        By nack, which never counts against a quorum queue's limit.
+        """
         channel = self._channel
         if channel is None or not channel.is_open:
             return

@@ -36,7 +36,7 @@ class Loop:
         run_once: Callable[[], float | None],
         *,
         interval_s: float,
-        await_work: Callable[[float], None] | None = None,
+        await_work: Callable[[float], object] | None = None,
         max_pause_s: float = MAX_PAUSE_S,
     ) -> None:
         self.name = name

@@ -188,7 +188,11 @@ OLDEST_PENDING_SECONDS = Gauge(
 QUEUE_MESSAGES = Gauge(
     "taskyard_queue_ready_messages", "Messages ready in a queue of RabbitMQ.", ["queue"]
 )
-QUEUE_CONSUMERS = Gauge("taskyard_queue_consumers", "Consumers of a queue of RabbitMQ.", ["queue"])
+QUEUE_CONSUMERS = Gauge(
+    "taskyard_queue_consumers",
+    "Consumers of a queue of RabbitMQ, and workers of it that are full.",
+    ["queue"],
+)
 UNCONFIRMED_JOBS = Gauge(
     "taskyard_unconfirmed_jobs",
     "Ready jobs whose message no confirm is recorded of, in flight or lost.",

@@ -22,6 +22,7 @@ from taskyard.revival import revive
 from taskyard.store.attempts import Outcome
 from tests.contract import jobs
 from tests.polling import poll
+from tests.unit.worker_doubles import delivery
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -93,7 +94,7 @@ class Cemetery:
             priority=5,
         )
         done: list[bool] = []
-        self._burial.bury(letter, reason, lambda: done.append(True))
+        self._burial.bury(letter, reason, delivery(), lambda: done.append(True))
         poll(lambda: done)
 
 

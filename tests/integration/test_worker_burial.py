@@ -8,6 +8,7 @@ from taskyard.dead_letters import dead_letter
 from taskyard.rabbitmq.topology import dead_queue
 from tests import worker_tasks as tasks
 from tests.polling import poll
+from tests.unit.worker_doubles import delivery
 
 
 @pytest.fixture
@@ -40,8 +41,10 @@ def test_a_queue_that_takes_none_holds_up_no_other(burial, channel, queue):
     channel.queue_declare(dead_queue(queue), durable=True, arguments={"x-max-length": 7})
     buried = []
     for number in range(250):
-        burial.bury(letter(queue, str(number)), "invalid", lambda n=number: buried.append(n))
-    burial.bury(letter(other, "good"), "invalid", lambda: buried.append("good"))
+        burial.bury(
+            letter(queue, str(number)), "invalid", delivery(), lambda n=number: buried.append(n)
+        )
+    burial.bury(letter(other, "good"), "invalid", delivery(), lambda: buried.append("good"))
 
     poll(lambda: buried == ["good"])
     assert "queue" in burial.problems()[0]
@@ -58,7 +61,9 @@ def test_a_letter_that_cannot_be_published_holds_up_no_other(burial, queue):
     buried = []
     for name in ("a", "odd", "b"):
         odd = {"odd": object()} if name == "odd" else {}
-        burial.bury(letter(queue, name, **odd), "invalid", lambda name=name: buried.append(name))
+        burial.bury(
+            letter(queue, name, **odd), "invalid", delivery(), lambda name=name: buried.append(name)
+        )
 
     poll(lambda: set(buried) == {"a", "b"})
     assert len(burial) == 1

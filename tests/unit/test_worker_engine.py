@@ -64,7 +64,7 @@ class Burial:
     def __init__(self):
         self.letters = []
 
-    def bury(self, letter, reason, then):
+    def bury(self, letter, reason, delivery, then):
         self.letters.append((json.loads(letter.body)["message_id"], reason))
         then()
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from msgspec import Struct
+from pika.spec import BasicProperties
 
 from taskyard.errors import Unpublishable
 from taskyard.rabbitmq.properties import MAX_PROPERTY_BYTES, property_text
@@ -27,6 +28,8 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     content_type: str = "application/json"
     is_dead: bool = False
     is_reply: bool = False
+    #: As they are, instead of those made of the fields above: a message that goes back as it came.
+    properties: BasicProperties | None = None
 
 
 def check_texts(message: Outgoing) -> None:

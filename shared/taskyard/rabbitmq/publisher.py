@@ -307,17 +307,7 @@ class Publisher:
                 exchange=topology.DEAD_EXCHANGE if message.is_dead else "",
                 routing_key=message.queue,
                 body=message.body,
-                properties=BasicProperties(
-                    content_type=property_text(message.content_type),
-                    headers=message.headers,
-                    delivery_mode=2,
-                    priority=message.priority,
-                    correlation_id=message.correlation_id,
-                    message_id=message.id,
-                    timestamp=int(time.time()),
-                    type=property_text(message.task),
-                    app_id="taskyard",
-                ),
+                properties=message.properties or _properties(message),
                 mandatory=True,
             )
         except (ChannelWrongStateError, AMQPConnectionError) as error:
@@ -352,6 +342,20 @@ class Publisher:
                 entry.is_again, entry.is_returned, entry.may_arrive = True, False, False
                 self._declared.discard(entry.message.queue)
                 self._declare(entry.message.queue, [entry])
+
+
+def _properties(message: Outgoing) -> BasicProperties:
+    return BasicProperties(
+        content_type=property_text(message.content_type),
+        headers=message.headers,
+        delivery_mode=2,
+        priority=message.priority,
+        correlation_id=message.correlation_id,
+        message_id=message.id,
+        timestamp=int(time.time()),
+        type=property_text(message.task),
+        app_id="taskyard",
+    )
 
 
 def _is_sendable(entry: Entry) -> bool:

@@ -56,14 +56,14 @@ def queue_arguments(
         "x-dead-letter-exchange": DEAD_EXCHANGE,
         "x-dead-letter-routing-key": queue,
     }
-    if _is_quorum(version, queue_type):
+    if is_quorum(version, queue_type):
         return arguments | _quorum(version)
     return arguments | {"x-max-priority": MAX_PRIORITY}
 
 
 def dead_queue_arguments(*, version: tuple[int, int], queue_type: QueueType) -> dict[str, Any]:
     """Return the arguments of a dead-letter queue, and of `taskyard.unrouted`."""
-    return _quorum(version) if _is_quorum(version, queue_type) else {}
+    return _quorum(version) if is_quorum(version, queue_type) else {}
 
 
 def family(queue: str, *, version: tuple[int, int], queue_type: QueueType) -> dict[str, Any]:
@@ -92,11 +92,12 @@ def consumer_arguments(*, version: tuple[int, int], queue_type: QueueType) -> di
     can say so, and RabbitMQ refuses it for a classic one, which has no timeout; before that its
     `consumer_timeout` holds for all.
     """
-    can_say_so = version >= QUORUM_SINCE and _is_quorum(version, queue_type)
+    can_say_so = version >= QUORUM_SINCE and is_quorum(version, queue_type)
     return {"x-consumer-timeout": LONGEST_TIMEOUT_MS} if can_say_so else None
 
 
-def _is_quorum(version: tuple[int, int], queue_type: QueueType) -> bool:
+def is_quorum(version: tuple[int, int], queue_type: QueueType) -> bool:
+    """Return whether a work queue is a quorum queue."""
     return queue_type == "quorum" or (queue_type == "auto" and version >= QUORUM_SINCE)
 
 
