@@ -65,7 +65,7 @@ class LostMessages:
 
     def _look(self, lacks: Sequence[Lack], now: float) -> None:
         names = {each.queue for each in lacks}
-        empty = {each.queue for each in lacks if _is_empty(each.depth)}
+        empty = {each.queue for each in lacks if is_empty(each.depth)}
         still = {queue: at for queue, at in self._lost_before.items() if queue in names}
         again = {queue: at for queue, at in self._empty_at.items() if queue in empty}
         self._lost_before = still | again
@@ -94,7 +94,7 @@ class LostMessages:
         return round((self._after_s + more_s) * 1000)
 
 
-def _is_empty(depth: Depth | None) -> bool:
+def is_empty(depth: Depth | None) -> bool:
     """Return whether a queue has no messages: it is gone, or it is read and has none.
 
     RabbitMQ tells neither messages nor consumers of a quorum queue whose leader it cannot reach.

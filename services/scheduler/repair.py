@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from services.scheduler.gauges import set_all
+from services.scheduler.gone_copies import GoneCopies
 from services.scheduler.lost_messages import LostMessages
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from taskyard.apart import Apart
@@ -53,6 +54,7 @@ class Repair:
         self._resting = Apart("queue of repair", max_rest_s=QUEUE_REST_S)
         self._records = RecordWalk(self._store)
         self._messages = MessageWatch(self._store, round(after_s * 1000))
+        self._gone_copies = GoneCopies(self._store, after_s=after_s)
         self._lost = LostMessages(self._store, after_s=after_s)
 
     def run_once(self) -> None:
@@ -67,6 +69,7 @@ class Repair:
         before = self._messages.look(queues)
         depths = self._depths.look(queues, deadline_s=self._deadline_s)
         lacks = self._messages.step(before, depths)
+        self._gone_copies.look(depths, self._messages.counted)
         # What is moved to a queue of another type is in a queue beside it meanwhile: let the move end first.
         besides = [moving_queue(each.queue) for each in lacks]
         moving = self._depths.read(besides, deadline_s=self._deadline_s) if lacks else {}

@@ -84,6 +84,7 @@ def deficits(
 
     A job that was ready before the messages were counted has one among these, unless it was unconfirmed then.
     What workers hold changes faster than they tell of it: of a queue at work this is about so many.
+    Copies of messages, of jobs that have risen by waiting, are of none of them.
 
     Args:
         store: Where the jobs are.
@@ -93,10 +94,11 @@ def deficits(
     """
     held = prefetched(store)
     after = store.audit_queues(list(depths), older_than_ms, before_ms=before.at_ms)
+    copies = store.copies(recent_ms=max(older_than_ms, after.at_ms - before.at_ms))
     found: dict[str, int] = {}
     for queue, depth in depths.items():
         now, then = after.rows[queue], before.rows[queue]
-        messages = held[queue] + (depth.messages if depth else 0)
+        messages = held[queue] + (depth.messages if depth else 0) - copies.get(queue, 0)
         found[queue] = min(now.old, now.jobs - then.unconfirmed - messages)
     return {queue: count for queue, count in found.items() if count > 0}
 
@@ -250,6 +252,11 @@ class MessageWatch:
     def is_fine(self) -> bool:
         """Whether no message seemed to be missing at the last look."""
         return not self._before
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """How many messages seemed to be missing at the last look, by queue, believed or not."""
+        return {queue: count for queue, (count, _) in self._before.items()}
 
     def look(self, queues: Sequence[str]) -> QueueLook:
         """Look at the jobs of these queues; to be done before their messages are counted."""

@@ -165,13 +165,14 @@ def test_a_job_that_is_retried_starts_anew(store):
 
 
 def test_what_is_published_again_has_what_the_job_has_risen_to(store):
-    """By the relay, or by repair."""
+    """By repair, by whoever submits it again, or by the relay."""
     job_id = raised(store)
 
     (repaired,) = store.audit_republish([job_id])
+    (promised,) = store.unconfirmed([job_id])
     (relayed,) = (each for each in store.unpublished(0, 1000) if each.id == job_id)
 
-    assert (repaired.raised_to, relayed.raised_to) == (9, 9)
+    assert (repaired.raised_to, promised.raised_to, relayed.raised_to) == (9, 9, 9)
 
 
 def test_copies_are_counted_until_they_have_come(store):

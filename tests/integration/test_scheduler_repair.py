@@ -217,6 +217,44 @@ def test_schedulers_publish_what_is_lost_once(
     assert len(received(channel, queue)) == 50
 
 
+def aged(dispatcher, queue, count):
+    """Dispatch jobs that have risen by waiting, so that each has two messages; return their ids."""
+    ids = confirmed(dispatcher, queue, count)
+    raised = dispatcher.store.age(queue, 1, count)
+    assert dispatcher.publish_each(raised) == {}
+    dispatcher.store.raised(queue, 1, [job.id for job in raised])
+    poll(lambda: dispatcher.store.copies(recent_ms=round(AFTER_S * 1000)) == {queue: count})
+    return ids
+
+
+def test_copies_hide_no_message_that_is_missing(chore, ready_dispatcher, channel, queue):
+    """As many are expected as there must be: one for each job, and the copies of those that have risen."""
+    aged(ready_dispatcher, queue, 10)
+    for _ in range(20):
+        chore.run_once()
+        assert unaccounted(queue) == 0
+    for _ in range(3):
+        channel.basic_get(queue, auto_ack=True)
+
+    passes(chore, lambda: unaccounted(queue) == 3)
+
+
+def test_copies_of_a_queue_that_was_purged_are_expected_no_more(
+    chore, ready_dispatcher, channel, depth, read, queue
+):
+    """Each of its jobs has one message again, and nothing is missing."""
+    ids = aged(ready_dispatcher, queue, 10)
+    channel.queue_purge(queue)
+    reader = read(queue)
+
+    passes(chore, lambda: depth(queue) == 9 and not unaccounted(queue))
+    passes(chore, lambda: queue not in ready_dispatcher.store.copies())
+
+    reader.close()
+    poll(lambda: depth(queue) == 10)
+    assert sorted(received(channel, queue)) == sorted(ids)
+
+
 def test_what_a_move_has_in_its_hands_is_left_alone(
     chore, ready_dispatcher, channel, depth, queue, store
 ):

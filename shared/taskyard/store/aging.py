@@ -34,7 +34,7 @@ class AgingStore(Protocol):
         """Return for each queue how many messages it has beside those that its pending jobs must have.
 
         Messages that were counted so long ago need not have been among these: copies that were made within
-        `recent_ms` are left out, and some that are older by seconds.
+        `recent_ms` are left out, and some that are older by a second.
         """
 
     def forget_copies(self, gone: Mapping[str, int]) -> None:

@@ -22,9 +22,7 @@ class RedisAging(RedisScripts):
 
     @guarded
     def copies(self, *, recent_ms: int = 0) -> dict[str, int]:
-        rows = self.run("copies", (recent_ms,), list[str | int])
-        found = zip(rows[::2], rows[1::2], strict=True)
-        return {str(queue): int(count) for queue, count in found}
+        return dict(self.run("copies", (recent_ms,), list[tuple[str, int]]))
 
     @guarded
     def forget_copies(self, gone: Mapping[str, int]) -> None:

@@ -64,7 +64,7 @@ welcome()
 each_apart(aging, redis.call('ZRANGEBYSCORE', aging, '-inf', now, 'LIMIT', 0, LOOKS), raise)
 call_for_all('ZREM', aging, gone)
 if made > 0 then
-  local recent = P .. 'raised:' .. queue .. ':' .. math.floor(now / 10000)
+  local recent = P .. 'raised:' .. queue .. ':' .. math.floor(now / 1000)
   redis.call('HINCRBY', P .. 'copies', queue, made)
   redis.call('INCRBY', recent, made)
   redis.call('EXPIRE', recent, 60)

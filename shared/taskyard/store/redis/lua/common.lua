@@ -35,7 +35,7 @@
 -- sends it: `withdraw` cannot know of that otherwise.
 -- Ageing: aging:<queue> ready jobs that have waited for a step or longer, by the time of their next | aged:<queue> up to
 -- when jobs became ready that have come there | copies {queue: messages of jobs that have, or had, another} |
--- raised:<queue>:<ten seconds> copies that were made in them; and of a job: raised, "<attempt>:<priority>:<since>",
+-- raised:<queue>:<second> copies that were made in it; and of a job: raised, "<attempt>:<priority>:<since>",
 -- what the message of that attempt was raised to, with a "?" behind it until its copy is confirmed; and copies, how many
 -- of its messages come to a worker that has nothing to run by them.
 local P = KEYS[1]

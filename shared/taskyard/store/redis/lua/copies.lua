@@ -1,12 +1,12 @@
--- args: {recent_ms; 0: none are recent}. Answers {queue, copies} of all queues that have any, as HGETALL does; those that
--- were made within `recent_ms`, or in the ten seconds that these began in, are left out.
-local known = redis.call('HGETALL', P .. 'copies')
+-- args: {recent_ms; 0: none are recent}. Answers rows of {queue, copies} for all queues that have any; those that
+-- were made within `recent_ms`, or in the second that this began in, are left out.
+local known, rows = redis.call('HGETALL', P .. 'copies'), {}
+local first = args[1] > 0 and math.floor((now - args[1]) / 1000) or math.huge
 for i = 1, #known, 2 do
-  local count = tonumber(known[i + 1])
-  local first = args[1] > 0 and math.floor((now - args[1]) / 10000) or math.huge
-  for step = first, math.floor(now / 10000) do
-    count = count - tonumber(redis.call('GET', P .. 'raised:' .. known[i] .. ':' .. step) or 0)
+  local queue, count = known[i], tonumber(known[i + 1])
+  for second = first, math.floor(now / 1000) do
+    count = count - tonumber(redis.call('GET', P .. 'raised:' .. queue .. ':' .. second) or 0)
   end
-  known[i + 1] = math.max(0, count)
+  if count > 0 then rows[#rows + 1] = {queue, count} end
 end
-return answer(known)
+return answer(rows)
