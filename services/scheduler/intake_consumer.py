@@ -1,7 +1,8 @@
-"""The intake's connection: what it reads of `taskyard.intake`, replies to, and acknowledges."""
+"""The intake's connection: what it reads of submissions, replies to, and acknowledges."""
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,8 +24,10 @@ from taskyard.tls import SYSTEM_CAS, Tls
 
 logger = logging.getLogger(__name__)
 
-#: Submissions that one intake may have unacknowledged; more wait in RabbitMQ, for this one or another.
+#: Submissions of each queue that one intake may have unacknowledged; more wait for this one or another.
 PREFETCH = 500
+#: How often the intake's queue is bound anew at most, while submissions come that found none. Seconds.
+BIND_S = 1.0
 #: Pauses before the queue is consumed again after its channel was closed: doubled while it is closed again,
 #: and the longest at once where a queue is in the way that only an operator can mend. Seconds.
 REOPEN_MIN_S = 1.0
@@ -70,7 +73,9 @@ class Answer(Struct):
 
 
 class IntakeConsumer:
-    """Consumes `taskyard.intake`, which it declares with all that leads there.
+    """Consumes `taskyard.intake`, which it declares with all that leads there, and `taskyard.unrouted`.
+
+    What is in the second is a submission too: its queue, or the binding of that, was gone when it came.
 
     Args:
         url: Where RabbitMQ is.
@@ -83,12 +88,13 @@ class IntakeConsumer:
         self, url: str, direct: DirectReplies, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS
     ) -> None:
         self._direct = direct
-        #: What keeps the queue from being consumed; empty if it is.
+        #: What keeps the queues from being consumed; empty if they are.
         self.problem = "not connected yet"
         self._queue_type = queue_type
         self._connection: pika.SelectConnection | None = None
         self._version = (0, 0)
         self._channel: Channel | None = None
+        self._bound_at = 0.0
         self._waiting: deque[Submission] = deque()
         self._changed = threading.Condition()
         self._thread = ConnectionThread(
@@ -181,19 +187,35 @@ class IntakeConsumer:
 
     def _declared(self, channel: Channel) -> None:
         self._channel = channel
+        self._bound_at = time.monotonic()
+        self._consume(channel)
+
+    def _consume(self, channel: Channel) -> None:
+        arguments = topology.consumer_arguments(version=self._version, queue_type=self._queue_type)
         channel.basic_qos(prefetch_count=PREFETCH)
-        channel.basic_consume(
-            topology.INTAKE_QUEUE,
-            self._delivered,
-            arguments=topology.consumer_arguments(
-                version=self._version, queue_type=self._queue_type
-            ),
-            callback=self._consuming,
-        )
+        for queue, delivered, consuming in (
+            (topology.UNROUTED, self._delivered_unrouted, None),
+            (topology.INTAKE_QUEUE, self._delivered, self._consuming),
+        ):
+            channel.basic_consume(queue, delivered, arguments=arguments, callback=consuming)
 
     def _consuming(self, _frame: object) -> None:
         self.problem = ""
         self._reopen_s = REOPEN_MIN_S
+
+    def _delivered_unrouted(
+        self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
+    ) -> None:
+        """Take it like any other, and see to it that the next ones find the intake's queue.
+
+        Where the queue itself is gone, RabbitMQ closes the channel: then it is declared anew.
+        """
+        now = time.monotonic()
+        if now >= self._bound_at + BIND_S:
+            self._bound_at = now
+            logger.warning("submissions found no queue: the intake's is bound anew")
+            topology.bind_intake(channel, done=lambda: None)
+        self._delivered(channel, method, properties, body)
 
     def _delivered(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
@@ -243,7 +265,8 @@ def _reply(channel: Channel, reply_to: str, answer: Answer) -> None:
 def _submission(
     channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
 ) -> Submission:
-    is_front_door = method.exchange == topology.SUBMIT_EXCHANGE
+    # From the queue of unrouted ones they come with the same exchange, or once they were moved with its own.
+    is_front_door = method.exchange in (topology.SUBMIT_EXCHANGE, topology.UNROUTED)
     return Submission(
         tag=method.delivery_tag or 0,
         channel=channel,

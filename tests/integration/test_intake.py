@@ -413,21 +413,23 @@ def test_a_queue_with_other_arguments_refuses_its_own_only(yard):
     assert yard.ended(f"{name}:0").state == "completed"
 
 
-def test_what_no_queue_takes_is_kept(yard):
-    """Without the intake's queue a submission goes to the unrouted ones."""
+def test_what_finds_no_queue_is_taken_all_the_same(yard):
+    """Without the binding of the intake's queue: the checks, the reply and the job are those of any other."""
+    name = f"{yard.queue}-unrouted"
+    body = {"task": tasks.echo.name, "args": [1], "id": name}
     with yard.channel() as channel:
-        channel.queue_unbind(INTAKE_QUEUE, SUBMIT_EXCHANGE, "#")
-        try:
-            put(yard, {"task": tasks.note.name}, message_id="lost")
-        finally:
-            channel.queue_bind(INTAKE_QUEUE, SUBMIT_EXCHANGE, "#")
+        replies = []
+        for each in (body, {"task": tasks.echo.name, "colour": "blue"}):
+            channel.queue_unbind(INTAKE_QUEUE, SUBMIT_EXCHANGE, "#")
+            replies.append(ask(yard, each, key=yard.queue))
+        channel.queue_bind(INTAKE_QUEUE, SUBMIT_EXCHANGE, "#")
 
-        method, properties, _ = channel.basic_get(UNROUTED, True)
-        assert method is not None
-        assert properties.message_id == "lost"
-        assert (
-            channel.queue_declare(dead_queue(INTAKE_QUEUE), passive=True).method.message_count == 0
-        )
+    assert replies[0] == {"status": "accepted", "id": name}
+    job = yard.ended(name)
+    assert (job.state, job.queue) == ("completed", yard.queue)
+    assert replies[1]["status"] == "refused"
+    refused(yard)
+    assert yard.ready_messages(UNROUTED) == 0
 
 
 # Outcomes

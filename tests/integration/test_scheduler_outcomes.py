@@ -1,9 +1,7 @@
 """Outcomes that are owed, told by a sender on real servers: each place once, and none for ever."""
 
 import json
-import logging
 from contextlib import suppress
-from itertools import pairwise
 
 import msgspec
 import pika
@@ -11,9 +9,7 @@ import pytest
 import redis
 from prometheus_client import REGISTRY
 
-from services.scheduler import intake_consumer
 from services.scheduler.dead_letters import KeepDeadLetters
-from services.scheduler.intake_consumer import IntakeConsumer
 from services.scheduler.outcomes import TellDirectOutcomes, TellOutcomes
 from taskyard import Secret, config, task
 from taskyard.catalogue import describe
@@ -29,7 +25,6 @@ from taskyard.rabbitmq.topology import (
     dead_queue,
     dead_queue_arguments,
     declare_error,
-    family,
 )
 from taskyard.request import Defaults
 from taskyard.secrets import HIDDEN
@@ -384,60 +379,6 @@ def test_a_refused_submission_that_nobody_listed_is_found(store, settings, chann
     assert letter is not None
     assert (letter.queue, letter.preview, letter.is_job) == (INTAKE_QUEUE, "{}", False)
     channel.queue_purge(dead)
-
-
-def test_an_intake_queue_of_another_kind_is_told_and_tried_seldom(
-    channel, direct, settings, monkeypatch, caplog
-):
-    """The argument in the way is named, there is a pause between tries, and mending helps."""
-    monkeypatch.setattr(intake_consumer, "REOPEN_MIN_S", 0.001)
-    monkeypatch.setattr(intake_consumer, "REOPEN_MAX_S", 0.4)
-    channel.queue_delete(INTAKE_QUEUE)
-    channel.queue_declare(INTAKE_QUEUE, durable=True)
-    consumer = IntakeConsumer(settings.broker_url, direct, queue_type="auto")
-    with caplog.at_level(logging.ERROR, intake_consumer.logger.name):
-        consumer.start()
-        try:
-            poll(lambda: len(caplog.records) >= 3)
-            problem = consumer.problem
-            channel.queue_delete(INTAKE_QUEUE)
-            poll(lambda: not consumer.problem)
-        finally:
-            consumer.close()
-
-    times = [record.created for record in caplog.records]
-    assert all(later - earlier > 0.35 for earlier, later in pairwise(times))
-    assert "inequivalent arg" in problem
-    assert f"queue '{INTAKE_QUEUE}' exists with other arguments" in problem
-    assert "QUEUE_TYPE" in problem
-
-
-@pytest.fixture
-def no_front_door(channel, version):
-    """The queues of the intake are not there, before the test and after it."""
-    names = family(INTAKE_QUEUE, version=version, queue_type="auto")
-    for name in names:
-        channel.queue_delete(name)
-    yield
-    for name in names:
-        channel.queue_delete(name)
-
-
-@pytest.mark.usefixtures("no_front_door")
-@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
-def test_the_intake_reads_queues_of_either_type(channel, direct, settings, queue_type):
-    """Also of the type that queues would not get by themselves on this version of RabbitMQ."""
-    consumer = IntakeConsumer(settings.broker_url, direct, queue_type=queue_type)
-    consumer.start()
-    try:
-        poll(lambda: not consumer.problem)
-        channel.basic_publish(SUBMIT_EXCHANGE, "default", b"{}")
-
-        (submission,) = poll(lambda: consumer.take(1))
-    finally:
-        consumer.close()
-
-    assert submission.body == b"{}"
 
 
 def test_an_outcome_that_cannot_be_told_does_not_hold_up_the_others(teller, store, channel):

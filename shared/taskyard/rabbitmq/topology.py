@@ -136,7 +136,7 @@ def declare_front_door(
 ) -> None:
     """Declare on `channel` the exchange for submissions, and the queues behind it, then call `done`.
 
-    What finds no queue goes to `taskyard.unrouted`: the intake's was deleted.
+    What finds no queue goes to `taskyard.unrouted`, which the intake reads too: its own was deleted.
     """
     unrouted = dead_queue_arguments(version=version, queue_type=queue_type)
     channel.exchange_declare(UNROUTED, "fanout", durable=True, callback=lambda _: None)
@@ -150,12 +150,18 @@ def declare_front_door(
         callback=lambda _: None,
     )
 
-    def bind() -> None:
-        channel.queue_bind(
-            INTAKE_QUEUE, SUBMIT_EXCHANGE, routing_key="#", callback=lambda _: done()
-        )
+    declare(
+        channel,
+        INTAKE_QUEUE,
+        version=version,
+        queue_type=queue_type,
+        done=lambda: bind_intake(channel, done=done),
+    )
 
-    declare(channel, INTAKE_QUEUE, version=version, queue_type=queue_type, done=bind)
+
+def bind_intake(channel: Channel, *, done: Callable[[], None]) -> None:
+    """Bind the intake's queue to the exchange for submissions, which are declared, then call `done`."""
+    channel.queue_bind(INTAKE_QUEUE, SUBMIT_EXCHANGE, routing_key="#", callback=lambda _: done())
 
 
 def declare_error(queue: str, reason: BaseException) -> TaskyardError:
