@@ -5,15 +5,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from services.scheduler.intake_consumer import PREFETCH, Submission
+from services.scheduler.intake_consumer import Submission
 from taskyard.apart import Apart
 from taskyard.errors import TaskyardError
 from taskyard.metrics import RESTING
 
 logger = logging.getLogger(__name__)
 
-#: Submissions that wait here at most: RabbitMQ hands out no more than PREFETCH, and others need their part.
-MOST = PREFETCH // 2
+#: Submissions that wait here at most; those that cannot be refused either come on top of them.
+MOST = 250
 #: Pauses before a queue is tried again, doubled while it refuses. Seconds.
 PAUSE_MIN_S = 1.0
 PAUSE_MAX_S = 30.0
@@ -101,10 +101,15 @@ class Aside:
         return self._closed[queue].error
 
     @property
+    def held(self) -> int:
+        """How many are held."""
+        waiting = sum(len(closed.waiting) for closed in self._closed.values())
+        return waiting + len(self._free) + len(self._resting)
+
+    @property
     def room(self) -> int:
         """How many more can be held."""
-        held = sum(len(closed.waiting) for closed in self._closed.values())
-        return max(0, self._most - held - len(self._free) - len(self._resting))
+        return max(0, self._most - self.held)
 
     def hold(self, queue: str, submission: Submission) -> None:
         """Have a submission wait for a queue; it goes on at once if that has been opened meanwhile."""

@@ -74,6 +74,7 @@ class Intake:
             Unavailable: If it has to be tried again.
         """
         self._aside.keep_only(self._consumer.ours)
+        self._consumer.make_room(self._aside.held)
         portion = Portion()
         portion.fill(self._aside.take())
         portion.fill(self._come())

@@ -24,8 +24,11 @@ from taskyard.tls import SYSTEM_CAS, Tls
 
 logger = logging.getLogger(__name__)
 
-#: Submissions of each queue that one intake may have unacknowledged; more wait for this one or another.
-PREFETCH = 500
+#: Submissions of each queue that one intake may have unacknowledged, beside those that wait: as few as cost
+#: no speed, for while it is frozen no other gets them.
+PREFETCH = 64
+#: Most of those that wait, for queues that take no messages or after a failure, beside which others come.
+MOST_BESIDE = 450
 #: How often the intake's queue is bound anew at most, while submissions come that found none. Seconds.
 BIND_S = 1.0
 #: Pauses before the queue is consumed again after its channel was closed: doubled while it is closed again,
@@ -94,6 +97,8 @@ class IntakeConsumer:
         self._connection: pika.SelectConnection | None = None
         self._version = (0, 0)
         self._channel: Channel | None = None
+        self._consumers: list[str] = []
+        self._beside = 0
         self._bound_at = 0.0
         self._waiting: deque[Submission] = deque()
         self._changed = threading.Condition()
@@ -137,6 +142,16 @@ class IntakeConsumer:
         """Return those of these that RabbitMQ has not taken back."""
         with self._changed:
             return [each for each in submissions if each.channel is self._channel]
+
+    def make_room(self, waiting: int) -> None:
+        """Let others come beside `waiting` submissions that cannot be dealt with yet, up to `MOST_BESIDE`.
+
+        RabbitMQ counts by consumer what is unacknowledged: it does not count for the next on the channel.
+        """
+        self._beside = min(self._beside, waiting)
+        if self._beside + PREFETCH / 2 <= waiting <= MOST_BESIDE:
+            self._beside = waiting
+            self._thread.call(self._consume_anew)
 
     def finish(self, answers: Sequence[Answer]) -> None:
         """Reply to whoever asked for it, then acknowledge; without a connection they come again."""
@@ -193,15 +208,26 @@ class IntakeConsumer:
     def _consume(self, channel: Channel) -> None:
         arguments = topology.consumer_arguments(version=self._version, queue_type=self._queue_type)
         channel.basic_qos(prefetch_count=PREFETCH)
-        for queue, delivered, consuming in (
-            (topology.UNROUTED, self._delivered_unrouted, None),
-            (topology.INTAKE_QUEUE, self._delivered, self._consuming),
-        ):
+        self._consumers = [
             channel.basic_consume(queue, delivered, arguments=arguments, callback=consuming)
+            for queue, delivered, consuming in (
+                (topology.UNROUTED, self._delivered_unrouted, None),
+                (topology.INTAKE_QUEUE, self._delivered, self._consuming),
+            )
+        ]
 
     def _consuming(self, _frame: object) -> None:
         self.problem = ""
         self._reopen_s = REOPEN_MIN_S
+
+    def _consume_anew(self) -> None:
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            return
+        *others, last = self._consumers
+        for tag in others:
+            channel.basic_cancel(tag)
+        channel.basic_cancel(last, callback=lambda _: self._consume(channel))
 
     def _delivered_unrouted(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes

@@ -69,6 +69,9 @@ class Door:
     def put_back(self, submissions: Sequence[Submission]) -> None:
         self.waiting[:0] = submissions
 
+    def make_room(self, waiting: int) -> None:
+        """There always is."""
+
     def ours(self, submissions: Iterable[Submission]) -> list[Submission]:
         return list(submissions)
 

@@ -7,7 +7,13 @@ import pika
 import pytest
 
 from services.scheduler import intake_consumer
-from services.scheduler.intake_consumer import Answer, IntakeConsumer, Submission
+from services.scheduler.intake_consumer import (
+    MOST_BESIDE,
+    PREFETCH,
+    Answer,
+    IntakeConsumer,
+    Submission,
+)
 from taskyard.rabbitmq.direct_replies import DirectReplies
 from taskyard.rabbitmq.queue_move import QueueMove
 from taskyard.rabbitmq.topology import (
@@ -211,3 +217,47 @@ def test_a_queue_that_is_deleted_comes_back_and_nothing_waits_for_a_person(
         return read >= set(sorted(bodies)[5:])
 
     poll(have_come)
+
+
+def unacknowledged(channel, published: int) -> int:
+    """Return how many of so many submissions are neither ready nor dealt with."""
+    return published - channel.queue_declare(INTAKE_QUEUE, passive=True).method.message_count
+
+
+def test_no_more_are_held_than_cost_no_speed(opened, channel):
+    """While a scheduler is frozen these wait for it; all others go to another one."""
+    opened()
+    put(channel, *[b"{}"] * 120)
+
+    poll(lambda: unacknowledged(channel, 120) == PREFETCH)
+    second = opened()
+
+    assert len(come(second, 120 - PREFETCH)) == 120 - PREFETCH
+
+
+def test_those_that_wait_make_room_for_others(opened, channel):
+    """As for a queue that takes no messages, up to a bound; the last are acknowledged like the first."""
+    consumer = opened()
+    published = MOST_BESIDE + 5 * PREFETCH
+    put(channel, *[b"{}"] * published)
+    waiting: list[Submission] = []
+
+    def are_full() -> bool:
+        waiting.extend(consumer.take(published))
+        consumer.make_room(len(waiting))
+        return len(waiting) > MOST_BESIDE
+
+    poll(are_full)
+    second = opened()
+    come(second, PREFETCH)  # so all that is ready has been given out by now
+    poll(lambda: unacknowledged(channel, published) <= MOST_BESIDE + 3 * PREFETCH)
+    second.close()
+    left = published - len(waiting)
+    while waiting:
+        consumer.finish([Answer(each, b"") for each in waiting])
+        waiting = come(consumer, min(left, PREFETCH))
+        left -= len(waiting)
+    consumer.close()
+
+    poll(lambda: channel.queue_declare(INTAKE_QUEUE, passive=True).method.consumer_count == 0)
+    assert channel.queue_declare(INTAKE_QUEUE, passive=True).method.message_count == 0
