@@ -3,7 +3,9 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct
 
 from services.scheduler.gauges import set_all
 from taskyard import per_queue
@@ -18,10 +20,11 @@ from taskyard.metrics import (
     DEAD_LETTERS_REMOVED,
 )
 from taskyard.rabbitmq.dead_queue import Found, walk
-from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from taskyard.store import JobStore
-from taskyard.store.dead_letters import DeadLetter, Removal
+from taskyard.store.dead_letters import DeadLetter, DeadLetterFilter, Removal
 
 logger = logging.getLogger(__name__)
 
@@ -30,23 +33,36 @@ LIMIT = 10_000
 PURGE_LIMIT = 500
 #: Messages that are looked up in the index at a time.
 INDEX_BATCH = 200
+#: Entries of the index that are read, or forgotten, at a time.
+INDEX_PAGE = 500
 #: So many passes a queue must have had more messages than the index: fewer are letters on their way there.
 ODD_PASSES = 5
+#: So many passes it must have had fewer, and nobody who reads it: about a minute.
+GONE_PASSES = 60
 #: How long a queue rests after a walk, in times of what the walk took.
 REST_FACTOR = 10.0
+
+
+class _Odd(Struct, frozen=True):
+    """A queue with more messages than the index knows, or with fewer."""
+
+    found: int
+    known: int
+    is_there: bool
 
 
 class KeepDeadLetters:
     """Removes the messages of dead letters that were replayed or purged, and indexes those that nobody has.
 
-    Only this walks dead-letter queues. A queue is walked if something has to leave it, or if it has more
-    messages than the index knows of.
+    Only this walks dead-letter queues. A queue is walked if something has to leave it, if it has more
+    messages than the index knows of, or if it has had fewer for long: those that are gone leave the index.
 
     Args:
         store: Where the index is.
         depths: What counts the messages.
         settings: Where RabbitMQ is, and what is kept.
         rest_factor: A queue is walked again only after this many times as long as its last walk took.
+        gone_passes: So many passes in a row a queue must have had too few messages.
     """
 
     def __init__(
@@ -56,18 +72,21 @@ class KeepDeadLetters:
         settings: Settings,
         *,
         rest_factor: float = REST_FACTOR,
+        gone_passes: int = GONE_PASSES,
     ) -> None:
         self._store = store
         self._depths = depths
         self._settings = settings
         self._rest_factor = rest_factor
+        self._gone_passes = gone_passes
         self._apart = Apart("dead-letter queue", is_away=lambda: not depths.is_ready)
         self._ttl_s = per_queue.parse(settings.dead_letter_ttl)
         self._max = per_queue.parse(settings.dead_letter_max)
         #: When a queue may be walked again, and the counts that its last walk could not bring together.
         self._next_walk: dict[str, float] = {}
-        self._odd: dict[str, tuple[int, int]] = {}
-        self._odd_passes: dict[str, int] = {}
+        self._odd: dict[str, _Odd] = {}
+        self._more_passes: Counter[str] = Counter()
+        self._fewer_passes: Counter[str] = Counter()
 
     def run_once(self) -> float | None:
         """Do what there is to do; return 0 if there may be more to purge.
@@ -86,9 +105,7 @@ class KeepDeadLetters:
         odd = self._odd_queues(by_queue, gone)
 
         def walk_one(queue: str) -> None:
-            self._walk(queue, [each for each in removals if each.queue == queue])
-            if queue in odd:
-                self._odd[queue] = odd[queue]
+            self._walk(queue, [each for each in removals if each.queue == queue], odd.get(queue))
 
         queues = sorted({removal.queue for removal in removals} | odd.keys())
         self._apart.each(queues, walk_one, key=lambda queue: f"walk of {queue}")
@@ -122,54 +139,85 @@ class KeepDeadLetters:
             logger.warning("dead letters removed by their limits", extra=facts)
         return [queue] if len(ids) == PURGE_LIMIT else []
 
-    def _odd_queues(
-        self, by_queue: dict[str, int], gone: dict[str, int]
-    ) -> dict[str, tuple[int, int]]:
-        """Return queues with more messages than the index knows, unless a walk could not change that."""
+    def _odd_queues(self, by_queue: Mapping[str, int], gone: Mapping[str, int]) -> dict[str, _Odd]:
+        """Return queues that the index does not agree with, unless a walk could not change that."""
         queues = sorted({*by_queue, *self._store.queues(), INTAKE_QUEUE})
-        names = [dead_queue(queue) for queue in queues]
-        depths = self._depths.read(names, deadline_s=self._settings.publish_deadline_s)
-        odd: dict[str, tuple[int, int]] = {}
-        for queue, name in zip(queues, names, strict=True):
-            known = by_queue.get(queue, 0) + gone.get(queue, 0)
-            found = depths[name].messages if name in depths else 0
-            is_odd = found > known and self._odd.get(queue) != (found, known)
-            self._odd_passes[queue] = self._odd_passes.get(queue, 0) + 1 if is_odd else 0
-            if self._odd_passes[queue] >= ODD_PASSES and self._is_due(queue):
-                odd[queue] = found, known
-        return odd
+        depths = self._look(map(dead_queue, queues))
+        odd: dict[str, _Odd] = {}
+        for queue in queues:
+            name, known = dead_queue(queue), by_queue.get(queue, 0) + gone.get(queue, 0)
+            depth = depths.get(name)
+            found = _Odd(depth.messages if depth else 0, known, is_there=depth is not None)
+            is_told = name in depths and self._odd.get(queue) != found
+            is_read = depth is not None and depth.consumers > 0
+            _count(self._more_passes, queue, is_told and found.found > known)
+            _count(self._fewer_passes, queue, is_told and found.found < known and not is_read)
+            is_odd = self._more_passes[queue] >= ODD_PASSES or (
+                self._fewer_passes[queue] >= self._gone_passes
+            )
+            if is_odd and self._is_due(queue):
+                odd[queue] = found
+        # What is being moved is in a queue beside it meanwhile.
+        moving = self._look(moving_queue(dead_queue(queue)) for queue in odd)
+        return {
+            q: each for q, each in odd.items() if moving.get(moving_queue(dead_queue(q))) is None
+        }
+
+    def _look(self, names: Iterable[str]) -> dict[str, Depth | None]:
+        return self._depths.look(names, deadline_s=self._settings.publish_deadline_s)
 
     def _is_due(self, queue: str) -> bool:
         return time.monotonic() >= self._next_walk.get(queue, 0.0)
 
-    def _walk(self, queue: str, removals: Iterable[Removal]) -> None:
+    def _walk(self, queue: str, removals: Iterable[Removal], odd: _Odd | None) -> None:
         if not self._is_due(queue):
             return
         started = time.monotonic()
-        visit = _Visit(self._store, queue, removals)
+        are_gone = odd is not None and odd.found < odd.known
+        visit = _Visit(self._store, queue, removals, dict(self._indexed(queue)) if are_gone else {})
         settings = self._settings
         try:
-            if walk(settings.broker_url, queue, visit, tls=settings.tls) is not None:
+            is_nothing = odd is not None and not odd.is_there
+            if is_nothing or walk(settings.broker_url, queue, visit, tls=settings.tls) is not None:
                 visit.finish()
+                if odd is not None:
+                    self._odd[queue] = odd
         finally:
             took_s = time.monotonic() - started
             self._next_walk[queue] = time.monotonic() + took_s * self._rest_factor
         logger.debug("dead letters walked", extra={"queue": queue, "duration_s": round(took_s, 3)})
 
+    def _indexed(self, queue: str) -> Iterator[tuple[str, int]]:
+        """Give the dead letters of a queue, with their times of death."""
+        wanted, cursor = DeadLetterFilter(queue=queue), None
+        while True:
+            page, cursor = self._store.find_dead(wanted, INDEX_PAGE, cursor)
+            yield from page
+            if cursor is None:
+                return
+
+
+def _count(passes: Counter[str], queue: str, is_so: bool) -> None:
+    passes[queue] = passes[queue] + 1 if is_so else 0
+
 
 class _Visit:
-    """One walk: says which messages go, and indexes those that are not known.
+    """One walk: says which messages go, indexes those that are not known, and forgets those that are gone.
 
     Args:
         store: Where the index is.
         queue: The work queue.
         removals: What has to leave it.
+        missed: Dead letters to be forgotten unless their messages are met: their times of death by id.
     """
 
-    def __init__(self, store: JobStore, queue: str, removals: Iterable[Removal]) -> None:
+    def __init__(
+        self, store: JobStore, queue: str, removals: Iterable[Removal], missed: dict[str, int]
+    ) -> None:
         self._store = store
         self._queue = queue
         self._removals = {removal.id: removal for removal in removals}
+        self._missed = missed
         self._batch: list[tuple[DeadLetter, str]] = []
 
     def __call__(self, found: Found) -> bool:
@@ -182,6 +230,7 @@ class _Visit:
             task=found.task,
             priority=found.priority,
         )
+        self._missed.pop(entry[0].id, None)
         removal = self._removals.get(entry[0].id)
         if removal is not None and entry[0].attempts <= removal.attempts:
             return True
@@ -194,6 +243,14 @@ class _Visit:
         """Conclude a walk that has seen every message: what had to go is gone."""
         self._index()
         self._store.removed(list(self._removals.values()))
+        missed = list(self._missed.items())
+        forgotten = sum(
+            self._store.forget_dead(self._queue, missed[start : start + INDEX_PAGE])
+            for start in range(0, len(missed), INDEX_PAGE)
+        )
+        if forgotten:
+            facts = {"queue": self._queue, "dead_letters": forgotten}
+            logger.warning("dead letters are gone from their queue: forgotten", extra=facts)
 
     def _index(self) -> None:
         batch, self._batch = self._batch, []

@@ -24,6 +24,7 @@ from tests.contract.jobs import (
 )
 
 ALL = DeadLetterFilter()
+REASONS = ("retries_exhausted", "undecodable")
 
 
 def bury(store: JobStore, job_id: str, attempts: int = 1, **fields: Any) -> None:
@@ -294,6 +295,29 @@ def test_a_dead_letter_without_a_record_has_its_body(store):
     assert retry(store, "a") == "retried"
 
     assert (get(store, "a").attempt, get(store, "a").message.args) == (3, [7])
+
+
+def test_dead_letters_whose_messages_are_gone_are_forgotten(store):
+    """The records of their jobs stay, and no message has to leave the queue for it."""
+    job_id, other = failed(store), stranger(store, failed_at_ms=2000)
+
+    assert store.forget_dead("default", [(job_id, 1000), (other, 2000), ("none", 1)]) == 2
+
+    assert (ids(store), state(store, job_id), store.removals(10)) == ([], "failed", [])
+    assert store.dead_counts() == ({("default", reason): 0 for reason in REASONS}, {})
+    bury(store, job_id)  # its message was there after all
+    assert ids(store) == [job_id]
+
+
+def test_what_died_again_or_is_all_that_is_left_is_not_forgotten(store):
+    """The index has the message of a job whose record is gone."""
+    again = failed(store, failed_at_ms=2000)
+    bury(store, "a", body=new_job("a").body.encode())
+
+    assert store.forget_dead("default", [(again, 1000), ("a", 1000)]) == 0
+    assert store.forget_dead("other", [(again, 2000)]) == 0
+
+    assert set(ids(store)) == {again, "a"}
 
 
 def test_the_letter_of_a_lost_attempt_is_removed(store):

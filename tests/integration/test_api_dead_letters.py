@@ -17,6 +17,7 @@ from taskyard.job import JobError
 from taskyard.message import decode
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.revival import revive
 from taskyard.store.attempts import Outcome
@@ -445,3 +446,79 @@ def test_limits_remove_the_oldest(api, dead, store, depths, settings, left):
     assert left() == 2
     assert len(ids(api.get("/v1/dead-letters"))) == 2
     assert jobs.state(store, found[0]) == "failed"
+
+
+@pytest.fixture
+def forgetful(store, depths, settings):
+    """The chore with little patience; a function that has it pass, often enough for that."""
+    keeper = KeepDeadLetters(store, depths, settings, rest_factor=0, gone_passes=3)
+    poll(lambda: _runs(keeper))
+
+    def passes() -> bool:
+        for _ in range(10):
+            keeper.run_once()
+        return True
+
+    return passes
+
+
+@pytest.mark.parametrize("how", ["queue_purge", "queue_delete"])
+def test_dead_letters_of_a_queue_that_is_gone_leave_the_list(
+    api, dead, store, channel, queue, forgetful, how
+):
+    """Their jobs stay failed and can be retried; what died later stays on the list."""
+    gone = [dead() for _ in range(3)]
+    getattr(channel, how)(dead_queue(queue))
+    last = dead()
+
+    forgetful()
+
+    assert ids(api.get("/v1/dead-letters")) == [last]
+    assert api.get(f"/v1/jobs/{gone[0]}").json["state"] == "failed"
+    assert api.post(f"/v1/jobs/{gone[0]}/retry").status_code == 202
+
+
+def test_a_queue_that_is_gone_has_nothing_to_remove(dead, store, channel, queue, forgetful):
+    """What was purged from the list before is done with, too."""
+    store.purge_dead([dead(), dead()])
+    dead()
+    channel.queue_delete(dead_queue(queue))
+
+    forgetful()
+
+    kept, gone = store.dead_counts()
+    assert (sum(kept.values()), sum(gone.values())) == (0, 0)
+
+
+def test_what_was_forgotten_and_comes_back_is_listed_again(api, dead, channel, queue, forgetful):
+    """As of a RabbitMQ that had come back without its data, and is put right."""
+    name = dead_queue(queue)
+    letters = {dead() for _ in range(3)}
+    messages = [channel.basic_get(name, auto_ack=True)[1:] for _ in letters]
+    forgetful()
+    assert ids(api.get("/v1/dead-letters")) == []
+
+    for properties, body in messages:
+        channel.basic_publish("", name, body, properties)
+    forgetful()
+
+    assert set(ids(api.get("/v1/dead-letters"))) == letters
+
+
+@pytest.mark.parametrize("why", ["read", "moved"])
+def test_dead_letters_that_are_elsewhere_stay_on_the_list(
+    api, dead, channel, queue, left, forgetful, why
+):
+    """Somebody reads their queue, or it is being moved."""
+    letters = {dead() for _ in range(3)}
+    if why == "read":
+        channel.basic_consume(dead_queue(queue), lambda *_: None)
+        poll(lambda: left() == 0)
+    else:
+        channel.queue_declare(moving_queue(dead_queue(queue)))
+        channel.queue_purge(dead_queue(queue))
+
+    forgetful()
+
+    assert set(ids(api.get("/v1/dead-letters"))) == letters
+    channel.queue_delete(moving_queue(dead_queue(queue)))

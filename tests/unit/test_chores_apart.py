@@ -90,7 +90,7 @@ class Depths:
     def __init__(self, *, is_ready: bool = True) -> None:
         self.is_ready = is_ready
 
-    def read(self, names: Sequence[str], *, deadline_s: float) -> dict[str, Any]:
+    def look(self, names: Sequence[str], *, deadline_s: float) -> dict[str, Any]:
         return {}
 
 

@@ -53,7 +53,8 @@ def walk(
 
     Returns:
         How many were seen, all that were there at the start; or None if another walk is under way, or the
-        queue is being moved, or there is no such queue. What was removed is gone when it returns.
+        queue is being moved, or there is no such queue, or its first message came just then. What was removed
+        is gone when it returns.
 
     Raises:
         BrokerUnavailable: If RabbitMQ did not answer, or not with all messages; some may have been removed.
@@ -69,11 +70,12 @@ def walk(
         raise BrokerUnavailable(f"dead letters of {queue!r}: {describe(error)}") from error
 
 
-def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int:
+def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int | None:
     lock(channel, name)
     count = channel.queue_declare(name, passive=True).method.message_count
     if not count:
-        return 0
+        # RabbitMQ says so, too, of a quorum queue that it cannot reach; but from that one it gets nothing.
+        return None if channel.basic_get(name)[0] else 0
     channel.basic_qos(prefetch_count=count if count <= MAX_PREFETCH else 0)
     seen, heard_at = 0, time.monotonic()
     for method, properties, body in channel.consume(

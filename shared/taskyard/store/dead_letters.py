@@ -150,5 +150,11 @@ class DeadLetterStore(Protocol):
     def unindexed(self, messages: Sequence[tuple[str, int]]) -> list[str]:
         """Return which of these messages (id, attempts) the index does not know."""
 
+    def forget_dead(self, queue: str, letters: Sequence[tuple[str, int]]) -> int:
+        """Take dead letters (id, time of death) whose messages are gone out of the index; return how many.
+
+        One that has died again since stays, and one that has all that is left of its job.
+        """
+
     def overdue_dead(self, queue: str, *, ttl_ms: int, max_count: int, limit: int) -> list[str]:
         """Return dead letters past their time (0: there is none) or, oldest first, above the bound."""

@@ -101,6 +101,10 @@ class RedisDeadLetters(RedisScripts):
         return self.run("unindexed", messages, list[str])
 
     @guarded
+    def forget_dead(self, queue: str, letters: Sequence[tuple[str, int]]) -> int:
+        return self.run("forget_dead", (queue, letters), int)
+
+    @guarded
     def overdue_dead(self, queue: str, *, ttl_ms: int, max_count: int, limit: int) -> list[str]:
         return self.run("overdue_dead", (queue, ttl_ms, max_count, limit), list[str])
 

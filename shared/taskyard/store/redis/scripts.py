@@ -60,6 +60,7 @@ MAKING_ROOM = frozenset(
         "end_action",
         "end_lease",
         "forget_copies",
+        "forget_dead",
         "forget_keys",
         "forgive_outage",
         "heartbeat",
