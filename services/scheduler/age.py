@@ -11,6 +11,9 @@ from taskyard.store.base import Ready
 
 #: Jobs of a queue that one pass raises at most: a long queue rises at a steady rate, the oldest first.
 LIMIT = 200
+#: Jobs of one call of the store, which takes about a millisecond, and most calls for a queue in a pass.
+STEP = 50
+CALLS = 20
 
 
 class Age:
@@ -57,7 +60,13 @@ class Age:
         ]
 
     def _due(self, queue: str) -> list[Ready]:
-        return self._store.age(queue, self._step_ms(queue), LIMIT)
+        due: list[Ready] = []
+        for _ in range(CALLS):
+            found, is_more = self._store.age(queue, self._step_ms(queue), STEP)
+            due += found
+            if not is_more or len(due) >= LIMIT:
+                break
+        return due
 
     def _step_ms(self, queue: str) -> int:
         return self._steps_s.of(queue) * 1000

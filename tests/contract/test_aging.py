@@ -37,7 +37,7 @@ def let_pass(store, job_id, ms):
 
 
 def age(store, step_ms=SHORT_MS, limit=100):
-    return store.age(QUEUE, step_ms, limit)
+    return store.age(QUEUE, step_ms, limit)[0]
 
 
 def copies(store, **options):
@@ -116,8 +116,11 @@ def test_the_oldest_rise_first_and_only_so_many(store):
     """What is over the limit comes with the next pass."""
     ids = [waiting(store) for _ in range(3)]
 
-    assert [job.id for job in age(store, limit=2)] == ids[:2]
-    assert [job.id for job in age(store, limit=2)] == ids[2:]
+    first, is_more = store.age(QUEUE, SHORT_MS, 2)
+    last, is_even_more = store.age(QUEUE, SHORT_MS, 2)
+
+    assert [[job.id for job in found] for found in (first, last)] == [ids[:2], ids[2:]]
+    assert (is_more, is_even_more) == (True, False)
 
 
 def test_of_very_many_of_one_moment_none_is_passed_over(store):

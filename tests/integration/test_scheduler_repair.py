@@ -220,7 +220,7 @@ def test_schedulers_publish_what_is_lost_once(
 def aged(dispatcher, queue, count):
     """Dispatch jobs that have risen by waiting, so that each has two messages; return their ids."""
     ids = confirmed(dispatcher, queue, count)
-    raised = dispatcher.store.age(queue, 1, count)
+    raised, _ = dispatcher.store.age(queue, 1, count)
     assert dispatcher.publish_each(raised) == {}
     dispatcher.store.raised(queue, 1, [job.id for job in raised])
     poll(lambda: dispatcher.store.copies(recent_ms=round(AFTER_S * 1000)) == {queue: count})

@@ -14,12 +14,13 @@ class AgingStore(Protocol):
     claimed, the others start nothing. The record of a job outlives its copies, as it does its message.
     """
 
-    def age(self, queue: str, step_ms: int, limit: int) -> list["Ready"]:
+    def age(self, queue: str, step_ms: int, limit: int) -> tuple[list["Ready"], bool]:
         """Raise confirmed ready jobs of a queue by one priority for each step that they have waited, up to 9.
 
         Give those whose copies are to be published, at most `limit`, those first whose step is due for
         longest; to others that ask, they are given only if `raised` is not told of them for some seconds.
         What is behind goes up all its steps at once. Of a queue that is paused nothing is given.
+        Also tell whether there may be more: one call looks at some hundred jobs at most.
 
         Args:
             queue: The queue.

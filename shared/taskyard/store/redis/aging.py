@@ -13,8 +13,9 @@ class RedisAging(RedisScripts):
     """Raises ready jobs, and counts their copies."""
 
     @guarded
-    def age(self, queue: str, step_ms: int, limit: int) -> list[Ready]:
-        return rows_of(self.run("age", (queue, step_ms, limit), list[msgspec.Raw]), Ready)
+    def age(self, queue: str, step_ms: int, limit: int) -> tuple[list[Ready], bool]:
+        rows, is_more = self.run("age", (queue, step_ms, limit), tuple[list[msgspec.Raw], bool])
+        return rows_of(rows, Ready), is_more
 
     @guarded
     def raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:

@@ -1,19 +1,19 @@
 -- args: {queue, step_ms, limit}. Raises ready jobs by one priority for each step that they have waited; at most `limit`
--- of them, those first whose step is due for longest. Answers them as `unpublished` does: their copies are to be
--- published, and come again a little later if `raised` is not told that they were.
+-- of them, those first whose step is due for longest. Answers {them as `unpublished` does, whether there may be more}: their
+-- copies are to be published, and come again a little later if `raised` is not told that they were.
 local queue, step_ms, limit = unpack(args, 1, 3)
 local ready, aging, mark = P .. 'ready:' .. queue, P .. 'aging:' .. queue, P .. 'aged:' .. queue
 local HIGHEST, AGAIN_MS, KEEP_MS = 9, 5000, 86400000
 -- Most jobs that come of age in one call, and most whose step is due that are looked at: many have started by then.
-local ARRIVALS, LOOKS = 1000, 1000
-if is_paused('queue', queue) then return answer({}) end
+local ARRIVALS, LOOKS = 250, 250
+if is_paused('queue', queue) then return answer({{}, false}) end
 
 -- Has those wait for their first step that have become ready so long ago; all of one moment together.
 local function welcome()
   local since = redis.call('GET', mark)
   local rows = redis.call('ZRANGEBYSCORE', ready, since and '(' .. since or '-inf', now - step_ms, 'WITHSCORES', 'LIMIT', 0,
     ARRIVALS)
-  if #rows == 0 then return end
+  if #rows == 0 then return false end
   local last, members = rows[#rows], {}
   for i = 1, #rows, 2 do members[i], members[i + 1] = tonumber(rows[i + 1]) + step_ms, rows[i] end
   if #rows == 2 * ARRIVALS then
@@ -25,6 +25,7 @@ local function welcome()
   call_for_all('ZADD', aging, members)
   redis.call('SET', mark, last, 'PX', KEEP_MS)
   redis.call('PEXPIRE', aging, KEEP_MS)
+  return #rows == 2 * ARRIVALS
 end
 
 local rows, made, gone = {}, 0, {}
@@ -60,8 +61,9 @@ local function raise(id)
   made = made + 1
 end
 
-welcome()
-each_apart(aging, redis.call('ZRANGEBYSCORE', aging, '-inf', now, 'LIMIT', 0, LOOKS), raise)
+local is_more = welcome()
+local due = redis.call('ZRANGEBYSCORE', aging, '-inf', now, 'LIMIT', 0, LOOKS)
+each_apart(aging, due, raise)
 call_for_all('ZREM', aging, gone)
 if made > 0 then
   local recent = P .. 'raised:' .. queue .. ':' .. math.floor(now / 1000)
@@ -69,4 +71,4 @@ if made > 0 then
   redis.call('INCRBY', recent, made)
   redis.call('EXPIRE', recent, 60)
 end
-return answer(rows)
+return answer({rows, is_more or #due == LOOKS or #rows == limit})
