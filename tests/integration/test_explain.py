@@ -245,6 +245,22 @@ def test_no_worker_reads_the_queue(unserved):
     assert "jobs_ahead" not in codes(unserved, older.id)
 
 
+def test_a_job_that_has_risen_by_waiting(make_yard):
+    """It comes before those that wait for less long, whatever they are."""
+    yard = make_yard()
+    job, later = yard.submit(tasks.echo, 1, priority=2), yard.submit(tasks.echo, 2, priority=8)
+    poll(lambda: set(yard.store.audit_published(yard.queue, 20, 10)) == {job.id, later.id})
+    yard.store.age(yard.queue, 2, 1)
+
+    finding, document = found(yard, job.id, "risen")
+    assert document["summary"].startswith("No live worker")
+    assert tuple(finding["facts"][n] for n in ("priority", "stands_at")) == (2, 9)
+    assert "jobs_ahead" not in codes(yard, job.id)
+    ahead, _ = found(yard, later.id, "jobs_ahead")
+    assert tuple(ahead["facts"][n] for n in ("ahead", "priority", "stands_at")) == (1, 8, 8)
+    assert yard.job(job.id).message.priority == 2
+
+
 def test_a_worker_that_never_heard_of_the_job(make_yard):
     """It is not said to run; the worker's next heartbeat gives it back."""
     yard = make_yard()
