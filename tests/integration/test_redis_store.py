@@ -436,6 +436,16 @@ def test_a_full_server_still_knows_its_keys(store, full_server):
     assert store.forget_keys(["a"]) == ["a"]
 
 
+def test_the_record_of_a_usual_job_is_kept_in_one_piece(store, client, key_prefix):
+    """While it waits, and once it has ended: Redis is started so, for users and for tests."""
+    waits, (ends, token) = pending(store, args=["x" * 1000], delay_ms=HOUR_MS), running(store)
+    settle(store, ends, token, result='"done"')
+
+    encodings = [client.object("encoding", f"{key_prefix}j:{each}") for each in (waits, ends)]
+
+    assert encodings == ["listpack", "listpack"]
+
+
 def test_a_server_that_would_throw_jobs_away_is_refused(store, client):
     """Eviction with a memory limit is an error; without a limit, and no append-only file, a warning."""
     policy = client.config_get("maxmemory-policy")["maxmemory-policy"]

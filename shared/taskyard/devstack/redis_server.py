@@ -54,6 +54,8 @@ def _options(port: int, data: Path, extra: Mapping[str, str]) -> list[str]:
         "save": "",
         # A job's state must never be dropped to make room for another's.
         "maxmemory-policy": "noeviction",
+        # The record of a usual job takes two fifths less memory.
+        "hash-max-listpack-value": "2048",
         # A title would be written over the environment, by which a killed run's leftovers are found.
         "set-proc-title": "no",
         **extra,
