@@ -101,3 +101,24 @@ def test_replies_without_a_taker_are_told_apart(batch, entries):
     assert batch.untaken.no_queue == [entries[0].message]
     assert batch.untaken.refused == [entries[1].message]
     assert batch.done.is_set()
+
+
+def test_a_queue_is_stuck_that_confirms_nothing_while_something_waits(batch, entries):
+    """One message alone may wait while those after it are confirmed; other queues say nothing of it."""
+    now = [100.0]
+    sent = Sent(lambda: now[0])
+    other = Entry(batch, Outgoing(queue="other", body=b"4", id="c"))
+    for entry in (*entries, other):
+        sent.add(entry)
+
+    now[0] = 107
+    assert sent.stuck(7) == ""
+    sent.take(3, multiple=False)
+    now[0] = 108
+    assert sent.stuck(7) == "other"
+    sent.take(4, multiple=False)
+    assert sent.stuck(7) == ""
+    now[0] = 115
+    assert sent.stuck(7) == "q"
+    sent.fail("lost")
+    assert sent.stuck(7) == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.rabbitmq.pauses import MAX_S, Pauses
+from taskyard.rabbitmq.pauses import MAX_S, Patience, Pauses
 
 
 class Clock:
@@ -78,3 +78,17 @@ def test_losses_that_say_nothing_of_the_server_make_pauses_no_longer(pauses):
 
     assert 0 < bounds[0] < 1
     assert bounds == [bounds[0]] * 9
+
+
+def test_patience_grows_with_hosts_that_are_left_in_vain():
+    """The second one is left as soon as the first; later ones are given ever more time, up to a minute."""
+    now = [0.0]
+    patience = Patience(lambda: now[0])
+    seen = []
+    for _ in range(6):
+        seen.append(patience.s)
+        patience.lost()
+
+    assert seen == [7, 7, 14, 28, 56, 60]
+    now[0] += 121
+    assert patience.s == 7

@@ -1,6 +1,8 @@
 """Which confirm of RabbitMQ is about which message, and when all messages of a caller are confirmed."""
 
 import threading
+import time
+from collections.abc import Callable
 from itertools import takewhile
 
 from msgspec import Struct
@@ -56,6 +58,7 @@ class Entry(Struct):
     #: It was sent, and RabbitMQ has not said that it does not have it.
     may_arrive: bool = False
     is_confirmed: bool = False
+    sent_at: float = 0.0
     error: TaskyardError | None = None
 
     def confirm(self) -> None:
@@ -83,28 +86,52 @@ class Entry(Struct):
 
 
 class Sent:
-    """What a channel has sent and RabbitMQ not confirmed yet, by delivery tag, in order of sending."""
+    """What a channel has sent and RabbitMQ not confirmed yet, by delivery tag, in order of sending.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Returns the time, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._entries: dict[int, Entry] = {}
         self._next_tag = 1
+        #: When a message to this queue was last confirmed.
+        self._confirmed_at: dict[str, float] = {}
 
     def begin(self) -> None:
         """Count the tags from 1, as RabbitMQ does on a new channel."""
         self._next_tag = 1
+        self._confirmed_at.clear()
 
     def add(self, entry: Entry) -> None:
         """Take note of what is being sent now."""
+        entry.sent_at = self._clock()
         self._entries[self._next_tag] = entry
         self._next_tag += 1
+
+    def stuck(self, patience_s: float) -> str:
+        """Return a queue that has confirmed nothing for so long, while something waits for it; or nothing.
+
+        A single message may wait for much longer where those after it are confirmed.
+        """
+        before = self._clock() - patience_s
+        for entry in self._entries.values():
+            queue = entry.message.queue
+            if max(entry.sent_at, self._confirmed_at.get(queue, 0.0)) < before:
+                return queue
+        return ""
 
     def take(self, last_tag: int, *, multiple: bool) -> list[Entry]:
         """Return what a confirm is about: one message, or all up to it; they are forgotten here."""
         if not multiple:
-            entry = self._entries.pop(last_tag, None)
-            return [] if entry is None else [entry]
-        tags = list(takewhile(lambda tag: tag <= last_tag, self._entries))
-        return [self._entries.pop(tag) for tag in tags]
+            tags = [last_tag] if last_tag in self._entries else []
+        else:
+            tags = list(takewhile(lambda tag: tag <= last_tag, self._entries))
+        entries = [self._entries.pop(tag) for tag in tags]
+        now = self._clock()
+        self._confirmed_at.update((entry.message.queue, now) for entry in entries)
+        return entries
 
     def mark_returned(self, message_id: str | None, queue: str | None) -> None:
         """Take note that no queue took a message; its confirm follows."""

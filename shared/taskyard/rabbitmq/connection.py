@@ -105,6 +105,8 @@ class ConnectionThread:
         name: What the connection is called in RabbitMQ's own views.
         on_connected: Called in the thread with each new connection.
         on_lost: Called in the thread with the reason when the connection is gone or cannot be made.
+        why_leave: Asked in the thread every second where there are several hosts: why this one is to be left
+            for the next; nothing if it is not.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
@@ -115,6 +117,7 @@ class ConnectionThread:
         name: str,
         on_connected: Callable[[Connection], None],
         on_lost: Callable[[BaseException], None],
+        why_leave: Callable[[], str] = str,
         tls: Tls = SYSTEM_CAS,
     ) -> None:
         self._hosts = Hosts(broker_url)
@@ -122,6 +125,7 @@ class ConnectionThread:
         self._tls = tls
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._why_leave = why_leave
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -235,11 +239,13 @@ class ConnectionThread:
             return
         now_bytes = connection.bytes_received
         silent_s = silent_s + LOOK_S if now_bytes == heard_bytes else 0
-        if silent_s < SILENT_S:
+        if silent_s >= SILENT_S:
+            connection.abort(AMQPHeartbeatTimeout(f"nothing was heard for {silent_s:g} s"))
+        elif why := self._why_leave():
+            connection.abort(AMQPError(why))
+        else:
             again = partial(self._listen, connection, heard_bytes=now_bytes, silent_s=silent_s)
             connection.ioloop.call_later(LOOK_S, again)
-        else:
-            connection.abort(AMQPHeartbeatTimeout(f"nothing was heard for {silent_s:g} s"))
 
     def _close(self) -> None:
         connection = self._connection

@@ -1,4 +1,4 @@
-"""How long to wait before a lost connection is made anew."""
+"""How long to wait before a lost connection is made anew, and before a host is left that does not serve."""
 
 import random
 import time
@@ -7,6 +7,9 @@ from collections.abc import Callable
 #: Doubled each time, with full jitter. Seconds.
 MIN_S = 0.1
 MAX_S = 5.0
+#: Without a confirm. Doubled each time but the first. Seconds.
+MIN_PATIENCE_S = 7.0
+MAX_PATIENCE_S = 60.0
 #: Failures at most after one that is explained.
 EXCUSED = 2
 
@@ -47,3 +50,31 @@ class Pauses:
     def next_s(self) -> float:
         """Return the next pause, in seconds."""
         return random.uniform(0, self.longest_s)
+
+
+class Patience:
+    """How long confirms may be outstanding before another host is tried.
+
+    It grows with each host that was left in vain: a queue may be out of order on all of them, and each loss
+    of the connection costs what is under way to others.
+
+    Args:
+        clock: Returns the time, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left = 0
+        self._left_at = float("-inf")
+
+    @property
+    def s(self) -> float:
+        """Seconds."""
+        if self._clock() - self._left_at > 2 * MAX_PATIENCE_S:
+            self._left = 0
+        return float(min(MIN_PATIENCE_S * 2 ** max(0, self._left - 1), MAX_PATIENCE_S))
+
+    def lost(self) -> None:
+        """Take note that a host was left."""
+        self._left += 1
+        self._left_at = self._clock()

@@ -20,6 +20,7 @@ from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.confirms import Batch, Entry, Failure, Sent, Untaken
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
+from taskyard.rabbitmq.pauses import Patience
 from taskyard.rabbitmq.properties import property_text
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
@@ -54,11 +55,14 @@ class Publisher:
         self._sent = Sent()
         self._declared: set[str] = set()
         self._declaring: dict[str, list[list[Entry]]] = {}
+        self._declaring_since: dict[str, float] = {}
+        self._patience = Patience()
         self._thread = ConnectionThread(
             url,
             name=f"taskyard {name}",
             on_connected=self._connected,
             on_lost=self._lost,
+            why_leave=self._why_leave,
             tls=tls,
         )
 
@@ -211,7 +215,21 @@ class Publisher:
             for waiting in self._declaring.values():
                 self._inbox.extend(waiting)
         self._declaring.clear()
+        self._declaring_since.clear()
         self._sent.fail(self._state)
+
+    def _why_leave(self) -> str:
+        """Leave a host that takes messages and confirms none, as one does that is cut off from the others."""
+        if self._is_blocked:
+            return ""
+        patience_s = self._patience.s
+        before = time.monotonic() - patience_s
+        undeclared = (queue for queue, since in self._declaring_since.items() if since < before)
+        queue = self._sent.stuck(patience_s) or next(undeclared, "")
+        if not queue:
+            return ""
+        self._patience.lost()
+        return f"queue {queue!r} has answered nothing for {patience_s:g} s"
 
     def _blocked(self, _connection: object, frame: Any) -> None:
         self._is_blocked = True
@@ -256,6 +274,7 @@ class Publisher:
         waiting.append(entries)
         if len(waiting) > 1 or self._connection is None:
             return
+        self._declaring_since[queue] = time.monotonic()
         version = topology.server_version(self._connection.server_properties)
 
         def opened(channel: Channel) -> None:
@@ -268,6 +287,7 @@ class Publisher:
             if self._connection is None:
                 return  # lost: `_lost` has put back what waits
             waiting = self._declaring.pop(queue, [])
+            self._declaring_since.pop(queue, None)
             if isinstance(reason, ChannelClosedByClient):
                 self._declared.add(queue)
                 with self._lock:
