@@ -93,14 +93,35 @@ def deficits(
         older_than_ms: How long one of its jobs must be ready for a message to be missing.
     """
     held = prefetched(store)
+    unsaid = _unsaid(store, depths)
     after = store.audit_queues(list(depths), older_than_ms, before_ms=before.at_ms)
     copies = store.copies(recent_ms=max(older_than_ms, after.at_ms - before.at_ms))
     found: dict[str, int] = {}
     for queue, depth in depths.items():
+        if queue in unsaid:
+            continue
         now, then = after.rows[queue], before.rows[queue]
         messages = held[queue] + (depth.messages if depth else 0) - copies.get(queue, 0)
         found[queue] = min(now.old, now.jobs - then.unconfirmed - messages)
     return {queue: count for queue, count in found.items() if count > 0}
+
+
+def _unsaid(store: JobStore, depths: Mapping[str, Depth | None]) -> set[str]:
+    """Return the queues of which RabbitMQ has said nothing, though it answered.
+
+    Of a quorum queue whose leader it cannot reach it says that nothing is in it and nobody reads it. Somebody
+    does: a worker that lives.
+    """
+    silent = {queue for queue, depth in depths.items() if depth == Depth(0, 0)}
+    if not silent:
+        return silent
+    read = {
+        queue
+        for worker in store.workers()
+        if worker["is_alive"] and worker.get("state") == "running"
+        for queue in worker.get("queues", ())
+    }
+    return (silent & read) - store.pauses("queue").keys()
 
 
 def prefetched(store: JobStore) -> Counter[str]:

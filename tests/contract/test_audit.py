@@ -1,5 +1,9 @@
 """The audit's looks at the store: totals, records, and what the broker must have."""
 
+import pytest
+
+from taskyard.audit import deficits
+from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.store.audit import QueueRow, Totals
 from tests.contract.jobs import (
     HOUR_MS,
@@ -187,3 +191,23 @@ def test_what_is_not_confirmed_is_no_suspect(store):
     claim(store, confirmed(store))
 
     assert overtaken(store) == [last]
+
+
+@pytest.mark.parametrize(
+    ("depth", "missing"),
+    [(Depth(0, 0), {}), (Depth(0, 1), {QUEUE: 1}), (None, {QUEUE: 1})],
+)
+def test_an_empty_queue_without_readers_tells_nothing_while_a_worker_reads_it(
+    store, depth, missing
+):
+    """RabbitMQ says so of a quorum queue whose leader it cannot reach, however many messages it has."""
+    confirmed(store)
+    worker = {"state": "running", "queues": [QUEUE]}
+    store.heartbeat("w1", worker, HOUR_MS, [])
+
+    def lacking():
+        return deficits(store, store.audit_queues([QUEUE], 0), {QUEUE: depth}, older_than_ms=0)
+
+    assert lacking() == missing
+    store.pause("queue", QUEUE, {})  # nobody reads it then
+    assert lacking() == {QUEUE: 1}
