@@ -184,7 +184,8 @@ class Audit:
         time.sleep(max(SECOND_LOOK_S, self._older_than_ms / 2000))
         lacks = self._look(watch)
         # What is being moved to a queue of another type is in a queue beside it meanwhile.
-        beside = self._peek.depths(moving_queue(each.queue) for each in lacks)
+        names = [moving_queue(each.queue) for each in lacks]
+        beside = self._peek.depths(names, may_be_hidden=True)
         return [self._missing(each) for each in lacks if not beside.get(moving_queue(each.queue))]
 
     def _look(self, watch: "MessageWatch") -> "list[Lack]":

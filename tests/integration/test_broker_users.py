@@ -15,7 +15,8 @@ from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.dead_queue import walk
 from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
 from taskyard.rabbitmq.queue_move import Moved, QueueMove, moving_queue
-from taskyard.rabbitmq.topology import dead_queue
+from taskyard.rabbitmq.queue_peek import QueuePeek
+from taskyard.rabbitmq.topology import QUORUM_SINCE, dead_queue
 from tests import worker_tasks as tasks
 from tests.polling import poll
 from tests.secured import manage
@@ -243,6 +244,18 @@ def test_a_walk_without_the_right_to_it_is_no_walk(secured, system):
 
     with pytest.raises(BrokerUnavailable, match="refused for user 'worker'"):
         walk(url, "taskyard.intake", lambda _: False)
+
+
+def test_a_queue_that_the_user_may_not_see_is_told_of(secured, system, version):
+    """An audit that left it out would find nothing missing; RabbitMQ asks for a right from 4.3 on."""
+    peek = QueuePeek(secured.rabbit.plain_url_of("producer"))
+
+    if version >= QUORUM_SINCE:
+        with pytest.raises(BrokerUnavailable, match="refused for user 'producer'"):
+            peek.depths([system.queue])
+        assert peek.depths([system.queue], may_be_hidden=True) == {}
+    else:
+        assert list(peek.depths([system.queue])) == [system.queue]
 
 
 def test_users_have_no_rights_in_another_virtual_host(secured, system):

@@ -26,10 +26,14 @@ class QueuePeek:
         self._url = url
         self._tls = tls
 
-    def depths(self, queues: Iterable[str]) -> dict[str, Depth | None]:
+    def depths(
+        self, queues: Iterable[str], *, may_be_hidden: bool = False
+    ) -> dict[str, Depth | None]:
         """Return the depth of each queue, None of one that does not exist.
 
-        One that this user has no right to know of is left out: from 4.3 on RabbitMQ asks for one.
+        Args:
+            queues: Their names.
+            may_be_hidden: Leave out what this user may not know of; from 4.3 on RabbitMQ asks for a right.
 
         Raises:
             BrokerUnavailable: If RabbitMQ does not answer, or not of one of them, as its node is down.
@@ -41,7 +45,7 @@ class QueuePeek:
                     try:
                         found[queue] = _depth(connection, queue)
                     except ChannelClosedByBroker as error:
-                        if error.reply_code != _REFUSED:
+                        if error.reply_code != _REFUSED or not may_be_hidden:
                             raise
         except (AMQPError, OSError) as error:
             raise BrokerUnavailable(f"RabbitMQ does not answer: {describe(error)}") from error
