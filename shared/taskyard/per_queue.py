@@ -1,4 +1,4 @@
-"""Limits that a setting gives for all queues and for some by name: `100000,emails=500`."""
+"""Numbers that a setting gives for all queues and for some by name: `100000,emails=500`."""
 
 from collections.abc import Mapping
 
@@ -27,16 +27,16 @@ class PerQueue(Struct, frozen=True):
 
 
 def parse(text: str) -> PerQueue:
-    """Return the limits in `text`; without a number for all queues it is 0.
+    """Return the numbers in `text`; without one for all queues that is 0.
 
     Raises:
-        ValueError: If a part is neither a whole number nor `queue=number`.
+        ValueError: If a part is neither a whole number, 0 or more, nor `queue=number`.
     """
     default, named = 0, {}
     for part in filter(None, map(str.strip, text.split(","))):
         queue, is_named, number = part.rpartition("=")
         if not number.strip().isdecimal() or (is_named and not queue.strip()):
-            raise ValueError(f"{part!r}: must be a whole number, or queue=number")
+            raise ValueError(f"{part!r}: must be a whole number, 0 or more, or queue=number")
         if is_named:
             named[queue.strip()] = int(number)
         else:

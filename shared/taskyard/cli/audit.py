@@ -102,8 +102,10 @@ def _finding(each: Finding) -> str:
 
 def _missing(missing: Missing) -> list[str]:
     repaired = "  repaired" if missing.is_repaired else ""
-    head = f"queue {missing.queue} lacks {missing.messages} messages{_among(missing)}:"
-    return [head, *(f"{job_id}  no_message  state=pending{repaired}" for job_id in missing.jobs)]
+    messages = "1 message" if missing.messages == 1 else f"{missing.messages} messages"
+    head = f"queue {missing.queue} lacks {messages}{_among(missing)}"
+    jobs = [f"{job_id}  no_message  state=pending{repaired}" for job_id in missing.jobs]
+    return [f"{head}:", *jobs] if jobs else [head]
 
 
 def _among(missing: Missing) -> str:
