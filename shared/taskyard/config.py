@@ -168,7 +168,7 @@ class Settings(BaseSettings):
     priority_aging_s: str = Field(
         "0",
         description="How long a ready job waits until it rises by one priority; 0: it never does."
-        " Seconds, also by queue: 0,emails=300.",
+        " Whole seconds, also by queue: 0,emails=300.",
     )
     schedules_file: str = Field(
         "tasks/schedules.toml",

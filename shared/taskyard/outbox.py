@@ -13,7 +13,7 @@ OUTBOX_IDLE_S = 60.0
 
 
 class OutboxCleaner:
-    """Takes confirmed jobs out of it, behind the caller's back and in batches.
+    """Takes confirmed jobs out of the outbox, in the background and in batches.
 
     Nobody has to wait for it: a job that stays in the outbox, as one that the store could not be told of, is
     published again by `relay`, and its second message is acknowledged as a duplicate.
@@ -29,7 +29,7 @@ class OutboxCleaner:
         self._loop: Loop | None = None
 
     def add(self, jobs: Sequence[tuple[str, int]]) -> None:
-        """Take these out soon."""
+        """Have confirmed jobs leave it soon; each is its id and when it was recorded, in milliseconds."""
         if not jobs:
             return
         with self._lock:
