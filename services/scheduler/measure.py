@@ -73,7 +73,7 @@ class Measure:
         full = Counter(queue for worker in self._store.workers() for queue in _full_queues(worker))
         set_all(
             QUEUE_CONSUMERS,
-            {(name,): depth.consumers + full[name] for name, depth in depths.items()},
+            {(name,): max(depth.consumers, full[name]) for name, depth in depths.items()},
         )
 
 

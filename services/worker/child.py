@@ -176,13 +176,14 @@ class Child:
         self._seen_rss_mib = 0.0
         # The heartbeat has a loop of its own, with nothing in it that a full or ailing server refuses: it is
         # what keeps the running jobs ours.
+        self._heartbeats = Loop(
+            "heartbeat",
+            self._heartbeat,
+            interval_s=settings.heartbeat_s,
+            max_pause_s=settings.lease_s * SOON_PART,
+        )
         self._loops = [
-            Loop(
-                "heartbeat",
-                self._heartbeat,
-                interval_s=settings.heartbeat_s,
-                max_pause_s=settings.lease_s * SOON_PART,
-            ),
+            self._heartbeats,
             Loop("watch", self._watch.run_once, interval_s=WATCH_S),
             Loop("progress", self._watch.tell_progress, interval_s=PROGRESS_S),
             Loop("catalogue", self._declare, interval_s=DECLARE_S),
@@ -252,8 +253,9 @@ class Child:
         """Whether others are to have the jobs that wait here: they may know a store."""
         silent_s = time.monotonic() - self._heard_at
         # Not heard of because this process stood still: then the store is there.
-        is_failing = self._loops[0].is_failing
-        return is_failing and silent_s > STORE_PATIENCE_S + self._settings.heartbeat_s
+        return (
+            self._heartbeats.is_failing and silent_s > STORE_PATIENCE_S + self._settings.heartbeat_s
+        )
 
     def _measure(self) -> None:
         """Tell how busy and how large the child is."""

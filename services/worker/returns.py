@@ -56,14 +56,17 @@ class Returns:
 
     def take(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Take deliveries; return those that cannot be published again as they are."""
-        going = [each for each in deliveries if _is_sendable(each.properties)]
+        going: list[Delivery] = []
+        staying: list[Delivery] = []
+        for each in deliveries:
+            (going if _is_sendable(each.properties) else staying).append(each)
         with self._changed:
             self._waiting.extend(going)
             if going and not self._is_started:
                 self._is_started = True
                 self._loop.start()
             self._changed.notify_all()
-        return [each for each in deliveries if not _is_sendable(each.properties)]
+        return staying
 
     def by_queue(self) -> Counter[str]:
         """Return how many are under way, by queue."""

@@ -62,7 +62,7 @@ class Room:
         self._closed: deque[str] = deque()
         self._is_tight = False
         self._had_surplus = False
-        self._told: object = None
+        self._fitted: object = None
         self._bell = threading.Event()
 
     @property
@@ -107,9 +107,9 @@ class Room:
             self._open.append(self._closed.popleft())
 
     def _fit(self, ahead: dict[str, int], held: list[Delivery]) -> None:
-        asked = ahead, held
-        if asked != self._told and self._consumer.fit(ahead, held):
-            self._told = asked
+        fitted = ahead, held
+        if fitted != self._fitted and self._consumer.fit(ahead, held):
+            self._fitted = fitted
 
     def _hand_back_surplus(self, free: int) -> None:
         """Hand back what would wait for longer than `MAX_WAIT_S`, if two looks in turn say so.

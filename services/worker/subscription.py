@@ -56,11 +56,12 @@ class Subscription:
         self._connection: pika.SelectConnection | None = None
         self._version = (0, 0)
         self._channel: Channel | None = None
-        #: The consumer's, its prefetch, and the last delivery before its first; "" and 0: there is none.
-        self._tag = ""
+        #: Of the consumer, where there is one, with its prefetch.
+        self._consumer_tag = ""
         self._prefetch = 0
-        self._since = 0
-        self._last_tag = 0
+        #: The last delivery on the channel, and the last before the consumer's first, by their tags.
+        self._last_delivery = 0
+        self._before_consumer = 0
         self._is_renewing = False
         self._ahead = ahead
         self._is_shared = is_shared
@@ -105,9 +106,9 @@ class Subscription:
             self._consuming()  # nothing is wrong with it
             return
         self._prefetch = self._ahead
-        self._since = self._last_tag
+        self._before_consumer = self._last_delivery
         self._channel.basic_qos(prefetch_count=self._prefetch)
-        self._tag = self._channel.basic_consume(
+        self._consumer_tag = self._channel.basic_consume(
             self.queue,
             self._delivered,
             arguments=topology.consumer_arguments(
@@ -122,7 +123,7 @@ class Subscription:
     def _delivered(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
-        tag = self._last_tag = method.delivery_tag or 0
+        tag = self._last_delivery = method.delivery_tag or 0
         self._unacked[tag] = None
         self._inbox.put(Delivery(self.queue, tag, body, properties, channel))
 
@@ -158,7 +159,12 @@ class Subscription:
         if self._channel is channel:
             self._channel = None
             self._unacked = {}
-            self._tag, self._prefetch, self._last_tag, self._since = "", 0, 0, 0
+            self._consumer_tag, self._prefetch, self._last_delivery, self._before_consumer = (
+                "",
+                0,
+                0,
+                0,
+            )
             self._is_renewing = False
 
     def cancel(self) -> None:
@@ -182,23 +188,25 @@ class Subscription:
         """
         self._ahead = ahead
         room = max(0, self._prefetch - sum(map(self._is_of_consumer, held)))
-        is_wrong = is_off(room, ahead) or (ahead == 0 and self._is_shared and bool(self._tag))
+        is_wrong = is_off(room, ahead) or (
+            ahead == 0 and self._is_shared and bool(self._consumer_tag)
+        )
         if is_wrong and (ahead < room or len(held) <= MAX_BESIDE):
             self._renew()
 
     def _is_of_consumer(self, delivery: Delivery) -> bool:
-        return delivery.channel is self._channel and delivery.tag > self._since
+        return delivery.channel is self._channel and delivery.tag > self._before_consumer
 
     def _renew(self) -> None:
         """End the consumer, if there is one, and consume as is wanted by then."""
         if self._channel is None or not self._channel.is_open or self._is_renewing:
             return
-        if not self._tag:
+        if not self._consumer_tag:
             self._consume()
             return
-        tag, self._tag, self._prefetch = self._tag, "", 0
+        consumer_tag, self._consumer_tag, self._prefetch = self._consumer_tag, "", 0
         self._is_renewing = True
-        self._channel.basic_cancel(tag, callback=lambda _: self._renewed())
+        self._channel.basic_cancel(consumer_tag, callback=lambda _: self._renewed())
 
     def _renewed(self) -> None:
         self._is_renewing = False

@@ -118,7 +118,7 @@ def _unsaid(store: JobStore, depths: Mapping[str, Depth | None]) -> set[str]:
     read = {
         queue
         for worker in store.workers()
-        if worker["is_alive"] and worker.get("state") == "running"
+        if worker["is_alive"] and worker.get("state") == "running" and not worker.get("is_full")
         for queue in worker.get("queues", ())
     }
     return (silent & read) - store.pauses("queue").keys()

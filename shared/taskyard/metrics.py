@@ -190,7 +190,7 @@ QUEUE_MESSAGES = Gauge(
 )
 QUEUE_CONSUMERS = Gauge(
     "taskyard_queue_consumers",
-    "Consumers of a queue of RabbitMQ, and workers of it that are full.",
+    "Consumers of a queue of RabbitMQ, at least as many as its full workers.",
     ["queue"],
 )
 UNCONFIRMED_JOBS = Gauge(

@@ -209,5 +209,8 @@ def test_an_empty_queue_without_readers_tells_nothing_while_a_worker_reads_it(
         return deficits(store, store.audit_queues([QUEUE], 0), {QUEUE: depth}, older_than_ms=0)
 
     assert lacking() == missing
+    store.heartbeat("w1", worker | {"is_full": True}, HOUR_MS, [])  # nobody reads it then
+    assert lacking() == {QUEUE: 1}
+    store.heartbeat("w1", worker, HOUR_MS, [])
     store.pause("queue", QUEUE, {})  # nobody reads it then
     assert lacking() == {QUEUE: 1}

@@ -185,9 +185,12 @@ def risen(situation: Situation, to: Risen) -> Finding:
     """Give that a ready job stands above its own priority."""
     facts, own = situation.facts, situation.job.message.priority
     waited_ms = facts.now_ms - (facts.ready_since or to.since)
+    # What was published again, as by repair, keeps what it had risen to before.
+    is_older = facts.ready_since is not None and to.since < facts.ready_since
+    waiting = "waiting" if is_older else f"waiting for {span(waited_ms)}"
     return Finding(
         code="risen",
-        summary=f"Its priority is {own}, risen to {to.priority} by waiting for {span(waited_ms)}.",
+        summary=f"Its priority is {own}, risen to {to.priority} by {waiting}.",
         facts={
             "priority": own,
             "stands_at": to.priority,
