@@ -81,14 +81,14 @@ def test_losses_that_say_nothing_of_the_server_make_pauses_no_longer(pauses):
 
 
 def test_patience_grows_with_hosts_that_are_left_in_vain():
-    """The second one is left as soon as the first; later ones are given ever more time, up to a minute."""
+    """Three are left soon; later ones are given ever more time, up to a minute."""
     now = [0.0]
     patience = Patience(lambda: now[0])
     seen = []
-    for _ in range(6):
+    for _ in range(8):
         seen.append(patience.s)
         patience.lost()
 
-    assert seen == [7, 7, 14, 28, 56, 60]
+    assert seen == [4, 4, 2, 8, 16, 32, 60, 60]
     now[0] += 121
-    assert patience.s == 7
+    assert patience.s == 4

@@ -7,9 +7,10 @@ from collections.abc import Callable
 #: Doubled each time, with full jitter. Seconds.
 MIN_S = 0.1
 MAX_S = 5.0
-#: Without a confirm. Doubled each time but the first. Seconds.
-MIN_PATIENCE_S = 7.0
-MAX_PATIENCE_S = 60.0
+#: Without a confirm, at one host after the other. A queue that loses its leader has another in 5 to 10 s,
+#: and what was sent before may wait for the old one; the third host comes after that, and may be the
+#: bad one. Seconds.
+PATIENCE_S = (4.0, 4.0, 2.0, 8.0, 16.0, 32.0, 60.0)
 #: Failures at most after one that is explained.
 EXCUSED = 2
 
@@ -70,9 +71,9 @@ class Patience:
     @property
     def s(self) -> float:
         """Seconds."""
-        if self._clock() - self._left_at > 2 * MAX_PATIENCE_S:
+        if self._clock() - self._left_at > 2 * PATIENCE_S[-1]:
             self._left = 0
-        return float(min(MIN_PATIENCE_S * 2 ** max(0, self._left - 1), MAX_PATIENCE_S))
+        return PATIENCE_S[min(self._left, len(PATIENCE_S) - 1)]
 
     def lost(self) -> None:
         """Take note that a host was left."""
