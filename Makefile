@@ -63,6 +63,12 @@ coverage: $(VENV)/.dev system-packages ## Run every test and show what they did 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+.PHONY: test-cluster
+test-cluster: $(VENV)/.dev system-packages ## Lose nodes of a RabbitMQ cluster under load (as root, after `make servers`)
+	@server=$(or $(RABBITMQ_SERVER),$(SERVERS_HOME)/sid/bin/rabbitmq-server)
+	[ -x "$$server" ] || { echo "There is no $$server: 'make servers' installs it." >&2; exit 2; }
+	RABBITMQ_SERVER=$$server $(BIN)/python -m pytest tests/cluster $(PYTEST_FLAGS)
+
 .PHONY: faults
 faults: $(VENV)/.dev system-packages ## Throw faults at a whole system under load; FAULTS_FLAGS="--only NAME --seed 7"
 	@$(BIN)/python -m tests.nemesis $(FAULTS_FLAGS)
