@@ -61,6 +61,9 @@ class Consumer:
             for queue in queues
         }
         self._paused: set[str] = set()
+        #: What was asked last: a connection may end before it hears of it, and the next begins with it.
+        self._asked: tuple[Mapping[str, int], Sequence[Delivery]] | None = None
+        self._is_stopping = False
         self._thread = ConnectionThread(
             url,
             name=f"taskyard {name}",
@@ -94,12 +97,13 @@ class Consumer:
     def _requeue(self, deliveries: Sequence[Delivery]) -> None:
         self._thread.call(lambda: self._each(deliveries, Subscription.requeue))
 
-    def fit(self, ahead: Mapping[str, int], held: Sequence[Delivery]) -> bool:
+    def fit(self, ahead: Mapping[str, int], held: Sequence[Delivery]) -> None:
         """Let so many deliveries of each queue come beside those that are held here; of other queues none.
 
-        Returns False, and does nothing, while there is no connection.
+        It holds for connections to come, too.
         """
-        return self._thread.call(lambda: self._fit(ahead, held))
+        self._asked = ahead, held
+        self._thread.call(lambda: self._fit(ahead, held))
 
     def pause(self, queues: Collection[str]) -> None:
         """Consume these queues no more for now, and give back what waits here of them."""
@@ -110,7 +114,8 @@ class Consumer:
         self._thread.call(lambda: self._set_paused(set(queues)))
 
     def stop_consuming(self) -> None:
-        """Take no more deliveries, and hand back those that wait for a slot."""
+        """Take no more deliveries, not by a later connection either; hand back those that wait for a slot."""
+        self._is_stopping = True
         self._wait_for(self._cancel)
 
     def close(self) -> None:
@@ -133,6 +138,10 @@ class Consumer:
     # From here on everything runs in the connection's thread.
 
     def _connected(self, connection: pika.SelectConnection) -> None:
+        if self._is_stopping:
+            return
+        if self._asked is not None:
+            self._fit(*self._asked)
         for subscription in self._subscriptions.values():
             subscription.open(connection)
 

@@ -108,7 +108,8 @@ class Room:
 
     def _fit(self, ahead: dict[str, int], held: list[Delivery]) -> None:
         fitted = ahead, held
-        if fitted != self._fitted and self._consumer.fit(ahead, held):
+        if fitted != self._fitted:
+            self._consumer.fit(ahead, held)
             self._fitted = fitted
 
     def _hand_back_surplus(self, free: int) -> None:

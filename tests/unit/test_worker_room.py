@@ -19,12 +19,9 @@ class Consumer:
         self.ahead = {}
         self.held = []
         self.handed_back = []
-        self.is_connected = True
 
     def fit(self, ahead, held):
-        if self.is_connected:
-            self.ahead, self.held = dict(ahead), list(held)
-        return self.is_connected
+        self.ahead, self.held = dict(ahead), list(held)
 
     def hand_back(self, deliveries):
         self.handed_back += deliveries
@@ -213,16 +210,6 @@ def test_without_the_store_all_goes_back(yard):
 
     yard.is_store_away = False
     assert yard.look() == {"a": 2}
-
-
-def test_it_is_told_again_until_somebody_hears(yard):
-    """Without a connection nobody does."""
-    yard.consumer.is_connected = False
-    yard.run(1, for_s=LONG)
-    yard.look()
-    yard.consumer.is_connected = True
-
-    assert yard.look() == {"a": 1}
 
 
 @pytest.mark.parametrize("is_full", [True, False])
