@@ -17,6 +17,8 @@ from services.worker.settler import Settler
 LONG_S = 0.5
 #: Work of the other slots that may wait here. Seconds.
 MAX_WAIT_S = 1.0
+#: Of queues that take turns the next one opens when less work waits than this. Seconds.
+NEXT_TURN_S = 0.2
 #: Between two looks; the second while queues are opened again, one at a look. Seconds.
 LOOK_S = 0.1
 OPEN_S = 0.02
@@ -91,20 +93,30 @@ class Room:
             each for each in self._settler.unsettled() if _is_long(each, means.get(each.queue_name))
         ]
         free = 0 if self._is_store_away() else max(0, self._slots - len(long))
-        self._turn(free)
+        surplus = self._surplus(free)
+        self._turn(free, is_crowded=bool(surplus))
         held = [each.delivery for each in long] + self._burial.deliveries() + self._engine.aside()
         self._fit({queue: wanted(free, means.get(queue)) for queue in self._open}, held)
-        self._hand_back_surplus(free)
+        self._consumer.hand_back(surplus)  # after that, or it would come again at once
         return OPEN_S if self._closed and free and self._engine.busy < self._slots else LOOK_S
 
-    def _turn(self, free: int) -> None:
-        """Close all queues while no slot is free for them, else open the next one that is closed."""
-        self._is_tight = free == 0 or bool(self._closed)
-        if free == 0:
+    def _turn(self, free: int, *, is_crowded: bool) -> None:
+        """Close all queues while no slot is free for them, else open the next one that is closed.
+
+        Of many queues at work each brings jobs for all slots. Once these are too many together, the next
+        opens only when little is left of what the last ones have brought.
+        """
+        self._is_tight = free == 0 or is_crowded or bool(self._closed)
+        has_work = bool(self._closed) and len(self._consumer.inbox) >= self._work(free, NEXT_TURN_S)
+        if free == 0 or is_crowded or has_work:
             self._closed.extend(self._open)
             self._open.clear()
         elif self._closed:
             self._open.append(self._closed.popleft())
+
+    def _work(self, free: int, for_s: float) -> int:
+        """Return how many jobs keep the free slots busy for so long, and one for each at least."""
+        return max(free, int(free * for_s / self._settler.service_s))
 
     def _fit(self, ahead: dict[str, int], held: list[Delivery]) -> None:
         fitted = ahead, held
@@ -112,19 +124,20 @@ class Room:
             self._consumer.fit(ahead, held)
             self._fitted = fitted
 
-    def _hand_back_surplus(self, free: int) -> None:
-        """Hand back what would wait for longer than `MAX_WAIT_S`, if two looks in turn say so.
+    def _surplus(self, free: int) -> list[Delivery]:
+        """Remove and return what would wait for longer than `MAX_WAIT_S`, if two looks in turn say so.
 
         One alone may come just after this process, or the whole machine, has stood still.
         """
+        inbox = self._consumer.inbox
         keep = int(free * MAX_WAIT_S / self._settler.service_s)
-        has_surplus = len(self._consumer.inbox) > keep and self._engine.busy >= self._slots
+        had_surplus = self._had_surplus
+        self._had_surplus = len(inbox) > keep and self._engine.busy >= self._slots
         if self._is_store_away():
-            self._consumer.hand_back(self._consumer.inbox.surplus(0))
-        elif has_surplus and self._had_surplus:
-            waited_since = time.monotonic() - LONG_S
-            self._consumer.hand_back(self._consumer.inbox.surplus(keep, until=waited_since))
-        self._had_surplus = has_surplus
+            return inbox.surplus(0)
+        if self._had_surplus and had_surplus:
+            return inbox.surplus(keep, until=time.monotonic() - LONG_S)
+        return []
 
 
 def _is_long(attempt: Attempt, mean_s: float | None) -> bool:

@@ -192,6 +192,31 @@ def test_a_seconds_work_of_the_other_slots_may_wait(yard):
     assert [each.body for each in yard.consumer.handed_back] == [b"%d" % n for n in range(10, 15)]
 
 
+def test_queues_that_bring_too_much_together_take_turns():
+    """What goes back does not come again at once, and each brings something in its turn."""
+    yard = Yard("a", "b", "c")
+    yard.settler.service_s = 0.4
+    yard.run(2)
+    put(yard, 7, age_s=LONG)
+
+    assert list(yard.look()) == ["a", "b", "c"]
+    assert (yard.look(), len(yard.consumer.handed_back)) == ({}, 2)
+
+    order = []
+    for _ in range(4):
+        assert yard.look() == {}  # enough waits
+        yard.consumer.inbox.take(100)
+        order.append(list(yard.look()))
+        put(yard, 2, age_s=0)
+    assert order == [["a"], ["b"], ["c"], ["a"]]
+    assert len(yard.consumer.handed_back) == 2
+
+    yard.consumer.inbox.take(100)
+    for _ in range(3):
+        yard.look()
+    assert sorted(yard.consumer.ahead) == ["a", "b", "c"]
+
+
 def test_nothing_goes_back_while_a_slot_is_free(yard):
     """It waits for the store's answer then, and for no slot."""
     yard.run(1, for_s=LONG)
