@@ -192,13 +192,18 @@ class IntakeConsumer:
         assert self._connection is not None
         self._version = topology.server_version(self._connection.server_properties)
         channel.add_on_close_callback(self._closed)
-        channel.add_on_cancel_callback(lambda _: channel.close())  # the queue was deleted
+        channel.add_on_cancel_callback(lambda _: self._cancelled(channel))
         topology.declare_front_door(
             channel,
             version=self._version,
             queue_type=self._queue_type,
             done=lambda: self._declared(channel),
         )
+
+    def _cancelled(self, channel: Channel) -> None:
+        """One of the queues was deleted; the other may be, too, while the channel closes."""
+        if channel.is_open:
+            channel.close()
 
     def _declared(self, channel: Channel) -> None:
         self._channel = channel

@@ -3,12 +3,10 @@
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-import pika
-
 from services.worker.inbox import Delivery, Inbox
 from services.worker.returns import Returns
 from services.worker.subscription import Subscription
-from taskyard.rabbitmq.connection import ConnectionThread, describe
+from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import Tls
@@ -137,7 +135,7 @@ class Consumer:
 
     # From here on everything runs in the connection's thread.
 
-    def _connected(self, connection: pika.SelectConnection) -> None:
+    def _connected(self, connection: Connection) -> None:
         if self._is_stopping:
             return
         if self._asked is not None:

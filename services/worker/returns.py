@@ -7,7 +7,7 @@ for a moment, or for good: whichever comes first is claimed.
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from pika.spec import BasicProperties
@@ -88,9 +88,8 @@ class Returns:
         with self._changed:
             batch = list(islice(self._waiting, BATCH))
         going = [each for each in batch if each.is_open]  # others are back already
-        unconfirmed = self._publisher.publish_each(
-            [_again(each) for each in going], deadline_s=self._deadline_s, is_whole=False
-        )
+        # An alarm may last: what waits for its end would be out of every worker's reach.
+        unconfirmed = range(len(going)) if self._publisher.is_blocked else self._publish(going)
         self._done([each for place, each in enumerate(going) if place not in unconfirmed])
         self._failed([going[place] for place in unconfirmed])
         with self._changed:
@@ -98,6 +97,11 @@ class Returns:
                 self._waiting.popleft()
             self._changed.notify_all()
         return 0 if batch else None
+
+    def _publish(self, deliveries: Sequence[Delivery]) -> Collection[int]:
+        """Publish again; return the places of those that are not confirmed."""
+        messages = [_again(each) for each in deliveries]
+        return self._publisher.publish_each(messages, deadline_s=self._deadline_s, is_whole=False)
 
 
 def _is_sendable(properties: BasicProperties) -> bool:

@@ -112,7 +112,10 @@ class Room:
             self._closed.extend(self._open)
             self._open.clear()
         elif self._closed:
-            self._open.append(self._closed.popleft())
+            # Where those that are open have nothing for an idle slot, twice as many at the next look.
+            is_idle = not len(self._consumer.inbox) and self._engine.busy < self._slots
+            for _ in range(min(len(self._closed), len(self._open) if is_idle else 1) or 1):
+                self._open.append(self._closed.popleft())
 
     def _work(self, free: int, for_s: float) -> int:
         """Return how many jobs keep the free slots busy for so long, and one for each at least."""

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 
-import pika
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
@@ -11,9 +10,10 @@ from pika.spec import Basic, BasicProperties
 from services.worker.inbox import Delivery, Inbox
 from services.worker.prefetch import is_off
 from services.worker.returns import Returns
+from services.worker.silence import Silence
 from taskyard.errors import QueueMismatch
 from taskyard.rabbitmq import topology
-from taskyard.rabbitmq.connection import describe
+from taskyard.rabbitmq.connection import Connection, describe
 from taskyard.rabbitmq.topology import QueueType
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Subscription:
         self.problem = "not connected yet"
         self._inbox = inbox
         self._queue_type = queue_type
-        self._connection: pika.SelectConnection | None = None
+        self._connection: Connection | None = None
         self._version = (0, 0)
         self._channel: Channel | None = None
         #: Of the consumer, where there is one, with its prefetch.
@@ -66,12 +66,15 @@ class Subscription:
         self._ahead = ahead
         self._is_shared = is_shared
         self._returns = returns
+        self._silence = Silence(
+            queue, is_waiting=self._is_waiting, deliveries=lambda: self._last_delivery
+        )
         self._unacked: dict[int, None] = {}
         self._is_declared = False
         self._is_cancelled = False
         self._is_paused = False
 
-    def open(self, connection: pika.SelectConnection) -> None:
+    def open(self, connection: Connection) -> None:
         """Open a channel on `connection`, declare the queue and consume it."""
         self._connection = connection
         self._reopen()
@@ -84,6 +87,7 @@ class Subscription:
     def _opened(self, channel: Channel) -> None:
         assert self._connection is not None
         self._version = topology.server_version(self._connection.server_properties)
+        self._silence.begin(self._connection, channel)
         channel.add_on_close_callback(self._closed)
         channel.add_on_cancel_callback(lambda _: self._cancelled(channel))
         topology.declare(
@@ -193,6 +197,11 @@ class Subscription:
         )
         if is_wrong and (ahead < room or len(held) <= MAX_BESIDE):
             self._renew()
+
+    def _is_waiting(self) -> bool:
+        """Whether RabbitMQ owes an answer, or could deliver something."""
+        ours = sum(tag > self._before_consumer for tag in self._unacked)
+        return self._channel is None or self._is_renewing or ours < self._prefetch
 
     def _is_of_consumer(self, delivery: Delivery) -> bool:
         return delivery.channel is self._channel and delivery.tag > self._before_consumer

@@ -149,6 +149,16 @@ def test_queues_get_their_turns(yard):
     assert not yard.room.is_full
 
 
+def test_an_idle_slot_does_not_wait_for_many_turns():
+    """While those that are open have nothing, twice as many are open at each look."""
+    yard = Yard(*"abcdefgh")
+    yard.run(2, for_s=LONG)
+    yard.look()
+    yard.settler.attempts.clear()
+
+    assert [len(yard.look()) for _ in range(5)] == [1, 2, 4, 8, 8]
+
+
 def put(yard, count, *, age_s):
     for n in range(count):
         waiting = delivery(b"%d" % n)

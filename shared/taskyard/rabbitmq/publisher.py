@@ -154,6 +154,11 @@ class Publisher:
         return self._channel is not None and not self._is_blocked
 
     @property
+    def is_blocked(self) -> bool:
+        """Whether an alarm of RabbitMQ keeps messages from being published."""
+        return self._is_blocked
+
+    @property
     def state(self) -> str:
         """In words, what a publisher that is not ready waits for."""
         return "ready" if self.is_ready else self._state
