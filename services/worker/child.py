@@ -22,7 +22,7 @@ from services.worker.engine import SOON_PART, Engine
 from services.worker.exits import EXIT_CONFIGURATION
 from services.worker.interrupts import notice_swallowed
 from services.worker.modules import load_tasks
-from services.worker.room import LOOK_S, Room
+from services.worker.room import IDLE_S, Room
 from services.worker.settler import Settler
 from services.worker.slots import Slots
 from services.worker.source import Source
@@ -192,7 +192,7 @@ class Child:
         ]
         if self._room is not None:
             self._loops.append(
-                Loop("room", self._room.look, interval_s=LOOK_S, await_work=self._room.await_look)
+                Loop("room", self._room.look, interval_s=IDLE_S, await_work=self._room.await_look)
             )
 
     def run(self) -> None:

@@ -19,7 +19,9 @@ LONG_S = 0.5
 MAX_WAIT_S = 1.0
 #: Of queues that take turns the next one opens when less work waits than this. Seconds.
 NEXT_TURN_S = 0.2
-#: Between two looks; the second while queues are opened again, one at a look. Seconds.
+#: Between two looks: while nothing is here, while something is, and while queues are opened for an idle slot.
+#: Seconds.
+IDLE_S = 0.5
 LOOK_S = 0.1
 OPEN_S = 0.02
 
@@ -98,7 +100,9 @@ class Room:
         held = [each.delivery for each in long] + self._burial.deliveries() + self._engine.aside()
         self._fit({queue: wanted(free, means.get(queue)) for queue in self._open}, held)
         self._consumer.hand_back(surplus)  # after that, or it would come again at once
-        return OPEN_S if self._closed and free and self._engine.busy < self._slots else LOOK_S
+        if self._closed and free and self._engine.busy < self._slots:
+            return OPEN_S
+        return LOOK_S if held or self._closed or self._engine.busy else IDLE_S
 
     def _turn(self, free: int, *, is_crowded: bool) -> None:
         """Close all queues while no slot is free for them, else open the next one that is closed.
