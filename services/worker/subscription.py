@@ -134,7 +134,8 @@ class Subscription:
     def _cancelled(self, channel: Channel) -> None:
         """The queue was deleted, or RabbitMQ takes back what was not acknowledged in time."""
         logger.warning("queue is consumed anew: RabbitMQ ended it", extra={"queue": self.queue})
-        channel.close()
+        if channel.is_open:
+            channel.close()
 
     def _closed(self, channel: Channel, reason: BaseException) -> None:
         """RabbitMQ has put everything unacknowledged back into the queue; begin anew after a pause."""
@@ -163,12 +164,8 @@ class Subscription:
         if self._channel is channel:
             self._channel = None
             self._unacked = {}
-            self._consumer_tag, self._prefetch, self._last_delivery, self._before_consumer = (
-                "",
-                0,
-                0,
-                0,
-            )
+            self._consumer_tag = ""
+            self._prefetch = self._last_delivery = self._before_consumer = 0
             self._is_renewing = False
 
     def cancel(self) -> None:
