@@ -388,7 +388,8 @@ def test_more_than_can_wait_for_a_full_queue_are_refused(yard, full_queue):
 
     put(yard, *[body] * (len(yard.schedulers) * MOST + 20))
 
-    poll(lambda: yard.ready_messages(dead_queue(INTAKE_QUEUE)) == 20)
+    # More where one scheduler takes more than its part, as while the other stands still.
+    poll(lambda: yard.ready_messages(dead_queue(INTAKE_QUEUE)) >= 20)
     properties, _ = refused(yard)
     assert ((properties.headers or {})["taskyard-reason"], queue in text_of(properties)) == (
         "queue_refuses",
