@@ -191,9 +191,9 @@ def test_a_job_that_nobody_had_confirmed_is_told_as_such(store):
     assert [(each.id, each.is_new, each.is_unconfirmed) for each in again] == [
         ("a", False, True)
     ] * 2
+    assert outbox(store) == {"a"}
     (ready,) = store.unconfirmed(["a", "b"])
     assert (ready.id, ready.queue, ready.attempt) == ("a", "default", 1)
-    assert outbox(store) == {"a"}
     store.mark_published([("a", ready.now_ms)])
     assert [each.is_unconfirmed for each in store.create([new_job("a")])] == [False]
     assert store.unconfirmed(["a"]) == []
