@@ -22,6 +22,7 @@ from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue, server_version
 from taskyard.store import JobStore, open_store
 from taskyard.tls import SYSTEM_CAS
+from tests.nemesis.links import Links
 
 pytest_plugins = ["tests.parallel", "tests.yard", "tests.secured"]
 
@@ -134,6 +135,15 @@ def dispatcher(settings, store, publisher) -> Iterator[Dispatcher]:
     dispatcher = Dispatcher(store, publisher, publish_deadline_s=settings.publish_deadline_s)
     yield dispatcher
     dispatcher.close()
+
+
+@pytest.fixture
+def links() -> Iterator[Links]:
+    """Ways to the servers that can be broken."""
+    links = Links()
+    links.start()
+    yield links
+    links.stop()
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests import worker_tasks as tasks
 from tests.faults.ledger import Ledger
-from tests.nemesis.links import Links
 from tests.polling import poll
 
 #: A default lease: what a silent worker has not begun is to be free by then.
@@ -18,15 +16,6 @@ LEASE_S = 15.0
 LATE_S = 3.0
 #: A silence that a worker survives: its supervisor takes a child for stuck after 12 s.
 HELD_S = 10.0
-
-
-@pytest.fixture
-def links() -> Iterator[Links]:
-    """Ways to the servers that can be broken."""
-    links = Links()
-    links.start()
-    yield links
-    links.stop()
 
 
 @pytest.mark.slow

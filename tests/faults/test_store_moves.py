@@ -34,15 +34,6 @@ def new(tmp_path, old) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def links() -> Iterator[Links]:
-    """The name of the store; a link, for connections that are made stay with the server that they reached."""
-    links = Links()
-    links.start()
-    yield links
-    links.stop()
-
-
-@pytest.fixture
 def yard(rabbit, old, new, links, tmp_path) -> Iterator[Yard]:
     """A yard whose processes, and this one, know the store by that name; calls are given up late."""
     name = f"redis://127.0.0.1:{links.open('store', old.port)}/0"

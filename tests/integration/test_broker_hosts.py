@@ -15,7 +15,6 @@ from taskyard.rabbitmq.queue_move import QueueMove
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.tls import SYSTEM_CAS
 from tests import worker_tasks as tasks
-from tests.nemesis.links import Links
 from tests.polling import poll
 
 #: With so many others, one that leads nowhere comes first nearly always.
@@ -32,15 +31,6 @@ def silent() -> Iterator[str]:
     """The address of a host that takes connections and says nothing, as one that is frozen."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-@pytest.fixture
-def links() -> Iterator[Links]:
-    """Ways that can be broken."""
-    links = Links()
-    links.start()
-    yield links
-    links.stop()
 
 
 def depths(url, queue):

@@ -9,16 +9,7 @@ import pytest
 from services.worker.consumer import Consumer
 from taskyard.broker_hosts import Hosts
 from taskyard.tls import SYSTEM_CAS
-from tests.nemesis.links import Links
 from tests.polling import poll
-
-
-@pytest.fixture
-def links() -> Iterator[Links]:
-    links = Links()
-    links.start()
-    yield links
-    links.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import pytest
 
 from tests import worker_tasks as tasks
-from tests.nemesis.links import Links
 from tests.polling import poll
 from tests.yard import metric
 
@@ -141,14 +140,6 @@ def test_all_queues_get_slots_that_become_free(make_yard):
             yard.open(gates[ids.index(job.id)])
         assert poll(lambda: yard.states(ids) == {"completed": 6})
     assert sorted(queues[:2]) == sorted(queues[2:4]) == sorted(queues[4:])
-
-
-@pytest.fixture
-def links():
-    links = Links()
-    links.start()
-    yield links
-    links.stop()
 
 
 def test_without_the_store_a_worker_holds_nothing(make_yard, links, redis_server):
