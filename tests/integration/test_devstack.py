@@ -129,6 +129,11 @@ def management(rabbit, method, path, body=None):
     return status
 
 
+def others_may_read(folder):
+    """Return what in a folder is not its owner's alone."""
+    return [each for each in folder.rglob("*") if each.stat().st_mode & 0o077]
+
+
 # --- Servers --------------------------------------------------------------------------------------
 
 
@@ -140,6 +145,10 @@ def test_servers_keep_their_data_and_leave_no_process(tmp_path, rabbit, redis_se
         assert redis_says(first.redis, "SET kept yes") == "+OK"
         assert management(rabbit, "GET", "/api/queues/%2F/kept") == 404
         assert redis_says(redis_server, "EXISTS kept") == ":0"
+        assert others_may_read(tmp_path / "redis") == []
+        assert others_may_read(tmp_path / "rabbitmq" / "data") == []
+        for folder in ("redis", "rabbitmq"):
+            assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
     assert find_leftovers(tmp_path) == []
 
     second = Servers(tmp_path)

@@ -16,7 +16,7 @@ from taskyard.devstack import install, ports, programs
 from taskyard.devstack.addresses import greeting, write_env_file
 from taskyard.devstack.console import Console
 from taskyard.devstack.errors import DevStackError, StopRequested
-from taskyard.devstack.folder_lock import locked
+from taskyard.devstack.folders import locked
 from taskyard.devstack.leftovers import end_leftovers, find_leftovers
 from taskyard.devstack.probes import answers, http_status
 from taskyard.devstack.process import Process
@@ -423,6 +423,15 @@ def test_a_folder_is_locked_once(tmp_path):
 
     with locked(tmp_path / ".run"):
         pass
+
+
+def test_a_folder_is_its_owners_alone(tmp_path):
+    """One that an earlier version made for everybody becomes so, too."""
+    folder = tmp_path / ".run"
+    folder.mkdir(mode=0o755)
+
+    with locked(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_request_to_stop_ends_a_wait_and_the_second_is_haste():

@@ -39,6 +39,7 @@ class Process:
         cwd: Path | None = None,
         on_line: Callable[[str], None] = discard,
         grace_s: float = 10.0,
+        is_private: bool = False,
     ) -> None:
         """Describe the process; nothing runs yet.
 
@@ -47,12 +48,14 @@ class Process:
             env: Variables on top of this process's own.
             on_line: Called with each line of output, in another thread.
             grace_s: How long the process may take to stop before it is killed.
+            is_private: Whether no other user may read the files that it makes.
         """
         self.name = name
         self.argv = list(argv)
         self.env = {**(env or {}), MARK: str(stack.resolve())}
         self.cwd = cwd
         self.grace_s = grace_s
+        self._umask = 0o077 if is_private else -1
         self._output = Output(on_line)
         self._child: subprocess.Popen[str] | None = None
         self._is_gone = True
@@ -73,6 +76,7 @@ class Process:
             text=True,
             errors="replace",
             start_new_session=True,
+            umask=self._umask,
         )
         assert self._child.stdout is not None
         self._output.follow(self._child.stdout)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from taskyard.devstack.epmd import Epmd
 from taskyard.devstack.errors import DevStackError
+from taskyard.devstack.folders import make_private
 from taskyard.devstack.install import RABBITMQ_PACKAGE, explain_missing
 from taskyard.devstack.ports import LOOPBACK, choose_port
 from taskyard.devstack.probes import answers, http_status
@@ -63,6 +64,7 @@ class RabbitServer(Process):
             env=self._environment(),
             cwd=self._folder,
             grace_s=30.0,
+            is_private=True,
         )
 
     @property
@@ -130,6 +132,7 @@ class RabbitServer(Process):
         return done.stdout
 
     def _write_config(self, extra: str) -> None:
+        make_private(self._folder)
         for name in ("data", "log"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         config = CONFIG.format(host=LOOPBACK, **vars(self))

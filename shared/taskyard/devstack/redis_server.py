@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taskyard.devstack.errors import DevStackError
+from taskyard.devstack.folders import make_private
 from taskyard.devstack.install import REDIS_PACKAGE, explain_missing
 from taskyard.devstack.ports import LOOPBACK, choose_port
 from taskyard.devstack.probes import answers
@@ -31,9 +32,9 @@ class RedisServer(Process):
             raise DevStackError(explain_missing([REDIS_PACKAGE]))
         self.port = choose_port()
         data = folder.resolve() / "redis"
-        data.mkdir(parents=True, exist_ok=True)
+        make_private(data)
         argv = [str(program), *_options(self.port, data, extra_options or {})]
-        super().__init__("redis", argv, stack=stack or folder, cwd=data)
+        super().__init__("redis", argv, stack=stack or folder, cwd=data, is_private=True)
 
     @property
     def url(self) -> str:

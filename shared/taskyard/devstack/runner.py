@@ -2,7 +2,7 @@
 
 from taskyard.devstack.console import Console
 from taskyard.devstack.errors import StopRequested
-from taskyard.devstack.folder_lock import locked
+from taskyard.devstack.folders import locked
 from taskyard.devstack.leftovers import end_leftovers
 from taskyard.devstack.settings import Settings
 from taskyard.devstack.stack import Stack

@@ -1,4 +1,4 @@
-"""One stack a folder: the lock that a second run of the same checkout meets."""
+"""The stack's folder: nobody else's to read, and of one run at a time."""
 
 import fcntl
 import os
@@ -9,6 +9,13 @@ from pathlib import Path
 from taskyard.devstack.errors import DevStackError
 
 
+def make_private(folder: Path) -> None:
+    """Have a folder that only its owner may look into: all arguments and results of jobs are there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the stack's `folder` while the block runs; the lock of a killed holder is free.
@@ -16,7 +23,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         DevStackError: If another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
