@@ -1,6 +1,11 @@
 """The `taskyard dead-letters` commands, on a store with an index of dead letters."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -129,11 +134,39 @@ def test_dead_letters_are_purged(run):
     assert run("purge", "--reason", "timeout", "--dry-run")[:2] == (0, "1 to purge\n")
     assert len(ids(run)) == 4
 
-    assert run("purge", "--reason", "timeout")[:2] == (0, "1 purged\n")
+    assert run("purge", "--reason", "timeout", "--yes")[:2] == (0, "1 purged\n")
     assert run("purge", "stranger")[:2] == (0, "1 purged\n")
 
     assert ids(run) == ["three", "two"]
-    assert run("purge", "--all")[:2] == (0, "2 purged\n")
+    assert run("purge", "--all", "--yes")[:2] == (0, "2 purged\n")
+
+
+def test_what_fits_is_purged_only_if_that_is_said(run):
+    """Without a terminal to ask at, `--yes` is needed; the refusal tells how many would go."""
+    code, out, err = run("purge", "--all")
+
+    assert (code, out) == (2, "")
+    assert "4 dead letters and the records of their jobs go for good: give --yes" in err
+    assert len(ids(run)) == 4
+
+
+@pytest.mark.parametrize(("answer", "left", "said"), [("n", 4, "Aborted!"), ("y", 0, "4 purged")])
+def test_a_purge_asks_at_the_terminal(run, yard, answer, left, said):
+    """It goes on after a yes, and only then."""
+    terminal, end = pty.openpty()
+    command = [str(Path(sys.executable).with_name("taskyard")), "dead-letters", "purge", "--all"]
+    with subprocess.Popen(
+        command, env=os.environ | yard.env, stdin=end, stdout=end, stderr=end
+    ) as asking:
+        os.close(end)
+        os.write(terminal, f"{answer}\n".encode())
+        asking.wait(timeout=60)
+    shown = os.read(terminal, 4096).decode()
+    os.close(terminal)
+
+    assert "Go on? [y/N]" in shown
+    assert said in shown
+    assert len(ids(run)) == left
 
 
 @pytest.mark.parametrize("command", ["replay", "purge"])
@@ -151,7 +184,7 @@ def test_what_was_done_is_in_the_audit_log(run, yard):
     started = replay_id(run("replay", "one")[1])
     run("stop", started)
     run("stop", started)
-    run("purge", "--task", "other")
+    run("purge", "--task", "other", "--yes")
 
     out = CliRunner().invoke(main, ["log", "--json"], env=yard.env).stdout
 

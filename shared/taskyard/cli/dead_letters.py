@@ -11,6 +11,7 @@ import msgspec
 
 from taskyard.audit_log import some_ids
 from taskyard.catalogue import Catalogue
+from taskyard.cli.confirm import YES, confirm
 from taskyard.cli.log import recording
 from taskyard.client import Client
 from taskyard.config import load
@@ -169,14 +170,23 @@ def stop_replay(replay_id: str) -> None:
 @_filters
 @_ALL
 @_DRY_RUN
-def purge(ids: Sequence[str], is_all: bool, dry_run: bool, **fields: Any) -> None:
-    """Remove dead letters and the records of their jobs for good: IDS, or all that fit the options."""
+@YES
+def purge(ids: Sequence[str], is_all: bool, dry_run: bool, is_sure: bool, **fields: Any) -> None:
+    """Remove dead letters and the records of their jobs for good: IDS, or all that fit the options.
+
+    How many fit is told first, and asked whether to go on.
+    """
     wanted = _chosen(ids, fields, is_all)
     client = Client(load())
-    steps = _steps(client.store, ids, wanted, jobs_only=False)
+    steps = list(_steps(client.store, ids, wanted, jobs_only=False))
+    count = sum(map(len, steps))
     if dry_run:
-        click.echo(f"{sum(map(len, steps))} to purge")
+        click.echo(f"{count} to purge")
         return
+    confirm(
+        f"{count} dead letters and the records of their jobs go for good",
+        is_sure=is_sure or bool(ids) or not count,
+    )
     told = _told(ids, fields)
     with recording(client.store, client.settings, "dead_letters.purge", before=told) as entry:
         _, done = purge_letters(client.store, steps)
