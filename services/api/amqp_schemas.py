@@ -89,7 +89,10 @@ def _submission_properties() -> Schema:
             "description": "The job's id, where the body has none; in an array, what ids begin with.",
         },
         priority={**_PRIORITY, "description": "The job's, where the body has none."},
-        reply_to={**_NAME, "description": "Where replies go; not a queue of taskyard."},
+        reply_to={
+            **_NAME,
+            "description": "`amq.rabbitmq.reply-to`, or a queue `amq.gen-…` or with REPLY_QUEUE_PREFIX.",
+        },
         correlation_id={**_NAME, "description": "Comes back with replies."},
         delivery_mode=_PERSISTENT,
         content_type=TEXT,

@@ -60,6 +60,7 @@ class Intake:
         self._dispatcher = dispatcher
         self._consumer = consumer
         self._payload_max_bytes = settings.payload_max_bytes
+        self._reply_prefix = settings.reply_queue_prefix
         self._deadline_s = settings.publish_deadline_s
         self._catalogue = Catalogue(dispatcher.store)
         self._apart = Apart(
@@ -133,7 +134,10 @@ class Intake:
         try:
             with bound_contextvars(**submission.log_facts()):
                 return submissions.wishes(
-                    submission, self._catalogue, payload_max_bytes=self._payload_max_bytes
+                    submission,
+                    self._catalogue,
+                    payload_max_bytes=self._payload_max_bytes,
+                    reply_prefix=self._reply_prefix,
                 )
         except InvalidSubmission as error:
             pass_.refused.append((submission, error))
@@ -181,8 +185,8 @@ class Intake:
         return {refused[place][0].delivery: error for place, error in errors.items()}
 
     def _refusal(self, submission: Submission, error: TaskyardError) -> bytes:
-        is_free = submissions.may_reply(submission, self._catalogue)
-        return _encode(refusal(error)) if is_free else b""
+        fault = submissions.reply_fault(submission, self._catalogue, prefix=self._reply_prefix)
+        return _encode(refusal(error)) if fault is None else b""
 
     def _dispatch(self, going: Sequence[Wanted], pass_: Pass) -> None:
         """Dispatch each job by itself, and note who waits for an outcome: who is answered is sure of both."""

@@ -10,11 +10,14 @@ from taskyard import strict_json
 from taskyard.catalogue import Catalogue
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.message import Undecodable
+from taskyard.rabbitmq.direct_replies import is_direct
 from taskyard.rabbitmq.topology import is_reserved
 from taskyard.request import new_job
 from taskyard.store.base import NewJob
 from taskyard.submission import MAX_BATCH_JOBS, Reply, reply_wanted
 
+#: What names begin with that RabbitMQ itself gives to queues: nobody else can choose one.
+SERVER_NAMED = "amq.gen-"
 #: How often PAYLOAD_MAX_BYTES a body may be long that is an array.
 MAX_BATCH_PAYLOADS = 16
 
@@ -38,16 +41,24 @@ def queues_now(wished: Sequence[Wish]) -> set[str]:
     return {wish.job.queue for wish in wished if is_now(wish.job)}
 
 
-def wishes(submission: Submission, catalogue: Catalogue, *, payload_max_bytes: int) -> list[Wish]:
+def wishes(
+    submission: Submission, catalogue: Catalogue, *, payload_max_bytes: int, reply_prefix: str
+) -> list[Wish]:
     """Return what a submission asks for, with the checks of REST; all or none.
+
+    Args:
+        submission: As it came.
+        catalogue: The tasks there are.
+        payload_max_bytes: How long a job may be.
+        reply_prefix: What queues for replies begin with, beside those that RabbitMQ names.
 
     Raises:
         InvalidSubmission: With everything that is wrong, in an array with the index first.
         StoreUnavailable: If the catalogue could not be read.
     """
-    if not may_reply(submission, catalogue):
-        text = f"the property reply_to names {submission.reply_to!r}, where taskyard's messages are"
-        raise InvalidSubmission([Fault("", "reserved", text)])
+    fault = reply_fault(submission, catalogue, prefix=reply_prefix)
+    if fault is not None:
+        raise InvalidSubmission([fault])
     data = _decode(submission.body, payload_max_bytes)
     if isinstance(data, dict):
         return [_wish(data, submission, submission.id, catalogue, payload_max_bytes)]
@@ -64,14 +75,24 @@ def wishes(submission: Submission, catalogue: Catalogue, *, payload_max_bytes: i
     return found
 
 
-def may_reply(submission: Submission, catalogue: Catalogue) -> bool:
-    """Return whether `reply_to` is free of taskyard's own queues: a reply there would be read as a message.
+def reply_fault(submission: Submission, catalogue: Catalogue, *, prefix: str) -> Fault | None:
+    """Return why no reply may go where `reply_to` says, or None: others would read it as a message of theirs.
+
+    A producer has no rights on queues of others, and does not get them by having taskyard write there.
 
     Raises:
         StoreUnavailable: If the catalogue could not be read.
     """
     name = submission.reply_to
-    return not name or not (is_reserved(name) or catalogue.has_queue(name))
+    if not name:
+        return None
+    told = f"the property reply_to names {name!r}"
+    if not (is_direct(name) or name.startswith((SERVER_NAMED, prefix))):
+        text = f"{told}: it must be amq.rabbitmq.reply-to, or a queue {SERVER_NAMED}… or {prefix}…"
+        return Fault("", "not_for_replies", text)
+    if is_reserved(name) or catalogue.has_queue(name):
+        return Fault("", "reserved", f"{told}, where taskyard's messages are")
+    return None
 
 
 def is_batch(body: bytes) -> bool:

@@ -114,6 +114,11 @@ class Settings(BaseSettings):
         ge=1,
         description="How long the outcome of a job is offered to who asked for it over AMQP. Seconds.",
     )
+    reply_queue_prefix: str = Field(
+        "reply.",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{1,99}$",
+        description="What queues may begin with that replies to submissions over AMQP go to.",
+    )
     unknown_task_ttl: WholeSeconds = Field(
         3600,
         ge=0,
@@ -241,6 +246,7 @@ class Settings(BaseSettings):
     _by_queue = field_validator("dead_letter_ttl", "dead_letter_max", "priority_aging_s")(
         checks.by_queue
     )
+    _replies = field_validator("reply_queue_prefix")(checks.is_free)
     _heartbeat = field_validator("heartbeat_s")(checks.well_within_the_lease)
     _lists = field_validator("task_modules", "worker_queues", "api_anonymous_hosts", mode="before")(
         checks.split

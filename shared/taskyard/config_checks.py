@@ -69,6 +69,14 @@ def are_hosts(broker_url: str) -> str:
     return broker_url
 
 
+def is_free(prefix: str) -> str:
+    """Refuse what RabbitMQ's own names, or taskyard's, begin with."""
+    for theirs in ("amq.", "taskyard."):
+        if theirs.startswith(prefix) or prefix.startswith(theirs):
+            raise ValueError(f"queues that begin with {theirs!r} are not for this")
+    return prefix
+
+
 def verifies(url: str) -> str:
     """Refuse what would turn verification off behind the back of the TLS settings."""
     queries = (urlsplit(each).query for each in broker_hosts.urls(url))

@@ -199,20 +199,23 @@ def test_a_message_id_that_is_no_id_is_a_fault(yard):
 def test_strange_properties_do_no_harm(yard):
     """A reply queue that is gone, and properties that are no text."""
     ids = [f"{yard.queue}-odd-{n}" for n in range(2)]
-    put(yard, {"task": tasks.note.name}, message_id=ids[0], reply_to="gone")
+    put(yard, {"task": tasks.note.name}, message_id=ids[0], reply_to="reply.gone")
     put(yard, {"task": tasks.note.name}, message_id=ids[1], headers={"traceparent": 5})
 
     assert [yard.ended(each).state for each in ids] == ["completed"] * 2
 
 
-@pytest.mark.parametrize("queue", [INTAKE_QUEUE, tasks.QUEUE, dead_queue(tasks.QUEUE), UNROUTED])
-def test_no_reply_is_put_among_taskyard_s_messages(yard, queue):
-    """A producer cannot have taskyard write into a work queue, or a queue of its own."""
+@pytest.mark.parametrize(
+    "queue", [INTAKE_QUEUE, tasks.QUEUE, dead_queue(tasks.QUEUE), UNROUTED, "orders", "amq.gen"]
+)
+def test_no_reply_is_put_among_messages_that_are_not_the_producer_s(yard, queue):
+    """A producer cannot have taskyard write into its own queues, or into another producer's."""
     put(yard, {"task": tasks.note.name}, message_id=f"{yard.queue}-aim", reply_to=queue)
 
     properties, _ = refused(yard)
 
     assert "reply_to" in text_of(properties)
+    assert queue in text_of(properties)
     assert yard.job(f"{yard.queue}-aim") is None
     assert yard.ready_messages(UNROUTED) == 0
 
@@ -506,7 +509,7 @@ def test_a_producer_that_comes_back_asks_again(yard, replies):
     """The same submission with another queue: the job has ended, and its outcome is told there."""
     channel, queue = replies
     body = {"task": tasks.note.name, "reply": "result", "id": f"{yard.queue}-back"}
-    put(yard, body, reply_to="gone")
+    put(yard, body, reply_to="reply.gone")
     yard.ended(body["id"])
 
     put(yard, body, reply_to=queue)
@@ -517,7 +520,7 @@ def test_a_producer_that_comes_back_asks_again(yard, replies):
 
 @pytest.mark.parametrize(
     ("fields", "properties"),
-    [({"reply": "later"}, {"reply_to": "q"}), ({"reply": 7}, {}), ({"reply": "result"}, {})],
+    [({"reply": "later"}, {"reply_to": "reply.q"}), ({"reply": 7}, {}), ({"reply": "result"}, {})],
 )
 def test_a_wish_that_cannot_be_met_is_refused(yard, fields, properties):
     """Another word, or no place to reply to, is a fault like any other."""

@@ -58,7 +58,7 @@ class Door:
                 body=body,
                 id=job_id,
                 routing_key=queue,
-                reply_to="replies",
+                reply_to="reply.here",
             )
         )
 

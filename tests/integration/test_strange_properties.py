@@ -51,7 +51,7 @@ FLAGS: dict[str, dict[str, bytes]] = {
     "flags-headers": {"flags": b"\3", "headers": MILLISECONDS, "priority": b"\x05"},
 }
 
-#: Replies to a name of RabbitMQ's own that leads nowhere, and to what no queue is called.
+#: Replies to a name of RabbitMQ's own that leads nowhere, and to one that no queue has.
 REPLIES = {
     name: {"reply_to": reply_to}
     for name, reply_to in {
@@ -59,8 +59,8 @@ REPLIES = {
         "reply-empty": b"amq.rabbitmq.reply-to.",
         "reply-dots": b"amq.rabbitmq.reply-to.g1h2.AAAA",
         "reply-long": b"amq.rabbitmq.reply-to." + b"\xff" * 200,
-        "reply-no-text": NO_TEXT,
-        "reply-nul": b"\0",
+        "reply-no-text": b"reply." + NO_TEXT[6:],
+        "reply-nul": b"reply.\0",
     }.items()
 }
 

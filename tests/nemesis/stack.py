@@ -74,7 +74,7 @@ class Stack:
         self.watch = Watch(self.witness)
         self.links = Links()
         self.client = Client(self.settings)
-        self.replies = f"{tasks.QUEUE}-replies"
+        self.replies = f"reply.{tasks.QUEUE}"
         self.workers: list[Worker] = []
         self.schedulers: list[Service] = []
         self.apis: list[Service] = []
