@@ -20,7 +20,7 @@ from taskyard.job import State
 from taskyard.metrics import JOBS_SUBMITTED
 from taskyard.store.base import Created
 from taskyard.store.replies import Asked
-from taskyard.submission import Accepted, AcceptedBatch, Partial
+from taskyard.submission import Accepted, AcceptedBatch, partial
 
 logger = logging.getLogger(__name__)
 
@@ -112,5 +112,5 @@ def of(submission: Submission, made: Sequence[Made], errors: dict[int, TaskyardE
     if errors:
         rest = iter(ids)
         places = [None if index in errors else next(rest) for index in range(len(made))]
-        return _encode(Partial(places, _faults(errors)))
+        return _encode(partial(places, _faults(errors)))
     return _encode(AcceptedBatch(ids))

@@ -12,12 +12,12 @@ from msgspec import Struct
 from pika.channel import Channel
 from pika.spec import Basic, BasicProperties
 
+from services.scheduler.intake_replies import Replies
 from taskyard.errors import QueueMismatch
 from taskyard.message import new_id
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import ConnectionThread, describe
-from taskyard.rabbitmq.direct_replies import DirectReplies, is_direct
-from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.direct_replies import DirectReplies
 from taskyard.rabbitmq.properties import property_text, received_text
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
@@ -90,7 +90,9 @@ class IntakeConsumer:
     def __init__(
         self, url: str, direct: DirectReplies, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS
     ) -> None:
-        self._direct = direct
+        self._replies = Replies(direct)
+        #: What was answered while no reply could be sent.
+        self._unanswered: list[Answer] = []
         #: What keeps the queues from being consumed; empty if they are.
         self.problem = "not connected yet"
         self._queue_type = queue_type
@@ -163,29 +165,24 @@ class IntakeConsumer:
         channel = self._channel
         if channel is None or not channel.is_open:
             return
-        for answer in answers:
-            if answer.submission.channel is channel:
-                self._reply(channel, answer)
-                channel.basic_ack(answer.submission.tag)
-
-    def _reply(self, channel: Channel, answer: Answer) -> None:
-        asked = answer.submission
-        if not asked.reply_to or not answer.reply:
+        if not self._replies.is_open:
+            self._unanswered.extend(answers)
             return
-        if is_direct(asked.reply_to):
-            reply = Outgoing(
-                queue=asked.reply_to,
-                body=answer.reply,
-                id="",
-                correlation_id=asked.correlation_id,
-                is_reply=True,
-            )
-            self._direct.send([reply])
-        else:
-            _reply(channel, asked.reply_to, answer)
+        for answer in answers:
+            asked = answer.submission
+            if asked.channel is not channel:
+                continue
+            if asked.reply_to and answer.reply:
+                self._replies.send(asked.reply_to, answer.reply, asked.correlation_id)
+            channel.basic_ack(asked.tag)
+
+    def _can_reply(self) -> None:
+        answers, self._unanswered = self._unanswered, []
+        self._finish(answers)
 
     def _connected(self, connection: pika.SelectConnection) -> None:
         self._connection = connection
+        self._replies.open(connection, is_open=self._can_reply)
         connection.channel(on_open_callback=self._opened)
 
     def _opened(self, channel: Channel) -> None:
@@ -272,6 +269,8 @@ class IntakeConsumer:
 
     def _lost(self, reason: BaseException) -> None:
         self._connection = None
+        self._replies.lost()
+        self._unanswered.clear()
         self._forget(f"RabbitMQ: {describe(reason)}")
 
     def _forget(self, problem: str) -> None:
@@ -280,17 +279,6 @@ class IntakeConsumer:
         with self._changed:
             self._channel = None
             self._waiting.clear()
-
-
-def _reply(channel: Channel, reply_to: str, answer: Answer) -> None:
-    properties = BasicProperties(
-        content_type="application/json",
-        correlation_id=answer.submission.correlation_id,
-        app_id="taskyard",
-        delivery_mode=2,
-    )
-    # Neither mandatory nor confirmed: a producer that is gone must not hold up the others.
-    channel.basic_publish("", reply_to, answer.reply, properties)
 
 
 def _submission(

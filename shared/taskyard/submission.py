@@ -9,12 +9,16 @@ from pydantic import Field
 
 from taskyard.errors import Fault, InvalidSubmission, TaskyardError
 from taskyard.request import JobRequest
+from taskyard.short_text import both_ends
 
 Reply = Literal["accepted", "result"]
 #: Jobs of one message, where its body is an array.
 MAX_BATCH_JOBS = 1000
 #: Fields of a job document that a reply leaves out, in this order, where it would be too large.
 OMITTED = ("attempts", "args", "kwargs", "progress", "tags", "error", "result")
+#: What is wrong is told in so many bytes at most, as JSON, and in words for people in so many.
+ERRORS_BYTES = 131_072
+DETAIL_BYTES = 16_384
 #: What a reply may be longer than the largest result.
 ROOM_BYTES = 65_536
 
@@ -77,9 +81,27 @@ def reply_wanted(data: Mapping[str, Any], reply_to: str | None) -> Reply:
 
 def refusal(error: TaskyardError) -> Refused:
     """Return the reply that tells an error."""
+    detail = both_ends(str(error), DETAIL_BYTES)
     if isinstance(error, InvalidSubmission):
-        return Refused(error.code, str(error), list(error.faults))
-    return Refused(error.code, str(error), [Fault("", error.code, str(error))])
+        return Refused(error.code, detail, _bounded(error.faults))
+    return Refused(error.code, detail, [Fault("", error.code, detail)])
+
+
+def partial(ids: list[str | None], errors: Sequence[Fault]) -> Partial:
+    """Return the reply that tells which jobs of an array are recorded, and why others are not."""
+    return Partial(ids, _bounded(errors))
+
+
+def _bounded(errors: Sequence[Fault]) -> list[Fault]:
+    """Return the first errors: a reply that is larger than RabbitMQ takes would never arrive."""
+    told: list[Fault] = []
+    left_bytes = ERRORS_BYTES
+    for place, error in enumerate(errors):
+        left_bytes -= len(msgspec.json.encode(error))
+        if left_bytes < 0:
+            return [*told, Fault("", "more", f"and {len(errors) - place} more")]
+        told.append(error)
+    return told
 
 
 def outcome(job: Mapping[str, Any], *, result_max_bytes: int) -> bytes:

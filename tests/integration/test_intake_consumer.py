@@ -15,6 +15,7 @@ from services.scheduler.intake_consumer import (
     Submission,
 )
 from taskyard.rabbitmq.direct_replies import DirectReplies
+from taskyard.rabbitmq.message_size import MAX_MESSAGE_BYTES
 from taskyard.rabbitmq.queue_move import QueueMove
 from taskyard.rabbitmq.topology import (
     INTAKE_QUEUE,
@@ -158,6 +159,25 @@ def test_what_came_while_the_queue_was_gone_is_read_with_all_that_it_says(opened
     consumer.close()
     poll(lambda: channel.queue_declare(UNROUTED, passive=True).method.consumer_count == 0)
     assert channel.queue_declare(UNROUTED, passive=True).method.message_count == 0
+
+
+def test_a_reply_that_rabbitmq_does_not_take_costs_no_submission(opened, channel, caplog):
+    """It is lost, with a line in the log; the submission does not come again, and other replies arrive."""
+    consumer = opened()
+    name = channel.queue_declare("", exclusive=True).method.queue
+    for number in range(2):
+        put(channel, b"%d" % number, reply_to=name, correlation_id="c")
+    large, other = come(consumer, 2)
+
+    consumer.finish([Answer(large, b"x" * (MAX_MESSAGE_BYTES + 1))])
+    poll(lambda: "max size" in caplog.text)
+    consumer.finish([Answer(other, b"{}")])
+
+    assert poll(lambda: channel.basic_get(name, True)[2]) == b"{}"
+    put(channel, b"last")
+    assert [each.body for each in come(consumer)] == [b"last"]
+    consumer.close()
+    poll(lambda: channel.queue_declare(INTAKE_QUEUE, passive=True).method.message_count == 1)
 
 
 def test_what_was_moved_with_its_queue_still_says_where_it_is_to_go(

@@ -14,6 +14,7 @@ from taskyard.devstack.probes import answers, http_status
 from taskyard.devstack.process import Process
 from taskyard.devstack.programs import find_epmd, find_rabbitmq
 from taskyard.devstack.waiting import never, wait_for
+from taskyard.rabbitmq.message_size import MAX_MESSAGE_BYTES
 
 # The data folder is named after the node, so the name must not change with the ports.
 NODE_NAME = "taskyard@localhost"
@@ -28,6 +29,7 @@ management.tcp.ip = {host}
 management.tcp.port = {management_port}
 prometheus.tcp.ip = {host}
 prometheus.tcp.port = {prometheus_port}
+max_message_size = {max_message_bytes}
 # The default is the size of the memory: on a small disk it would block every publisher.
 disk_free_limit.absolute = 50MB
 """
@@ -135,7 +137,7 @@ class RabbitServer(Process):
         make_private(self._folder)
         for name in ("data", "log"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        config = CONFIG.format(host=LOOPBACK, **vars(self))
+        config = CONFIG.format(host=LOOPBACK, max_message_bytes=MAX_MESSAGE_BYTES, **vars(self))
         (self._folder / "rabbitmq.conf").write_text(config + extra)
         (self._folder / "enabled_plugins").write_text(PLUGINS)
         (self._folder / "empty").touch()
