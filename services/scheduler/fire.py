@@ -12,7 +12,7 @@ from taskyard.apart import Apart
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InvalidSubmission, NotUnique, discreet
+from taskyard.errors import InvalidSubmission, NotUnique, TaskyardError, discreet
 from taskyard.job import TERMINAL
 from taskyard.metrics import JOBS_SUBMITTED, SCHEDULE_FIRES, SCHEDULE_LATENESS_SECONDS
 from taskyard.schedules.known import KnownSchedule, known
@@ -33,6 +33,15 @@ UNREADABLE_MS = 60_000
 STALE_S = 10.0
 #: Faults that a worker may cure by coming up.
 _PASSING = frozenset({"unknown_task", "unknown_queue"})
+
+
+class ForeignJob(TaskyardError):
+    """The id of a fire time is that of a job that its schedule has not made."""
+
+    code = "foreign_job"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is a job {job_id!r} already, which this schedule has not made")
 
 
 class Fire:
@@ -173,7 +182,7 @@ class Fire:
                 logger.warning("schedule waits: %s", error, extra={"schedule": row.name})
                 return None
             return event_of_fire(fire_at, now_ms, refused=str(error)[:1000])
-        except NotUnique as error:
+        except (NotUnique, ForeignJob) as error:
             return event_of_fire(fire_at, now_ms, refused=str(error))
         # Only now: where nothing could be made in its place, the previous job goes on.
         if made is not None and row.state.cancels not in (None, made.job_id):
@@ -196,10 +205,19 @@ class Fire:
             created = yield job
             if created.is_rejected:
                 raise NotUnique(job.task, created.id)
+            if not created.is_new and created.id == job.id and not self._is_own(job):
+                raise ForeignJob(job.id)
             publishing.made(created.id, job.queue, is_new=created.is_new)
         if created.is_new:
             JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
         return event_of_fire(fire_at, now_ms, job_id=created.id)
+
+    def _is_own(self, job: NewJob) -> bool:
+        """Return whether the job of this id came of the same fire time: then another scheduler made it."""
+        (found,) = self._store.get([job.id])
+        if found is None:
+            return True
+        return (found.message.options.origin, found.message.actor_name) == ("schedule", job.task)
 
 
 def _tell(schedule: Schedule, event: FireEvent) -> None:

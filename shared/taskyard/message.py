@@ -13,6 +13,10 @@ from taskyard import trace_context
 
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
+#: The id of a fire time's job: schedule and time. With an index it is that of no job, but of an array's part.
+FIRE_ID_PATTERN = (
+    r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,99}):[0-9]{8}T[0-9]{6}([.][0-9]{3})?Z(:[0-9]{1,3})?$"
+)
 DEFAULT_PRIORITY = 5
 MAX_PRIORITY = 9
 

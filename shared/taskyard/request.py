@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ from taskyard.strict_json import unsendable
 RESERVED_IDS = frozenset(
     {".", "..", "batch", "cancel", "count", "groups", "purge", "replay", "replays", "retry"}
 )
+_FIRE_ID = re.compile(wire.FIRE_ID_PATTERN)
 #: Other years are mistakes, and some have no form in every time zone.
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 _OF_AMQP = "is for submissions over AMQP, which name a queue to reply to; here wait for the job"
@@ -69,7 +71,14 @@ class JobRequest(BaseModel):
     id: Annotated[str, Field(pattern=wire.ID_PATTERN)] | None = Field(
         default=None,
         description="Id of the caller's choice: the same id again is the same job. Default: a UUIDv7.",
-        json_schema_extra={"not": {"enum": [*sorted(RESERVED_IDS)]}},
+        json_schema_extra={
+            "not": {
+                "anyOf": [
+                    {"enum": [*sorted(RESERVED_IDS)]},
+                    {"type": "string", "pattern": wire.FIRE_ID_PATTERN},
+                ]
+            }
+        },
     )
     queue: Name | None = Field(default=None, description="Queue. Default: the task's own.")
     priority: Annotated[int, Field(ge=0, le=wire.MAX_PRIORITY), _Whole] | None = Field(
@@ -196,6 +205,9 @@ def conflicts(data: Mapping[str, Any]) -> list[Fault]:
     if str(data.get("id")) in RESERVED_IDS:
         text = f"{data['id']!r} has a meaning of its own in paths; no job can have this id"
         found.append(Fault("/id", "reserved", text))
+    if _FIRE_ID.fullmatch(str(data.get("id"))):
+        text = f"{data['id']!r} has the form of a fire time's id: only schedules make such jobs"
+        found.append(Fault("/id", "fire_id", text))
     if str(data.get("queue", "")).startswith(("amq.", "taskyard.")):
         found.append(Fault("/queue", "reserved", "RabbitMQ and taskyard have names like this"))
     return found

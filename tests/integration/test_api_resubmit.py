@@ -95,3 +95,13 @@ def test_a_trigger_that_makes_no_job_says_so(api, unique):
     answer = api.post("/v1/schedules/often/trigger")
 
     assert (200, first["id"]) == (answer.status_code, answer.json["id"])
+
+
+def test_a_dead_letter_is_not_resubmitted_as_the_job_of_a_fire_time(api, unique, letter):
+    """The door for what was refused is no way round."""
+    asked = {"task": unique, "args": [1], "id": "nightly:20261125T023000Z"}
+
+    answer = api.post(f"/v1/dead-letters/{letter}/resubmit", json=asked)
+
+    assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "fire_id")
+    assert api.get(f"/v1/dead-letters/{letter}").status_code == 200

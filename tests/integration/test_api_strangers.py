@@ -144,6 +144,7 @@ def submission(**fields: Any) -> bytes:
         (submission(id="x" * 129), "/id", "string_pattern_mismatch"),
         (submission(id="../x"), "/id", "string_pattern_mismatch"),
         (submission(id="count"), "/id", "reserved"),
+        (submission(id="nightly:20261125T023000Z"), "/id", "fire_id"),
         (submission(queue="nowhere"), "/queue", "unknown_queue"),
         (submission(queue="x.dead"), "/queue", "reserved"),
         (submission(priority=10), "/priority", "less_than_equal"),

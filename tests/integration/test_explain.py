@@ -569,17 +569,13 @@ def test_a_job_that_expired(served, full):
 
 def test_a_job_of_a_schedule(unserved):
     """It says which."""
-    asked = parse(
-        {"task": tasks.echo.name, "id": "nightly:20261124T100000Z", "queue": unserved.queue}
-    )
-    defaults = unserved.client.prepare(tasks.echo.options, asked)
+    asked = parse({"task": tasks.echo.name, "queue": unserved.queue})
     job = new_job(
-        asked,
+        asked.model_copy(update={"id": "nightly:20261124T100000Z"}),
         _defaults(unserved),
         origin="schedule",
         payload_max_bytes=unserved.settings.payload_max_bytes,
     )
-    assert defaults.id == job.id
     unserved.store.create([job])
 
     finding, _ = found(unserved, job.id, "from_schedule")

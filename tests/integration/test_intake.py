@@ -196,6 +196,25 @@ def test_a_message_id_that_is_no_id_is_a_fault(yard):
     refused(yard)
 
 
+@pytest.mark.parametrize(("as_array", "pointer"), [(False, "/id"), (True, "/0/id")])
+def test_a_message_id_of_a_fire_time_is_a_fault(yard, as_array, pointer):
+    """Of one job and of an array; the same as in the body."""
+    fire = "nightly:20261125T023000Z"
+    named = {"task": tasks.note.name, "id": fire}
+    body = {"task": tasks.note.name}
+
+    told = [
+        ask(yard, [body] if as_array else body, message_id=fire),
+        ask(yard, [named] if as_array else named),
+    ]
+
+    assert [[(e["pointer"], e["code"]) for e in each["errors"]] for each in told] == [
+        [(pointer, "fire_id")]
+    ] * 2
+    refused(yard)
+    refused(yard)
+
+
 def test_strange_properties_do_no_harm(yard):
     """A reply queue that is gone, and properties that are no text."""
     ids = [f"{yard.queue}-odd-{n}" for n in range(2)]

@@ -19,7 +19,7 @@ from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDecla
 from taskyard.job import Job, rfc3339
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
-from taskyard.request import Defaults
+from taskyard.request import Defaults, JobRequest, new_job
 from taskyard.schedules.known import KnownSchedule
 from taskyard.schedules.plan import decide, encode
 from taskyard.schedules.rule import job_id, next_time, parse
@@ -265,6 +265,23 @@ def test_a_schedule_whose_arguments_are_wrong_by_now_is_refused(corner):
     assert event.outcome == "refused"
     assert "/args/0" in event.reason
     assert corner.schedules.get("s").state.next_at > corner.store.now_ms()
+
+
+@pytest.mark.parametrize(("origin", "name"), [("amqp", "echo"), ("schedule", "add")])
+def test_an_id_that_somebody_took_before_is_no_fire(corner, store, queue, origin, name):
+    """The history says so, rather than that it fired; the next fire time is as any other."""
+    row = corner.add(slept_s=2 * HOUR_S, missed="all")
+    taken = job_id("s", row.state.next_at)
+    request = JobRequest(task=name, args=[1]).model_copy(update={"id": taken})
+    known = Defaults(queue=queue, priority=4, max_retries=2, timeout_s=60)
+    store.create([new_job(request, known, origin=origin, payload_max_bytes=9999)])
+
+    corner.run()
+
+    assert corner.outcomes() == ["refused", "fired"]
+    assert taken in corner.schedules.history("s", 9)[-1].reason
+    assert [job.id for job in corner.jobs()] == [corner.schedules.get("s").state.last_job]
+    assert store.get([taken])[0].message.options.origin == origin
 
 
 @pytest.mark.parametrize(

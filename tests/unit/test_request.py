@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from taskyard.errors import InvalidSubmission
 from taskyard.message import MAX_SECONDS, decode
-from taskyard.request import RESERVED_IDS, Defaults, new_job, parse
+from taskyard.request import RESERVED_IDS, Defaults, JobRequest, new_job, parse
+from taskyard.schedules.rule import name_of
 
 DEFAULTS = Defaults(queue="default", priority=5, max_retries=3, timeout_s=600)
 
@@ -194,6 +196,37 @@ def test_null_is_no_fault():
 def test_ids_with_a_meaning_in_paths_are_refused(job_id):
     """`GET /v1/jobs/count` could not show a job of this id."""
     assert faults(id=job_id) == {"/id": "reserved"}
+
+
+FIRE_IDS = ["nightly:20261125T023000Z", "a.b_c-d:20261125T023000.007Z", "s:20261125T023000Z:0"]
+
+
+@pytest.mark.parametrize("job_id", FIRE_IDS)
+def test_ids_of_fire_times_are_refused(job_id):
+    """Whoever took one beforehand would keep a schedule from firing; the schema says the same."""
+    validator = jsonschema_rs.Draft202012Validator(JobRequest.model_json_schema())
+
+    assert faults(id=job_id) == {"/id": "fire_id"}
+    assert not validator.is_valid({"task": "t", "id": job_id})
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        "nightly:20261125T0230Z",
+        "nightly-20261125T023000Z",
+        "20261125T023000Z",
+        "a:b:20261125T023000Z",
+    ],
+)
+def test_ids_like_those_of_fire_times_are_not(job_id):
+    """No schedule has such a job."""
+    validator = jsonschema_rs.Draft202012Validator(JobRequest.model_json_schema())
+
+    assert parse({"task": "t", "id": job_id}).id == job_id
+    assert validator.is_valid({"task": "t", "id": job_id})
+    assert validator.is_valid({"task": "t", "id": None})
+    assert name_of(job_id) is None
 
 
 @pytest.mark.parametrize("levels", [65, 500])

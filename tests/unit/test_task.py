@@ -41,6 +41,16 @@ def test_a_task_is_a_function():
     assert "add on queue default" in repr(add)
 
 
+def test_the_id_of_a_fire_time_is_refused(asked):
+    """As at every door."""
+    run = task(name="run")(lambda: None)
+
+    with pytest.raises(InvalidSubmission) as caught:
+        run.apply_async(job_id="nightly:20261125T023000Z")
+    assert [(f.pointer, f.code) for f in caught.value.faults] == [("/id", "fire_id")]
+    assert asked == []
+
+
 def test_options_are_kept():
     """Each as it was given."""
 

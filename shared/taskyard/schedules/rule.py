@@ -204,10 +204,10 @@ def job_id(name: str, time_ms: int) -> str:
 def name_of(job_id: str) -> str | None:
     """Return the name of the schedule whose fire time has this job id, or None if it is no such id."""
     match = _FIRE_ID.fullmatch(job_id)
-    return match[1] if match else None
+    return match[1] if match and not match[3] else None
 
 
-_FIRE_ID = re.compile(r"(.+):\d{8}T\d{6}(?:\.\d{3})?Z")
+_FIRE_ID = re.compile(message.FIRE_ID_PATTERN)
 
 
 def _interval_times(schedule: Schedule, after_ms: int, anchor_ms: int) -> Iterator[int]:

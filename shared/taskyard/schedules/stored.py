@@ -86,10 +86,9 @@ class Schedules:
         Raises:
             InvalidSubmission: If no worker knows its task any more, or not with these arguments.
         """
-        asked = schedule.job_fields() | ({} if job_id is None else {"id": job_id})
-        request, defaults = self._catalogue.check(asked)
+        request, defaults = self._catalogue.check(schedule.job_fields())
         return new_job(
-            request,
+            request.model_copy(update={"id": job_id}),  # only here may it be that of a fire time
             defaults,
             origin="schedule",
             payload_max_bytes=payload_max_bytes,
