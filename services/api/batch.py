@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
 
 from services.api import idempotency, inputs, openapi, reach, submitted
 from services.api.parts import parts
 from services.api.replies import reply
 from services.api.schemas import STATE, TEXT, ref
 from taskyard import metrics
-from taskyard.errors import Fault, InvalidSubmission, TaskyardError
-from taskyard.request import Defaults, JobRequest, new_job
+from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission, TaskyardError, bounded
+from taskyard.request import Defaults, JobRequest, check_size, new_job
 from taskyard.signature import pointer_part
 from taskyard.store.base import Created, NewJob
 from taskyard.tracing import Publishing
@@ -20,8 +20,6 @@ from taskyard.tracing import Publishing
 blueprint = APIBlueprint("batch", __name__)
 
 MAX_JOBS = 1000
-#: More faults than anyone reads are not listed.
-MAX_FAULTS = 100
 
 SCHEMAS: dict[str, Any] = {
     "BatchRequest": {
@@ -106,11 +104,11 @@ def submit_batch() -> Response:
 
 
 def _listed(data: dict[str, Any]) -> list[Any]:
-    faults = [
+    faults = bounded(
         Fault(f"/{pointer_part(field)}", "extra_forbidden", "there is no such field")
         for field in data
         if field != "jobs"
-    ]
+    )
     jobs = data.get("jobs")
     if not isinstance(jobs, list) or not 1 <= len(jobs) <= MAX_JOBS:
         kind = "missing" if "jobs" not in data else "range" if isinstance(jobs, list) else "type"
@@ -121,17 +119,21 @@ def _listed(data: dict[str, Any]) -> list[Any]:
 
 
 def _checked(jobs: Sequence[Any]) -> list[tuple[JobRequest, Defaults]]:
+    max_bytes = parts().settings.payload_max_bytes
+    may_be_large = request.content_length is None or request.content_length > max_bytes
     asked: list[tuple[JobRequest, Defaults]] = []
     faults: list[Fault] = []
     for index, job in enumerate(jobs):
         try:
             if not isinstance(job, dict):
                 raise InvalidSubmission([Fault("", "type", "must be a JSON object")])
+            if may_be_large:
+                check_size(job, max_bytes)
             reach.check_asked(job, pointer=f"/jobs/{index}")
             asked.append(parts().catalogue.check(job))
         except InvalidSubmission as error:
-            faults += _at(index, error)
-        if len(faults) >= MAX_FAULTS:
+            faults += error.at(f"/jobs/{index}")
+        if len(faults) > MAX_FAULTS:
             break
     if faults:
         raise InvalidSubmission(faults)
@@ -144,8 +146,8 @@ def _jobs(
     jobs: list[NewJob] = []
     faults: list[Fault] = []
     settings = parts().settings
-    for index, (request, defaults) in enumerate(asked):
-        named = request.model_copy(update={"id": request.id or f"{base_id}-{index}"})
+    for index, (wanted, defaults) in enumerate(asked):
+        named = wanted.model_copy(update={"id": wanted.id or f"{base_id}-{index}"})
         try:
             job = new_job(
                 named,
@@ -155,18 +157,12 @@ def _jobs(
                 traceparent=traceparent,
             )
         except InvalidSubmission as error:
-            faults += _at(index, error)
+            faults += error.at(f"/jobs/{index}")
             continue
         jobs.append(job)
     if faults:
-        raise InvalidSubmission(faults[:MAX_FAULTS])
+        raise InvalidSubmission(faults)
     return jobs
-
-
-def _at(index: int, error: InvalidSubmission) -> list[Fault]:
-    return [
-        Fault(f"/jobs/{index}{fault.pointer}", fault.code, fault.detail) for fault in error.faults
-    ]
 
 
 def _count(jobs: Sequence[NewJob], created: Sequence[Created]) -> None:

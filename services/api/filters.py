@@ -14,6 +14,8 @@ from taskyard.store.finding import Filter, Order
 StateName = Literal[
     "scheduled", "pending", "running", "retrying", "completed", "failed", "cancelled", "expired"
 ]
+#: Names of states in a filter: more than there are, as one may come twice.
+MAX_STATES = 20
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -26,7 +28,9 @@ class JobFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    state: list[StateName] = Field(default=[], description="In one of these states.")
+    state: list[StateName] = Field(
+        default=[], max_length=MAX_STATES, description="In one of these states."
+    )
     queue: Name | None = Field(default=None, description="In this queue.")
     task: Name | None = Field(default=None, description="Of this task.")
     tag: Text | None = Field(default=None, description="With this tag.")

@@ -1,8 +1,9 @@
 """Every error as problem+json (RFC 9457): only here is known which error has which HTTP status."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import starmap
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from services.api.replies import reply
 from services.api.request_log import request_id
 from taskyard.errors import (
     DeadLetterNotFound,
+    Fault,
     InvalidSubmission,
     JobNotFound,
     KeyReused,
@@ -40,6 +42,9 @@ from taskyard.errors import (
     Unavailable,
     Unstorable,
     VersionMismatch,
+    bounded,
+    in_short,
+    told,
 )
 
 logger = logging.getLogger(__name__)
@@ -59,13 +64,13 @@ class InvalidParameter(TaskyardError):
 
 
 class InvalidParameters(TaskyardError):
-    """Parameters in the query are not accepted; `faults` has the name, code and detail of each."""
+    """Parameters in the query are not accepted; `faults` has them, as `bounded` does, with their names."""
 
     code = "invalid"
 
-    def __init__(self, faults: Sequence[tuple[str, str, str]]) -> None:
-        super().__init__("; ".join(f"{name}: {detail}" for name, _, detail in faults))
-        self.faults = faults
+    def __init__(self, faults: Iterable[tuple[str, str, str]]) -> None:
+        self.faults = bounded(starmap(Fault, faults))
+        super().__init__(in_short(self.faults))
 
 
 #: What each error is told with; those that descend from one are told like it. Any other is hidden.
@@ -130,7 +135,7 @@ def _ours(error: TaskyardError) -> Response:
         return _unexpected(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.warning("request failed: %s", error)
-    return _problem(status, error.code, str(error), _particulars(error), _headers(error))
+    return _problem(status, error.code, told(error), _particulars(error), _headers(error))
 
 
 def _headers(error: TaskyardError) -> Mapping[str, str]:
@@ -148,7 +153,10 @@ def _particulars(error: TaskyardError) -> dict[str, Any]:
         fault = {"parameter": error.parameter, "code": error.code, "detail": error.detail}
         return {"errors": [fault]}
     if isinstance(error, InvalidParameters):
-        named = ({"parameter": p, "code": c, "detail": d} for p, c, d in error.faults)
+        named = (
+            {"parameter": each.pointer, "code": each.code, "detail": each.detail}
+            for each in error.faults
+        )
         return {"errors": list(named)}
     if isinstance(error, (TooEarly, TooLate)):
         return {"state": error.state}

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
+from itertools import islice
 
 from flask import Flask, request
 
 from services.api.openapi import OPEN_TO_ANY_QUERY, Inputs, Part
 from services.api.problems import InvalidParameters
+from taskyard.errors import MAX_FAULTS
 
 _PARAMETER = re.compile(r"<(\w+)>")
 _NONE: Mapping[str, Part] = {}
@@ -40,7 +42,8 @@ def _check(known: Mapping[tuple[str, str], Mapping[str, Part]]) -> None:
     path = _PARAMETER.sub(r"{\1}", request.url_rule.rule)
     if path in OPEN_TO_ANY_QUERY:
         return
-    if faults := list(_faults(known.get((method, path), _NONE))):
+    faults = list(islice(_faults(known.get((method, path), _NONE)), MAX_FAULTS + 1))
+    if faults:
         raise InvalidParameters(faults)
 
 

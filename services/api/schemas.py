@@ -192,7 +192,8 @@ def _problem() -> Schema:
         code={**TEXT, "description": "What was wrong, for programs."},
         errors={
             **_array(ref("Fault")),
-            "description": "All that is wrong with the request.",
+            "description": "All that is wrong with the request; of more than 100 faults the first, and one "
+            "with code `more`.",
         },
         state={**STATE, "description": "The state that the job is in: `too_late`, `too_early`."},
         scope={**TEXT, "description": "What the key lacks, with code `missing_scope`."},

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import openapi
 from services.api.connections import has_left
-from services.api.filters import StateName, from_query, parameters
+from services.api.filters import MAX_STATES, StateName, from_query, parameters
 from services.api.hub import Event
 from services.api.parts import Parts, parts
 from services.api.principal import Principal, current
@@ -43,7 +43,9 @@ class EventQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    state: list[StateName] = Field(default=[], description="To one of these states.")
+    state: list[StateName] = Field(
+        default=[], max_length=MAX_STATES, description="To one of these states."
+    )
     queue: Name | None = Field(default=None, description="Of jobs in this queue.")
     task: Name | None = Field(default=None, description="Of jobs of this task.")
 

@@ -15,12 +15,13 @@ from taskyard.errors import (
     StoreFault,
     TaskyardError,
     Unavailable,
+    bounded,
 )
 from taskyard.job import State
 from taskyard.metrics import JOBS_SUBMITTED
 from taskyard.store.base import Created
 from taskyard.store.replies import Asked
-from taskyard.submission import Accepted, AcceptedBatch, partial
+from taskyard.submission import Accepted, AcceptedBatch, Partial
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def one_error(errors: dict[int, TaskyardError], submission: Submission) -> Tasky
 
 
 def _faults(errors: dict[int, TaskyardError]) -> list[Fault]:
-    return [Fault(f"/{index}", error.code, str(error)) for index, error in errors.items()]
+    return bounded(Fault(f"/{index}", error.code, str(error)) for index, error in errors.items())
 
 
 def only(submission: Submission, wish: Wish) -> Submission:
@@ -112,5 +113,5 @@ def of(submission: Submission, made: Sequence[Made], errors: dict[int, TaskyardE
     if errors:
         rest = iter(ids)
         places = [None if index in errors else next(rest) for index in range(len(made))]
-        return _encode(partial(places, _faults(errors)))
+        return _encode(Partial(places, _faults(errors)))
     return _encode(AcceptedBatch(ids))

@@ -8,11 +8,11 @@ from msgspec import Struct
 from services.scheduler.intake_consumer import Submission
 from taskyard import strict_json
 from taskyard.catalogue import Catalogue
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission
 from taskyard.message import Undecodable
 from taskyard.rabbitmq.direct_replies import is_direct
 from taskyard.rabbitmq.topology import is_reserved
-from taskyard.request import new_job
+from taskyard.request import check_size, new_job
 from taskyard.store.base import NewJob
 from taskyard.submission import MAX_BATCH_JOBS, Reply, reply_wanted
 
@@ -64,12 +64,17 @@ def wishes(
         return [_wish(data, submission, submission.id, catalogue, payload_max_bytes)]
     found: list[Wish] = []
     faults: list[Fault] = []
+    may_be_large = len(submission.body) > payload_max_bytes
     for index, each in enumerate(data):
         try:
+            if may_be_large:
+                check_size(each, payload_max_bytes)
             job_id = f"{submission.id}:{index}"
             found.append(_wish(each, submission, job_id, catalogue, payload_max_bytes))
         except InvalidSubmission as error:
-            faults += [Fault(f"/{index}{f.pointer}", f.code, f.detail) for f in error.faults]
+            faults += error.at(f"/{index}")
+        if len(faults) > MAX_FAULTS:
+            break
     if faults:
         raise InvalidSubmission(faults)
     return found

@@ -48,4 +48,9 @@ def _is_deeper(value: object, levels: int) -> bool:
     if not isinstance(value, (dict, list)):
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(part, levels - 1) for part in inner)
+    # Empty containers, but for the deepest, are left out here: a body may have a million of them.
+    return levels == 0 or any(
+        _is_deeper(part, levels - 1)
+        for part in inner
+        if isinstance(part, (dict, list)) and (part or levels == 1)
+    )

@@ -5,15 +5,16 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from taskyard import message as wire
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission
 from taskyard.message import MAX_SECONDS, Message, Options
 from taskyard.nesting import check_json_depth
 from taskyard.signature import bound, pointer_part
@@ -169,24 +170,28 @@ def validated(model: type[Model], data: Mapping[str, Any], faults: Sequence[Faul
         InvalidSubmission: With everything that is wrong.
     """
     try:
-        valid = model.model_validate(data)
+        valid = model.model_validate(_with_few_unknown(model, data))
     except ValidationError as error:
-        raise InvalidSubmission([*_field_faults(error), *faults]) from None
+        raise InvalidSubmission(chain(_field_faults(error), faults)) from None
     if faults:
         raise InvalidSubmission(faults)
     return valid
 
 
-def _field_faults(error: ValidationError) -> list[Fault]:
-    """Return pydantic's findings as faults."""
-    return [
-        Fault(
-            "".join(f"/{pointer_part(part)}" for part in finding["loc"]),
-            finding["type"],
-            _text(finding),
-        )
-        for finding in error.errors(include_url=False, include_input=False)
-    ]
+def _with_few_unknown(model: type[BaseModel], data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `data` without most of the fields that the model does not have: all would be found, at once."""
+    known = model.model_fields
+    if len(data) <= len(known) + MAX_FAULTS:
+        return data
+    unknown = islice((name for name in data if name not in known), MAX_FAULTS + 1)
+    return {name: data[name] for name in chain(known.keys() & data.keys(), unknown)}
+
+
+def _field_faults(error: ValidationError) -> Iterator[Fault]:
+    """Give pydantic's findings as faults."""
+    for finding in error.errors(include_url=False, include_input=False):
+        where = "".join(f"/{pointer_part(part)}" for part in finding["loc"])
+        yield Fault(where, finding["type"], _text(finding))
 
 
 def _text(finding: Any) -> str:
@@ -198,17 +203,18 @@ def _text(finding: Any) -> str:
 def conflicts(data: Mapping[str, Any]) -> list[Fault]:
     """Return what is wrong with fields taken together."""
     found = []
+    queue, job_id = data.get("queue"), data.get("id")
     if data.get("delay_s") is not None and data.get("run_at") is not None:
         found.append(Fault("/run_at", "conflict", "give delay_s or run_at, not both"))
-    if str(data.get("queue", "")).endswith(".dead"):
+    if isinstance(queue, str) and queue.endswith(".dead"):
         found.append(Fault("/queue", "reserved", "names that end in .dead are for dead letters"))
-    if str(data.get("id")) in RESERVED_IDS:
-        text = f"{data['id']!r} has a meaning of its own in paths; no job can have this id"
+    if isinstance(job_id, str) and job_id in RESERVED_IDS:
+        text = f"{job_id!r} has a meaning of its own in paths; no job can have this id"
         found.append(Fault("/id", "reserved", text))
-    if _FIRE_ID.fullmatch(str(data.get("id"))):
-        text = f"{data['id']!r} has the form of a fire time's id: only schedules make such jobs"
+    if isinstance(job_id, str) and _FIRE_ID.fullmatch(job_id):
+        text = f"{job_id!r} has the form of a fire time's id: only schedules make such jobs"
         found.append(Fault("/id", "fire_id", text))
-    if str(data.get("queue", "")).startswith(("amq.", "taskyard.")):
+    if isinstance(queue, str) and queue.startswith(("amq.", "taskyard.")):
         found.append(Fault("/queue", "reserved", "RabbitMQ and taskyard have names like this"))
     return found
 
@@ -275,10 +281,29 @@ def _body(message: Message, request: JobRequest, max_bytes: int) -> str:
         raise InvalidSubmission([fault])
     encoded = body.encode()
     if len(encoded) > max_bytes:
-        text = f"the job takes {len(encoded)} bytes, more than the {max_bytes} of PAYLOAD_MAX_BYTES"
-        raise InvalidSubmission([Fault("", "too_large", text)])
+        raise _too_large(len(encoded), max_bytes)
     check_json_depth(encoded)
     return body
+
+
+def check_size(job: object, max_bytes: int) -> None:
+    """Refuse one of several jobs that is larger than one alone may be, before anything else is said of it.
+
+    Args:
+        job: The job as it is asked for, as JSON was decoded to it.
+        max_bytes: The most that it may take as JSON.
+
+    Raises:
+        InvalidSubmission: If it takes more.
+    """
+    size_bytes = len(msgspec.json.encode(job))
+    if size_bytes > max_bytes:
+        raise _too_large(size_bytes, max_bytes)
+
+
+def _too_large(size_bytes: int, max_bytes: int) -> InvalidSubmission:
+    text = f"the job takes {size_bytes} bytes, more than the {max_bytes} of PAYLOAD_MAX_BYTES"
+    return InvalidSubmission([Fault("", "too_large", text)])
 
 
 def _without_json_form(request: JobRequest, error: Exception) -> InvalidSubmission:

@@ -7,11 +7,27 @@ import msgspec
 
 #: What the words between the two ends take, at most.
 _NOTE_BYTES = 60
+#: What a character takes as JSON, at most.
+_MOST_BYTES = 6
 
 
 def json_bytes(text: str) -> int:
     """Return how many bytes a text takes as JSON, without its quotes."""
     return len(msgspec.json.encode(text)) - 2
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """Return a text that takes at most `max_bytes` as JSON; where a longer one was cut off, it ends in `…`.
+
+    What is no Unicode gets a form that can be sent, as in `both_ends`.
+    """
+    if len(text) * _MOST_BYTES <= max_bytes and text.isascii():
+        return text
+    start = _sendable(text[: max_bytes + 1])
+    if json_bytes(start) <= max_bytes:
+        return start
+    room = max_bytes - len("…".encode())
+    return start[: _fitting(len(start), room, lambda n: json_bytes(start[:n]))] + "…"
 
 
 def both_ends(text: str, max_bytes: int) -> str:

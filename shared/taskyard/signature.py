@@ -1,8 +1,9 @@
 """What arguments a task takes: a JSON Schema for the catalogue, and the conversion before a call."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import jsonschema_rs
@@ -10,8 +11,18 @@ import msgspec
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
-from taskyard.errors import Fault
+from taskyard.errors import Fault, bounded, more_faults
 from taskyard.secrets import HIDDEN, hides, is_secret
+from taskyard.short_text import cut
+
+#: Values and parts of values, past which only the first thing that is wrong with an argument is looked for.
+MAX_SMALL_NODES = 2_000
+#: Characters that count as one more of them.
+_CHARS_OF_NODE = 16
+#: Longest name that a fault's text repeats, as JSON. Bytes.
+MAX_NAME_BYTES = 100
+#: Findings of pydantic that the text of an error repeats.
+MAX_FINDINGS = 10
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -88,12 +99,11 @@ def _secret(schema: dict[str, Any], variadic: Mapping[str, Any]) -> list[str]:
 def faults(
     description: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> list[Fault]:
-    """Return all that is wrong with a call of the described function; empty if it fits."""
+    """Return what is wrong with a call of the described function, as `bounded` does; empty if it fits."""
     call = _Call(description)
-    call.bind_positional(args)
-    call.bind_keywords(kwargs)
-    call.check_bound()
-    return call.faults
+    return bounded(
+        chain(call.bind_positional(args), call.bind_keywords(kwargs), call.check_bound())
+    )
 
 
 def bound(
@@ -117,76 +127,109 @@ def bound(
 
 
 class _Call:
-    """Binds arguments to the described parameters and collects what does not fit."""
+    """Binds arguments to the described parameters and gives what does not fit, one by one."""
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self.faults: list[Fault] = []
         self._description = description
         self._values: dict[str, Any] = {}
         self._pointers: dict[str, str] = {}
 
-    def bind_positional(self, args: Sequence[Any]) -> None:
+    def bind_positional(self, args: Sequence[Any]) -> Iterator[Fault]:
         names = self._description["positional"]
         more = self._description["var_positional"]
-        for index, value in enumerate(args):
-            if index < len(names):
-                self._bind(names[index], value, f"/args/{index}")
-            elif more is not None:
-                self._check(more, value, f"/args/{index}", "*")
-        if len(args) > len(names) and more is None:
+        for index, (name, value) in enumerate(zip(names, args, strict=False)):
+            yield from self._bind(name, value, f"/args/{index}")
+        if len(args) <= len(names):
+            return
+        if more is None:
             takes = f"{len(names)} positional argument{'s' * (len(names) != 1)}"
-            self._fault("/args", "too_many", f"the task takes {takes}, got {len(args)}")
+            yield Fault("/args", "too_many", f"the task takes {takes}, got {len(args)}")
+            return
+        validator = _validator(_encode(more))
+        for index, value in enumerate(args[len(names) :], len(names)):
+            yield from self._refuse_hidden("*", value, f"/args/{index}")
+            yield from self._misfits(validator, value, f"/args/{index}", "*")
 
-    def bind_keywords(self, kwargs: Mapping[str, Any]) -> None:
+    def bind_keywords(self, kwargs: Mapping[str, Any]) -> Iterator[Fault]:
         names = self._description["keyword"]
         more = self._description["var_keyword"]
+        validator = None if more is None else _validator(_encode(more))
         for name, value in kwargs.items():
             pointer = f"/kwargs/{pointer_part(name)}"
             if name in names and name in self._values:
-                self._fault(pointer, "given_twice", f"{name!r} is given in args too")
+                yield Fault(pointer, "given_twice", f"{name!r} is given in args too")
             elif name in names:
-                self._bind(name, value, pointer)
-            elif more is not None:
-                self._check(more, value, pointer, "**")
+                yield from self._bind(name, value, pointer)
+            elif validator is not None:
+                yield from self._refuse_hidden("**", value, pointer)
+                yield from self._misfits(validator, value, pointer, "**")
             else:
                 known = ", ".join(names) or "none"
-                text = f"the task has no {name!r}; it takes: {known}"
-                self._fault(pointer, "unknown_argument", text)
+                text = f"the task has no {cut(name, MAX_NAME_BYTES)!r}; it takes: {known}"
+                yield Fault(pointer, "unknown_argument", text)
 
-    def check_bound(self) -> None:
+    def check_bound(self) -> Iterator[Fault]:
         schema = self._description["schema"]
         for name in schema.get("required", []):
             if name not in self._values:
-                self._fault(f"/kwargs/{pointer_part(name)}", "missing", f"{name!r} is required")
-        for error in _validator(_encode({**schema, "required": []})).iter_errors(self._values):
-            name, *rest = error.instance_path
-            pointer = self._pointers[str(name)]
-            self._misfit(pointer, rest, error, is_hidden=hides(self._description, str(name)))
+                yield Fault(f"/kwargs/{pointer_part(name)}", "missing", f"{name!r} is required")
+        if _validator(_encode({**schema, "required": []})).is_valid(self._values):
+            return
+        definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
+        for name, value in self._values.items():
+            validator = _validator(_encode({**schema["properties"][name], **definitions}))
+            yield from self._misfits(validator, value, self._pointers[name], name)
 
-    def _bind(self, name: str, value: Any, pointer: str) -> None:
+    def _bind(self, name: str, value: Any, pointer: str) -> Iterator[Fault]:
         self._values[name], self._pointers[name] = value, pointer
-        self._refuse_hidden(name, value, pointer)
+        yield from self._refuse_hidden(name, value, pointer)
 
-    def _check(self, schema: Mapping[str, Any], value: Any, pointer: str, name: str) -> None:
-        self._refuse_hidden(name, value, pointer)
-        is_hidden = hides(self._description, name)
-        for error in _validator(_encode(schema)).iter_errors(value):
-            self._misfit(pointer, error.instance_path, error, is_hidden=is_hidden)
-
-    def _refuse_hidden(self, name: str, value: Any, pointer: str) -> None:
+    def _refuse_hidden(self, name: str, value: Any, pointer: str) -> Iterator[Fault]:
         if value == HIDDEN and hides(self._description, name):
             text = f"{HIDDEN!r} stands for a value that is not shown; send the value itself"
-            self._fault(pointer, "hidden", text)
+            yield Fault(pointer, "hidden", text)
 
-    def _misfit(self, pointer: str, path: Sequence[Any], error: Any, *, is_hidden: bool) -> None:
-        if is_hidden:  # the texts tell values, and so may the path
-            self._fault(pointer, error.kind.name, "this value, which is secret, is not accepted")
-        else:
-            where = "/".join([pointer, *map(pointer_part, path)])
-            self._fault(where, error.kind.name, error.message)
+    def _misfits(
+        self, validator: jsonschema_rs.Validator, value: Any, pointer: str, name: str
+    ) -> Iterator[Fault]:
+        if validator.is_valid(value):
+            return
+        is_hidden = hides(self._description, name)
+        if _is_small(value):
+            for error in validator.iter_errors(value):
+                yield _misfit(error, pointer, is_hidden=is_hidden)
+            return
+        # The library makes all errors before it gives the first.
+        try:
+            validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            yield _misfit(error, pointer, is_hidden=is_hidden)
+        yield more_faults(pointer)
 
-    def _fault(self, pointer: str, code: str, detail: str) -> None:
-        self.faults.append(Fault(pointer, code, detail))
+
+def _misfit(error: jsonschema_rs.ValidationError, pointer: str, *, is_hidden: bool) -> Fault:
+    if is_hidden:  # the texts tell values, and so may the path
+        return Fault(pointer, error.kind.name, "this value, which is secret, is not accepted")
+    where = "/".join([pointer, *map(pointer_part, error.instance_path)])
+    return Fault(where, error.kind.name, error.message)
+
+
+def _is_small(value: Any) -> bool:
+    """Return whether errors of all that may be wrong in a value cost little: each takes some 20 µs."""
+    left, waiting = MAX_SMALL_NODES, [value]
+    while waiting:
+        each = waiting.pop()
+        left -= len(each) // _CHARS_OF_NODE if isinstance(each, str) else 1
+        if isinstance(each, (dict, list)):
+            left -= len(each)
+        if left <= 0:
+            return False
+        if isinstance(each, dict):
+            waiting += each
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+    return True
 
 
 def converter(
@@ -246,7 +289,8 @@ def _named(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
         try:
             return convert(value)
         except ValidationError as error:
-            wrong = "; ".join(finding["msg"] for finding in error.errors(include_url=False))
+            found = error.errors(include_url=False, include_input=False)[:MAX_FINDINGS]
+            wrong = "; ".join(finding["msg"] for finding in found)
             raise TypeError(f"{name}: {wrong}") from None
 
     return one

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import Fault, InvalidSubmission, bounded
 from taskyard.message import Undecodable
 from taskyard.nesting import check_depth, too_deep
-from taskyard.signature import pointer_part
+from taskyard.short_text import cut
+from taskyard.signature import MAX_NAME_BYTES, pointer_part
 
 #: Longer whole numbers take Python too long to read.
 MAX_DIGITS = 4_000
@@ -32,7 +33,7 @@ def decode(body: bytes) -> Any:
         raise _explained(body, error) from None
     check_depth(data, body)
     # Counting colons clears most bodies: they are at least as many as names, and a dict has each name once.
-    if body.count(b":") != _count_names(data):
+    if isinstance(data, (dict, list)) and body.count(b":") != _count_names(data):
         _refuse_repeated_names(body)
     return data
 
@@ -86,10 +87,12 @@ def _integer(text: str) -> float:
     return int(text) if len(text) <= MAX_DIGITS else math.inf
 
 
-def _count_names(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(map(_count_names, value.values()))
-    return sum(map(_count_names, value)) if isinstance(value, list) else 0
+def _count_names(value: dict[str, Any] | list[Any]) -> int:
+    names, inner = (len(value), value.values()) if isinstance(value, dict) else (0, value)
+    for part in inner:
+        if part and isinstance(part, (dict, list)):
+            names += _count_names(part)
+    return names
 
 
 class _Repeated(dict[str, Any]):
@@ -102,14 +105,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) == len(pairs):
         return made
-    names = [name for name, _ in pairs]
     repeated = _Repeated(made)
-    repeated.name = next(name for name in names if names.count(name) > 1)
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            repeated.name = name
+            break
+        seen.add(name)
     return repeated
 
 
 def _refuse_repeated_names(body: bytes) -> None:
-    faults = list(_repeated(json.loads(body, object_pairs_hook=_object), ""))
+    faults = bounded(_repeated(json.loads(body, object_pairs_hook=_object), ""))
     if faults:
         raise InvalidSubmission(faults)
 
@@ -117,6 +124,8 @@ def _refuse_repeated_names(body: bytes) -> None:
 def _repeated(value: Any, pointer: str) -> Iterator[Fault]:
     if isinstance(value, _Repeated):
         where = f"{pointer}/{pointer_part(value.name)}"
-        yield Fault(where, "duplicate_name", f"{value.name!r} is given more than once")
+        yield Fault(
+            where, "duplicate_name", f"{cut(value.name, MAX_NAME_BYTES)!r} is given more than once"
+        )
     for name, part in _parts(value):
         yield from _repeated(part, f"{pointer}/{pointer_part(name)}")

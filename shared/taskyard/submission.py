@@ -7,18 +7,14 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import Field
 
-from taskyard.errors import Fault, InvalidSubmission, TaskyardError
+from taskyard.errors import Fault, InvalidSubmission, TaskyardError, told
 from taskyard.request import JobRequest
-from taskyard.short_text import both_ends
 
 Reply = Literal["accepted", "result"]
 #: Jobs of one message, where its body is an array.
 MAX_BATCH_JOBS = 1000
 #: Fields of a job document that a reply leaves out, in this order, where it would be too large.
 OMITTED = ("attempts", "args", "kwargs", "progress", "tags", "error", "result")
-#: What is wrong is told in so many bytes at most, as JSON, and in words for people in so many.
-ERRORS_BYTES = 131_072
-DETAIL_BYTES = 16_384
 #: What a reply may be longer than the largest result.
 ROOM_BYTES = 65_536
 
@@ -57,8 +53,8 @@ class Refused(Struct, frozen=True, tag_field="status", tag="refused"):
     """No job was made; what was submitted is kept among the dead letters."""
 
     code: str
-    detail: Annotated[str, Meta(description="Everything that is wrong, for people.")]
-    errors: list[Fault]
+    detail: Annotated[str, Meta(description="What is wrong, for people.")]
+    errors: Annotated[list[Fault], Meta(description="The first 100 faults.")]
 
 
 Answer = Accepted | AcceptedBatch | Partial | Refused
@@ -81,27 +77,9 @@ def reply_wanted(data: Mapping[str, Any], reply_to: str | None) -> Reply:
 
 def refusal(error: TaskyardError) -> Refused:
     """Return the reply that tells an error."""
-    detail = both_ends(str(error), DETAIL_BYTES)
     if isinstance(error, InvalidSubmission):
-        return Refused(error.code, detail, _bounded(error.faults))
-    return Refused(error.code, detail, [Fault("", error.code, detail)])
-
-
-def partial(ids: list[str | None], errors: Sequence[Fault]) -> Partial:
-    """Return the reply that tells which jobs of an array are recorded, and why others are not."""
-    return Partial(ids, _bounded(errors))
-
-
-def _bounded(errors: Sequence[Fault]) -> list[Fault]:
-    """Return the first errors: a reply that is larger than RabbitMQ takes would never arrive."""
-    told: list[Fault] = []
-    left_bytes = ERRORS_BYTES
-    for place, error in enumerate(errors):
-        left_bytes -= len(msgspec.json.encode(error))
-        if left_bytes < 0:
-            return [*told, Fault("", "more", f"and {len(errors) - place} more")]
-        told.append(error)
-    return told
+        return Refused(error.code, told(error), list(error.faults))
+    return Refused(error.code, told(error), [Fault("", error.code, str(error))])
 
 
 def outcome(job: Mapping[str, Any], *, result_max_bytes: int) -> bytes:
@@ -111,16 +89,16 @@ def outcome(job: Mapping[str, Any], *, result_max_bytes: int) -> bytes:
         job: The document of the job, which has ended, as it may be shown.
         result_max_bytes: The largest result.
     """
-    told: dict[str, Any] = {"status": "ended", **job, "omitted": []}
-    body = msgspec.json.encode(told)
+    document: dict[str, Any] = {"status": "ended", **job, "omitted": []}
+    body = msgspec.json.encode(document)
     for name in OMITTED:
         if len(body) <= result_max_bytes + ROOM_BYTES:
             break
-        told = _without(told, name)
-        body = msgspec.json.encode(told)
+        document = _without(document, name)
+        body = msgspec.json.encode(document)
     return body
 
 
-def _without(told: dict[str, Any], name: str) -> dict[str, Any]:
-    omitted: Sequence[str] = [*told["omitted"], name]
-    return {**{key: value for key, value in told.items() if key != name}, "omitted": omitted}
+def _without(document: dict[str, Any], name: str) -> dict[str, Any]:
+    omitted: Sequence[str] = [*document["omitted"], name]
+    return {**{key: value for key, value in document.items() if key != name}, "omitted": omitted}

@@ -188,6 +188,38 @@ def test_a_bad_one_is_kept_with_the_reason_and_answered(yard, body, pointers, re
     assert [error["pointer"] for error in reply["errors"]] == pointers
 
 
+@pytest.mark.parametrize(
+    ("body", "last"),
+    [
+        ({"task": tasks.add.name, "args": [1], "kwargs": {f"{n}": 1 for n in range(9_000)}}, ""),
+        ([{"task": "no-such", f"{n}": 1} for n in range(1_000)], ""),
+        ({"task": "x" * 200_000}, "/task"),
+    ],
+    ids=["names", "jobs", "long name"],
+)
+def test_a_refusal_is_short_however_much_is_wrong(yard, body, last):
+    """A reply that is larger than RabbitMQ takes would be tried, and the submission come again, for ever."""
+    reply = ask(yard, body, message_id="many")
+
+    properties, _ = refused(yard)
+    assert (reply["status"], reply["errors"][-1]["pointer"]) == ("refused", last)
+    assert len(reply["errors"]) <= 101
+    assert len(json.dumps(reply)) < 128 * 1024
+    assert len(text_of(properties)) <= 1_000
+
+
+def test_a_job_of_an_array_that_is_too_large_is_not_looked_into(yard):
+    """An array may be sixteen times as large as a job; the others of it are checked."""
+    large = {"task": tasks.add.name, "args": [["x"] * 100_000], "priority": 77}
+
+    reply = ask(yard, [{"task": "no-such"}, large], message_id="large")
+
+    properties, _ = refused(yard)
+    faults = [(each["pointer"], each["code"]) for each in reply["errors"]]
+    assert faults == [("/0/task", "unknown_task"), ("/1", "too_large")]
+    assert (properties.headers or {})["taskyard-reason"] == "too_large"
+
+
 def test_a_message_id_that_is_no_id_is_a_fault(yard):
     """An id has the characters of REST's; a job's id is never another than was asked for."""
     reply = ask(yard, {"task": tasks.note.name}, message_id="no good")

@@ -249,3 +249,14 @@ def test_endless_arguments_are_refused():
 
     with pytest.raises(InvalidSubmission):
         job(args=[endless])
+
+
+def test_of_unknown_fields_only_some_are_named():
+    """A body may have a million of them; the other faults are told too."""
+    with pytest.raises(InvalidSubmission) as caught:
+        parse({**{f"f{n}": 1 for n in range(100_000)}, "task": 7})
+
+    found = [(fault.pointer, fault.code) for fault in caught.value.faults]
+    assert (found[0], found[-1], len(found)) == (("/task", "string_type"), ("", "more"), 101)
+    assert len(str(caught.value)) < 1_000
+    assert str(caught.value).endswith("; and 91 more")

@@ -177,3 +177,43 @@ def test_parameters_may_be_called_anything():
 
     assert check(run, 1, 2, 3, 4, copy=5) == []
     assert [pointer for pointer, _ in check(run, 1, "x", 3, 4)] == ["/args/1"]
+
+
+def listed(a: list[int], b: str = "") -> None:
+    """A list and a text."""
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs", "last"),
+    [
+        (listed, [["x"] * 1_000], {}, "/args/0/99"),
+        (open_ended, [1, *["x"] * 1_000], {}, "/args/100"),
+        (open_ended, [1], {f"k{n}": 1 for n in range(1_000)}, "/kwargs/k99"),
+        (listed, [[]], {f"k{n}": 1 for n in range(1_000)}, "/kwargs/k99"),
+    ],
+)
+def test_no_more_faults_are_told_than_anyone_reads(function, args, kwargs, last):
+    """The last one says that there are more."""
+    found = check(function, *args, **kwargs)
+
+    assert [pointer for pointer, _ in found[-2:]] == [last, ""]
+    assert (len(found), found[-1]) == (101, ("", "more"))
+
+
+def test_of_a_large_argument_the_first_fault_is_told():
+    """Making one of each of its values takes a library seconds; other arguments have theirs all the same."""
+    found = check(listed, ["x"] * 100_000, 7)
+
+    assert found == [("/args/0/0", "type"), ("/args/0", "more"), ("/args/1", "type")]
+
+
+def test_a_fault_repeats_little_of_what_was_sent():
+    """Names and values may be as long as a body."""
+    description = describe(listed)
+    long = "\x01" * 100_000
+
+    found = faults(description, [[long], 7], {long: 1})
+
+    assert [fault.code for fault in found] == ["unknown_argument", "type", "more", "type"]
+    assert max(len(msgspec.json.encode(fault)) for fault in found) < 1_000
+    assert "it takes: a, b" in found[0].detail

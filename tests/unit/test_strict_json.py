@@ -55,3 +55,18 @@ def test_what_is_no_json_is_undecodable(body):
     """Other encodings than UTF-8 too: JSON between programs has no other."""
     with pytest.raises(Undecodable):
         strict_json.decode(body)
+
+
+def test_names_that_come_twice_are_looked_for_once():
+    """One pass over the names finds them, however many there are; as many faults are told as anyone reads."""
+    many = ", ".join(f'"a{n}": 0' for n in range(50_000))
+    twice = '{"b": 0, "b": 0}'
+
+    for body, number in (
+        (f'{{{many}, "z": 0, "z": 0}}', 1),
+        (f"[{', '.join([twice] * 500)}]", 101),
+    ):
+        with pytest.raises(InvalidSubmission) as caught:
+            strict_json.decode(body.encode())
+
+        assert len(caught.value.faults) == number
