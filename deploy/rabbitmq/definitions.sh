@@ -56,7 +56,4 @@ done
 
 mkdir -p "$(dirname "$file")"
 (umask 077 && printf '%s\n' "$definitions" >"$file")
-if [ "$(id -u)" = 0 ] && id rabbitmq >/dev/null 2>&1; then
-  chown rabbitmq "$file"
-fi
 [ $# = 0 ] || exec "$@"
