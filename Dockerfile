@@ -2,8 +2,11 @@
 # nothing else. What installs and builds them stays behind.
 #   docker build --target worker .
 
+# By its digest with deploy/pin_images.sh.
+ARG PYTHON_IMAGE=python:3.13-slim
+
 # The locked packages and the library, each as a wheel.
-FROM python:3.13-slim AS wheels
+FROM ${PYTHON_IMAGE} AS wheels
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 # requirements-otel.txt: with what traces need.
@@ -42,7 +45,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /app/.venv/bin/python install --quiet -r tasks/requirements.txt \
     && pip --python /app/.venv/bin/python check
 
-FROM python:3.13-slim AS service
+FROM ${PYTHON_IMAGE} AS service
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin taskyard
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app

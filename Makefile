@@ -69,6 +69,10 @@ test-cluster: $(VENV)/.dev system-packages ## Lose nodes of a RabbitMQ cluster u
 	[ -x "$$server" ] || { echo "There is no $$server: 'make servers' installs it." >&2; exit 2; }
 	RABBITMQ_SERVER=$$server $(BIN)/python -m pytest tests/cluster $(PYTEST_FLAGS)
 
+.PHONY: check-images
+check-images: $(VENV)/.dev ## Build the images, look for secrets in them, and list what they are made of (needs Docker)
+	@$(BIN)/python -m pytest tests/images $(PYTEST_FLAGS)
+
 .PHONY: faults
 faults: $(VENV)/.dev system-packages ## Throw faults at a whole system under load; FAULTS_FLAGS="--only NAME --seed 7"
 	@$(BIN)/python -m tests.nemesis $(FAULTS_FLAGS)

@@ -87,6 +87,40 @@ def test_no_service_takes_the_memory_of_others(services):
     assert "--maxmemory ${REDIS_MAXMEMORY:-1gb}" in services["redis"]["command"]
 
 
+def test_no_service_has_capabilities(services):
+    """RabbitMQ and Redis are their own users from the start: their images need some only to become them."""
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    assert {name: services[name]["user"] for name in ("rabbitmq", "redis")} == {
+        "rabbitmq": "rabbitmq",
+        "redis": "redis",
+    }
+
+
+def test_every_image_can_be_pinned(services, tmp_path):
+    """With a stand-in for Docker that knows each image by one digest: no image is passed over."""
+    stand_in = tmp_path / "docker"
+    stand_in.write_text("#!/bin/sh\necho image@sha256:0123\n")
+    stand_in.chmod(0o755)
+    made = tmp_path / "images.yml"
+
+    subprocess.run(
+        [str(CHECKOUT / "deploy" / "pin_images.sh"), str(made)],
+        check=True,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+
+    pinned = yaml.safe_load(made.read_text())["services"]
+    assert pinned.keys() == services.keys()
+    for name, service in services.items():
+        if "build" in service:
+            base = pinned[name]["build"]["args"]["PYTHON_IMAGE"]
+            assert re.fullmatch(r"python:\S+-slim@sha256:0123", base)
+        else:
+            assert pinned[name]["image"] == f"{service['image']}@sha256:0123"
+
+
 def define(folder, *command, env=None, **changed):
     """Write the definitions with these passwords, then run the command."""
     passwords = variables({**{user: f"secret-{user}" for user in USERS}, **changed})
