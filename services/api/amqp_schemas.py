@@ -6,10 +6,10 @@ import msgspec
 
 from services.api import schemas
 from services.api.schemas import TEXT, TIME, WHOLE, Schema, ref
+from taskyard.job import STATE_FIELDS
 from taskyard.message import ID_PATTERN, MAX_PRIORITY, NAME_PATTERN, Message
 from taskyard.submission import (
     MAX_BATCH_JOBS,
-    OMITTED,
     Accepted,
     AcceptedBatch,
     Partial,
@@ -59,21 +59,19 @@ def _models() -> dict[str, Schema]:
 
 def _ended(job: Schema) -> Schema:
     """Return the schema of a job's document as a reply: with a status, and perhaps without some fields."""
-    omitted = {"type": "array", "items": {"type": "string", "enum": list(OMITTED)}}
+    names = [name for name in job["properties"] if name not in STATE_FIELDS]
+    omitted = {"type": "array", "items": {"type": "string", "enum": names}}
     return {
         "type": "object",
-        "description": "How a job ended: its document, without what would be too large.",
+        "description": "How a job ended: its document, without what would be too large. Where another "
+        "producer or door made it, its state only.",
         "properties": {
             "status": {"const": "ended"},
             **job["properties"],
             "state": {"enum": ["completed", "failed", "cancelled", "expired"]},
             "omitted": {**omitted, "description": "The fields that were left out."},
         },
-        "required": [
-            "status",
-            "omitted",
-            *(name for name in job["required"] if name not in OMITTED),
-        ],
+        "required": ["status", "omitted", *STATE_FIELDS],
     }
 
 
@@ -93,7 +91,10 @@ def _submission_properties() -> Schema:
             **_NAME,
             "description": "`amq.rabbitmq.reply-to`, or a queue `amq.gen-…` or with REPLY_QUEUE_PREFIX.",
         },
-        correlation_id={**_NAME, "description": "Comes back with replies."},
+        correlation_id={
+            **_NAME,
+            "description": "Comes back with replies; a long one tells its producer from others.",
+        },
         delivery_mode=_PERSISTENT,
         content_type=TEXT,
         headers=_properties(traceparent={**TEXT, "description": "Trace context (W3C)."}),

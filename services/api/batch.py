@@ -1,6 +1,7 @@
 """The route by which many jobs are submitted at once: all of them, or none."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -73,7 +74,8 @@ INPUTS = {
 @blueprint.doc(
     tags=["Jobs"],
     responses=openapi.answers(
-        {202: openapi.answer("All jobs are recorded.", "Batch", idempotency.REPLAYED)}
+        {202: openapi.answer("All jobs are recorded.", "Batch", idempotency.REPLAYED)},
+        HTTPStatus.CONFLICT,
     ),
 )
 def submit_batch() -> Response:

@@ -112,7 +112,7 @@ def purge() -> Response:
         {
             202: openapi.answer("The job is recorded.", "Job", "Location"),
             200: openapi.answer(
-                "A job of this id, or a unique one like it, was there.", "Job", "Location"
+                "A job of this id, or a unique one like it, was there.", "JobOrState", "Location"
             ),
         },
         HTTPStatus.NOT_FOUND,
@@ -150,4 +150,4 @@ def resubmit(letter_id: str) -> Response:
     submitted.tell(job, created, publishing.traceparent)
     if created.is_new:
         metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
-    return submitted.shown(job, created)
+    return submitted.answer(created)

@@ -29,7 +29,7 @@ _SUBMITTED = openapi.answers(
         ),
         200: openapi.answer(
             "A job of this id, or a unique one like it, was there; or it has ended within the wait.",
-            "Job",
+            "JobOrState",
             "Location",
             idempotency.REPLAYED,
             "Preference-Applied",
@@ -101,11 +101,13 @@ def submit() -> Response:
     is_replayed = keyed.is_repeated and not created.is_new
     # Or, where both came at once, before the one that had reserved the key.
     is_ours = created.is_new or created.id == keyed.base_id
-    answer = {"id": created.id, "status": 202 if is_ours else 200}
-    keyed.conclude(answer)
+    status = 202 if is_ours else 200
+    # A later job of this id is not the one that was made here, and shown.
+    made_at_ms = created.created_at_ms if created.is_new else None
+    keyed.conclude({"id": created.id, "status": status, "created_at_ms": made_at_ms})
     waited = preferences.Waited(created.id)
     found = waited.job or _recorded(job, created)
-    return _answer(found, answer, waited, is_replayed=is_replayed, asked=job)
+    return _answer(found, status, waited, is_replayed=is_replayed, is_theirs=is_ours)
 
 
 @blueprint.get("/v1/jobs/<job_id>", endpoint="show")
@@ -157,23 +159,25 @@ def _job(request: JobRequest, defaults: Defaults, traceparent: str | None) -> Ne
 
 
 def _replayed(answer: dict[str, Any]) -> Response:
-    """Answer as before, with the job as it is now."""
+    """Answer as before, with the job as it is now, as far as who asks saw it then."""
     waited = preferences.Waited(answer["id"])
     job = waited.job or _found(parts().read([answer["id"]])[0], answer["id"])
-    return _answer(job, answer, waited, is_replayed=True)
+    is_theirs = answer["status"] == 202 and answer.get("created_at_ms") in (None, job.created_at)
+    status = 202 if is_theirs else 200
+    return _answer(job, status, waited, is_replayed=True, is_theirs=is_theirs)
 
 
 def _answer(
     job: Job,
-    answer: dict[str, Any],
+    status: int,
     waited: preferences.Waited,
     *,
     is_replayed: bool,
-    asked: NewJob | None = None,
+    is_theirs: bool,
 ) -> Response:
     headers = {"Location": f"/v1/jobs/{job.id}"}
-    shown = reach.shown(parts().catalogue.document(job), job, asked)
-    response = waited.mark(reply(shown, answer["status"], headers=headers))
+    shown = submitted.shown(job, is_theirs=is_theirs)
+    response = waited.mark(reply(shown, status, headers=headers))
     return idempotency.mark(response, is_replayed=is_replayed)
 
 

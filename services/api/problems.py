@@ -25,6 +25,7 @@ from services.api.request_log import request_id
 from taskyard.errors import (
     DeadLetterNotFound,
     Fault,
+    InTheWay,
     InvalidSubmission,
     JobNotFound,
     KeyReused,
@@ -86,6 +87,7 @@ STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
     ReplayNotFound: HTTPStatus.NOT_FOUND,
     TooLate: HTTPStatus.CONFLICT,
     NotUnique: HTTPStatus.CONFLICT,
+    InTheWay: HTTPStatus.CONFLICT,
     ScheduleNotFound: HTTPStatus.NOT_FOUND,
     ScheduleExists: HTTPStatus.CONFLICT,
     ScheduleDeclared: HTTPStatus.CONFLICT,

@@ -1,6 +1,6 @@
 """What a key that is bound to tasks or queues reaches of what the routes deal with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -8,11 +8,8 @@ from msgspec import structs
 from services.api.principal import Principal, current
 from services.api.refusals import OutOfReach
 from taskyard.job import Job
-from taskyard.message import decode
-from taskyard.store.base import NewJob
+from taskyard.store.base import NewJob, Reach
 from taskyard.store.finding import Filter
-
-Read = Callable[[Sequence[str]], Sequence[Job | None]]
 
 
 def reaches(task: str, queue: str) -> bool:
@@ -57,61 +54,29 @@ def check(task: str, queue: str) -> None:
         raise _refusal(principal, None)
 
 
-def check_jobs(jobs: Sequence[NewJob], read: Read) -> None:
-    """Refuse to record jobs that are out of reach, or have the ids of some that are.
+def of_caller() -> Reach | None:
+    """Return what whoever makes this request may reach; None: all."""
+    principal = current()
+    return Reach(principal.tasks, principal.queues) if principal.is_bound else None
+
+
+def within(jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+    """Return jobs to record such that they find and replace only what is within reach.
 
     Raises:
-        OutOfReach: If one of them is.
+        OutOfReach: If one of them is not.
     """
-    principal = current()
-    if not principal.is_bound:
-        return
+    caller_reaches = of_caller()
+    if caller_reaches is None:
+        return jobs
     for job in jobs:
-        if not principal.reaches(job.task, job.queue):
-            raise _refusal(principal, None)
-    for found in read([job.id for job in jobs]):
-        if found is not None and not reaches_job(found):
-            raise OutOfReach(f"the id {found.id!r} is that of a job out of reach; take another")
+        check(job.task, job.queue)
+    return [structs.replace(job, reach=caller_reaches) for job in jobs]
 
 
 def reaches_job(job: Job) -> bool:
     """Return whether a job is within reach."""
     return reaches(job.message.actor_name, job.queue)
-
-
-def shown(document: dict[str, Any], found: Job, asked: NewJob | None) -> dict[str, Any]:
-    """Return the document of a submitted job as the submitter may see it.
-
-    Who may not read jobs sees what is theirs. A job that was there before and is not what they asked for, or
-    is out of their reach, is shown without what went in and came out.
-
-    Args:
-        document: The document.
-        found: The job.
-        asked: What was asked for; None: this very job.
-    """
-    is_theirs = asked is None or current().may("jobs:read") or _is_same(found, asked)
-    if is_theirs and reaches_job(found):
-        return document
-    hidden: dict[str, Any] = {
-        "args": [],
-        "kwargs": {},
-        "tags": [],
-        "progress": None,
-        "result": None,
-        "error": None,
-    }
-    return {**document, **hidden, "attempts": [], "attempts_omitted": found.attempt}
-
-
-def _is_same(found: Job, asked: NewJob) -> bool:
-    wanted = decode(asked.body)
-    told = found.message
-    return found.is_readable and (told.actor_name, told.args, told.kwargs) == (
-        wanted.actor_name,
-        wanted.args,
-        wanted.kwargs,
-    )
 
 
 def _refusal(principal: Principal, pointer: str | None) -> OutOfReach:

@@ -5,13 +5,14 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response
 
-from services.api import bulk, openapi
+from services.api import bulk, openapi, reach
 from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
 from taskyard.audit_log import job_facts
 from taskyard.bulk import count_retryable, retry_found
-from taskyard.errors import JobNotFound, NotUnique, TooLate
+from taskyard.errors import InTheWay, JobNotFound, NotUnique, TaskyardError, TooLate
+from taskyard.job import Job
 from taskyard.revival import revive
 
 blueprint = APIBlueprint("retries", __name__)
@@ -53,7 +54,7 @@ def retry(job_id: str) -> Response:
         if answer.verdict == "unknown":
             raise JobNotFound(job_id)
         if answer.verdict == "not_unique":
-            raise NotUnique(before.message.actor_name if before else "?", answer.holder)
+            raise _not_unique(before, answer.holder)
         if answer.verdict != "retried":
             raise TooLate(job_id, answer.state or "pending")
         entry.after = {"state": "pending"}
@@ -61,6 +62,14 @@ def retry(job_id: str) -> Response:
     if job is None:
         raise JobNotFound(job_id)
     return reply(parts().catalogue.document(job), 202)
+
+
+def _not_unique(job: Job | None, holder_id: str) -> TaskyardError:
+    """Return that another job has the lock of one; which one only where it is within reach."""
+    (holder,) = parts().read([holder_id])
+    if job is None or holder is None or not reach.reaches_job(holder):
+        return InTheWay()
+    return NotUnique(job.message.actor_name, holder_id)
 
 
 @blueprint.post("/v1/jobs/retry")

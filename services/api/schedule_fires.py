@@ -57,7 +57,7 @@ def preview_new() -> Response:
     responses=openapi.answers(
         {
             202: openapi.answer("The job is recorded.", "Job", "Location"),
-            200: openapi.answer("A unique job like it was there.", "Job", "Location"),
+            200: openapi.answer("A unique job like it was there.", "JobOrState", "Location"),
         },
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
@@ -72,6 +72,7 @@ def trigger(name: str) -> Response:
             row.schedule,
             parts().settings.payload_max_bytes,
             job_id=None,
+            reach=row.state.reach,
             traceparent=publishing.traceparent,
         )
         with recording("schedule.trigger", name) as entry:
@@ -87,7 +88,7 @@ def trigger(name: str) -> Response:
     if created.is_new:
         metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
     metrics.SCHEDULE_FIRES.labels(event.outcome).inc()
-    return submitted.shown(job, created)
+    return submitted.answer(created)
 
 
 @blueprint.get("/v1/schedules/<name>/preview", endpoint="preview_schedule")

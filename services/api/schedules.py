@@ -58,7 +58,7 @@ def create() -> Response:
     """Add a schedule; its arguments are checked like those of a job."""
     schedule = _checked(_body())
     with recording("schedule.create", schedule.name) as entry:
-        row = parts().schedules.create(schedule)
+        row = parts().schedules.create(schedule, reach=reach.of_caller())
         entry.after = schedule_facts(row)
     return _shown(row, HTTPStatus.CREATED)
 
@@ -92,7 +92,8 @@ def put(name: str) -> Response:
     old = _known(name)
     schedule = _checked(_with_secrets(old, data))
     with recording("schedule.change" if old else "schedule.create", name) as entry:
-        row = parts().schedules.put(schedule, accepts=inputs.accepted_version())
+        accepts = inputs.accepted_version()
+        row = parts().schedules.put(schedule, accepts=accepts, reach=reach.of_caller())
         before, after = difference(schedule_facts(old) or {}, schedule_facts(row) or {})
         arguments = changed_arguments(old, row)
         entry.before = before if old else None

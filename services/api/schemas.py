@@ -7,7 +7,7 @@ from services.api.shapes import array as _array
 from services.api.shapes import map_of as _map
 from services.api.shapes import or_null as _or_null
 from services.api.shapes import record as _record
-from taskyard.job import FIRST_KEPT, LATEST_KEPT, State
+from taskyard.job import FIRST_KEPT, LATEST_KEPT, STATE_FIELDS, State
 from taskyard.message import ID_PATTERN, MAX_PRIORITY
 from taskyard.request import JobRequest
 from taskyard.store.base import UniquePolicy
@@ -34,6 +34,8 @@ def all_schemas() -> dict[str, Schema]:
     return {
         "JobRequest": _job_request(),
         "Job": {**_job(), "examples": [examples.JOB]},
+        "JobState": _job_state(),
+        "JobOrState": {"anyOf": [ref("Job"), ref("JobState")]},
         "Attempt": _attempt(),
         "JobError": _job_error(),
         "Progress": _progress(),
@@ -89,6 +91,12 @@ def _job() -> Schema:
         attempts_omitted={**WHOLE, "description": "Attempts of which nothing else is kept."},
         links=_record(self=TEXT),
     )
+
+
+def _job_state() -> Schema:
+    state = {name: _job()["properties"][name] for name in STATE_FIELDS}
+    told = "What who may submit, and not read, is told of a job that was there before."
+    return {**_record(**state), "additionalProperties": False, "description": told}
 
 
 def _attempt() -> Schema:

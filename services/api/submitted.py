@@ -1,15 +1,18 @@
-"""What is said of the jobs that came of a request: in its log line, and to the operator who made one."""
+"""What is said of the jobs that came of a request: in its log line, and to who made it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from flask import Response
 
 from services.api import reach
 from services.api.parts import parts
+from services.api.principal import current
 from services.api.replies import reply
 from services.api.request_log import tell as tell_request
 from taskyard import trace_context
-from taskyard.errors import JobNotFound
+from taskyard.errors import InTheWay, JobNotFound
+from taskyard.job import Job, for_submitter
 from taskyard.store.base import Created, NewJob
 
 #: More ids than these make a line unreadable; the request's id finds the rest.
@@ -28,15 +31,32 @@ def tell_all(created: Sequence[Created]) -> None:
     tell_request(jobs=len(created), job_ids=[each.id for each in created[:MAX_IDS]])
 
 
-def shown(asked: NewJob, created: Created) -> Response:
+def shown(job: Job, *, is_theirs: bool) -> dict[str, Any]:
+    """Return a submitted job as the submitter may see it.
+
+    Args:
+        job: The job.
+        is_theirs: Whether this very submission made it.
+
+    Raises:
+        InTheWay: If it is out of reach.
+    """
+    if not reach.reaches_job(job):
+        raise InTheWay
+    may_read = is_theirs or current().may("jobs:read")
+    return for_submitter(parts().catalogue.document(job), may_read=may_read)
+
+
+def answer(created: Created) -> Response:
     """Answer an operator with the job that came of it, or that was there before.
 
     Raises:
         JobNotFound: If it was removed meanwhile.
+        InTheWay: If it has come out of reach meanwhile.
     """
     (job,) = parts().read([created.id])
     if job is None:
         raise JobNotFound(created.id)
-    document = reach.shown(parts().catalogue.document(job), job, asked)
     headers = {"Location": f"/v1/jobs/{job.id}"}
+    document = shown(job, is_theirs=created.is_new)
     return reply(document, 202 if created.is_new else 200, headers=headers)

@@ -55,25 +55,27 @@ class Waits:
 
         Raises:
             OutOfReach: If the key of the request is bound to other tasks or queues.
+            InTheWay: If a job out of its reach has the id, or the lock, of one.
             NotUnique: If one like it lives, and the task's policy is to reject.
             Unavailable: If the store or RabbitMQ did not answer in time, or too many wait for it.
             QueueMismatch: If the job's queue exists with other arguments.
         """
-        reach.check_jobs([job], self._read)
+        (bound,) = reach.within([job])
         with self._way_to_broker():
-            return self._dispatcher.submit(job)
+            return self._dispatcher.submit(bound)
 
     def dispatch_all(self, jobs: Sequence[NewJob]) -> list[Created]:
         """Record and publish jobs, all or none; while RabbitMQ is away, only from a waiting place.
 
         Raises:
             OutOfReach: If the key of the request is bound to other tasks or queues.
+            InTheWay: If a job out of its reach has the id, or the lock, of one.
             Unavailable: If the store or RabbitMQ did not answer in time, or too many wait for it.
             QueueMismatch: If a queue exists with other arguments.
         """
-        reach.check_jobs(jobs, self._read)
+        bound = reach.within(jobs)
         with self._way_to_broker():
-            return self._dispatcher.dispatch(jobs)
+            return self._dispatcher.dispatch(bound)
 
     @contextmanager
     def _way_to_broker(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from taskyard.apart import Apart
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InvalidSubmission, NotUnique, TaskyardError, discreet
+from taskyard.errors import InTheWay, InvalidSubmission, NotUnique, TaskyardError, discreet
 from taskyard.job import TERMINAL
 from taskyard.metrics import JOBS_SUBMITTED, SCHEDULE_FIRES, SCHEDULE_LATENESS_SECONDS
 from taskyard.schedules.known import KnownSchedule, known
@@ -173,16 +173,15 @@ class Fire:
         self, row: KnownSchedule, fire_at: int, now_ms: int
     ) -> Generator[NewJob, Created, FireEvent | None]:
         """Make the job of a fire time; None: its queue rests, or its task may still come up."""
-        schedule = row.schedule
         try:
-            made = yield from self._submitted(schedule, fire_at, now_ms)
+            made = yield from self._submitted(row, fire_at, now_ms)
         except InvalidSubmission as error:
             waits_ms = self._settings.unknown_task_ttl * 1000
             if {fault.code for fault in error.faults} <= _PASSING and now_ms - fire_at < waits_ms:
                 logger.warning("schedule waits: %s", error, extra={"schedule": row.name})
                 return None
             return event_of_fire(fire_at, now_ms, refused=str(error)[:1000])
-        except (NotUnique, ForeignJob) as error:
+        except (NotUnique, InTheWay, ForeignJob) as error:
             return event_of_fire(fire_at, now_ms, refused=str(error))
         # Only now: where nothing could be made in its place, the previous job goes on.
         if made is not None and row.state.cancels not in (None, made.job_id):
@@ -190,14 +189,16 @@ class Fire:
         return made
 
     def _submitted(
-        self, schedule: Schedule, fire_at: int, now_ms: int
+        self, row: KnownSchedule, fire_at: int, now_ms: int
     ) -> Generator[NewJob, Created, FireEvent | None]:
+        schedule = row.schedule
         facts = {"taskyard.schedule": schedule.name}
         with Publishing("", schedule.task, **facts) as publishing:
             job = self._schedules.job(
                 schedule,
                 self._settings.payload_max_bytes,
                 job_id=job_id(schedule.name, fire_at),
+                reach=row.state.reach,
                 traceparent=publishing.traceparent,
             )
             if self._together.queue_rests(job.queue):

@@ -152,7 +152,7 @@ class TellDirectOutcomes:
             return [self._waiting.pop(each.job_id) for each in taken[:LIMIT]]
 
     def _is_known(self, owed: Owed) -> bool:
-        return all(self._direct.is_known(name) for name, _ in owed.places)
+        return all(self._direct.is_known(place.reply_to) for place in owed.places)
 
 
 def _only(owed: Sequence[Owed], is_meant: Callable[[str], bool]) -> list[Owed]:

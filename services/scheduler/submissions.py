@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from services.scheduler.intake_consumer import Submission
 from taskyard import strict_json
@@ -20,6 +20,11 @@ from taskyard.submission import MAX_BATCH_JOBS, Reply, reply_wanted
 SERVER_NAMED = "amq.gen-"
 #: How often PAYLOAD_MAX_BYTES a body may be long that is an array.
 MAX_BATCH_PAYLOADS = 16
+
+
+#: A `correlation_id` so long, and other than the id, tells a producer from others: UUIDs, ULIDs and what else
+#: is drawn are longer, counters and clocks are not. Characters.
+MIN_SECRET = 20
 
 
 class Wish(Struct, frozen=True):
@@ -151,4 +156,12 @@ def _wish(
         payload_max_bytes=payload_max_bytes,
         traceparent=submission.traceparent,
     )
-    return Wish(job, reply, data)
+    return Wish(_with_submitter(job, submission), reply, data)
+
+
+def _with_submitter(job: NewJob, submission: Submission) -> NewJob:
+    """Return the job with what tells that a later submission of its id is of the same producer."""
+    secret = submission.correlation_id or ""
+    if len(secret) < MIN_SECRET or job.id.startswith(secret):  # anybody may know the id
+        secret = ""
+    return structs.replace(job, reply_to=submission.reply_to or "", correlation_id=secret)

@@ -12,7 +12,7 @@ from taskyard.metrics import REPLIES
 from taskyard.rabbitmq.confirms import Untaken
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.store import JobStore
-from taskyard.store.replies import Owed
+from taskyard.store.replies import Owed, Place
 from taskyard.submission import outcome
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Telling:
         def add(entry: tuple[Owed, Job | None]) -> None:
             each, job = entry
             if job is not None:
-                replies.extend(_replies(each, job, self._outcome(job)))
+                replies.extend(self._replies(each, job))
             written.add(each.job_id)
 
         self._apart.each(zip(owed, jobs, strict=True), add, key=lambda entry: entry[0].job_id)
@@ -69,10 +69,20 @@ class Telling:
             logger.warning("outcome not told: the queue is gone", extra=facts)
         return [each for each in owed if each.job_id in written - refused]
 
-    def _outcome(self, job: Job) -> bytes:
-        # The id may be that of a job of somebody else, whose secrets are not for who asks.
+    def _replies(self, owed: Owed, job: Job) -> list[Outgoing]:
         shown = self._catalogue.document(job)
-        return outcome(shown, result_max_bytes=self._result_max_bytes)
+        bodies = {
+            is_submitter: outcome(
+                shown, is_submitter=is_submitter, result_max_bytes=self._result_max_bytes
+            )
+            for is_submitter in {place.is_submitter for place in owed.places}
+        }
+        replies = [
+            _reply(owed.job_id, job, place, bodies[place.is_submitter]) for place in owed.places
+        ]
+        for reply in replies:
+            check_texts(reply)
+        return replies
 
     def _jobs(self, ids: Sequence[str]) -> list[Job | None]:
         """Read the jobs; one whose record cannot be read is given up, or it would hold up all others."""
@@ -85,18 +95,12 @@ class Telling:
         return jobs
 
 
-def _replies(owed: Owed, job: Job, body: bytes) -> list[Outgoing]:
-    replies = [
-        Outgoing(
-            queue=reply_to,
-            body=body,
-            id=owed.job_id,
-            task=job.message.actor_name,
-            correlation_id=correlation_id or None,
-            is_reply=True,
-        )
-        for reply_to, correlation_id in owed.places
-    ]
-    for reply in replies:
-        check_texts(reply)
-    return replies
+def _reply(job_id: str, job: Job, place: Place, body: bytes) -> Outgoing:
+    return Outgoing(
+        queue=place.reply_to,
+        body=body,
+        id=job_id,
+        task=job.message.actor_name,
+        correlation_id=place.correlation_id or None,
+        is_reply=True,
+    )

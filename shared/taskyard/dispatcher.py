@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from taskyard.apart import all_or_each
-from taskyard.errors import NotUnique, StoreFault, TaskyardError, Unavailable
+from taskyard.errors import NotUnique, TaskyardError, Unavailable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import State
 from taskyard.message import decode, for_attempt
@@ -14,7 +14,7 @@ from taskyard.outbox import OutboxCleaner
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Headers, Outgoing
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.store.base import Created, JobStore, NewJob, Ready
+from taskyard.store.base import Created, JobStore, NewJob, Ready, Recorded
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Dispatcher:
         self.store = store
         self.publisher = publisher
         self._deadline_s = publish_deadline_s
-        self._record: GroupCommit[NewJob, Created | StoreFault] = GroupCommit(store.create)
+        self._record: GroupCommit[NewJob, Recorded] = GroupCommit(store.create)
         self._outbox = OutboxCleaner(store)
 
     def dispatch(self, jobs: Sequence[NewJob]) -> list[Created]:
@@ -64,12 +64,14 @@ class Dispatcher:
             BrokerUnavailable: If RabbitMQ did not answer in time, or a queue takes no messages.
             QueueMismatch: If a queue exists with other arguments.
             StoreFault: If a record is damaged that is in the way of one.
+            InTheWay: If a job out of its reach is in the way of one.
         """
         recorded = self._record(jobs)
         created = [each for each in recorded if isinstance(each, Created)]
-        fault = next((each for each in recorded if isinstance(each, StoreFault)), None)
+        fault = next((each for each in recorded if not isinstance(each, Created)), None)
         if fault is not None:
-            fault.taken = self.store.withdraw([each.id for each in created if each.is_new])
+            new = [each.id for each in created if each.is_new]
+            fault.taken = self.store.withdraw(new) if new else ()
             raise fault
         sent = self._to_send(jobs, created)
         failures = self._send(sent, is_whole=True)
@@ -181,6 +183,7 @@ class Dispatcher:
             NotUnique: If one like it lives, and the task's policy is to reject.
             Unavailable: If the store or RabbitMQ did not answer in time.
             QueueMismatch: If the job's queue exists with other arguments.
+            InTheWay: If a job out of its reach has its id or its lock.
         """
         (created,) = self.dispatch([job])
         if created.is_rejected:

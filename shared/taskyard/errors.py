@@ -161,6 +161,18 @@ class NotUnique(TaskyardError):
         self.holder = holder
 
 
+class InTheWay(TaskyardError):
+    """A job that whoever asks may not know of has the id that they ask for, or the lock.
+
+    The text is always the same: it tells neither which of the two it is, nor anything of that job.
+    """
+
+    code = "conflict"
+
+    def __init__(self) -> None:
+        super().__init__("a job out of reach is in the way: it has this id, or is like this one")
+
+
 class KeyReused(TaskyardError):
     """The key of a request came with another body before."""
 

@@ -27,6 +27,8 @@ class State(StrEnum):
 FIRST_KEPT = 5
 LATEST_KEPT = 20
 
+#: What is told of a job to who may submit, and not read.
+STATE_FIELDS = ("id", "state", "links")
 WAITING = frozenset({State.SCHEDULED, State.RETRYING})
 TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
@@ -154,6 +156,20 @@ def document(job: Job) -> dict[str, Any]:
         "attempts_omitted": job.attempts_omitted,
         "links": {"self": f"/v1/jobs/{job.id}"},
     }
+
+
+def for_submitter(document: dict[str, Any], *, may_read: bool) -> dict[str, Any]:
+    """Return what the submitter of a job is told of it: the one rule of all doors.
+
+    Of a job that was there before, whoever made it, that is its state and nothing else.
+
+    Args:
+        document: The document of the job, which is within the submitter's reach.
+        may_read: Whether they may read jobs, or have made this one by the very submission that is answered.
+    """
+    if may_read:
+        return document
+    return {name: document[name] for name in STATE_FIELDS}
 
 
 def _result(raw: msgspec.Raw) -> Any:

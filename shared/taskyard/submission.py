@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from pydantic import Field
 
 from taskyard.errors import Fault, InvalidSubmission, TaskyardError, told
+from taskyard.job import for_submitter
 from taskyard.request import JobRequest
 
 Reply = Literal["accepted", "result"]
@@ -82,14 +83,17 @@ def refusal(error: TaskyardError) -> Refused:
     return Refused(error.code, told(error), [Fault("", error.code, str(error))])
 
 
-def outcome(job: Mapping[str, Any], *, result_max_bytes: int) -> bytes:
+def outcome(job: dict[str, Any], *, is_submitter: bool, result_max_bytes: int) -> bytes:
     """Return the reply that tells how a job ended: its document, without what would be too large.
 
     Args:
         job: The document of the job, which has ended, as it may be shown.
+        is_submitter: Whether it is told to who has submitted the job; any other gets its state only.
         result_max_bytes: The largest result.
     """
-    document: dict[str, Any] = {"status": "ended", **job, "omitted": []}
+    shown = for_submitter(job, may_read=is_submitter)
+    omitted = [name for name in job if name not in shown]
+    document: dict[str, Any] = {"status": "ended", **shown, "omitted": omitted}
     body = msgspec.json.encode(document)
     for name in OMITTED:
         if len(body) <= result_max_bytes + ROOM_BYTES:

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from taskyard.store.dead_letters import Revival
-from taskyard.store.replies import MAX_PLACES, Asked, Owed
+from taskyard.store.replies import MAX_PLACES, Asked, Owed, Place
 from tests.contract import jobs
 from tests.contract.jobs import HOUR_MS
 from tests.polling import poll
@@ -29,7 +29,7 @@ def test_an_end_is_owed_to_who_asked(store, kind):
 
     jobs.settle(store, job_id, token, kind)
 
-    assert owed(store)[job_id].places == [("q", "c")]
+    assert owed(store)[job_id].places == [Place("q", "c")]
 
 
 def test_a_cancelled_or_expired_job_has_ended_too(store):
@@ -92,7 +92,7 @@ def test_what_is_asked_for_meanwhile_is_not_forgotten(store):
     ask(store, job_id, "new")
     store.replied(list(taken.values()))
 
-    assert owed(store)[job_id].places == [("old", "c"), ("new", "c")]
+    assert owed(store)[job_id].places == [Place("old", "c"), Place("new", "c")]
 
 
 def test_only_the_places_that_were_told_are_forgotten(store):
@@ -103,10 +103,10 @@ def test_only_the_places_that_were_told_are_forgotten(store):
     jobs.settle(store, job_id, token)
     (taken,) = owed(store, 0).values()
 
-    store.replied([replace(taken, places=[("told", "c"), ("said", "c")])])
+    store.replied([replace(taken, places=[Place("told", "c"), Place("said", "c")])])
 
-    assert owed(store, 0)[job_id].places == [("late", "c")]
-    store.replied([replace(taken, places=[("late", "c")], again_at_ms=1)])
+    assert owed(store, 0)[job_id].places == [Place("late", "c")]
+    store.replied([replace(taken, places=[Place("late", "c")], again_at_ms=1)])
     assert store.take_replies(0, 100)[1] == 1  # of another taking
     store.replied(list(owed(store).values()))
     assert store.take_replies(0, 100) == ([], 0)
@@ -127,14 +127,36 @@ def test_a_job_that_is_retried_is_owed_at_its_next_end(store):
 
 
 def test_places_are_counted_once_and_bounded(store):
-    """The same place twice is one; of too many, the latest are kept."""
-    job_id, token = jobs.running(store)
+    """The same place twice is one; of too many, the submitter's and the latest are kept."""
+    job_id, token = jobs.running(store, reply_to="q0")
     for number in [*range(MAX_PLACES + 2), MAX_PLACES + 1]:
         ask(store, job_id, f"q{number}")
 
     jobs.settle(store, job_id, token)
 
-    assert [(f"q{n}", "c") for n in range(2, MAX_PLACES + 2)] == owed(store)[job_id].places
+    latest = [Place(f"q{n}", "c") for n in range(3, MAX_PLACES + 2)]
+    assert [Place("q0", "c", is_submitter=True), *latest] == owed(store)[job_id].places
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "correlation_id", "is_submitter"),
+    [("mine", "x", True), ("other", "mine too", True), ("other", "x", False), ("other", "", False)],
+)
+def test_a_submitter_is_known_by_queue_or_correlation(
+    store, reply_to, correlation_id, is_submitter
+):
+    """Of those that it had when the job was recorded; where it had none, nobody is."""
+    known, token = jobs.running(store, reply_to="mine", correlation_id="mine too")
+    unknown, other_token = jobs.running(store)
+    for job_id in (known, unknown):
+        ask(store, job_id, reply_to, correlation_id)
+    jobs.settle(store, known, token)
+    jobs.settle(store, unknown, other_token)
+
+    told = owed(store)
+
+    assert [place.is_submitter for place in told[known].places] == [is_submitter]
+    assert [place.is_submitter for place in told[unknown].places] == [False]
 
 
 def test_a_record_outlives_its_time_until_it_is_told(store):

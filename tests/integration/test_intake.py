@@ -1,6 +1,7 @@
 """Submissions over AMQP: what a program publishes becomes a job, or is kept with the reason."""
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -557,15 +558,20 @@ def test_an_array_asks_for_each_job_and_failures_are_told(yard, replies):
 
 
 def test_a_producer_that_comes_back_asks_again(yard, replies):
-    """The same submission with another queue: the job has ended, and its outcome is told there."""
+    """The same submission with another queue: the job has ended, and its outcome is told there.
+
+    It is known by its correlation id, which is nobody else's.
+    """
     channel, queue = replies
     body = {"task": tasks.note.name, "reply": "result", "id": f"{yard.queue}-back"}
-    put(yard, body, reply_to="reply.gone")
+    mine = str(uuid.uuid4())
+    put(yard, body, reply_to="reply.gone", correlation_id=mine)
     yard.ended(body["id"])
 
-    put(yard, body, reply_to=queue)
+    put(yard, body, reply_to=queue, correlation_id=mine)
 
-    assert body["id"] == ended_reply(channel, queue)[1]["id"]
+    told = ended_reply(channel, queue)[1]
+    assert (body["id"], []) == (told["id"], told["omitted"])
     assert len(yard.events("ran", body["id"])) == 1
 
 

@@ -80,7 +80,8 @@ def bad_name(number: int) -> str:
 
 def ended(store, *reply_to: str, body: str = "", **fields) -> str:
     """Record a job that has ended, of whose outcome these are to be told."""
-    job_id, token = jobs.running(store, **({"body": body} if body else {}))
+    submitter = {"reply_to": reply_to[0] if reply_to else "", "correlation_id": ""}
+    job_id, token = jobs.running(store, **submitter, **({"body": body} if body else {}))
     store.ask_reply([Asked(job_id, each, f"c-{each}") for each in reply_to])
     jobs.settle(store, job_id, token, result="3", **fields)
     return job_id
@@ -117,12 +118,12 @@ def test_an_outcome_is_told_and_forgotten(store, teller, channel):
 
 
 def test_an_outcome_tells_no_secret(store, teller, channel, queue):
-    """Who asks for the outcome of a job by its id need not be who submitted it."""
+    """Not even to who has submitted it: replies pass through others' hands."""
     store.declare(
         [describe(pay, Defaults(queue=queue, priority=4, max_retries=2, timeout_s=60))], [queue]
     )
     replies = channel.queue_declare("", exclusive=True).method.queue
-    job_id, token = jobs.running(store, task=pay.name, args=[4111, 5])
+    job_id, token = jobs.running(store, task=pay.name, args=[4111, 5], reply_to=replies)
     store.ask_reply([Asked(job_id, replies, "")])
     jobs.settle(store, job_id, token, result="3")
 
@@ -342,7 +343,7 @@ def test_a_reply_leaves_out_what_is_too_large(attempts, size, omitted):
     made = [Attempt(n, "w", 0, 1, "failed", error) for n in range(attempts)]
     job = job_of(attempts=made, result=msgspec.Raw(json.dumps("r" * size).encode()))
 
-    told = json.loads(outcome(document(job), result_max_bytes=1024))
+    told = json.loads(outcome(document(job), is_submitter=True, result_max_bytes=1024))
 
     assert told["omitted"] == omitted
     assert not set(omitted) & (told.keys() - {"omitted"})

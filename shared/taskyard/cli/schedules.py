@@ -65,7 +65,9 @@ def trigger(name: str) -> None:
     """Run a schedule's task now; print the job's id."""
     client = Client(load())
     found = _schedules(client)
-    job = found.job(found.get(name).schedule, client.settings.payload_max_bytes, job_id=None)
+    row = found.get(name)
+    max_bytes = client.settings.payload_max_bytes
+    job = found.job(row.schedule, max_bytes, job_id=None, reach=row.state.reach)
     with recording(client.store, client.settings, "schedule.trigger", name) as entry:
         job_id = client.dispatcher.submit(job).id
         entry.after = {"job": job_id}

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskyard.schedules.rule import Schedule, jitter_ms, last_times, next_time
+from taskyard.store.base import Reach
 
 #: How long whoever decided on a fire has to make its job before another does. Milliseconds.
 HOLD_MS = 2000
@@ -42,6 +43,8 @@ class ScheduleState(Struct, frozen=True, kw_only=True):
     #: The last fire time that was fired, and its job.
     last_fire: int | None = None
     last_job: str | None = None
+    #: What the jobs may find in their place, or replace: what who wrote the schedule reaches; None: all.
+    reach: Reach | None = None
 
 
 class FireEvent(Struct, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from taskyard.schedules.plan import (
     started,
 )
 from taskyard.schedules.rule import JOB_FIELDS, Schedule
-from taskyard.store.base import JobStore, NewJob
+from taskyard.store.base import JobStore, NewJob, Reach
 from taskyard.store.schedules import ScheduleWrite
 
 logger = logging.getLogger(__name__)
@@ -79,21 +79,23 @@ class Schedules:
         payload_max_bytes: int,
         *,
         job_id: str | None,
+        reach: Reach | None = None,
         traceparent: str | None = None,
     ) -> NewJob:
-        """Return a job of this schedule.
+        """Return a job of this schedule, which finds and replaces only what is within `reach`.
 
         Raises:
             InvalidSubmission: If no worker knows its task any more, or not with these arguments.
         """
         request, defaults = self._catalogue.check(schedule.job_fields())
-        return new_job(
+        job = new_job(
             request.model_copy(update={"id": job_id}),  # only here may it be that of a fire time
             defaults,
             origin="schedule",
             payload_max_bytes=payload_max_bytes,
             traceparent=traceparent,
         )
+        return replace(job, reach=reach)
 
     def all(self) -> list[KnownSchedule]:
         """Return all schedules that can be read, by name."""
@@ -116,7 +118,7 @@ class Schedules:
             raise ScheduleNotFound(name)
         return known(row)
 
-    def create(self, schedule: Schedule) -> KnownSchedule:
+    def create(self, schedule: Schedule, *, reach: Reach | None = None) -> KnownSchedule:
         """Add a schedule.
 
         Raises:
@@ -128,10 +130,15 @@ class Schedules:
                 raise ScheduleExists(schedule.name)
             return True
 
-        return self.put(schedule, accepts=only_new)
+        return self.put(schedule, accepts=only_new, reach=reach)
 
     def put(
-        self, schedule: Schedule, *, accepts: Accepts | None = None, is_declared: bool = False
+        self,
+        schedule: Schedule,
+        *,
+        accepts: Accepts | None = None,
+        is_declared: bool = False,
+        reach: Reach | None = None,
     ) -> KnownSchedule:
         """Add a schedule, or replace the one of its name.
 
@@ -141,6 +148,7 @@ class Schedules:
             schedule: The schedule.
             accepts: Says whether the version that is there may be replaced.
             is_declared: Whether it comes from the file of declared schedules.
+            reach: What who writes it reaches; None: all.
 
         Raises:
             VersionMismatch: If it may not.
@@ -152,10 +160,10 @@ class Schedules:
             if accepts is not None and not accepts(version):
                 raise VersionMismatch(schedule.name, version)
             if row is None:
-                return _new(schedule, now_ms, is_declared=is_declared)
+                return _new(schedule, now_ms, is_declared=is_declared, reach=reach)
             if row.state.is_declared and not is_declared:
                 raise ScheduleDeclared(schedule.name)
-            return _replaced(row, schedule, now_ms, is_declared=is_declared)
+            return _replaced(row, schedule, now_ms, is_declared=is_declared, reach=reach)
 
         return self._change(schedule.name, change)
 
@@ -259,25 +267,35 @@ class Schedules:
         raise _contended(name)
 
 
-def _new(schedule: Schedule, now_ms: int, *, is_declared: bool) -> KnownSchedule:
+def _new(
+    schedule: Schedule, now_ms: int, *, is_declared: bool, reach: Reach | None
+) -> KnownSchedule:
     state = ScheduleState(
         created_at=now_ms,
         updated_at=now_ms,
         cursor=now_ms,
         is_paused=schedule.is_paused,
         is_declared=is_declared,
+        reach=reach,
     )
     state = started(schedule, state, now_ms)
     return KnownSchedule(schedule=schedule, state=state, version=1, revision=0)
 
 
 def _replaced(
-    row: KnownSchedule, schedule: Schedule, now_ms: int, *, is_declared: bool
+    row: KnownSchedule,
+    schedule: Schedule,
+    now_ms: int,
+    *,
+    is_declared: bool,
+    reach: Reach | None,
 ) -> KnownSchedule:
     # A declared one stays paused as somebody left it, until the file says something else.
     keeps_pause = is_declared and schedule.is_paused == row.schedule.is_paused
     is_paused = row.state.is_paused if keeps_pause else schedule.is_paused
-    state = replace(row.state, is_paused=is_paused, is_declared=is_declared, updated_at=now_ms)
+    state = replace(
+        row.state, is_paused=is_paused, is_declared=is_declared, updated_at=now_ms, reach=reach
+    )
     if schedule.timing() != row.schedule.timing() or is_paused != row.state.is_paused:
         state = started(schedule, state, now_ms)
     return replace(row, schedule=schedule, state=state, version=row.version + 1)

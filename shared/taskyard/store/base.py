@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from taskyard.errors import StoreFault
+from taskyard.errors import InTheWay, StoreFault
 from taskyard.job import Job, State
 from taskyard.store.aging import AgingStore
 from taskyard.store.attempts import AttemptStore
@@ -44,6 +44,13 @@ class Unique(Struct, frozen=True, kw_only=True):
     policy: UniquePolicy
 
 
+class Reach(Struct, frozen=True, array_like=True):
+    """The jobs that somebody may know of and act on: those of these tasks in these queues; empty: of all."""
+
+    tasks: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+
+
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to record. It is scheduled if its time is in the future, else pending."""
 
@@ -65,6 +72,12 @@ class NewJob(Struct, frozen=True, kw_only=True):
     unique: Unique | None = None
     #: The trace context that the message has, for its header.
     traceparent: str | None = None
+    #: What may be found in its place, or replaced by it; None: any job.
+    reach: Reach | None = None
+    #: By what its submitter is known, who may be told its outcome: this queue, or this text that nobody else
+    #: knows. Empty: by nothing.
+    reply_to: str = ""
+    correlation_id: str = ""
 
 
 class Created(Struct, frozen=True, array_like=True):
@@ -85,6 +98,10 @@ class Created(Struct, frozen=True, array_like=True):
     replaces: bool = False
     #: Of one that was there and is pending: nobody may be promised it yet; see `unconfirmed`.
     is_unconfirmed: bool = False
+
+
+#: What became of one job that was to be recorded.
+Recorded = Created | StoreFault | InTheWay
 
 
 class Ready(Struct, frozen=True, array_like=True):
@@ -143,10 +160,11 @@ class JobStore(
 ):
     """The state store; see the module's text for what holds for every method."""
 
-    def create(self, jobs: Sequence[NewJob]) -> list[Created | StoreFault]:
+    def create(self, jobs: Sequence[NewJob]) -> list[Recorded]:
         """Record jobs, each by itself; idempotent by id. A pending one stays in the outbox until published.
 
-        The answer is a `StoreFault` where a record is damaged that is in its way; then nothing is recorded.
+        The answer is a `StoreFault` where a record is damaged that is in its way, and `InTheWay` where a job
+        out of its reach has its id or its lock; then nothing is recorded, and that job stays as it is.
         """
 
     def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:

@@ -1,11 +1,11 @@
 """Outcomes that somebody waits for elsewhere: who is to be told of a job's end, until that has been done."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-#: Places that are told of one job; of more, the latest.
+#: Places that are told of one job; of more, the submitter's and the latest.
 MAX_PLACES = 10
 
 
@@ -18,6 +18,15 @@ class Asked(Struct, frozen=True, array_like=True):
     correlation_id: str = ""
 
 
+class Place(NamedTuple):
+    """Who is to be told of a job's end."""
+
+    reply_to: str
+    correlation_id: str
+    #: Whether it is who submitted the job; any other is told its state only.
+    is_submitter: bool = False
+
+
 class Owed(Struct, frozen=True, array_like=True):
     """A job that has ended, and who is still to be told."""
 
@@ -26,8 +35,8 @@ class Owed(Struct, frozen=True, array_like=True):
     again_at_ms: int
     #: How long ago the job ended, in milliseconds; -1: its record is gone.
     age_ms: int
-    #: Pairs of `reply_to` and `correlation_id`; none where the store cannot read them.
-    places: list[tuple[str, str]]
+    #: None where the store cannot read them.
+    places: list[Place]
 
 
 class ReplyStore(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import redis
 
-from taskyard.errors import ConfigurationError, StoreFault
+from taskyard.errors import ConfigurationError, InTheWay
 from taskyard.job import TERMINAL, Job
 from taskyard.store.base import (
     Cancelled,
@@ -19,6 +19,7 @@ from taskyard.store.base import (
     NewJob,
     QueueCounts,
     Ready,
+    Recorded,
 )
 from taskyard.store.controls import Limits
 from taskyard.store.redis.aging import RedisAging
@@ -69,7 +70,7 @@ class RedisStore(
     """The store behind a `redis://` URL: jobs, their catalogue and their workers."""
 
     @guarded
-    def create(self, jobs: Sequence[NewJob]) -> list[Created | StoreFault]:
+    def create(self, jobs: Sequence[NewJob]) -> list[Recorded]:
         rows = [
             (
                 job.id,
@@ -82,11 +83,14 @@ class RedisStore(
                 job.attempts_made,
                 job.created_at_ms,
                 *((u.lock, u.lock_ms, u.policy) if (u := job.unique) else (None, 0, "")),
+                job.reach,
+                job.reply_to,
+                job.correlation_id,
             )
             for job in jobs
         ]
         created = self.run("create", rows, list[Created | str])
-        return [fault(each) if isinstance(each, str) else each for each in created]
+        return [_recorded(each) for each in created]
 
     @guarded
     def withdraw(self, ids: Sequence[str], *, published: Sequence[str] = ()) -> list[str]:
@@ -226,3 +230,9 @@ class RedisStore(
     @guarded
     def ping(self) -> None:
         self._redis.ping()
+
+
+def _recorded(each: Created | str) -> Recorded:
+    if isinstance(each, Created):
+        return each
+    return fault(each) if each else InTheWay()

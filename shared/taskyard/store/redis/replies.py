@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from taskyard.store.redis.scripts import RedisScripts, guarded
-from taskyard.store.replies import MAX_PLACES, Asked, Owed
+from taskyard.store.replies import MAX_PLACES, Asked, Owed, Place
 
 _decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
@@ -24,9 +24,11 @@ class RedisReplies(RedisScripts):
     @guarded
     def take_replies(self, again_ms: int, limit: int) -> tuple[list[Owed], int]:
         rows, owed = self.run(
-            "take_replies", (again_ms, limit), tuple[list[tuple[str, int, int, str]], int]
+            "take_replies",
+            (again_ms, limit),
+            tuple[list[tuple[str, int, int, str, list[bool]]], int],
         )
-        return [Owed(*row[:3], _places(row[3])) for row in rows], owed
+        return [Owed(*row[:3], _places(*row[3:])) for row in rows], owed
 
     @guarded
     def replied(self, owed: Sequence[Owed]) -> None:
@@ -44,8 +46,9 @@ class RedisReplies(RedisScripts):
                 pass  # one look serves all that are owed
 
 
-def _places(text: str) -> list[tuple[str, str]]:
+def _places(text: str, are_submitters: Sequence[bool]) -> list[Place]:
     try:
-        return _decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+        rows = zip(_decode(text), are_submitters, strict=True)
+        return [Place(*row, is_submitter) for row, is_submitter in rows]
+    except (msgspec.DecodeError, UnicodeError, ValueError):
         return []  # who asked cannot be told: it is given up, or it would hold up all others

@@ -24,7 +24,8 @@
 -- | gone:<queue> ids whose messages have to leave the dead-letter queue, by their attempts | gone:queues |
 -- replay:<id>, its :todo and :canary | replays all of them by time | replays:active.
 -- Audit log: audit_log ids of its entries by time | audit_log:entries the entries by id.
--- Replies: asked {id: JSON of who is to be told of its end} | replies jobs that have ended, by the time to tell it.
+-- Replies: asked {id: JSON of who is to be told of its end} | replies jobs that have ended, by the time to tell it; and of
+-- a job: reply_to and correlation, by which its own submitter is known.
 -- Explaining: pauses:<queue> "<from>:<to>", its latest hundred pauses, the newest first, without an end while it
 -- lasts | pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
 -- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
@@ -268,6 +269,11 @@ local function owe_reply(id)
   if not is_anybody_told or redis.call('HEXISTS', P .. 'asked', id) == 0 then return end
   redis.call('ZADD', P .. 'replies', now, id)
   redis.call('PUBLISH', P .. 'owed', id)
+end
+
+-- Whether a place that asked for a job's outcome is that of its submitter, going by what the record says of that.
+local function is_submitters(place, reply_to, correlation)
+  return place[1] == reply_to or (place[2] ~= '' and place[2] == correlation)
 end
 
 -- Notes that copies of a queue are gone.

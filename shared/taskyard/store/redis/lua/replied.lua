@@ -1,9 +1,11 @@
 -- args: rows of {id, again_at, places}; no places: it is given up
+local function name(place) return cjson.encode({place[1], place[2]}) end
+
 local function without(places, told)
   local left, is_told = {}, {}
-  for _, place in ipairs(told) do is_told[cjson.encode(place)] = true end
+  for _, place in ipairs(told) do is_told[name(place)] = true end
   for _, place in ipairs(cjson.decode(places)) do
-    if not is_told[cjson.encode(place)] then left[#left + 1] = place end
+    if not is_told[name(place)] then left[#left + 1] = place end
   end
   return left
 end
