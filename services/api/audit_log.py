@@ -1,10 +1,9 @@
 """The route of the audit log: what operators did, page by page."""
 
 from typing import Annotated, Any, get_args
-from urllib.parse import urlencode
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.api import openapi, paging
@@ -72,7 +71,7 @@ SCHEMAS: dict[str, Any] = {
     ),
     "ActionPage": _record(
         items={"type": "array", "items": {"$ref": "#/components/schemas/Action"}},
-        cursor=_or_null({**TEXT, "description": "Goes on from here; null: that was all."}),
+        cursor=paging.NEXT,
     ),
 }
 INPUTS = {("get", "/v1/audit-log"): openapi.Input(parameters=parameters(ActionQuery))}
@@ -90,11 +89,13 @@ def list_actions() -> Response:
     the last. Go on with `cursor`, or the link `next`, until there is none.
     """
     asked: ActionQuery = from_query(ActionQuery)
-    found, cursor = parts().store.find_actions(_wanted(asked), asked.limit, paging.cursor())
-    following = paging.written(cursor)
-    headers = {} if following is None else {"Link": _next(following)}
-    items = [document(entry) for entry in found]
-    return reply({"items": items, "cursor": following}, headers=headers)
+    wanted, of = _wanted(asked), "audit log"
+    found, cursor = parts().store.find_actions(wanted, asked.limit, paging.cursor(of))
+    items, cursor = paging.within(
+        (((entry.at_ms, entry.action.id), document(entry)) for entry in found), cursor
+    )
+    following = paging.sealed(cursor, of)
+    return reply({"items": items, "cursor": following}, headers=paging.link(following))
 
 
 def _wanted(asked: ActionQuery) -> ActionFilter:
@@ -107,8 +108,3 @@ def _wanted(asked: ActionQuery) -> ActionFilter:
         if asked.before is None
         else max(0, round(asked.before.timestamp() * 1000)),
     )
-
-
-def _next(cursor: str) -> str:
-    query = [pair for pair in request.args.items(multi=True) if pair[0] != "cursor"]
-    return f'<{request.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'

@@ -1,7 +1,5 @@
 """What is asked for many jobs at once, by a filter and in bounded steps; and the route that cancels them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -9,7 +7,7 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.api import inputs, openapi
+from services.api import inputs, openapi, paging
 from services.api.filters import JobFilter
 from services.api.parts import parts
 from services.api.recording import recording
@@ -18,7 +16,7 @@ from services.api.schemas import TEXT, WHOLE
 from taskyard.bulk import cancel_found, count_living
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.request import Integer, validated
-from taskyard.store.finding import InvalidCursor
+from taskyard.store.pages import Cursor
 
 blueprint = APIBlueprint("bulk", __name__)
 
@@ -45,6 +43,8 @@ class CancelRequest(BulkRequest):
 
 
 Asked = TypeVar("Asked", bound=BulkRequest)
+#: What its cursors are of.
+_OF = "jobs in bulk"
 _BOOLEAN = {"type": "boolean"}
 _COMPLETE = "False: there may be more; go on with `cursor`, if it is there."
 
@@ -52,10 +52,8 @@ _COMPLETE = "False: there may be more; go on with `cursor`, if it is there."
 def outcome(matching: str, **counts: str) -> dict[str, Any]:
     """Return the schema of an answer; `matching` and `counts` describe its numbers."""
     numbers = {name: {**WHOLE, "description": text} for name, text in counts.items()}
-    cursor = {
-        "anyOf": [TEXT, {"type": "null"}],
-        "description": "Goes on from here; null: that was all.",
-    }
+    description = "Goes on from here; null: that was all."
+    cursor = {"anyOf": [TEXT, {"type": "null"}], "description": description}
     return {
         "type": "object",
         "properties": {
@@ -106,11 +104,11 @@ def cancel_many() -> Response:
         found = count_living(parts().store, wanted)
         numbers = {"matching": found.count, "cancelled": 0, "requested": 0, "too_late": 0}
         return told(numbers, None, is_complete=found.is_complete)
-    with recording("jobs.cancel", before=meant(request)) as entry, cursor_faults():
+    with recording("jobs.cancel", before=meant(request)) as entry:
         done = cancel_found(
             parts().store,
             wanted,
-            cursor=request.cursor,
+            cursor=cursor_of(request),
             limit=request.limit,
             ttl_ms=parts().settings.result_ttl * 1000,
         )
@@ -139,23 +137,25 @@ def meant(request: BulkRequest) -> dict[str, Any]:
     return {"filter": request.filter.model_dump(mode="json", exclude_defaults=True)}
 
 
-@contextmanager
-def cursor_faults() -> Iterator[None]:
-    """Tell a cursor that is no good as a fault of the body."""
+def cursor_of(request: BulkRequest) -> Cursor | None:
+    """Return where a request goes on.
+
+    Raises:
+        InvalidSubmission: If its cursor is no good.
+    """
     try:
-        yield
-    except InvalidCursor as error:
-        detail = str(error).removeprefix("cursor: ")
-        raise InvalidSubmission([Fault("/cursor", "invalid", detail)]) from None
+        return paging.opened(request.cursor, _OF)
+    except paging.InvalidCursor as error:
+        raise InvalidSubmission([Fault("/cursor", "invalid", error.detail)]) from None
 
 
-def told(numbers: dict[str, int], cursor: str | None, *, is_complete: bool) -> Response:
+def told(numbers: dict[str, int], cursor: Cursor | None, *, is_complete: bool) -> Response:
     """Return the answer; that of a dry run has `matching` among its numbers."""
     return reply(
         {
             "dry_run": "matching" in numbers,
             **numbers,
             "is_complete": is_complete,
-            "cursor": cursor,
+            "cursor": paging.sealed(cursor, _OF),
         }
     )

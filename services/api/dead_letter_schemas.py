@@ -3,13 +3,14 @@
 from typing import Any
 
 from services.api.dead_letter_inputs import PurgeRequest, ReplayRequest
+from services.api.paging import NEXT
 from services.api.schemas import SECONDS, TEXT, TIME, WHOLE, Schema, ref
 from services.api.shapes import or_null, record
 
 
 def _page(name: str) -> Schema:
     items = {"type": "array", "items": ref(name)}
-    return record(items=items, next=or_null({**TEXT, "description": "Cursor of the next page."}))
+    return record(items=items, next=NEXT)
 
 
 _DEAD_LETTER = record(
@@ -63,7 +64,7 @@ SCHEMAS: dict[str, Schema] = {
         done={**WHOLE, "description": "How many were taken; 0 for a dry run."},
     ),
     "Replay": _REPLAY,
-    "ReplayList": record(items={"type": "array", "items": ref("Replay")}),
+    "ReplayList": record(items={"type": "array", "items": ref("Replay")}, cursor=NEXT),
 }
 
 

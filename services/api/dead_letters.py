@@ -46,14 +46,20 @@ def list_letters() -> Response:
 
     A page may be short and yet not be the last: go on with `next` until there is none.
     """
-    found, cursor = page(parts().store, query_filter(), paging.limit(), paging.cursor())
+    of = "dead letters"
+    found, cursor = page(parts().store, query_filter(), paging.limit(), paging.cursor(of))
     letters = parts().store.dead_letters([each for each, _ in found])
-    items = [
-        letter_document(letter, parts().catalogue)
-        for letter in letters
-        if letter and chosen_letters.is_reached(letter)
-    ]
-    return reply({"items": items, "next": paging.written(cursor)})
+    entries = (
+        (
+            (at_ms, each),
+            letter_document(letter, parts().catalogue)
+            if letter and chosen_letters.is_reached(letter)
+            else None,
+        )
+        for (each, at_ms), letter in zip(found, letters, strict=True)
+    )
+    items, cursor = paging.within(entries, cursor)
+    return reply({"items": items, "next": paging.sealed(cursor, of)})
 
 
 @blueprint.get("/v1/dead-letters/groups", endpoint="dead_letter_groups")
@@ -63,13 +69,19 @@ def list_letters() -> Response:
 )
 def list_groups() -> Response:
     """List groups of dead letters that died of the same, the latest first."""
-    groups, cursor = parts().store.dead_groups(paging.limit(), paging.cursor())
-    items = [
-        group_document(group, parts().catalogue)
+    of = "groups of dead letters"
+    groups, cursor = parts().store.dead_groups(paging.limit(), paging.cursor(of))
+    entries = (
+        (
+            (group.last_seen_ms, group.fingerprint),
+            group_document(group, parts().catalogue)
+            if chosen_letters.is_reached(group.example)
+            else None,
+        )
         for group in groups
-        if chosen_letters.is_reached(group.example)
-    ]
-    return reply({"items": items, "next": paging.written(cursor)})
+    )
+    items, cursor = paging.within(entries, cursor)
+    return reply({"items": items, "next": paging.sealed(cursor, of)})
 
 
 @blueprint.get("/v1/dead-letters/<letter_id>", endpoint="dead_letter")

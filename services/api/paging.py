@@ -1,25 +1,51 @@
-"""Pages of a list: how many entries, and a cursor that says where to go on."""
+"""Pages of a list: how many entries and bytes, and a cursor that says where to go on.
+
+A cursor has the id of the last entry that was looked at, maybe out of its reader's reach: it is encrypted.
+"""
 
 import base64
+from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
+from cryptography.fernet import Fernet, InvalidToken
 from flask import request
 
 from services.api import openapi
+from services.api.parts import parts
 from services.api.problems import InvalidParameter
 from services.api.schemas import TEXT
-from taskyard.store.dead_letters import Cursor
+from taskyard.errors import TaskyardError
+from taskyard.store.pages import PAGE_BYTES, Cursor
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+_encode = msgspec.json.Encoder().encode
 
 LIMIT = openapi.parameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     "Entries of a page.",
 )
-CURSOR = openapi.parameter("cursor", TEXT, "The `next` of the page before.")
+CURSOR = openapi.parameter("cursor", TEXT, "The `next` or `cursor` of the page before.")
+#: What a list says of its cursor.
+NEXT = {
+    "anyOf": [TEXT, {"type": "null"}],
+    "description": "Goes on from here; null: that was all. A page ends at about 8 MiB, too.",
+}
+
+
+class InvalidCursor(TaskyardError):
+    """The cursor is none that this list has given."""
+
+    code = "invalid"
+    detail = "must be one that an answer to the same question has given"
+
+    def __init__(self) -> None:
+        super().__init__(f"cursor: {self.detail}")
 
 
 def limit() -> int:
@@ -34,29 +60,82 @@ def limit() -> int:
     return int(text)
 
 
-def cursor() -> Cursor | None:
+def cursor(of: str) -> Cursor | None:
     """Return the query's `cursor`, or None where there is none.
 
+    Args:
+        of: The list that it is of, in its order.
+
     Raises:
-        InvalidParameter: If it is none that this API gave.
+        InvalidParameter: If it is none that this list has given.
     """
-    text = request.args.get("cursor")
+    try:
+        return opened(request.args.get("cursor"), of)
+    except InvalidCursor as error:
+        raise InvalidParameter("cursor", error.detail) from None
+
+
+def opened(text: str | None, of: str) -> Cursor | None:
+    """Return what is in a cursor, or None where there is none.
+
+    Raises:
+        InvalidCursor: If it is none that this list has given.
+    """
     if text is None:
         return None
     try:
-        at_ms, last = msgspec.json.decode(base64.urlsafe_b64decode(text), type=tuple[int, str])
-    except (ValueError, msgspec.DecodeError):
-        raise InvalidParameter("cursor", "must be the `next` of the page before") from None
-    if not 0 <= at_ms < 2**53 or not last:
-        raise InvalidParameter("cursor", "must be the `next` of the page before")
-    return at_ms, last
+        its_list, place, last = msgspec.json.decode(
+            _cipher().decrypt(text.encode()), type=tuple[str, int, str]
+        )
+    except (InvalidToken, ValueError, msgspec.DecodeError):
+        raise InvalidCursor from None
+    if its_list != of:
+        raise InvalidCursor
+    return place, last
 
 
-def written(cursor: Cursor | None) -> str | None:
-    """Return a cursor as the query takes it."""
-    if cursor is None:
-        return None
-    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode()
+def sealed(cursor: Cursor | None, of: str) -> str | None:
+    """Return a cursor as `opened` takes it."""
+    return None if cursor is None else _cipher().encrypt(_encode((of, *cursor))).decode()
+
+
+def link(following: str | None) -> dict[str, str]:
+    """Return the header that leads to the next page of this list, if there is one."""
+    if following is None:
+        return {}
+    query = [pair for pair in request.args.items(multi=True) if pair[0] != "cursor"]
+    return {"Link": f'<{request.path}?{urlencode([*query, ("cursor", following)])}>; rel="next"'}
+
+
+def within(
+    entries: Iterable[tuple[Cursor, Any]], cursor: Cursor | None
+) -> tuple[list[msgspec.Raw], Cursor | None]:
+    """Return the entries that a page has room for as JSON, and where the next one begins.
+
+    Args:
+        entries: Each with its place; None is not shown.
+        cursor: Where the next page begins if there is room for all.
+    """
+    items: list[msgspec.Raw] = []
+    page_bytes, last = 0, None
+    for place, entry in entries:
+        if entry is not None:
+            item = _encode(entry)
+            page_bytes += len(item)
+            if items and page_bytes > PAGE_BYTES:
+                return items, last
+            items.append(msgspec.Raw(item))
+        last = place
+    return items, cursor
+
+
+def _cipher() -> Fernet:
+    return _cipher_of(parts().keyed.key("cursors"))
+
+
+@lru_cache(maxsize=2)
+def _cipher_of(key: bytes) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(key))
 
 
 def time_ms(name: str, default_ms: int) -> int:

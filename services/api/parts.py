@@ -16,6 +16,7 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.group_commit import GroupCommit
 from taskyard.job import Job
+from taskyard.keyed import Keyed
 from taskyard.rabbitmq.broker_look import BrokerLooks
 from taskyard.schedules.stored import Schedules
 
@@ -41,6 +42,7 @@ class Parts:
         self.store = dispatcher.store
         #: Jobs by their ids, as `store.look` gives them; what many requests read is one round trip.
         self.read: GroupCommit[str, Job | None] = GroupCommit(dispatcher.store.look)
+        self.keyed = Keyed(dispatcher.store.secret)
         self.catalogue = Catalogue(dispatcher.store)
         self.audit_log = AuditLog(
             dispatcher.store,

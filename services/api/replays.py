@@ -7,7 +7,7 @@ import msgspec
 from apiflask import APIBlueprint
 from flask import Response
 
-from services.api import chosen_letters, inputs, openapi
+from services.api import chosen_letters, inputs, openapi, paging
 from services.api.dead_letter_inputs import ReplayRequest
 from services.api.parts import parts
 from services.api.principal import current
@@ -22,7 +22,10 @@ from taskyard.store.replays import NewReplay, Replay
 
 blueprint = APIBlueprint("replays", __name__)
 
-INPUTS = {("post", "/v1/dead-letters/replay"): openapi.Input("ReplayRequest")}
+INPUTS = {
+    ("get", "/v1/dead-letters/replays"): openapi.Input(parameters=(paging.CURSOR,)),
+    ("post", "/v1/dead-letters/replay"): openapi.Input("ReplayRequest"),
+}
 _TAGS = ["Dead letters"]
 
 
@@ -70,9 +73,18 @@ def replay() -> Response:
     responses=openapi.answers({200: openapi.answer("The replays.", "ReplayList")}),
 )
 def list_replays() -> Response:
-    """List the newest hundred replays; each is kept for 30 days after its end."""
-    items = [replay_document(each) for each in parts().store.replays() if _is_own(each)]
-    return reply({"items": items})
+    """List the newest hundred replays; each is kept for 30 days after its end.
+
+    A page ends at about 8 MiB: go on with `cursor` until there is none.
+    """
+    of = "replays"
+    found, cursor = parts().store.newest_replays(paging.cursor(of))
+    entries = (
+        ((each.created_at_ms, each.id), replay_document(each) if _is_own(each) else None)
+        for each in found
+    )
+    items, cursor = paging.within(entries, cursor)
+    return reply({"items": items, "cursor": paging.sealed(cursor, of)})
 
 
 @blueprint.get("/v1/dead-letters/replays/<replay_id>", endpoint="replay")

@@ -89,8 +89,9 @@ def retry_many() -> Response:
         found = count_retryable(parts().store, wanted)
         numbers = {"matching": found.count, "retried": 0, "skipped": 0}
         return bulk.told(numbers, None, is_complete=found.is_complete)
-    with recording("jobs.retry", before=bulk.meant(request)) as entry, bulk.cursor_faults():
-        done = retry_found(parts().dispatcher, wanted, cursor=request.cursor, limit=request.limit)
+    with recording("jobs.retry", before=bulk.meant(request)) as entry:
+        cursor = bulk.cursor_of(request)
+        done = retry_found(parts().dispatcher, wanted, cursor=cursor, limit=request.limit)
         entry.after = {"retried": done.retried}
         if not done.retried:
             entry.void()

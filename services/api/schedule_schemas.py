@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from services.api.paging import NEXT
 from services.api.schemas import TEXT, TIME, WHOLE, Schema, ref
 from services.api.shapes import array, or_null, record
 from taskyard.schedules.plan import Outcome
@@ -64,7 +65,7 @@ SCHEMAS: dict[str, Schema] = {
     "ScheduleRequest": {**_REQUEST, "examples": [_EXAMPLE]},
     "ScheduleChange": _change(),
     "Schedule": _schedule(),
-    "ScheduleList": record(items=array(ref("Schedule"))),
+    "ScheduleList": record(items=array(ref("Schedule")), cursor=NEXT),
     "FireTimes": record(items=array(TIME)),
     "FireEvent": _event(),
     "FireEventList": record(items=array(ref("FireEvent"))),

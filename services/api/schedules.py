@@ -6,7 +6,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from services.api import inputs, openapi, reach
+from services.api import inputs, openapi, paging, reach
 from services.api.parts import parts
 from services.api.recording import recording
 from services.api.replies import reply
@@ -32,6 +32,7 @@ _IF_NONE_MATCH = openapi.parameter(
     "If-None-Match", TEXT, "`*`: only if there is none yet.", place="header"
 )
 INPUTS = {
+    ("get", "/v1/schedules"): openapi.Input(parameters=(paging.CURSOR,)),
     ("post", "/v1/schedules"): openapi.Input("ScheduleRequest"),
     ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH, _IF_NONE_MATCH)),
     ("delete", "/v1/schedules/{name}"): openapi.Input(parameters=(_IF_MATCH,)),
@@ -44,9 +45,23 @@ INPUTS = {
     responses=openapi.answers({200: openapi.answer("The schedules.", "ScheduleList")}),
 )
 def list_all() -> Response:
-    """List the schedules, by name."""
-    rows = [row for row in parts().schedules.all() if reach.reaches(*_place(row.schedule))]
-    return reply({"items": [parts().catalogue.shown(document(row)) for row in rows]})
+    """List the schedules, by name.
+
+    A page ends at about 8 MiB: go on with `cursor` until there is none.
+    """
+    of = "schedules"
+    rows, cursor = parts().schedules.page(paging.cursor(of))
+    entries = (
+        (
+            (0, row.name),
+            parts().catalogue.shown(document(row))
+            if reach.reaches(*_place(row.schedule))
+            else None,
+        )
+        for row in rows
+    )
+    items, cursor = paging.within(entries, cursor)
+    return reply({"items": items, "cursor": paging.sealed(cursor, of)})
 
 
 @blueprint.post("/v1/schedules", endpoint="create_schedule")

@@ -10,6 +10,7 @@ from taskyard.job import State
 from taskyard.revival import revive
 from taskyard.store.base import JobStore
 from taskyard.store.finding import Count, Filter
+from taskyard.store.pages import Cursor
 
 #: Jobs that one script call cancels or retries: a few milliseconds in which Redis serves nobody else.
 BATCH = 200
@@ -29,7 +30,7 @@ class Cancellation(Struct):
     cancelled: int = 0
     requested: int = 0
     too_late: int = 0
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 class Retrial(Struct):
@@ -38,11 +39,11 @@ class Retrial(Struct):
     retried: int = 0
     #: Retried by another, removed or changed since they were found; or another living job has their lock.
     skipped: int = 0
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 def cancel_found(
-    store: JobStore, wanted: Filter, *, cursor: str | None, limit: int, ttl_ms: int
+    store: JobStore, wanted: Filter, *, cursor: Cursor | None, limit: int, ttl_ms: int
 ) -> Cancellation:
     """Cancel living jobs that fit, at most `limit`; one that starts meanwhile is asked to stop.
 
@@ -52,9 +53,6 @@ def cancel_found(
         cursor: Where the call before stopped.
         limit: How many to cancel.
         ttl_ms: How long records are kept, in milliseconds.
-
-    Raises:
-        InvalidCursor: If `cursor` is none that a call has given.
     """
     done = Cancellation()
     for ids, done.cursor in _steps(store, _only(LIVING, wanted), cursor, limit):
@@ -69,7 +67,7 @@ def retry_found(
     dispatcher: Dispatcher,
     wanted: Filter,
     *,
-    cursor: str | None,
+    cursor: Cursor | None,
     limit: int,
     must_connect: bool = False,
 ) -> Retrial:
@@ -83,9 +81,6 @@ def retry_found(
         cursor: Where the call before stopped.
         limit: How many to retry.
         must_connect: Wait for RabbitMQ where there is no connection yet, as in a new process.
-
-    Raises:
-        InvalidCursor: If `cursor` is none that a call has given.
     """
     done = Retrial()
     for ids, done.cursor in _steps(dispatcher.store, _only(RETRYABLE, wanted), cursor, limit):
@@ -116,16 +111,16 @@ def _only(possible: tuple[State, ...], wanted: Filter) -> Filter | None:
 
 
 def _steps(
-    store: JobStore, wanted: Filter | None, cursor: str | None, limit: int
-) -> Iterator[tuple[list[str], str | None]]:
+    store: JobStore, wanted: Filter | None, cursor: Cursor | None, limit: int
+) -> Iterator[tuple[list[str], Cursor | None]]:
     """Give ids of jobs that fit, `limit` in all, and after each step where to go on."""
     deadline = time.monotonic() + MAX_S
     for _ in range(MAX_PAGES):
         if wanted is None or limit <= 0 or time.monotonic() > deadline:
             return
-        page = store.find(wanted, cursor=cursor, limit=min(BATCH, limit))
+        page = store.find_ids(wanted, cursor=cursor, limit=min(BATCH, limit))
         cursor = page.cursor
-        limit -= len(page.jobs)
-        yield [job.id for job in page.jobs], cursor
+        limit -= len(page.ids)
+        yield page.ids, cursor
         if cursor is None:
             return

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from taskyard.errors import Fault, InvalidSubmission, ReplayNotFound
 from taskyard.store import JobStore
-from taskyard.store.dead_letters import Cursor, DeadLetter, DeadLetterFilter
+from taskyard.store.dead_letters import DeadLetter, DeadLetterFilter
+from taskyard.store.pages import Cursor
 from taskyard.store.replays import NewReplay, Replay
 
 #: Ids and times of death.

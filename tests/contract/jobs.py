@@ -25,6 +25,7 @@ def new_job(
     args: list[Any] | None = None,
     kwargs: dict[str, Any] | None = None,
     priority: int | None = None,
+    tags: list[str] | None = None,
     **fields: Any,
 ) -> NewJob:
     """Return a job to record, with a message that says the same."""
@@ -34,7 +35,7 @@ def new_job(
         actor_name=task,
         args=args or [],
         kwargs=kwargs or {},
-        options=Options(priority=priority),
+        options=Options(priority=priority, tags=tags or []),
         message_id=job_id,
         message_timestamp=0,
     )

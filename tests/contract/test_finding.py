@@ -2,7 +2,8 @@
 
 import pytest
 
-from taskyard.store.finding import Filter, InvalidCursor
+from taskyard.store.finding import Filter
+from taskyard.store.pages import PAGE_BYTES
 from tests.contract.jobs import HOUR_MS, claim, new_job, pending, running, settle
 
 
@@ -134,20 +135,41 @@ def test_running_jobs_are_found_at_once_however_many_others_there_are(store):
     assert _counted(store, states=("running",)) == (3, True)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "!!!", "eyJh", "é", "W10", "A" * 1000])
-def test_a_cursor_of_ones_own_is_refused(store, cursor):
-    """Whatever it is."""
-    with pytest.raises(InvalidCursor):
-        store.find(Filter(), cursor=cursor)
+def big(store, job_id: str, result_bytes: int, **fields) -> str:
+    """Record a job that has returned so much; return its id."""
+    _, token = running(store, job_id=job_id, **fields)
+    settle(store, job_id, token, result=f'"{"x" * result_bytes}"')
+    return job_id
 
 
-def test_a_cursor_is_of_one_order(store):
-    """It means another place in the other."""
-    record(store, "a", "b")
-    cursor = store.find(Filter(), limit=1).cursor
+def test_a_page_ends_at_some_bytes(store):
+    """It is never empty for that: one that is larger comes alone."""
+    big(store, "small", 10, created_at_ms=1_000)
+    for number in range(4):
+        big(store, f"job-{number}", PAGE_BYTES // 3, created_at_ms=2_000)
+    big(store, "huge", PAGE_BYTES + 10, created_at_ms=3_000)
 
-    with pytest.raises(InvalidCursor):
-        store.find(Filter(), cursor=cursor, order="run_at")
+    pages: list[list[str]] = []
+    cursor = None
+    while cursor is not None or not pages:
+        page = store.find(Filter(), cursor=cursor, limit=50)
+        ids = store.find_ids(Filter(), cursor=cursor, limit=50)
+        pages.append([job.id for job in page.jobs])
+        assert (ids.ids, ids.cursor) == (pages[-1], page.cursor)
+        cursor = page.cursor
+
+    assert pages == [["huge"], ["job-3", "job-2"], ["job-1", "job-0", "small"]]
+
+
+def test_a_rare_tag_is_found_among_large_jobs(store):
+    """Of those that are only compared, no results are read; a page may end for what was compared too."""
+    pending(store, job_id="rare", tags=["rare"], created_at_ms=1_000)
+    for number in range(6):
+        big(store, f"job-{number}", PAGE_BYTES // 3, created_at_ms=2_000)
+
+    page = store.find(Filter(tag="rare"), limit=50)
+
+    assert ([job.id for job in page.jobs], page.cursor) == (["rare"], None)
 
 
 def _counted(store, **wanted):

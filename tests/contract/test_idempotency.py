@@ -29,3 +29,12 @@ def test_a_reservation_that_was_forgotten_stays_so(store):
     store.conclude("k", Reservation("a", "1", "{}"))
 
     assert store.reserve("k", Reservation("b", "2"), HOUR_MS).base_id == "2"
+
+
+def test_a_store_has_one_secret(new_store):
+    """The first that was offered, for all who open it; another store has another."""
+    first = new_store().secret(b"\x00\xff" * 16)
+
+    assert first == b"\x00\xff" * 16
+    assert new_store().secret(b"b" * 32) == first
+    assert new_store(is_fresh=True).secret(b"b" * 32) == b"b" * 32

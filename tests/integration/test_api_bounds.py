@@ -1,12 +1,16 @@
 """What an answer may cost: memory, time and bytes have bounds, whatever is sent and stored."""
 
 import time
+from typing import Any
 
 import pytest
 
+from services.api import paging
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.request import Defaults
+from taskyard.store.dead_letters import DeadLetter
+from taskyard.store.replays import NewReplay
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -28,6 +32,26 @@ def totals(store, catalogued) -> str:
     defaults = Defaults(queue=catalogued, priority=4, max_retries=2, timeout_s=60)
     store.declare([describe(total, defaults)], [catalogued])
     return total.name
+
+
+def letter_of(letter_id: str, queue: str) -> DeadLetter:
+    """Return a dead letter that never was a job."""
+    return DeadLetter(
+        id=letter_id,
+        is_job=False,
+        queue=queue,
+        task="",
+        reason="undecodable",
+        error_type="",
+        error_message="",
+        fingerprint=f"f-{letter_id}",
+        attempts=0,
+        failed_at_ms=1,
+        first_failed_at_ms=1,
+        worker="",
+        priority=5,
+        body_bytes=1,
+    )
 
 
 def _submit(api, wrong):
@@ -86,6 +110,57 @@ def test_a_job_of_a_batch_that_is_too_large_is_not_looked_into(api, totals):
     assert (answer.status_code, faults) == (413, [("/jobs/1", "too_large")])
     # The processor's time: 20 s where faults are made of all items.
     assert took_s < 5
+
+
+def _walk(api, path: str, next_name: str = "cursor") -> list[list[dict[str, Any]]]:
+    """Return the items of all pages."""
+    pages = []
+    query: dict[str, str] | None = {}
+    while query is not None:
+        page = api.get(path, query_string=query).json
+        pages.append(page["items"])
+        query = {"cursor": page[next_name]} if page[next_name] else None
+    return pages
+
+
+def test_a_page_of_jobs_ends_at_some_bytes(api, submit, worker):
+    """So a few requests for results do not fill the memory."""
+    ids = [submit(id=f"job-{n}") for n in range(12)]
+    for each in ids:
+        worker.run(each, result=f'"{"x" * 900_000}"')
+
+    pages = _walk(api, "/v1/jobs")
+
+    assert [[each["id"] for each in page] for page in pages] == [ids[:2:-1], ids[2::-1]]
+
+
+@pytest.mark.parametrize(
+    ("path", "next_name"),
+    [
+        ("/v1/schedules", "cursor"),
+        ("/v1/dead-letters/replays", "cursor"),
+        ("/v1/dead-letters", "next"),
+        ("/v1/dead-letters/groups", "next"),
+        ("/v1/audit-log", "cursor"),
+    ],
+)
+def test_a_page_of_any_list_ends_at_some_bytes(
+    api, store, catalogued, monkeypatch, path, next_name
+):
+    """Each comes once, and never an empty page."""
+    for n in range(5):
+        fields = {"every_s": 60, "task": "echo", "args": ["x" * 2_000]}
+        assert api.put(f"/v1/schedules/s{n}", json=fields).status_code == 201
+        new = NewReplay(id=f"r{n}", asked='{"filter": {}}', rate_per_s=0)
+        store.start_replay(new)
+        store.bury([(letter_of(f"l{n}", catalogued), "{")])
+    whole = _walk(api, path, next_name)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 100)
+
+    pages = _walk(api, path, next_name)
+
+    assert [[each] for each in whole[0]] == pages
+    assert (len(whole), len(pages)) == (1, 5)
 
 
 def test_a_query_s_refusal_is_short(api):

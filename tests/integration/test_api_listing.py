@@ -1,9 +1,11 @@
 """Listing, counting and cancelling many jobs over REST."""
 
+import base64
 from typing import Any
 
 import pytest
 import redis
+from cryptography.fernet import Fernet
 
 from tests.contract import jobs
 
@@ -213,3 +215,40 @@ def test_a_job_that_cannot_be_read_is_shown_as_that(
     assert conforms(page, "JobPage") == []
     assert {job["id"]: job["args"] for job in page["items"]} == {good: [1], damaged: None}
     assert shown in page["items"]
+
+
+def test_a_cursor_tells_nothing_of_jobs_out_of_reach(api, caller, submit):
+    """It stands at the last job that was looked at, whosever that is."""
+    submit(id="mine", task="add", args=[1])
+    submit(id="foreign-job")
+    mine = caller("jobs:read", tasks=("add",))
+    cursor = mine.get("/v1/jobs?limit=1").json["cursor"]
+    both = caller("jobs:read").get("/v1/jobs?limit=1").json["cursor"]
+
+    for each in (cursor, both):
+        text = each or ""
+        assert b"foreign" not in base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_a_cursor_is_of_one_list_and_cannot_be_made(api, submit):
+    """Nor changed, nor taken from another installation."""
+    for n in range(3):
+        submit(id=f"job-{n}")
+    cursor = api.get("/v1/jobs?limit=1").json["cursor"]
+    forged = [
+        cursor[:-6] + ("A" if cursor[-6] != "A" else "B") + cursor[-5:],
+        Fernet(Fernet.generate_key()).encrypt(b'["jobs by created", 1, "job-0"]').decode(),
+        base64.urlsafe_b64encode(b'["created", 1, "job-0"]').decode(),
+    ]
+
+    assert len(api.get(f"/v1/jobs?cursor={cursor}").json["items"]) == 2
+    for path in (
+        f"/v1/jobs?order=run_at&cursor={cursor}",
+        f"/v1/dead-letters?cursor={cursor}",
+        f"/v1/audit-log?cursor={cursor}",
+        *(f"/v1/jobs?cursor={each}" for each in forged),
+    ):
+        answer = api.get(path)
+        assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, "cursor"), path
+    answer = api.post("/v1/jobs/cancel", json={"filter": {"task": "echo"}, "cursor": cursor})
+    assert answer.json["errors"][0]["pointer"] == "/cursor"

@@ -94,11 +94,11 @@ def test_a_replay_takes_the_jobs_that_fit(run, yard):
     """A dry run counts and starts none; rate and canary are kept, and what never was a job is left out."""
     options = ["--queue", yard.queue, "--fingerprint", "f"]
     assert run("replay", *options, "--dry-run")[:2] == (0, "2 to replay\n")
-    assert yard.store.replays() == []
+    assert yard.store.newest_replays()[0] == []
 
     code, out, _ = run("replay", *options, "--rate", "5", "--canary", "1")
 
-    (replay,) = yard.store.replays()
+    (replay,) = yard.store.newest_replays()[0]
     assert (0, replay.id) == (code, replay_id(out))
     assert (replay.total, replay.rate_per_s, replay.canary) == (2, 5, 1)
     shown = json.loads(run("replays", replay.id, "--json")[1])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -22,7 +23,8 @@ from taskyard.letter_choice import purge as purge_letters
 from taskyard.letter_documents import group_document, letter_document, replay_document
 from taskyard.message import new_id
 from taskyard.store.base import JobStore
-from taskyard.store.dead_letters import Cursor, DeadGroup, DeadLetter, DeadLetterFilter
+from taskyard.store.dead_letters import DeadGroup, DeadLetter, DeadLetterFilter
+from taskyard.store.pages import Cursor
 from taskyard.store.replays import NewReplay, Replay
 
 #: Dead letters, or groups, that are read at a time.
@@ -143,9 +145,16 @@ def replay(
 def replays(replay_ids: Sequence[str], as_json: bool) -> None:
     """List replays with their progress: these, or the newest hundred."""
     store = Client(load()).store
-    found = [found_replay(store, each) for each in replay_ids] or store.replays()
-    for each in found:
+    for each in map(partial(found_replay, store), replay_ids) if replay_ids else _newest(store):
         click.echo(_json(replay_document(each)) if as_json else _replay_line(each))
+
+
+def _newest(store: JobStore) -> Iterator[Replay]:
+    found, cursor = store.newest_replays()
+    yield from found
+    while cursor is not None:
+        found, cursor = store.newest_replays(cursor)
+        yield from found
 
 
 @dead_letters.command("stop")

@@ -1,7 +1,7 @@
 """Schedules in the store: looked up, and changed by one writer at a time."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ from taskyard.schedules.plan import (
 )
 from taskyard.schedules.rule import JOB_FIELDS, Schedule
 from taskyard.store.base import JobStore, NewJob, Reach
+from taskyard.store.pages import Cursor
 from taskyard.store.schedules import ScheduleWrite
 
 logger = logging.getLogger(__name__)
@@ -97,15 +98,24 @@ class Schedules:
         )
         return replace(job, reach=reach)
 
-    def all(self) -> list[KnownSchedule]:
-        """Return all schedules that can be read, by name."""
+    def all(self) -> Iterator[KnownSchedule]:
+        """Give all schedules that can be read, by name."""
+        page, cursor = self.page()
+        yield from page
+        while cursor is not None:
+            page, cursor = self.page(cursor)
+            yield from page
+
+    def page(self, cursor: Cursor | None = None) -> tuple[list[KnownSchedule], Cursor | None]:
+        """Return some of the schedules that can be read, by name, and where to go on; None: that was all."""
+        rows, following = self._store.schedules(cursor)
         found = []
-        for row in self._store.schedules():
+        for row in rows:
             try:
                 found.append(known(row))
             except ValueError as error:
                 logger.error("%s", error, extra={"schedule": row.name})
-        return found
+        return found, following
 
     def get(self, name: str) -> KnownSchedule:
         """Return a schedule.

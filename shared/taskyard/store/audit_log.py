@@ -4,6 +4,8 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from taskyard.store.pages import Cursor
+
 #: `unknown`: nobody wrote down how it ended, so it may or may not have been done.
 ActionOutcome = Literal["done", "unknown"]
 
@@ -55,10 +57,6 @@ class LoggedAction(Struct, frozen=True):
     action: Action
 
 
-#: Time and id of the last entry that was seen.
-ActionCursor = tuple[int, str]
-
-
 class AuditLogStore(Protocol):
     """The entries; see `base` for what holds for every method."""
 
@@ -72,8 +70,8 @@ class AuditLogStore(Protocol):
         """Remove an entry: nothing was done."""
 
     def find_actions(
-        self, wanted: ActionFilter, limit: int, cursor: ActionCursor | None = None
-    ) -> tuple[list[LoggedAction], ActionCursor | None]:
+        self, wanted: ActionFilter, limit: int, cursor: Cursor | None = None
+    ) -> tuple[list[LoggedAction], Cursor | None]:
         """Return a page, the newest first, and where the next begins; None: that was all.
 
         Each call looks at a bounded number of entries: a page may be short and yet not be the last.

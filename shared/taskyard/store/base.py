@@ -253,6 +253,9 @@ class JobStore(
     def workers(self) -> list[dict[str, Any]]:
         """Return the worker documents, each with `is_alive`, `last_seen_at` and `running`."""
 
+    def secret(self, offered: bytes) -> bytes:
+        """Return the secret of this installation; `offered` becomes it where there is none."""
+
     def check(self) -> list[str]:
         """Return what is unsafe about the server's settings, a sentence each; empty if nothing.
 

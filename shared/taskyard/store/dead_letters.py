@@ -5,8 +5,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-#: The cursor of a page: time and id of its last entry.
-Cursor = tuple[int, str]
+from taskyard.store.pages import Cursor
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

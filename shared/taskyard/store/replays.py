@@ -5,6 +5,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from taskyard.store.pages import Cursor
+
 ReplayState = Literal["running", "waiting_for_canary", "stopped", "completed"]
 
 
@@ -63,8 +65,17 @@ class ReplayStore(Protocol):
         Also returns whether any goes on, so that there will be more to take.
         """
 
-    def replays(self, ids: Sequence[str] = ()) -> list[Replay]:
-        """Return these replays that there are, or the newest hundred; a finished one is kept for 30 days."""
+    def replays(self, ids: Sequence[str]) -> list[Replay]:
+        """Return those of these replays that there are; a finished one is kept for 30 days.
+
+        Where they take more than `PAGE_BYTES`, the first ones.
+        """
+
+    def newest_replays(self, cursor: Cursor | None = None) -> tuple[list[Replay], Cursor | None]:
+        """Return the newest hundred, of `PAGE_BYTES` at most (but for a single one), and where to go on.
+
+        None: that was all.
+        """
 
     def stop_replay(self, replay_id: str) -> None:
         """Replay no more of it; one that has ended stays as it is."""

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from taskyard.store.pages import Cursor
+
 
 class StoredSchedule(Struct, frozen=True, array_like=True):
     """A schedule as the store keeps it; what is in `spec` and `state` is not the store's business."""
@@ -51,8 +53,11 @@ class ScheduleStore(Protocol):
     def now_ms(self) -> int:
         """Return the store's clock, in milliseconds since 1970."""
 
-    def schedules(self) -> list[StoredSchedule]:
-        """Return all schedules, by name."""
+    def schedules(self, cursor: Cursor | None = None) -> tuple[list[StoredSchedule], Cursor | None]:
+        """Return schedules by name, and where to go on; None: that was all.
+
+        A page has `PAGE_BYTES` at most, but for a single one.
+        """
 
     def schedule(self, name: str) -> StoredSchedule | None:
         """Return a schedule, or None if there is none of this name."""

@@ -206,6 +206,16 @@ class RedisStore(
         ]
 
     @guarded
+    def secret(self, offered: bytes) -> bytes:
+        # A server that is full, or a replica, must not be written to where it has one already.
+        key = f"{self._prefix}secret"
+        found: Any = self._redis.get(key)
+        if found is None:
+            self._redis.set(key, offered, nx=True)
+            found = self._redis.get(key)
+        return bytes(found)
+
+    @guarded
     def check(self) -> list[str]:
         try:
             config = self._redis.config_get("maxmemory*", "appendonly")

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from taskyard.store.audit_log import Action, ActionCursor, ActionFilter, LoggedAction
+from taskyard.store.audit_log import Action, ActionFilter, LoggedAction
+from taskyard.store.pages import Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 #: Entries of one script call, and of one call of `find_actions`.
@@ -27,8 +28,8 @@ class RedisAuditLog(RedisScripts):
 
     @guarded
     def find_actions(
-        self, wanted: ActionFilter, limit: int, cursor: ActionCursor | None = None
-    ) -> tuple[list[LoggedAction], ActionCursor | None]:
+        self, wanted: ActionFilter, limit: int, cursor: Cursor | None = None
+    ) -> tuple[list[LoggedAction], Cursor | None]:
         found: list[LoggedAction] = []
         looked = 0
         while True:
@@ -43,9 +44,7 @@ class RedisAuditLog(RedisScripts):
             if is_end or looked >= LOOKS:
                 return found, None if is_end else cursor
 
-    def _step(
-        self, wanted: ActionFilter, cursor: ActionCursor | None
-    ) -> tuple[list[LoggedAction], bool]:
+    def _step(self, wanted: ActionFilter, cursor: Cursor | None) -> tuple[list[LoggedAction], bool]:
         args = (wanted.after_ms, wanted.before_ms, *(cursor or (0, "")), STEP)
         rows, is_end = self.run("find_actions", args, tuple[list[tuple[int, str]], bool])
         return [LoggedAction(at_ms, _decode(text)) for at_ms, text in rows], is_end

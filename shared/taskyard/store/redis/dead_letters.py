@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from taskyard.store.dead_letters import (
-    Cursor,
     DeadGroup,
     DeadLetter,
     DeadLetterFilter,
@@ -15,6 +14,7 @@ from taskyard.store.dead_letters import (
     Revival,
     Revived,
 )
+from taskyard.store.pages import Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 #: Entries that one search looks at.

@@ -1,9 +1,14 @@
 """Replays on Redis."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from taskyard.store.pages import PAGE_BYTES, Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
 from taskyard.store.replays import NewReplay, Replay, ReplayBatch
+
+#: Replays that are listed.
+NEWEST = 100
 
 
 class RedisReplays(RedisScripts):
@@ -23,9 +28,22 @@ class RedisReplays(RedisScripts):
         return self.run("take_replays", (limit, lease_ms), tuple[list[ReplayBatch], bool])
 
     @guarded
-    def replays(self, ids: Sequence[str] = ()) -> list[Replay]:
-        rows = self.run("replays", ids, list[tuple[str, list[str]]])
-        return [_replay(each, dict(zip(row[::2], row[1::2], strict=True))) for each, row in rows]
+    def replays(self, ids: Sequence[str]) -> list[Replay]:
+        return self._read_replays(ids)[0]
+
+    @guarded
+    def newest_replays(self, cursor: Cursor | None = None) -> tuple[list[Replay], Cursor | None]:
+        rows: Any = self._redis.zrevrange(f"{self._prefix}replays", 0, NEWEST - 1, withscores=True)
+        places = [(int(at_ms), each.decode()) for each, at_ms in rows]
+        left = [place for place in places if cursor is None or place < cursor]
+        found, looked = self._read_replays([each for _, each in left])
+        return found, None if looked == len(left) else left[looked - 1]
+
+    def _read_replays(self, ids: Sequence[str]) -> tuple[list[Replay], int]:
+        """Return the first of these replays that there are, and how many ids that were."""
+        rows = self.run("replays", (ids, PAGE_BYTES), list[tuple[str, list[str]]])
+        found = [(each, dict(zip(row[::2], row[1::2], strict=True))) for each, row in rows if row]
+        return [_replay(each, row) for each, row in found], len(rows)
 
     @guarded
     def stop_replay(self, replay_id: str) -> None:

@@ -1,7 +1,9 @@
 """Schedules on Redis: a hash each, one sorted set of when they are due, and a list of events each."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from taskyard.store.pages import PAGE_BYTES, Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
 from taskyard.store.schedules import DueSchedules, ScheduleStore, ScheduleWrite, StoredSchedule
 
@@ -18,14 +20,21 @@ class RedisSchedules(RedisScripts, ScheduleStore):
         return int(seconds) * 1000 + int(micros) // 1000
 
     @guarded
-    def schedules(self) -> list[StoredSchedule]:
-        found = self.run("read_schedules", (), list[StoredSchedule])
-        return sorted(found, key=lambda each: each.name)
+    def schedules(self, cursor: Cursor | None = None) -> tuple[list[StoredSchedule], Cursor | None]:
+        members: Any = self._redis.smembers(f"{self._prefix}schedules")
+        last = "" if cursor is None else cursor[1]
+        names = sorted(name for name in map(bytes.decode, members) if name > last)
+        found, looked = self._read_schedules(names)
+        return found, None if looked == len(names) else (0, names[looked - 1])
 
     @guarded
     def schedule(self, name: str) -> StoredSchedule | None:
-        found = self.run("read_schedules", (name,), list[StoredSchedule])
+        found, _ = self._read_schedules([name])
         return found[0] if found else None
+
+    def _read_schedules(self, names: Sequence[str]) -> tuple[list[StoredSchedule], int]:
+        """Return the first of these schedules, and how many names that were."""
+        return self.run("read_schedules", (names, PAGE_BYTES), tuple[list[StoredSchedule], int])
 
     @guarded
     def write_schedule(self, change: ScheduleWrite) -> bool:

@@ -33,6 +33,7 @@ READING = frozenset(
         "audit_overtaken",
         "audit_published",
         "audit_queues",
+        "compare",
         "copies",
         "counts",
         "dead_counts",

@@ -23,6 +23,7 @@
 -- dead:f:<fingerprint> those of one | dead:groups fingerprints by their last death | dead:counts "<queue>|<reason>"
 -- | gone:<queue> ids whose messages have to leave the dead-letter queue, by their attempts | gone:queues |
 -- replay:<id>, its :todo and :canary | replays all of them by time | replays:active.
+-- secret: what digests and cursors of this installation are made with.
 -- Audit log: audit_log ids of its entries by time | audit_log:entries the entries by id.
 -- Replies: asked {id: JSON of who is to be told of its end} | replies jobs that have ended, by the time to tell it; and of
 -- a job: reply_to and correlation, by which its own submitter is known.
