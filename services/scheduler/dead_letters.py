@@ -3,7 +3,8 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from taskyard.apart import Apart, all_or_each
 from taskyard.config import Settings
 from taskyard.dead_letters import index_entry
 from taskyard.errors import TaskyardError
+from taskyard.keyed import Keyed
 from taskyard.metrics import (
     DEAD_LETTER_REASONS,
     DEAD_LETTERS_FILL,
@@ -75,6 +77,7 @@ class KeepDeadLetters:
         gone_passes: int = GONE_PASSES,
     ) -> None:
         self._store = store
+        self._digest = partial(Keyed(store.secret).digest, "dead letters")
         self._depths = depths
         self._settings = settings
         self._rest_factor = rest_factor
@@ -174,7 +177,8 @@ class KeepDeadLetters:
             return
         started = time.monotonic()
         are_gone = odd is not None and odd.found < odd.known
-        visit = _Visit(self._store, queue, removals, dict(self._indexed(queue)) if are_gone else {})
+        missed = dict(self._indexed(queue)) if are_gone else {}
+        visit = _Visit(self._store, queue, removals, missed, self._digest)
         settings = self._settings
         try:
             is_nothing = odd is not None and not odd.is_there
@@ -209,15 +213,22 @@ class _Visit:
         queue: The work queue.
         removals: What has to leave it.
         missed: Dead letters to be forgotten unless their messages are met: their times of death by id.
+        digest: Makes ids of messages without one.
     """
 
     def __init__(
-        self, store: JobStore, queue: str, removals: Iterable[Removal], missed: dict[str, int]
+        self,
+        store: JobStore,
+        queue: str,
+        removals: Iterable[Removal],
+        missed: dict[str, int],
+        digest: Callable[[bytes], str],
     ) -> None:
         self._store = store
         self._queue = queue
         self._removals = {removal.id: removal for removal in removals}
         self._missed = missed
+        self._digest = digest
         self._batch: list[tuple[DeadLetter, str]] = []
 
     def __call__(self, found: Found) -> bool:
@@ -229,6 +240,7 @@ class _Visit:
             id=found.id,
             task=found.task,
             priority=found.priority,
+            digest=self._digest,
         )
         self._missed.pop(entry[0].id, None)
         removal = self._removals.get(entry[0].id)

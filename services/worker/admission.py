@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 from services.worker.adoption import Adoption
@@ -16,6 +17,7 @@ from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
 from taskyard.errors import InvalidSubmission, StoreFault, discreet
 from taskyard.job import JobError
+from taskyard.keyed import Keyed
 from taskyard.limits import key_text, key_value
 from taskyard.message import Invalid, Message, Undecodable, decode
 from taskyard.nesting import check_json_depth
@@ -235,7 +237,12 @@ class Admission:
             return ""
         name, names, default, is_secret = key
         value = key_value(name, names, message.args, message.kwargs)
-        return key_text(default if value is None else value, is_secret=is_secret)
+        digest = self._secret_digest if is_secret else None
+        return key_text(default if value is None else value, digest)
+
+    @cached_property
+    def _secret_digest(self) -> Callable[[bytes], str]:
+        return partial(Keyed(self._store.secret).digest, "limits")
 
     def bury(self, delivery: Delivery, reason: str, why: str) -> None:
         """Refuse a message: have its job claimed to fail, or where it is of none, write its dead letter."""

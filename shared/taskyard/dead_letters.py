@@ -1,10 +1,9 @@
 """What a dead letter looks like: the message as it was, byte for byte, with the reason in its headers."""
 
 import base64
-import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -94,7 +93,12 @@ def indexed(letter: Outgoing) -> tuple[DeadLetter, str]:
         id=letter.id,
         task=letter.task,
         priority=letter.priority,
+        digest=_never,
     )
+
+
+def _never(_body: bytes) -> str:
+    raise AssertionError("a dead letter of ours has an id")
 
 
 def index(store: DeadLetterStore, letters: Sequence[Outgoing]) -> None:
@@ -124,10 +128,12 @@ def index_entry(
     id: str,  # noqa: A002 - the name of the property
     task: str,
     priority: int,
+    digest: Callable[[bytes], str],
 ) -> tuple[DeadLetter, str]:
     """Return the same of a message as it was read from a dead-letter queue.
 
-    One that RabbitMQ itself put there, or an operator, has no headers of ours: its id is made of its bytes.
+    One that RabbitMQ itself put there, or an operator, has no headers of ours: its id is made of its bytes,
+    by a `digest` that tells nobody else whether he has guessed what is secret in them.
     A producer can have it done, by an expiration, so what such a message says of itself in our words is void.
     """
     if BROKERS_HEADER in headers:
@@ -146,7 +152,7 @@ def index_entry(
     died_at_ms = _milliseconds(text("taskyard-failed-at"))
     reason = text(REASON_HEADER) or "unknown"
     error_type, message = text("taskyard-error-type"), text("taskyard-error-message")
-    own_id = text(ID_HEADER) or hashlib.sha256(body).hexdigest()[:32]
+    own_id = text(ID_HEADER) or digest(body)[:32]
     preview, encoding = ("", "text") if is_job else _preview(body)
     entry = DeadLetter(
         id=id if is_job else own_id,

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -58,10 +58,17 @@ def _text(limits: Limits) -> str | None:
     return f"{limits.starts}/{'' if count == 1 else count}{unit}"
 
 
-def key_text(value: object, *, is_secret: bool = False) -> str:
-    """Return what stands for a value of a task's `key` in the names of its limits; of a secret, a digest."""
+def key_text(value: object, secret_digest: Callable[[bytes], str] | None = None) -> str:
+    """Return what stands for a value of a task's `key` in the names of its limits.
+
+    Args:
+        value: The value.
+        secret_digest: Of a secret, what makes a digest of it that nobody else can: it is shown.
+    """
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    if len(text) <= MAX_KEY_CHARS and not is_secret:
+    if secret_digest is not None:
+        return secret_digest(text.encode(errors="backslashreplace"))
+    if len(text) <= MAX_KEY_CHARS:
         return text
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
