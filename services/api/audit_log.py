@@ -29,7 +29,9 @@ class ActionQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    who: Text | None = Field(default=None, description="By whom.")
+    who: Text | None = Field(
+        default=None, description="By whom; `key:ci` is all keys that had this name."
+    )
     action: Text | None = Field(
         default=None,
         description="What was done, such as `queue.pause`; `queue` is all that was done to queues.",
@@ -56,7 +58,7 @@ SCHEMAS: dict[str, Any] = {
     "Action": _record(
         id=TEXT,
         at=TIME,
-        who={**TEXT, "description": "By whom: an API key, or `cli:<user>@<host>`."},
+        who={**TEXT, "description": "By whom: `key:<name>/<id>`, or `cli:<user>@<host>`."},
         origin={"type": "string", "enum": ["api", "cli"], "description": "Through which door."},
         action={"type": "string", "examples": list(get_args(ActionName)[:3])},
         target=_or_null({**TEXT, "description": "On what; null where a filter says it."}),

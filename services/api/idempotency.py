@@ -15,7 +15,7 @@ from flask import Response, request
 
 from services.api import openapi
 from services.api.parts import parts
-from services.api.principal import current, who
+from services.api.principal import current
 from services.api.problems import InvalidParameter
 from taskyard.errors import KeyReused, Unavailable
 from taskyard.message import new_id
@@ -95,8 +95,9 @@ def _key() -> str | None:
 
 
 def _own(key: str) -> str:
-    """Return what `key` is remembered by: those of one caller are not those of another."""
-    return key if current().key is None else f"{who()}\n{key}"
+    """Return what `key` is remembered by: those of one API key are not those of its successor."""
+    caller = current().key
+    return key if caller is None else f"{caller.id}\n{key}"
 
 
 def _fingerprint(kind: str, body: Mapping[str, Any]) -> str:

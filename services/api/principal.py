@@ -18,8 +18,13 @@ class Principal:
 
     @property
     def name(self) -> str:
-        """What to call it in logs: `anonymous`, or `key:` and the key's name."""
+        """What to call it to its face: `anonymous`, or `key:` and the key's name."""
         return "anonymous" if self.key is None else f"key:{self.key.name}"
+
+    @property
+    def who(self) -> str:
+        """What to call it where that is kept: with the key's id, for a later key may have its name."""
+        return self.name if self.key is None else f"{self.name}/{self.key.id}"
 
     @property
     def is_bound(self) -> bool:
@@ -57,5 +62,5 @@ def current() -> Principal:
 
 
 def who() -> str:
-    """Return the name of who makes this request: `anonymous`, or `key:` and the key's name."""
-    return current().name
+    """Return who makes this request: `anonymous`, or `key:<name>/<id>`."""
+    return current().who

@@ -418,8 +418,9 @@ def test_who_asks_is_known_by_name(app, caller, caplog):
     mine = app.test_client()
     token = caller("admin", name="ci").token
 
-    assert mine.get("/v1/workers", headers={"X-API-Key": token}).json["who"] == "key:ci"
-    assert [line.who for line in caplog.records if line.message == "request"] == ["key:ci"]
+    expected = f"key:ci/{keys.token_id(token)}"
+    assert mine.get("/v1/workers", headers={"X-API-Key": token}).json["who"] == expected
+    assert [line.who for line in caplog.records if line.message == "request"] == [expected]
     assert token not in caplog.text
     assert who() == "anonymous"
 
@@ -435,6 +436,32 @@ def test_idempotency_keys_are_each_keys_own(caller, catalogued):
     answer = other.post("/v1/jobs", json={"task": "echo", "args": [2]}, headers=sent)
     assert answer.status_code == 202
     assert answer.json["id"] != first
+
+
+def test_a_successor_of_the_same_name_inherits_nothing(api, caller, store, catalogued):
+    """Neither what was asked for with the keys of before, nor what was done."""
+    sent = {"json": {"task": "echo", "args": [1]}, "headers": {"Idempotency-Key": "1"}}
+    old = caller("admin", name="ci")
+    first = old.post("/v1/jobs", **sent).json["id"]
+    old.post("/v1/tasks/echo/pause")
+    store.revoke_keys([keys.token_id(old.token)])
+    new = caller("admin", name="ci")
+    other = {**sent, "json": {"task": "echo", "args": [2]}}
+
+    answer = new.post("/v1/jobs", **other)
+    new.post("/v1/tasks/echo/resume")
+
+    assert (answer.status_code, answer.json["id"] == first) == (202, False)
+    old_who, new_who = (f"key:ci/{keys.token_id(each.token)}" for each in (old, new))
+
+    def done(who):
+        found = new.get(f"/v1/audit-log?who={who}").json["items"]
+        return [(each["who"], each["action"]) for each in found]
+
+    assert done(old_who) == [(old_who, "task.pause")]
+    assert done(new_who) == [(new_who, "task.resume")]
+    assert done("key:ci") == [*done(new_who), *done(old_who)]
+    assert done("key:c") == []
 
 
 def test_who_may_only_submit_sees_what_they_make(caller, catalogued):

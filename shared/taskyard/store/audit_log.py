@@ -33,6 +33,7 @@ class Action(Struct, frozen=True, kw_only=True):
 class ActionFilter(Struct, frozen=True, kw_only=True):
     """Which entries; what is empty lets all pass."""
 
+    #: Of this one, or with `key:ci` of all keys that had that name.
     who: str = ""
     #: Of this action, or with `queue` all that begin with `queue.`.
     action: str = ""
@@ -44,7 +45,7 @@ class ActionFilter(Struct, frozen=True, kw_only=True):
     def takes(self, entry: Action) -> bool:
         """Return whether an entry of a fitting time fits."""
         return (
-            self.who in ("", entry.who)
+            f"{entry.who}/".startswith(f"{self.who}/" if self.who else "")
             and self.target in ("", entry.target)
             and f"{entry.action}.".startswith(f"{self.action}." if self.action else "")
         )
