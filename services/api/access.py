@@ -9,8 +9,8 @@ from services.api import locality, scopes
 from services.api.keyring import exceeded, reset_s
 from services.api.parts import parts
 from services.api.principal import Principal
-from services.api.refusals import KeyRefused, KeyRequired, ScopeMissing
-from taskyard.keys import is_token
+from services.api.refusals import KeyRefused, KeyRequired, ScopeMissing, WrongKey
+from taskyard.keys import is_token, token_id
 
 #: The other way to send a key, for clients that cannot set `Authorization`.
 KEY_HEADER = "X-API-Key"
@@ -50,11 +50,29 @@ def _admit() -> None:
 def _principal() -> Principal:
     token = _token()
     if token is not None:
-        return parts().keyring.principal(token)
+        return _owner(token)
     if parts().keyring.is_needed():
         raise KeyRequired
     locality.check(request, parts().local_hosts)
     return parts().keyring.anonymous()
+
+
+def _owner(token: str) -> Principal:
+    """Return whose key this is.
+
+    Raises:
+        Refusal: If it is nobody's, or too many of that kind have come from there.
+        StoreUnavailable: If it cannot be known.
+    """
+    address, key_id = request.remote_addr or "", token_id(token)
+    parts().wrong_keys.check(address, key_id)
+    try:
+        principal = parts().keyring.principal(token)
+    except WrongKey:
+        parts().wrong_keys.wrong(address, key_id)
+        raise
+    parts().wrong_keys.right(address, key_id)
+    return principal
 
 
 def _token() -> str | None:

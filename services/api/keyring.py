@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from services.api.principal import Principal
-from services.api.refusals import KeyRefused, RateLimited
+from services.api.refusals import KeyRefused, RateLimited, WrongKey
 from taskyard import keys, limits
 from taskyard.errors import Unavailable
 from taskyard.group_commit import GroupCommit
@@ -70,14 +70,15 @@ class Keyring:
         """Return whose key this is.
 
         Raises:
-            KeyRefused: If it is nobody's, revoked or expired.
+            WrongKey: If it is nobody's.
+            KeyRefused: If it is revoked or expired.
             StoreUnavailable: If it cannot be known.
         """
         key_id, digest = keys.token_id(token), keys.digest(token)
         self._refresh(TTL_S if key_id in self._keys else self._miss_ttl_s())
         key = self._keys.get(key_id)
         if not hmac.compare_digest(digest, key.digest if key else _NOBODY) or key is None:
-            raise KeyRefused("there is no such API key")
+            raise WrongKey("there is no such API key")
         if fault := self._fault(key):
             raise KeyRefused(f"this API key {fault}")
         return Principal(key, holds=lambda: self._holds(key))

@@ -10,6 +10,7 @@ from services.api.keyring import Keyring
 from services.api.places import Places
 from services.api.readiness import Readiness
 from services.api.waits import Waits
+from services.api.wrong_keys import WrongKeys
 from taskyard.audit_log import AuditLog
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
@@ -55,6 +56,7 @@ class Parts:
             first=exposure.first_key(settings),
             is_open=exposure.is_open(settings),
         )
+        self.wrong_keys = WrongKeys()
         #: Names that requests without a key may call the API by, besides those of loopback.
         self.local_hosts = frozenset({*settings.api_anonymous_hosts, settings.api_host.lower()})
         self.schedules = Schedules(dispatcher.store, self.catalogue)

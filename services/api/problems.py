@@ -19,6 +19,7 @@ from services.api.refusals import (
     RateLimited,
     Refusal,
     ScopeMissing,
+    TooManyWrongKeys,
 )
 from services.api.replies import reply
 from services.api.request_log import request_id
@@ -99,6 +100,7 @@ STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
     OutOfReach: OutOfReach.status,
     NotLocal: NotLocal.status,
     RateLimited: RateLimited.status,
+    TooManyWrongKeys: TooManyWrongKeys.status,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     QueueMismatch: HTTPStatus.INTERNAL_SERVER_ERROR,
     StoreFault: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -41,6 +41,23 @@ class KeyRefused(Refusal):
         self.headers = {"WWW-Authenticate": f'{REALM}, error="invalid_token"'}
 
 
+class WrongKey(KeyRefused):
+    """The key of the request is nobody's: it may be a guess."""
+
+
+class TooManyWrongKeys(Refusal):
+    """The address of the request has sent too many wrong keys lately."""
+
+    code = "too_many_wrong_keys"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            f"too many wrong API keys came from here; try again in {retry_after_s} seconds"
+        )
+        self.headers = {"Retry-After": str(retry_after_s)}
+
+
 class ScopeMissing(Refusal):
     """The key may not do such things."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.api import keyring, scopes
+from services.api import keyring, scopes, wrong_keys
 from services.api.app import create_app
 from services.api.principal import who
 from taskyard import keys
@@ -462,6 +462,47 @@ def test_a_successor_of_the_same_name_inherits_nothing(api, caller, store, catal
     assert done(new_who) == [(new_who, "task.resume")]
     assert done("key:ci") == [*done(new_who), *done(old_who)]
     assert done("key:c") == []
+
+
+def from_address(api, address, token):
+    """Send a request with a key from an address."""
+    sent = {"Authorization": f"Bearer {token}"}
+    return api.get("/v1/jobs", headers=sent, environ_base={"REMOTE_ADDR": address})
+
+
+def test_wrong_keys_of_an_address_are_limited(api, caller, caplog):
+    """A right one is not, from elsewhere, nor from there if it was used from there before."""
+    at_work, new = caller("jobs:read").token, caller("jobs:read").token
+    assert from_address(api, "10.0.0.1", at_work).status_code == 200
+
+    answers = [from_address(api, "10.0.0.1", new_token()) for _ in range(wrong_keys.MAX_WRONG + 9)]
+
+    statuses = [each.status_code for each in answers]
+    assert statuses == [401] * wrong_keys.MAX_WRONG + [429] * 9
+    assert (answers[-1].json["code"], "WWW-Authenticate" in answers[-1].headers) == (
+        "too_many_wrong_keys",
+        False,
+    )
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= wrong_keys.WINDOW_S
+    assert from_address(api, "10.0.0.1", at_work).status_code == 200
+    assert from_address(api, "10.0.0.1", new).status_code == 429  # it may be a guess
+    assert from_address(api, "10.0.0.2", new).status_code == 200
+    wrong = f"ty_{keys.token_id(at_work)}_{'0' * 64}"
+    assert from_address(api, "10.0.0.1", wrong).status_code == 429
+    assert caplog.messages.count("too many wrong keys") == 1
+
+
+def test_what_cannot_be_a_key_or_was_one_is_no_guess(api, caller, store):
+    """A program with an old key, or none, locks out nobody beside it."""
+    old, new = caller("jobs:read").token, caller("jobs:read").token
+    store.revoke_keys([keys.token_id(old)])
+    poll(lambda: from_address(api, "10.0.0.3", old).status_code == 401)
+
+    for token in (old, "undefined"):
+        for _ in range(wrong_keys.MAX_WRONG + 1):
+            assert from_address(api, "10.0.0.3", token).status_code == 401
+
+    assert from_address(api, "10.0.0.3", new).status_code == 200
 
 
 def test_who_may_only_submit_sees_what_they_make(caller, catalogued):

@@ -1,6 +1,8 @@
 """API keys as such: made, recognised, checked."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,32 @@ def test_compose_serves_without_a_key_on_loopback_only():
     assert api["environment"]["API_ALLOW_ANONYMOUS"] == "${API_ALLOW_ANONYMOUS:-true}"
     assert "API_KEY" in api["environment"]
     assert all(port.startswith("127.0.0.1:") for port in api["ports"])
+
+
+#: Names of what is secret, or made of it, wherever keys are dealt with.
+SECRETS = {"token", "digest", "bearer", "credentials", "secret", "api_key"}
+WHERE = ["services/api/*.py", "shared/taskyard/keys.py", "shared/taskyard/store/redis/keys.py"]
+#: Both come with the same request: nobody learns of them what they have not sent.
+ALLOWED = {"bearer != given"}
+
+
+def comparisons(tree: ast.AST) -> Iterator[str]:
+    """Give the comparisons that may end early and have to do with a secret."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Compare):
+            continue
+        ends_early = any(not isinstance(each, ast.Is | ast.IsNot) for each in node.ops)
+        names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+        names |= {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+        if ends_early and names & SECRETS:
+            yield ast.unparse(node)
+
+
+def test_no_secret_is_compared_but_in_constant_time():
+    """A comparison that ends at the first difference would tell how much of a guess was right."""
+    paths = [path for pattern in WHERE for path in ROOT.glob(pattern)]
+    found = {each for path in paths for each in comparisons(ast.parse(path.read_text()))}
+
+    assert found == ALLOWED
+    assert "hmac.compare_digest(digest, " in (ROOT / "services/api/keyring.py").read_text()
+    assert list(comparisons(ast.parse("key.digest == digest")))  # it would be seen
