@@ -16,7 +16,14 @@ from services.api.refusals import NotLocal
 ANY = "*"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 #: What proxies add.
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_FORWARDED = (
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "Via",
+)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "; make a key with `taskyard keys create`, or see docs/keys.md"
 
@@ -50,7 +57,7 @@ def check(request: Request, hosts: Collection[str]) -> None:
     if host is not None and not _is_known(host, hosts):
         text = f"without a key the API is not called by the name {host[:100]!r}"
         raise NotLocal(f"{text}, unless API_ANONYMOUS_HOSTS has it{_HOW}")
-    if request.method not in _SAFE and _is_foreign_page(request, host):
+    if _is_foreign_page(request, host) and not _is_link(request):
         raise NotLocal(f"without a key no request of another web page is taken{_HOW}")
 
 
@@ -63,6 +70,21 @@ def _is_known(host: str, hosts: Collection[str]) -> bool:
 def _is_foreign_page(request: Request, host: str | None) -> bool:
     """Return whether a browser says that a page of another origin sends this."""
     origin = request.headers.get("Origin")
-    if origin is not None and origin.partition("://")[2] != host:
+    if origin is not None and origin.lower() != f"{request.scheme}://{host}".lower():
         return True
     return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+
+
+def _is_link(request: Request) -> bool:
+    """Return whether somebody has followed a link of that page, to what is read and answered at once.
+
+    The page itself has no use for anything else: it is not shown the answer, but the request costs a thread,
+    and a stream or a wait keeps a place as long as the page likes.
+    """
+    mode, target = (request.headers.get(f"Sec-Fetch-{name}") for name in ("Mode", "Dest"))
+    is_shown = (mode, target) == ("navigate", "document") and "Origin" not in request.headers
+    return is_shown and request.method in _SAFE and not _may_last(request)
+
+
+def _may_last(request: Request) -> bool:
+    return request.path.rpartition("/")[2] == "events" or "wait_s" in request.args
