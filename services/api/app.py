@@ -27,6 +27,7 @@ from services.api import (
     retries,
     schedule_fires,
     schedules,
+    security_headers,
     stats,
     streams,
     waiting,
@@ -82,6 +83,7 @@ def create_app(
     )
     app.url_map.merge_slashes = False  # a redirect would be a page, and know nothing of proxies
     attach(app, Parts(settings, dispatcher, is_stopping=is_stopping))
+    security_headers.install(app)
     request_log.install(app)
     problems.install(app)
     access.install(app)

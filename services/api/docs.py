@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from services.api import openapi
 from services.api.schemas import TEXT
+from services.api.security_headers import POLICY
 
 blueprint = APIBlueprint("docs", __name__)
 
@@ -17,7 +18,7 @@ blueprint = APIBlueprint("docs", __name__)
 _KEY = "taskyard_reference"
 _TEMPLATE = (Path(__file__).parent / "docs.html").read_text()
 #: The page needs nothing but itself, and no script at all.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_POLICY = f"{POLICY}; style-src 'unsafe-inline'"
 
 
 @blueprint.get("/docs")

@@ -1,86 +1,133 @@
-"""gunicorn's threads with limits for slow clients, and with its own refusals told like all others."""
+"""gunicorn's worker process: one loop for all connections, and threads that compute answers."""
 
-from http import HTTPStatus
+import asyncio
+import functools
+import logging
+import os
+import resource
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
-from gunicorn import util  # type: ignore[import-untyped]  # has no types
-from gunicorn.http import errors  # type: ignore[import-untyped]  # has no types
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # has no types
+from gunicorn.workers.base import Worker  # type: ignore[import-untyped]  # has no types
 
-from services.api.connections import bound_silence
-from services.api.problems import CONTENT_TYPE
-from services.api.request_log import REQUEST_ID_HEADER
-from taskyard.message import new_id
+from services.api import wsgi
+from services.api.crowd import Bounds, Crowd
+from services.api.http_connection import Host, HttpConnection, keep_little_unsent
+from services.api.incoming import Incoming
 
-#: A client that sends nothing of what it began, or takes nothing of its answer, for so long is cut off: it
-#: has a thread to itself. Seconds.
-STALLED_S = 30.0
-#: What a request is refused for before any route sees it; all others: 400.
-REFUSALS = {
-    errors.LimitRequestLine: (HTTPStatus.REQUEST_URI_TOO_LONG, "uri_too_long"),
-    errors.LimitRequestHeaders: (
-        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "headers_too_large",
-    ),
-    errors.ExpectationFailed: (HTTPStatus.EXPECTATION_FAILED, "expectation_failed"),
-    errors.UnsupportedTransferCoding: (HTTPStatus.NOT_IMPLEMENTED, "unsupported_coding"),
-}
-_BAD = (HTTPStatus.BAD_REQUEST, "bad_request")
-#: Ours, though they descend from errors of the client.
-_OUR_FAULT = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+logger = logging.getLogger(__name__)
+
+#: How often it is looked for what is late, and whether the master lives. Seconds.
+LOOK_S = 0.5
+#: How long a stopping server waits for what clients may already be sending. Seconds.
+STOP_LINGER_S = 2.0
+#: Files that are not connections of clients: logs, the store, RabbitMQ. A process has at least 1,024.
+OTHER_FILES = 128
 
 
-class HttpWorker(ThreadWorker):  # type: ignore[misc]  # has no types
+class HttpWorker(Worker):  # type: ignore[misc]  # has no types
     """The worker process that `server` chooses."""
 
-    def handle(self, conn: Any) -> Any:
-        """Handle a request; called in a thread, for each request of a connection."""
-        bound_silence(conn.sock, STALLED_S)
-        return super().handle(conn)
+    def init_process(self) -> None:
+        """Begin; does not return before the end."""
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        super().init_process()
 
-    def is_parent_alive(self) -> bool:
-        """Return whether the master lives. Once it does not, let go of the port: its successor wants it now.
+    def init_signals(self) -> None:
+        """Have the loop handle what the master sends."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        self._loop.add_signal_handler(signal.SIGTERM, self._stop)
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGABRT):
+            self._loop.add_signal_handler(number, self._stop_at_once)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGWINCH, signal.SIG_IGN)
 
-        gunicorn would hold it until the last request is answered, and a new master waits for it 5 s only.
-        """
-        if super().is_parent_alive():
-            return True
-        self.alive = False  # requests that wait end early, as with every stop
-        self.set_accept_enabled(False)
-        for listener in self.sockets:
-            listener.close()
-        return False
+    def run(self) -> None:
+        """Serve until the end."""
+        self._loop.set_exception_handler(_tell)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer what is no request that a route could see."""
-        if not isinstance(exc, errors.ParseException) or isinstance(exc, _OUR_FAULT):
-            super().handle_error(req, client, addr, exc)
-            return
-        self.log.debug("refused a request: %r", exc)
+    def _stop(self) -> None:
+        self.alive = False
+        self._stopping.set()
+
+    def _stop_at_once(self) -> None:
+        self._grace_s = 0.0
+        self._stop()
+
+    async def _serve(self) -> None:
+        settings = self.app.settings
+        self._grace_s = float(self.cfg.graceful_timeout)
+        bounds = Bounds(
+            connections=_room_for(settings.api_connections),
+            unfinished=settings.api_connections_per_address,
+            held_bytes=settings.api_held_max_bytes,
+        )
+        crowd = Crowd(bounds, self._loop.time)
+        threads = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="request")
+
+        def start(connection: HttpConnection, request: Incoming) -> None:
+            threads.submit(wsgi.serve, self.wsgi, request, connection)
+
+        limit = max(
+            (settings.payload_max_bytes, "PAYLOAD_MAX_BYTES"),
+            (settings.batch_max_bytes, "BATCH_MAX_BYTES"),
+        )
+        host = Host(
+            self._loop, crowd, start, functools.partial(Incoming, *limit), lambda: not self.alive
+        )
+        servers = [await self._listen(listener.sock, host) for listener in self.sockets]
+        while self.alive:
+            self.notify()
+            crowd.sweep()
+            if os.getppid() != self.ppid:
+                logger.info("the master has ended: the worker ends, too")
+                self._stop()
+            await self._pause(LOOK_S)
+        for server in servers:
+            server.close()  # also lets go of the port: a new master may want it
+        await self._finish(crowd)
+        threads.shutdown(wait=False)
+
+    async def _listen(self, listener: Any, host: Host) -> asyncio.Server:
+        keep_little_unsent(listener)
+        return await self._loop.create_server(
+            lambda: HttpConnection(host), sock=listener, backlog=self.cfg.backlog
+        )
+
+    async def _finish(self, crowd: Crowd) -> None:
+        """Let requests end within the grace."""
+        crowd.hurry(self._loop.time() + STOP_LINGER_S)
+        began = self._loop.time()
+        while len(crowd) and self._loop.time() - began < self._grace_s:
+            self.notify()
+            crowd.sweep()
+            await asyncio.sleep(0.05)
+
+    async def _pause(self, seconds: float) -> None:
         try:
-            util.write_nonblock(client, refusal(exc))
-        except OSError:
-            self.log.debug("the client was gone")
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
 
 
-def refusal(error: BaseException) -> bytes:
-    """Return the whole answer to what was no proper request."""
-    status, code = REFUSALS.get(type(error), _BAD)
-    request_id = new_id()
-    body = msgspec.json.encode(
-        {
-            "type": "about:blank",
-            "title": status.phrase,
-            "status": status.value,
-            "detail": f"this is no request that can be read: {error}",
-            "code": code,
-            "request_id": request_id,
-        }
-    )
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
-        f"Content-Type: {CONTENT_TYPE}\r\n{REQUEST_ID_HEADER}: {request_id}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+def _room_for(connections: int) -> int:
+    """Return how many connections there can be: a process may have only so many files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        logger.warning("of API_CONNECTIONS=%d only %d fit", connections, soft - OTHER_FILES)
+        return soft - OTHER_FILES
+    return connections
+
+
+def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong with a connection; the loop's own line would quote what was sent."""
+    logger.error("a connection failed", exc_info=context.get("exception"))

@@ -18,6 +18,13 @@ STREAMS_LIMIT = Gauge("taskyard_http_streams_limit", "Live streams that may be o
 STREAMS_REFUSED = Counter(
     "taskyard_http_streams_refused_total", "Live streams refused because all places were taken."
 )
+CUT_OFF = Counter(
+    "taskyard_http_cut_off_total",
+    "Connections ended because they were too slow, or because there were too many.",
+    ["reason"],
+)
+for _reason in ("head", "body", "answer", "address", "connections", "memory"):
+    CUT_OFF.labels(_reason)
 WAITS = Gauge("taskyard_http_waits", "Requests that wait, for a job or for RabbitMQ.")
 WAITS_LIMIT = Gauge("taskyard_http_waits_limit", "Requests that may wait at a time.")
 

@@ -224,6 +224,7 @@ def _general(path: str, told: Input, rule: scopes.Rule | None) -> Iterator[HTTPS
     yield HTTPStatus.INTERNAL_SERVER_ERROR
     if told.body is not None:
         yield HTTPStatus.BAD_REQUEST
+        yield HTTPStatus.REQUEST_TIMEOUT
         yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     if rule is not None:

@@ -1,7 +1,6 @@
 """The API under gunicorn: one process with threads, which opens its connections after the fork."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,11 @@ from taskyard.store import open_store
 
 #: How long a stopping server lets requests finish. Seconds.
 GRACE_S = 10
-#: How long a client's idle connection is kept: longer than most clients keep theirs. Seconds.
-KEEPALIVE_S = 30
 _SHARED_MEMORY = Path("/dev/shm")
 
 
 class Log(Logger):  # type: ignore[misc]  # has no types
     """gunicorn's own lines, sent the way of all others; its access log is ours (`request_log`)."""
-
-    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log an error with its traceback; that a client stalled is none."""
-        if isinstance(sys.exc_info()[1], BlockingIOError):
-            self.error_log.info("a client stalled and was cut off")
-        else:
-            super().exception(msg, *args, **kwargs)
 
     def setup(self, cfg: Any) -> None:
         """Leave handlers and levels to `taskyard.logs`."""
@@ -50,7 +40,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # has no types
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        #: Read by the worker.
+        self.settings = settings
         self._dispatcher: Dispatcher | None = None
         self._worker: Any = None
         super().__init__()
@@ -61,14 +52,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # has no types
             self.cfg.set(name, value)
 
     def _options(self) -> dict[str, Any]:
-        host = self._settings.api_host
+        host = self.settings.api_host
         return {
-            "bind": f"{f'[{host}]' if ':' in host else host}:{self._settings.api_port}",
+            "bind": f"{f'[{host}]' if ':' in host else host}:{self.settings.api_port}",
             "proc_name": "taskyard-api",
             "worker_class": "services.api.http_worker.HttpWorker",
             "workers": 1,
-            "threads": self._settings.api_threads,
-            "keepalive": KEEPALIVE_S,
+            "threads": self.settings.api_threads,
             "graceful_timeout": GRACE_S,
             "control_socket_disable": True,
             # A worker's sign of life is a file: on a disk it could hang the worker.
@@ -82,17 +72,17 @@ class Server(BaseApplication):  # type: ignore[misc]  # has no types
         """Return the application; called in the worker process."""
         tracing.start("api", __version__)
         publisher = Publisher(
-            self._settings.broker_url,
-            queue_type=self._settings.queue_type,
+            self.settings.broker_url,
+            queue_type=self.settings.queue_type,
             name="api",
-            tls=self._settings.tls,
+            tls=self.settings.tls,
         )
         self._dispatcher = Dispatcher(
-            open_store(self._settings),
+            open_store(self.settings),
             publisher,
-            publish_deadline_s=self._settings.publish_deadline_s,
+            publish_deadline_s=self.settings.publish_deadline_s,
         )
-        return create_app(self._settings, self._dispatcher, is_stopping=self._is_stopping)
+        return create_app(self.settings, self._dispatcher, is_stopping=self._is_stopping)
 
     def _started(self, worker: Any) -> None:
         self._worker = worker

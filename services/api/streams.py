@@ -12,12 +12,12 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import openapi
-from services.api.connections import has_left
 from services.api.filters import MAX_STATES, StateName, from_query, parameters
 from services.api.hub import Event
 from services.api.parts import Parts, parts
 from services.api.principal import Principal, current
 from services.api.schemas import STATE, TEXT, TIME, WHOLE
+from services.api.wsgi import HAS_LEFT
 from taskyard.errors import JobNotFound, Unavailable
 from taskyard.job import TERMINAL, Job, rfc3339
 from taskyard.request import Name
@@ -138,15 +138,15 @@ def _is_over() -> Callable[[], bool]:
 
     The last is not noticed by itself before something is sent, and until then it would keep its place.
     """
-    connection, listener = request.environ.get("gunicorn.socket"), current()
+    has_left, listener = request.environ.get(HAS_LEFT, bool), current()
     is_stopping = parts().is_stopping
-    return lambda: is_stopping() or not listener.holds() or has_left(connection)
+    return lambda: is_stopping() or not listener.holds() or has_left()
 
 
 def _stream(chunks: Iterator[str]) -> Response:
     places = parts().streams
     places.take()
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    headers = {"X-Accel-Buffering": "no"}
     response = Response(chunks, 200, headers, content_type=CONTENT_TYPE)
     response.call_on_close(places.leave)
     return response

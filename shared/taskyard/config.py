@@ -210,6 +210,22 @@ class Settings(BaseSettings):
         ge=0,
         description="Live streams at a time, each with a thread; at most half of those above 8.",
     )
+    api_connections: int = Field(
+        2000,
+        ge=16,
+        le=100_000,
+        description="Connections to the API at a time; with more, the ones that rest go first.",
+    )
+    api_connections_per_address: int = Field(
+        256,
+        ge=0,
+        description="Connections of one address that send a request or take an answer. 0: any number.",
+    )
+    api_held_max_bytes: int = Field(
+        134_217_728,
+        ge=16_777_216,
+        description="Requests and answers kept for clients that send or take them slowly. Bytes.",
+    )
     batch_max_bytes: int = Field(
         8_388_608, ge=1024, description="Largest body of `POST /v1/jobs/batch`. Bytes."
     )

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,15 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: The API, which cuts nobody off for being slow before it stops.
+TOLERANT = """
+import sys
+from services.api import __main__, crowd, http_connection, incoming, server
+server.GRACE_S = 1
+crowd.PATIENCE_S = http_connection.PATIENCE_S = incoming.PATIENCE_S = 600
+sys.exit(__main__.main())
+"""
+
 #: The API, which gives requests longer to finish than a test waits for its end.
 PATIENT = """
 import sys
@@ -32,6 +41,9 @@ from services.api import __main__, server
 server.GRACE_S = 600
 sys.exit(__main__.main())
 """
+
+#: Long before anybody would be cut off for being slow. Seconds.
+SOON_S = 10
 
 
 class Server:
@@ -157,6 +169,46 @@ def test_a_large_body_of_unstated_length_is_refused(tmp_path, environment):
         )
 
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def slow_senders(port: int, count: int) -> Iterator[socket.socket]:
+    """Give clients that have begun to send a request."""
+    for number in range(count):
+        client = socket.create_connection(("127.0.0.1", port))
+        head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
+        client.sendall(head if number % 2 else head + b"Content-Length: 99\r\n\r\n{")
+        yield client
+
+
+def slow_readers(port: int, count: int) -> Iterator[socket.socket]:
+    """Give clients that ask for much, and take nothing of it."""
+    for _ in range(count):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        client.connect(("127.0.0.1", port))
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        yield client
+
+
+@pytest.mark.parametrize("most", [0, 256])
+def test_a_thousand_slow_clients_keep_nobody_waiting(tmp_path, environment, catalogued, most):
+    """Probes and submissions are answered while they send a byte now and then; from one address, too."""
+    port = environment["API_PORT"]
+    more = {"API_CONNECTIONS_PER_ADDRESS": most}
+    with ExitStack() as opened, running(tmp_path, environment | more, "-c", TOLERANT) as server:
+        poll(lambda: server.http.get("/readyz").status_code == 200)
+        senders = [opened.enter_context(each) for each in slow_senders(port, 500)]
+        readers = [opened.enter_context(each) for each in slow_readers(port, 500)]
+        for _ in range(3):
+            for each in senders:
+                with suppress(OSError):  # one that was cut off
+                    each.sendall(b"x")
+            for each in readers:
+                with suppress(OSError):
+                    each.recv(1)
+            assert server.http.get("/healthz", timeout=SOON_S).status_code == 200
+            submitted = server.http.post("/v1/jobs", json={"task": "echo"}, timeout=SOON_S)
+            assert submitted.status_code == 202
 
 
 def test_it_stops_at_once_when_idle(tmp_path, environment):

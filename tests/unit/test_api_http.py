@@ -57,6 +57,21 @@ def test_a_wrong_method_is_a_problem_that_lists_the_right_ones(client):
     assert "POST" in answer.headers["Allow"]
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/nowhere", "/openapi.json", "/v1/jobs", "/healthz"]
+)
+def test_no_answer_is_kept_framed_shared_or_guessed_at(client, path):
+    """Whatever it is, browsers are told so."""
+    headers = client.get(path).headers
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    (policy,) = headers.get_all("Content-Security-Policy")
+    assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+
+
 def test_an_error_of_ours_is_logged_and_hidden(app, caplog):
     """500 says nothing of the cause; the log has it with its traceback."""
 

@@ -13,7 +13,7 @@ from opentelemetry import environment_variables as api_variables
 from opentelemetry.sdk import environment_variables as sdk_variables
 from prometheus_client.metrics import MetricWrapperBase
 
-from services.api import http_worker, problems
+from services.api import incoming, problems
 from services.api.app import create_app
 from taskyard import audit_log, cli, config, errors
 from taskyard.dead_letters import dead_letter
@@ -261,7 +261,7 @@ def test_every_error_code_of_rest_is_told():
     made = {kind.code for kind in problems.STATUS if kind is not errors.Unavailable}
     made |= {errors.StoreUnavailable.code, errors.BrokerUnavailable.code, "internal"}
     made |= set(problems.HTTP_CODES.values())
-    made |= {code for _, code in http_worker.REFUSALS.values()}
+    made |= incoming.REFUSALS.keys()
 
     assert made == told
 
