@@ -2,12 +2,14 @@
 
 import logging
 import sys
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
 
 from taskyard import context, tracing
 from taskyard.config import Settings
+from taskyard.short_text import visible
 
 
 def _add_job(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -27,12 +29,41 @@ def _as_json() -> list[Any]:
 
 def _for_people() -> list[Any]:
     return [
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            # rich's would print local variables, and with them a job's arguments.
-            exception_formatter=structlog.dev.plain_traceback,
-        )
+        _visible,
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback),
     ]
+
+
+def _visible(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Have no text of others make a line, or change what stands elsewhere; JSON does so by itself."""
+    return {
+        visible(name): value if name == "exc_info" else _shown(value)
+        for name, value in event.items()
+    }
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else _Shown(value)
+
+
+class _Shown:
+    """What is no text: its form for people is made by itself, or by a class of others."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return visible(repr(self._value))
+
+
+def _traceback(out: TextIO, exc_info: Any) -> None:
+    """Write a traceback, indented: an error's text may look like a line of the log.
+
+    rich's would print local variables, and with them a job's arguments.
+    """
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    out.writelines(f"\n  {visible(line)}" for line in text.getvalue().strip("\n").split("\n"))
 
 
 def configure(settings: Settings, service: str) -> None:

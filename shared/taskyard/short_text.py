@@ -1,5 +1,6 @@
-"""Texts cut to what they may take as JSON: a character may take up to six bytes there."""
+"""Texts of others, cut to what they may take as JSON (six bytes a character, at most), or made visible."""
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable
 
@@ -28,6 +29,16 @@ def cut(text: str, max_bytes: int) -> str:
         return start
     room = max_bytes - len("…".encode())
     return start[: _fitting(len(start), room, lambda n: json_bytes(start[:n]))] + "…"
+
+
+def visible(text: str) -> str:
+    """Return a text where what does not show stands as in JSON: line ends, escapes, marks of direction.
+
+    A name in a log or on a terminal can make no line of its own then, nor change those of others.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def both_ends(text: str, max_bytes: int) -> str:

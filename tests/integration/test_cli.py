@@ -12,7 +12,10 @@ from taskyard.catalogue import Catalogue
 from taskyard.cli import main
 from taskyard.schedules.rule import parse
 from taskyard.schedules.stored import Schedules
+from taskyard.store.audit_log import Action
+from taskyard.store.dead_letters import DeadLetter
 from tests import worker_tasks as tasks
+from tests.contract.jobs import pending
 from tests.polling import poll
 
 
@@ -250,3 +253,74 @@ def test_a_pause_says_that_it_was_made_here(run, yard):
         assert (pause["by"].partition(":")[0], pause["reason"]) == ("cli", "to see")
     finally:
         run("resume", "queue", yard.queue)
+
+
+#: What a producer may call anything: it ends lines, moves the cursor, and turns around what follows.
+EVIL = "x\nforged  pending\r\x1b[2J\u202e\x9b\u2028y"
+
+
+@pytest.fixture
+def evil(yard):
+    """The id of a job, which is a dead letter too, with such names; its queue is paused for such a reason."""
+    job_id = pending(yard.store, task=EVIL, queue=f"q{EVIL}", tags=[EVIL], args=[EVIL])
+    pause = {"at": 0, "by": EVIL, "reason": EVIL}
+    yard.store.pause("queue", f"q{EVIL}", pause)
+    letter = DeadLetter(
+        id=f"d{EVIL}",
+        is_job=False,
+        queue=f"q{EVIL}",
+        task=EVIL,
+        reason=EVIL,
+        error_type=EVIL,
+        error_message=f"{EVIL}\n{EVIL}",
+        fingerprint="evil",
+        attempts=0,
+        failed_at_ms=1,
+        first_failed_at_ms=1,
+        worker=EVIL,
+        priority=5,
+        body_bytes=1,
+        preview=EVIL,
+    )
+    yard.store.bury([(letter, "{")])
+    new = Action(id="evil", who=EVIL, origin="cli", action="queue.pause", target=EVIL)
+    yard.store.begin_action(new, max_entries=100, ttl_s=60)
+    yard.store.heartbeat(EVIL, _worker_document(), 60_000, [])
+    return job_id
+
+
+def _worker_document():
+    return {"name": EVIL, "busy": 0, "slots": 1, "queues": [EVIL]}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["jobs"],
+        ["status", "ID"],
+        ["explain", "ID"],
+        ["explain", "ID", "--json"],
+        ["queues"],
+        ["workers"],
+        ["log"],
+        ["log", "--json"],
+        ["dead-letters", "list"],
+        ["dead-letters", "list", "--json"],
+        ["dead-letters", "groups"],
+        ["dead-letters", "show", f"d{EVIL}"],
+        ["dead-letters", "show", f"e{EVIL}"],
+        ["status", EVIL],
+        ["pause", "queue", EVIL],
+        ["schedules", "show", EVIL],
+        ["keys", "revoke", EVIL],
+    ],
+)
+def test_names_of_others_make_no_lines(yard, evil, command):
+    """Nor move the cursor, or turn text around, in what is told of them and in errors."""
+    args = [evil if each == "ID" else each for each in command]
+    output = CliRunner().invoke(main, args, env=yard.env).output
+
+    lines = output.split("\n")
+    assert "forged" in output
+    assert [line for line in lines if not line.isprintable()] == []
+    assert [line for line in lines if line.startswith("forged")] == []

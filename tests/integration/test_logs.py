@@ -204,9 +204,41 @@ def test_lines_are_json_in_a_pipe_and_readable_on_a_terminal(form, is_terminal):
         assert "told by structlog" in second
 
 
-def _output(env: dict[str, str], *, is_terminal: bool) -> str:
+#: What a stranger may call anything: it ends lines, moves the cursor, and turns around what follows.
+EVIL = "x\n2026-11-24T10:00:00Z [info] forged\r\x1b[2J\u202e\x9b\u2028y"
+EVIL_PROGRAM = f"""
+import logging, structlog
+from taskyard import config, logs
+logs.configure(config.load(), "test")
+evil = {EVIL!r}
+class Odd:
+    def __repr__(self):
+        return evil
+facts = {{"fact": evil, "short": chr(27), "some": [evil], "named": {{evil: evil}}, "odd": Odd(), evil: 1}}
+logging.getLogger(evil).info("told %s", evil, extra=facts)
+structlog.get_logger("own").info(evil, **facts)
+try:
+    raise ValueError(evil)
+except ValueError as error:
+    logging.getLogger("own").exception("failed: %s", error)
+"""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_names_of_others_make_no_lines(form):
+    """Nor move the cursor, or turn text around; each line of a traceback is indented."""
+    text = _output({"LOG_FORMAT": form}, is_terminal=False, program=EVIL_PROGRAM)
+
+    lines = text.split("\n")
+    assert lines.pop() == ""
+    assert [line for line in lines if not line.isprintable()] == []
+    assert len([line for line in lines if not line.startswith("  ")]) == 3
+    assert [line for line in lines if line.startswith("2026-11-24")] == []
+
+
+def _output(env: dict[str, str], *, is_terminal: bool, program: str = PROGRAM) -> str:
     """Return what the program writes to standard error."""
-    command = [sys.executable, "-c", PROGRAM]
+    command = [sys.executable, "-c", program]
     env = {**os.environ, "TERM": "xterm", **env}
     if not is_terminal:
         return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stderr

@@ -45,11 +45,11 @@ class _Group(click.Group):
         except (JobNotFound, ScheduleNotFound, DeadLetterNotFound, ReplayNotFound) as error:
             fail(str(error), NOT_FOUND)
         except InvalidSubmission as error:
-            fail("\n".join(str(fault) for fault in error.faults), USAGE)
+            fail([str(fault) for fault in error.faults], USAGE)
         except StoreUnavailable as error:
-            fail(f"{error}\n{_WHERE.format('RESULT_BACKEND')}", UNAVAILABLE)
+            fail([str(error), _WHERE.format("RESULT_BACKEND")], UNAVAILABLE)
         except Unavailable as error:
-            fail(f"{error}\n{_WHERE.format('BROKER_URL')}", UNAVAILABLE)
+            fail([str(error), _WHERE.format("BROKER_URL")], UNAVAILABLE)
         except TaskyardError as error:
             fail(str(error), FAILED)
 

@@ -1,6 +1,5 @@
 """`taskyard audit`: the report of the conservation ledger, for people and for programs."""
 
-import json
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 from taskyard.audit import Audit, Missing, Report, settle_s
 from taskyard.audit_log import some_ids
 from taskyard.cli.log import recording
+from taskyard.cli.output import say, say_json
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.rabbitmq.queue_peek import QueuePeek
@@ -29,7 +29,10 @@ def audit(repair: bool, as_json: bool) -> None:
         report = _repaired(client, ledger) if repair else ledger.run()
     finally:
         client.close()
-    click.echo(json.dumps(_document(report), indent=2) if as_json else "\n".join(_lines(report)))
+    if as_json:
+        say_json(_document(report), indent=2)
+    for line in () if as_json else _lines(report):
+        say(line)
     sys.exit(0 if report.is_fine else 1)
 
 

@@ -1,6 +1,5 @@
 """The commands on tasks and workers, and on what tasks and queues may start."""
 
-import json
 import time
 from typing import Any
 
@@ -10,6 +9,7 @@ from taskyard import limits
 from taskyard.audit_log import ActionName
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail
 from taskyard.cli.log import recording, who
+from taskyard.cli.output import say, say_json
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.job import rfc3339
@@ -24,7 +24,7 @@ def tasks() -> None:
     """List the tasks that workers know."""
     for task in Client(load()).store.tasks():
         names = ", ".join(task["signature"]["keyword"])
-        click.echo(f"{task['name']}({names})  queue={task['queue']}  {task['description']}")
+        say(f"{task['name']}({names})  queue={task['queue']}  {task['description']}")
 
 
 @click.command()
@@ -34,7 +34,7 @@ def workers() -> None:
         life = "alive" if worker["is_alive"] else f"lost since {rfc3339(worker['last_seen_at'])}"
         is_lone = worker.get("is_lone", False)
         takes = "suspects alone" if is_lone else f"queues={','.join(worker['queues'])}"
-        click.echo(f"{worker['id']}  {life}  {worker['busy']}/{worker['slots']} busy  {takes}")
+        say(f"{worker['id']}  {life}  {worker['busy']}/{worker['slots']} busy  {takes}")
 
 
 @click.command()
@@ -56,7 +56,7 @@ def pause(kind: Kind, name: str, reason: str) -> None:
             entry.before, entry.after = {"paused": None}, {"paused": pause}
         else:
             entry.void()
-    click.echo("paused" if is_new else "was paused")
+    say("paused" if is_new else "was paused")
 
 
 @click.command()
@@ -71,7 +71,7 @@ def resume(kind: Kind, name: str) -> None:
         entry.after = {"paused": None}
         if not (is_changed := client.store.resume(kind, name)):
             entry.void()
-    click.echo("resumed" if is_changed else "was not paused")
+    say("resumed" if is_changed else "was not paused")
 
 
 @click.command()
@@ -92,7 +92,7 @@ def limit(task: str, concurrency: int | None, rate: str | None, reset: bool, lif
         fail(str(error), USAGE)
     if asked or reset or lift:
         _limit(client, task, None if reset else asked)
-    click.echo(json.dumps(_limits(store, task)))
+    say_json(_limits(store, task))
 
 
 def _limit(client: Client, task: str, asked: Limits | None) -> None:

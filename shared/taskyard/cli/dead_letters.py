@@ -14,6 +14,7 @@ from taskyard.audit_log import some_ids
 from taskyard.catalogue import Catalogue
 from taskyard.cli.confirm import YES, confirm
 from taskyard.cli.log import recording
+from taskyard.cli.output import say, say_json
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import DeadLetterNotFound
@@ -69,7 +70,10 @@ def list_letters(limit: int, as_json: bool, **fields: Any) -> None:
     store = Client(load()).store
     catalogue = Catalogue(store)
     for letter in islice(_letters(store, _wanted(fields), limit), limit):
-        click.echo(_json(letter_document(letter, catalogue)) if as_json else _letter_line(letter))
+        if as_json:
+            say_json(letter_document(letter, catalogue))
+        else:
+            say(_letter_line(letter))
 
 
 @dead_letters.command()
@@ -80,7 +84,10 @@ def groups(limit: int, as_json: bool) -> None:
     store = Client(load()).store
     catalogue = Catalogue(store)
     for group in islice(_groups(store, limit), limit):
-        click.echo(_json(group_document(group, catalogue)) if as_json else _group_line(group))
+        if as_json:
+            say_json(group_document(group, catalogue))
+        else:
+            say(_group_line(group))
 
 
 @dead_letters.command()
@@ -91,7 +98,7 @@ def show(letter_id: str) -> None:
     (letter,) = store.dead_letters([letter_id])
     if letter is None:
         raise DeadLetterNotFound(letter_id)
-    click.echo(_json(letter_document(letter, Catalogue(store)), indent=2))
+    say_json(letter_document(letter, Catalogue(store)), indent=2)
 
 
 @dead_letters.command()
@@ -123,20 +130,20 @@ def replay(
     client = Client(load())
     steps = _steps(client.store, ids, wanted, jobs_only=True)
     if dry_run:
-        click.echo(f"{sum(map(len, steps))} to replay")
+        say(f"{sum(map(len, steps))} to replay")
         return
     told = _told(ids, fields)
     asked = {"ids": list(ids)} if ids else told
     new = NewReplay(
         id=new_id(),
-        asked=_json(asked | {"rate_per_s": rate, "canary": canary}),
+        asked=json.dumps(asked | {"rate_per_s": rate, "canary": canary}),
         rate_per_s=rate or 0,
         canary=canary,
     )
     with recording(client.store, client.settings, "replay.start", new.id, before=told) as entry:
         started = start_replay(client.store, new, steps)
         entry.after = {"jobs": started.total, "rate_per_s": rate, "canary": canary}
-    click.echo(_replay_line(started))
+    say(_replay_line(started))
 
 
 @dead_letters.command()
@@ -146,7 +153,10 @@ def replays(replay_ids: Sequence[str], as_json: bool) -> None:
     """List replays with their progress: these, or the newest hundred."""
     store = Client(load()).store
     for each in map(partial(found_replay, store), replay_ids) if replay_ids else _newest(store):
-        click.echo(_json(replay_document(each)) if as_json else _replay_line(each))
+        if as_json:
+            say_json(replay_document(each))
+        else:
+            say(_replay_line(each))
 
 
 def _newest(store: JobStore) -> Iterator[Replay]:
@@ -171,7 +181,7 @@ def stop_replay(replay_id: str) -> None:
         entry.after = {"state": stopped.state, "replayed": stopped.replayed}
         if stopped.state == before.state:
             entry.void()
-    click.echo(_replay_line(stopped))
+    say(_replay_line(stopped))
 
 
 @dead_letters.command()
@@ -190,7 +200,7 @@ def purge(ids: Sequence[str], is_all: bool, dry_run: bool, is_sure: bool, **fiel
     steps = list(_steps(client.store, ids, wanted, jobs_only=False))
     count = sum(map(len, steps))
     if dry_run:
-        click.echo(f"{count} to purge")
+        say(f"{count} to purge")
         return
     confirm(
         f"{count} dead letters and the records of their jobs go for good",
@@ -202,7 +212,7 @@ def purge(ids: Sequence[str], is_all: bool, dry_run: bool, is_sure: bool, **fiel
         entry.after = {"removed": done}
         if not done:
             entry.void()
-    click.echo(f"{done} purged")
+    say(f"{done} purged")
 
 
 def _chosen(ids: Sequence[str], fields: dict[str, Any], is_all: bool) -> DeadLetterFilter:
@@ -288,7 +298,3 @@ def _replay_line(replay: Replay) -> str:
 
 def _error(letter: DeadLetter) -> str:
     return f"{letter.error_type}: {letter.error_message.partition(chr(10))[0][:100]}"
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=False)

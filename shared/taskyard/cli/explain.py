@@ -1,11 +1,11 @@
 """`taskyard explain`: why a job is not running, or where its time went, for people and for programs."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
+from taskyard.cli.output import say, say_json
 from taskyard.client import Client
 from taskyard.config import load
 
@@ -20,8 +20,10 @@ def explain(job_id: str, as_json: bool) -> None:
         found = client.explain(job_id)
     finally:
         client.close()
-    text = json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(found))
-    click.echo(text)
+    if as_json:
+        say_json(found, indent=2)
+    for line in () if as_json else _lines(found):
+        say(line)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

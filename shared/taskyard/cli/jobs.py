@@ -12,6 +12,7 @@ from taskyard.audit_log import difference, job_facts
 from taskyard.catalogue import Catalogue
 from taskyard.cli.exits import FAILED, TIMED_OUT
 from taskyard.cli.log import recording
+from taskyard.cli.output import say, say_json
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import JobNotFound
@@ -65,7 +66,7 @@ def submit(
     job_id = client.dispatcher.submit(job).id
     client.close()
     if wait is None:
-        click.echo(job_id)
+        say(job_id)
     else:
         _show_end(client, job_id, wait)
 
@@ -90,7 +91,7 @@ def cancel(job_ids: Sequence[str]) -> None:
     client = Client(load())
     answers = [_cancel(client, job_id) for job_id in job_ids]
     for answer in answers:
-        click.echo(f"{answer.id} {answer.verdict}{f' {answer.state}' if answer.state else ''}")
+        say(f"{answer.id} {answer.verdict}{f' {answer.state}' if answer.state else ''}")
     if any(answer.verdict in ("too_late", "unknown") for answer in answers):
         sys.exit(FAILED)
 
@@ -129,9 +130,7 @@ def jobs(state: Sequence[str], due: bool, limit: int, **fields: Any) -> None:
         if job.state in WAITING and job.run_at is not None:
             times += f"  due={rfc3339(job.run_at)}"
         told = f"  {job.error.type}: {_line(job.error.message)}" if job.error else ""
-        click.echo(
-            f"{job.id}  {job.state:<9}  {job.message.actor_name}  queue={job.queue}  {times}{told}"
-        )
+        say(f"{job.id}  {job.state:<9}  {job.message.actor_name}  queue={job.queue}  {times}{told}")
 
 
 def _jobs(client: Client, wanted: Filter, limit: int, *, is_due: bool) -> Iterator[Job]:
@@ -162,7 +161,7 @@ def run_now(job_ids: Sequence[str]) -> None:
     answers = [_run_now(client, job_id) for job_id in job_ids]
     for job_id, answer in zip(job_ids, answers, strict=True):
         due = "due" if answer.verdict == "changed" else answer.verdict
-        click.echo(f"{job_id} {due}{f' {answer.state}' if answer.state else ''}")
+        say(f"{job_id} {due}{f' {answer.state}' if answer.state else ''}")
     if any(answer.verdict != "changed" for answer in answers):
         sys.exit(FAILED)
 
@@ -194,7 +193,7 @@ def _found(job: Job | None, job_id: str) -> Job:
 
 def _show(client: Client, job: Job) -> None:
     shown = Catalogue(client.store).document(job)
-    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    say_json(shown, indent=2)
 
 
 def _show_end(client: Client, job_id: str, wait_s: float) -> None:

@@ -1,6 +1,5 @@
 """The `taskyard keys` commands: make, list and revoke the API's keys."""
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from taskyard import limits
 from taskyard.audit_log import ActionName
 from taskyard.cli.exits import FAILED, NOT_FOUND, USAGE, fail
 from taskyard.cli.log import recording
+from taskyard.cli.output import say, say_json
 from taskyard.config import load
 from taskyard.job import rfc3339
 from taskyard.keys import MAX_KEYS, SCOPES, InvalidKey, new_key, new_token
@@ -70,10 +70,10 @@ def create(name: str, expires: int | None, **fields: Any) -> None:
     if verdict != "added":
         fail(f"there are {MAX_KEYS} keys already: forget some that are revoked", FAILED)
     text = "keep it now, it is not shown again; requests carry it as 'Authorization: Bearer <key>'"
-    click.echo(text, err=True)
+    say(text, err=True)
     if len(store.key_ring().keys) == 1:
-        click.echo("it is the first: from now on the API needs a key of every caller", err=True)
-    click.echo(token)
+        say("it is the first: from now on the API needs a key of every caller", err=True)
+    say(token)
 
 
 @keys.command(name="list")
@@ -83,9 +83,9 @@ def list_all(as_json: bool) -> None:
     ring = _store().key_ring()
     documents = [_document(key, ring.now_ms) for key in ring.keys]
     if as_json:
-        click.echo(json.dumps(documents, indent=2))
+        say_json(documents, indent=2)
     for shown in () if as_json else documents:
-        click.echo(_line(shown))
+        say(_line(shown))
 
 
 @keys.command()
@@ -98,7 +98,7 @@ def revoke(names: Sequence[str]) -> None:
         text = (
             "no key is left: the API refuses all requests until there is one, or all are forgotten"
         )
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 @keys.command()
@@ -123,7 +123,7 @@ def _each(action: ActionName, names: Sequence[str], *words: str) -> JobStore:
             if not (is_done := bool(act([key.id]))):
                 entry.void()
         is_complete &= is_done
-        click.echo(f"{key.id} {key.name} {words[not is_done]}")
+        say(f"{key.id} {key.name} {words[not is_done]}")
     if not is_complete:
         sys.exit(FAILED)
     return store

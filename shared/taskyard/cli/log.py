@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from taskyard.audit_log import ActionName, AuditLog, Entry, document
+from taskyard.cli.output import say, say_json
 from taskyard.client import Client
 from taskyard.config import Settings, load
 from taskyard.job import rfc3339
@@ -66,8 +67,10 @@ def log(
     fields |= {name: at for name, at in bounds.items() if at is not None}
     wanted = ActionFilter(**fields)
     for entry in islice(_entries(Client(load()).store, wanted), limit):
-        shown = json.dumps(document(entry), ensure_ascii=False) if as_json else _line(entry)
-        click.echo(shown)
+        if as_json:
+            say_json(document(entry))
+        else:
+            say(_line(entry))
 
 
 def _entries(store: JobStore, wanted: ActionFilter) -> Iterator[LoggedAction]:

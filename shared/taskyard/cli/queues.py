@@ -6,6 +6,7 @@ import click
 
 from taskyard.cli.exits import FAILED, USAGE, fail
 from taskyard.cli.log import recording
+from taskyard.cli.output import say
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.rabbitmq.queue_move import Moved, QueueMove
@@ -21,7 +22,7 @@ def queues(context: click.Context) -> None:
         return
     for queue in Client(load()).store.counts():
         states = "  ".join(f"{state}={count}" for state, count in sorted(queue.states.items()))
-        click.echo(f"{queue.queue}  {states or 'no jobs'}")
+        say(f"{queue.queue}  {states or 'no jobs'}")
 
 
 @queues.command()
@@ -47,9 +48,9 @@ def move(names: tuple[str, ...], is_all: bool) -> None:
             if not entry.after:
                 entry.void()
         for each in done:
-            click.echo(_line(each))
+            say(_line(each))
         if not done:
-            click.echo(f"{queue}  is not there")
+            say(f"{queue}  is not there")
 
 
 def _known(store: JobStore) -> set[str]:

@@ -10,6 +10,7 @@ from msgspec import structs
 from taskyard.audit_log import job_facts
 from taskyard.bulk import RETRYABLE, count_retryable, retry_found
 from taskyard.cli.log import recording
+from taskyard.cli.output import say
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.revival import revive
@@ -44,7 +45,7 @@ def retry(job_ids: Sequence[str], state: Sequence[str], dry_run: bool, **fields:
             _retry_ids(client, job_ids)
         elif dry_run:
             found = count_retryable(client.store, wanted)
-            click.echo(f"{'' if found.is_complete else 'at least '}{found.count} to retry")
+            say(f"{'' if found.is_complete else 'at least '}{found.count} to retry")
         else:
             _retry_found(client, wanted)
     finally:
@@ -56,7 +57,7 @@ def _retry_ids(client: Client, job_ids: Sequence[str]) -> None:
     for answer in answers:
         state = f" {answer.state}" if answer.state and answer.verdict != "retried" else ""
         holder = f": {answer.holder} lives" if answer.holder else ""
-        click.echo(f"{answer.id} {answer.verdict}{state}{holder}")
+        say(f"{answer.id} {answer.verdict}{state}{holder}")
     if any(answer.verdict != "retried" for answer in answers):
         sys.exit(1)
 
@@ -85,4 +86,4 @@ def _retry_found(client: Client, wanted: Filter) -> None:
         entry.after = {"retried": retried}
         if not retried:
             entry.void()
-    click.echo(f"{retried} retried")
+    say(f"{retried} retried")

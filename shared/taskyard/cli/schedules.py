@@ -1,6 +1,5 @@
 """The `taskyard schedules` commands: look after schedules from a shell."""
 
-import json
 from typing import Any
 
 import click
@@ -8,6 +7,7 @@ import click
 from taskyard.audit_log import ActionName
 from taskyard.catalogue import Catalogue
 from taskyard.cli.log import recording
+from taskyard.cli.output import say, say_json
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.job import rfc3339
@@ -30,7 +30,7 @@ def list_all() -> None:
         rule = row.schedule.cron or f"every {row.schedule.every_s:g} s"
         shown = document(row)
         state = "paused" if row.state.is_paused else f"next {shown['next_fire_at']}"
-        click.echo(f"{row.name}  {row.schedule.task}  {rule}  {state}")
+        say(f"{row.name}  {row.schedule.task}  {rule}  {state}")
 
 
 @schedules.command()
@@ -74,7 +74,7 @@ def trigger(name: str) -> None:
     at = client.store.now_ms()
     found.tell(name, FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id))
     client.close()
-    click.echo(job_id)
+    say(job_id)
 
 
 def _set_paused(action: ActionName, name: str, is_paused: bool) -> None:
@@ -96,8 +96,8 @@ def _schedules(client: Client) -> Schedules:
 
 def _tell(row: KnownSchedule) -> None:
     state = "paused" if row.state.is_paused else f"next {rfc3339(row.state.next_at)}"
-    click.echo(f"{row.name}  {state}")
+    say(f"{row.name}  {state}")
 
 
 def _echo(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    say_json(value, indent=2)
