@@ -10,7 +10,7 @@ from services.api.keyring import exceeded, reset_s
 from services.api.parts import parts
 from services.api.principal import Principal
 from services.api.refusals import KeyRefused, KeyRequired, ScopeMissing, WrongKey
-from taskyard.keys import is_token, token_id
+from taskyard.keys import is_token
 
 #: The other way to send a key, for clients that cannot set `Authorization`.
 KEY_HEADER = "X-API-Key"
@@ -64,14 +64,14 @@ def _owner(token: str) -> Principal:
         Refusal: If it is nobody's, or too many of that kind have come from there.
         StoreUnavailable: If it cannot be known.
     """
-    address, key_id = request.remote_addr or "", token_id(token)
-    parts().wrong_keys.check(address, key_id)
+    address = request.remote_addr or ""
+    parts().wrong_keys.check(address, token)
     try:
         principal = parts().keyring.principal(token)
     except WrongKey:
-        parts().wrong_keys.wrong(address, key_id)
+        parts().wrong_keys.wrong(address)
         raise
-    parts().wrong_keys.right(address, key_id)
+    parts().wrong_keys.right(address, token)
     return principal
 
 

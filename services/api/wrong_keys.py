@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.api.refusals import TooManyWrongKeys
+from taskyard.keys import is_generated, token_id
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,9 @@ IPV6_PREFIX = 64
 class WrongKeys:
     """The wrong keys that came lately, by the address that they came from; of this process.
 
-    A key that was right from an address before is looked at whatever else comes from there: behind a proxy
-    all have the same address, and nobody can lock out those who are at work.
+    Behind a proxy all have the same address, and nobody shall lock out others there. So a key of taskyard's
+    own making is looked at whatever came before: it cannot be guessed. One of an operator's making may be; it
+    is looked at if it was right from that address before.
 
     Args:
         clock: Gives seconds that only grow.
@@ -38,45 +40,51 @@ class WrongKeys:
         self._wrong: dict[str, tuple[int, float]] = {}
         self._right: dict[tuple[str, str], None] = {}
 
-    def check(self, address: str, key_id: str) -> None:
+    def check(self, address: str, token: str) -> None:
         """Let pass what may be looked at.
 
         Raises:
             TooManyWrongKeys: If the address has sent too many.
         """
-        if self._wrong and (address, key_id) not in self._right:
-            self._refuse_beyond(address)
+        if not self._wrong or is_generated(token):
+            return
+        count, left_s = self._so_far(_place(address))
+        came_from = address, token_id(token)
+        if count >= MAX_WRONG and came_from not in self._right:
+            raise TooManyWrongKeys(math.ceil(left_s))
 
-    def wrong(self, address: str, key_id: str) -> None:
+    def wrong(self, address: str) -> None:
         """Note a wrong key.
 
         Raises:
-            TooManyWrongKeys: If it is one of too many, as it is where the same id was right before.
+            TooManyWrongKeys: If it is one too many.
         """
-        if (address, key_id) in self._right:
-            self._refuse_beyond(address)
-        place, now = _place(address), self._clock()
+        place = _place(address)
         with self._lock:
-            count, since = self._wrong.pop(place, (0, now))
-            if now - since >= WINDOW_S:
-                count, since = 0, now
+            count, left_s = self._so_far(place)
+            if count >= MAX_WRONG:
+                raise TooManyWrongKeys(math.ceil(left_s))
+            self._wrong.pop(place, None)
             _make_room(self._wrong)
-            self._wrong[place] = (count + 1, since)
+            self._wrong[place] = (count + 1, self._clock() + left_s - WINDOW_S)
         if count + 1 == MAX_WRONG:
             logger.warning("too many wrong keys", extra={"address": place})
 
-    def right(self, address: str, key_id: str) -> None:
+    def right(self, address: str, token: str) -> None:
         """Note a right key."""
-        if (address, key_id) not in self._right:
+        if is_generated(token):
+            return
+        came_from = address, token_id(token)
+        if came_from not in self._right:
             with self._lock:
                 _make_room(self._right)
-                self._right[address, key_id] = None
+                self._right[came_from] = None
 
-    def _refuse_beyond(self, address: str) -> None:
-        count, since = self._wrong.get(_place(address), (0, 0.0))
+    def _so_far(self, place: str) -> tuple[int, float]:
+        """Return how many came in the window of now, and how long that lasts yet, in seconds."""
+        count, since = self._wrong.get(place, (0, 0.0))
         left_s = since + WINDOW_S - self._clock()
-        if count >= MAX_WRONG and left_s > 0:
-            raise TooManyWrongKeys(math.ceil(left_s))
+        return (count, left_s) if count and left_s > 0 else (0, WINDOW_S)
 
 
 def _make_room(remembered: dict[Any, Any]) -> None:

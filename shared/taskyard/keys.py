@@ -38,6 +38,11 @@ def is_token(text: str) -> bool:
     return _ANY.fullmatch(text) is not None
 
 
+def is_generated(token: str) -> bool:
+    """Return whether a key has the form of ours, with a secret that nobody can guess."""
+    return _OURS.fullmatch(token) is not None
+
+
 def token_id(token: str) -> str:
     """Return the id of a key: the part of ours that is no secret, of others some of their digest."""
     ours = _OURS.fullmatch(token)

@@ -4,7 +4,8 @@ import pytest
 
 from services.api import wrong_keys
 from services.api.refusals import TooManyWrongKeys
-from services.api.wrong_keys import MAX_REMEMBERED, MAX_WRONG, WINDOW_S, WrongKeys
+from services.api.wrong_keys import MAX_WRONG, WINDOW_S, WrongKeys
+from taskyard.keys import new_token
 
 
 class Clock:
@@ -28,20 +29,33 @@ def counted(clock) -> WrongKeys:
     return WrongKeys(clock=clock)
 
 
+RIGHT = "a-key-that-was-right-from-there-before"
+GUESS = "a-key-of-an-operators-own-making-0"
+
+
 def guess(counted: WrongKeys, address: str, times: int = MAX_WRONG) -> None:
     """Send so many wrong keys."""
     for _ in range(times):
-        counted.check(address, "guess")
-        counted.wrong(address, "guess")
+        counted.check(address, GUESS)
+        counted.wrong(address)
 
 
-def is_heard(counted: WrongKeys, address: str, key_id: str = "guess") -> bool:
+def is_heard(counted: WrongKeys, address: str, token: str = GUESS) -> bool:
     """Return whether a key from there is looked at."""
     try:
-        counted.check(address, key_id)
+        counted.check(address, token)
     except TooManyWrongKeys:
         return False
     return True
+
+
+def test_a_key_that_cannot_be_guessed_is_always_looked_at(counted):
+    """A wrong one is one too many all the same."""
+    guess(counted, "a")
+
+    assert is_heard(counted, "a", new_token())
+    with pytest.raises(TooManyWrongKeys):
+        counted.wrong("a")
 
 
 def test_after_a_while_an_address_is_heard_again(counted, clock):
@@ -82,8 +96,9 @@ def test_what_is_remembered_is_bounded(counted, monkeypatch):
     monkeypatch.setattr(wrong_keys, "MAX_REMEMBERED", 3)
     for number in range(4):
         guess(counted, f"10.0.0.{number}")
-        counted.right(f"10.0.0.{number}", "k")
+        counted.right(f"10.0.0.{number}", RIGHT)
 
     assert [is_heard(counted, f"10.0.0.{number}") for number in range(4)] == [True, *[False] * 3]
-    assert [is_heard(counted, f"10.0.0.{n}", "k") for n in range(4)] == [True] * 4
-    assert MAX_REMEMBERED == 10_000
+    assert [is_heard(counted, f"10.0.0.{number}", RIGHT) for number in range(4)] == [True] * 4
+    guess(counted, "10.0.0.0")
+    assert not is_heard(counted, "10.0.0.0", RIGHT)
