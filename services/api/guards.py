@@ -27,12 +27,14 @@ def unbound_only(principal: Principal, _path: Mapping[str, str]) -> None:
 
 
 def job(principal: Principal, path: Mapping[str, str]) -> None:
-    """Let pass where the job is within reach, or not there at all."""
-    (found,) = parts().read([path["job_id"]])
-    if found is None:  # or so damaged that nobody can say whose it is: then this raises
-        (found,) = parts().store.get([path["job_id"]])
-    if found is not None and not principal.reaches(found.message.actor_name, found.queue):
-        raise JobNotFound(path["job_id"])
+    """Let pass where the job is within reach; any other, and one that is not there, takes the same steps."""
+    job_id = path["job_id"]
+    (found,) = parts().read([job_id])
+    if found is None or not principal.reaches(found.message.actor_name, found.queue):
+        parts().store.get(
+            [job_id]
+        )  # it may be so damaged that nobody can say whose it is: then this raises
+        raise JobNotFound(job_id)
 
 
 def task(principal: Principal, path: Mapping[str, str]) -> None:

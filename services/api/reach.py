@@ -1,6 +1,6 @@
 """What a key that is bound to tasks or queues reaches of what the routes deal with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -10,6 +10,8 @@ from services.api.refusals import OutOfReach
 from taskyard.job import Job
 from taskyard.store.base import NewJob, Reach
 from taskyard.store.finding import Filter
+
+Read = Callable[[Sequence[str]], Sequence[Job | None]]
 
 
 def reaches(task: str, queue: str) -> bool:
@@ -72,6 +74,14 @@ def within(jobs: Sequence[NewJob]) -> Sequence[NewJob]:
     for job in jobs:
         check(job.task, job.queue)
     return [structs.replace(job, reach=caller_reaches) for job in jobs]
+
+
+def elsewhere(ids: Sequence[str | None], read: Read) -> frozenset[str]:
+    """Return those of these ids that are known to be of jobs out of reach."""
+    given = [each for each in ids if each is not None]
+    if not given or not current().is_bound:
+        return frozenset()
+    return frozenset(job.id for job in read(given) if job is not None and not reaches_job(job))
 
 
 def reaches_job(job: Job) -> bool:

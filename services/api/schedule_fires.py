@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from apiflask import APIBlueprint
 from flask import Response
+from msgspec import structs
 
 from services.api import inputs, openapi, reach, submitted
 from services.api.parts import parts
@@ -110,7 +111,11 @@ def preview(name: str) -> Response:
 def history(name: str) -> Response:
     """Return what became of the last fire times, newest first; the last hundred are kept."""
     events = parts().schedules.history(name, inputs.count(10, MAX_COUNT))
-    return reply({"items": [event_document(event) for event in events]})
+    hidden = reach.elsewhere([event.job_id for event in events], parts().read)
+    shown = [
+        structs.replace(event, job_id=None) if event.job_id in hidden else event for event in events
+    ]
+    return reply({"items": [event_document(event) for event in shown]})
 
 
 def _times(schedule: Schedule, after_ms: int, *, anchor_ms: int) -> Response:

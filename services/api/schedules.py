@@ -1,5 +1,6 @@
 """The routes of schedules: look at them, add, change, pause and remove them."""
 
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -51,12 +52,11 @@ def list_all() -> Response:
     """
     of = "schedules"
     rows, cursor = parts().schedules.page(paging.cursor(of))
+    hidden = _elsewhere(rows)
     entries = (
         (
             (0, row.name),
-            parts().catalogue.shown(document(row))
-            if reach.reaches(*_place(row.schedule))
-            else None,
+            _document(row, hidden) if reach.reaches(*_place(row.schedule)) else None,
         )
         for row in rows
     )
@@ -151,6 +151,16 @@ def _checked(data: dict[str, Any]) -> Schedule:
     return schedule
 
 
+def _elsewhere(rows: Sequence[KnownSchedule]) -> frozenset[str]:
+    """Return the ids of unique jobs out of reach that took the places of these schedules' last ones."""
+    return reach.elsewhere([row.state.last_job for row in rows], parts().read)
+
+
+def _document(row: KnownSchedule, hidden: Collection[str]) -> dict[str, Any]:
+    shown = parts().catalogue.shown(document(row))
+    return {**shown, "last_job_id": None} if row.state.last_job in hidden else shown
+
+
 def _place(schedule: Schedule) -> tuple[str, str]:
     """Return the task and queue of a schedule's jobs."""
     return schedule.task, schedule.queue or parts().catalogue.queue_of(schedule.task)
@@ -192,5 +202,5 @@ def _shown(row: KnownSchedule, status: HTTPStatus = HTTPStatus.OK) -> Response:
     headers = {"ETag": f'"{row.version}"'}
     if status is HTTPStatus.CREATED:
         headers["Location"] = f"/v1/schedules/{row.name}"
-    shown = parts().catalogue.shown(document(row))
+    shown = _document(row, _elsewhere([row]))
     return reply(shown, status.value, headers=headers)

@@ -19,7 +19,7 @@ from taskyard.schedules.known import KnownSchedule, known
 from taskyard.schedules.plan import FireEvent, Step, decide, event_of_fire, fired
 from taskyard.schedules.rule import Schedule, jitter_ms, job_id
 from taskyard.schedules.stored import Schedules
-from taskyard.store.base import Created, NewJob
+from taskyard.store.base import Created, NewJob, Reach
 from taskyard.store.schedules import ScheduleWrite, StoredSchedule
 from taskyard.tracing import Publishing
 
@@ -181,12 +181,23 @@ class Fire:
                 logger.warning("schedule waits: %s", error, extra={"schedule": row.name})
                 return None
             return event_of_fire(fire_at, now_ms, refused=str(error)[:1000])
-        except (NotUnique, InTheWay, ForeignJob) as error:
+        except NotUnique as error:  # which one: not for the text, whose readers may not reach it
+            reason = f"a job of {row.schedule.task!r} like this one has not ended yet"
+            return event_of_fire(fire_at, now_ms, job_id=error.holder, refused=reason)
+        except (InTheWay, ForeignJob) as error:
             return event_of_fire(fire_at, now_ms, refused=str(error))
         # Only now: where nothing could be made in its place, the previous job goes on.
         if made is not None and row.state.cancels not in (None, made.job_id):
-            self._store.cancel([row.state.cancels], self._settings.result_ttl * 1000)
+            self._cancel(row.state.cancels, row.state.reach)
         return made
+
+    def _cancel(self, job_id: str, reach: Reach | None) -> None:
+        """Cancel the previous job, unless who wrote the schedule since does not reach it."""
+        if reach is not None:
+            (job,) = self._store.get([job_id])
+            if job is None or not reach.has(job.message.actor_name, job.queue):
+                return
+        self._store.cancel([job_id], self._settings.result_ttl * 1000)
 
     def _submitted(
         self, row: KnownSchedule, fire_at: int, now_ms: int

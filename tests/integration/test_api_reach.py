@@ -155,6 +155,35 @@ def test_a_job_elsewhere_is_not_there(of_echo, of_queue, of_both, free, made, me
         assert answer.status_code in (200, 202, 409)
 
 
+def test_a_job_elsewhere_takes_the_steps_of_one_that_is_not_there(
+    of_echo, made, store, monkeypatch
+):
+    """How long the answer takes tells no more than its words."""
+    looked: list[str] = []
+
+    def noted(name):
+        act = getattr(store, name)
+
+        def call(*args, **fields):
+            looked.append(name)
+            return act(*args, **fields)
+
+        return call
+
+    for name in ("get", "begin_action", "cancel"):
+        monkeypatch.setattr(store, name, noted(name))
+
+    def steps(job_id):
+        looked.clear()
+        statuses = [
+            of_echo.open(path.format(job_id), method=method).status_code
+            for method, path in (("GET", "/v1/jobs/{}"), ("POST", "/v1/jobs/{}/cancel"))
+        ]
+        return statuses, list(looked)
+
+    assert steps(made["add", "a"]) == steps("nobody") == ([404, 404], ["get", "get"])
+
+
 def test_lists_and_counts_have_only_what_is_within_reach(of_echo, of_queue, of_both, free, made):
     """With filters and without, as pages too."""
     wanted = {

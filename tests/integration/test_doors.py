@@ -364,6 +364,28 @@ def test_a_schedule_fires_within_the_reach_of_who_wrote_it(
     assert decode_state(store.schedule("s").state).reach is None
 
 
+@pytest.mark.parametrize("policy", ["existing", "reject"])
+def test_a_schedule_names_no_job_elsewhere(
+    caller, places, store, victim, dispatcher, settings, policy
+):
+    """One that an admin wrote may find such a job; a bound key that sees the schedule does not see that."""
+    victim_id = victim(f"like_{policy}", has_ended=False)
+    admin, user = caller("admin"), caller("jobs:read", queues=[places["other"]])
+    body = {"task": f"like_{policy}", "args": [SECRET], "queue": places["other"], "every_s": 3600}
+    assert admin.post("/v1/schedules", json={"name": "s", **body}).status_code == 201
+    _make_due(store, "s")
+    while Fire(dispatcher, settings, None).run_once() == 0:
+        pass
+
+    def told(user):
+        paths = ("/v1/schedules", "/v1/schedules/s", "/v1/schedules/s/history")
+        return [victim_id in user.get(path).get_data(as_text=True) for path in paths]
+
+    is_fired = policy == "existing"
+    assert told(admin) == [is_fired, is_fired, True]
+    assert told(user) == [False, False, False]
+
+
 def _make_due(store, name):
     row = store.schedule(name)
     state: ScheduleState = decode_state(row.state)

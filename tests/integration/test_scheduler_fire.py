@@ -24,6 +24,8 @@ from taskyard.schedules.known import KnownSchedule
 from taskyard.schedules.plan import decide, encode
 from taskyard.schedules.rule import job_id, next_time, parse
 from taskyard.schedules.stored import Schedules
+from taskyard.store.base import Reach
+from tests.contract import jobs
 from tests.contract.jobs import state
 from tests.contract.test_schedules import change
 from tests.polling import poll
@@ -42,8 +44,10 @@ class Corner:
         settings: Limits of jobs.
     """
 
-    def __init__(self, dispatcher, settings) -> None:
+    def __init__(self, dispatcher, settings, queue: str) -> None:
         self.store = dispatcher.store
+        #: The tasks' own.
+        self.queue = queue
         self.dispatcher = dispatcher
         self.settings = settings
         self.schedules = Schedules(self.store, Catalogue(self.store, ttl_s=0))
@@ -91,7 +95,7 @@ def corner(dispatcher, publisher, settings, catalogued):
     """A corner whose catalogue knows the tasks `echo` and `add`."""
     publisher.start()
     poll(lambda: publisher.is_ready)
-    return Corner(dispatcher, settings)
+    return Corner(dispatcher, settings, catalogued)
 
 
 def test_a_schedule_fires_its_job(corner, bodies, catalogued):
@@ -237,6 +241,22 @@ def test_cancel_previous_cancels_the_last_job(corner):
 
     assert [job.state for job in corner.jobs()] == ["cancelled", "pending"]
     assert now_ms <= corner.store.now_ms()
+
+
+@pytest.mark.parametrize(("is_bound", "state"), [(False, "cancelled"), (True, "pending")])
+def test_cancel_previous_keeps_within_the_reach_of_who_wrote_it(corner, store, is_bound, state):
+    """Whoever replaced the schedule may not reach the job that it fired before."""
+    row = corner.add(slept_s=HOUR_S, overlap="cancel_previous")
+    before = jobs.new_job(queue="elsewhere")
+    store.create([before])
+    reach = Reach(queues=(corner.queue,)) if is_bound else None
+    changed = replace(row.state, last_job=before.id, reach=reach)
+    assert corner.schedules.write(replace(row, state=changed), store.now_ms())
+
+    corner.run()
+
+    assert corner.outcomes() == ["fired"]
+    assert jobs.get(store, before.id).state == state
 
 
 def test_a_fire_that_fails_cancels_nothing(corner, monkeypatch):

@@ -138,7 +138,7 @@ def _fire(
         return Step(replace(state, firing=time_ms))
     if policy == "cancel_previous":
         return Step(replace(state, firing=time_ms, cancels=state.last_job))
-    reason = f"job {state.last_job} has not ended"
+    reason = "the last job has not ended"
     if policy == "queue_one" and state.queued is None:
         return Step(
             replace(state, queued=time_ms),

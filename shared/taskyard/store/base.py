@@ -50,6 +50,10 @@ class Reach(Struct, frozen=True, array_like=True):
     tasks: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
 
+    def has(self, task: str, queue: str) -> bool:
+        """Return whether jobs of this task in this queue are among them."""
+        return task in (self.tasks or (task,)) and queue in (self.queues or (queue,))
+
 
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to record. It is scheduled if its time is in the future, else pending."""
