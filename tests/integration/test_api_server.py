@@ -194,7 +194,7 @@ def slow_readers(port: int, count: int) -> Iterator[socket.socket]:
 def test_a_thousand_slow_clients_keep_nobody_waiting(tmp_path, environment, catalogued, most):
     """Probes and submissions are answered while they send a byte now and then; from one address, too."""
     port = environment["API_PORT"]
-    more = {"API_CONNECTIONS_PER_ADDRESS": most}
+    more = {"API_CONNECTIONS_PER_ADDRESS": most, "API_THREADS": 2}
     with ExitStack() as opened, running(tmp_path, environment | more, "-c", TOLERANT) as server:
         poll(lambda: server.http.get("/readyz").status_code == 200)
         senders = [opened.enter_context(each) for each in slow_senders(port, 500)]
