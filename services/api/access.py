@@ -31,6 +31,7 @@ def _admit() -> None:
     """
     rule = scopes.of(request, parts().settings)
     if rule is None:
+        _admit_openly()
         return
     principal = g.principal = _principal()
     if principal.key is None:
@@ -45,6 +46,17 @@ def _admit() -> None:
             raise ScopeMissing(principal.key.name, scope)
     if principal.is_bound:
         rule.guard(principal, request.view_args or {})
+
+
+def _admit_openly() -> None:
+    """Let in who needs no key: to metrics only by one of our names, unless there is a key all the same."""
+    if request.url_rule is None or request.url_rule.rule != "/metrics":
+        return
+    token = _token()
+    if token is None:
+        locality.check_host(request, parts().metrics_hosts)
+    else:
+        g.principal = _owner(token)
 
 
 def _principal() -> Principal:

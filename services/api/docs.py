@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from services.api import openapi
 from services.api.schemas import TEXT
-from services.api.security_headers import POLICY
+from taskyard.browsers import POLICY
 
 blueprint = APIBlueprint("docs", __name__)
 

@@ -2,8 +2,8 @@
 
 import logging
 
-from services.api.locality import is_loopback
 from taskyard import keys
+from taskyard.browsers import is_loopback
 from taskyard.config import Settings
 from taskyard.errors import ConfigurationError
 from taskyard.store.base import JobStore

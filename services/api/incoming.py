@@ -8,7 +8,7 @@ from gunicorn.asgi import parser as http  # type: ignore[import-untyped]  # has 
 from services.api.crowd import PATIENCE_S, allowed_s
 from services.api.problems import CONTENT_TYPE
 from services.api.request_log import REQUEST_ID_HEADER
-from services.api.security_headers import SECURITY_HEADERS
+from taskyard.browsers import SECURITY_HEADERS
 from taskyard.message import new_id
 
 #: Longest first line, longest header, and all headers together. Bytes.

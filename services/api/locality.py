@@ -5,16 +5,13 @@ somebody here looks at can send requests too, by a name that resolves to this ma
 blindly across origins.
 """
 
-import ipaddress
-import re
 from collections.abc import Collection
 
 from flask import Request
 
 from services.api.refusals import NotLocal
+from taskyard.browsers import ANY, is_own_host
 
-ANY = "*"
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 #: What proxies add.
 _FORWARDED = (
     "Forwarded",
@@ -26,16 +23,6 @@ _FORWARDED = (
 )
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "; make a key with `taskyard keys create`, or see docs/keys.md"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a name or address is one of this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check(request: Request, hosts: Collection[str]) -> None:
@@ -54,17 +41,24 @@ def check(request: Request, hosts: Collection[str]) -> None:
         if name in request.headers:
             raise NotLocal(f"without a key no request is taken through a proxy ({name}){_HOW}")
     host = request.environ.get("HTTP_HOST")
-    if host is not None and not _is_known(host, hosts):
+    if host is not None and not is_own_host(host, hosts):
         text = f"without a key the API is not called by the name {host[:100]!r}"
         raise NotLocal(f"{text}, unless API_ANONYMOUS_HOSTS has it{_HOW}")
     if _is_foreign_page(request, host) and not _is_link(request):
         raise NotLocal(f"without a key no request of another web page is taken{_HOW}")
 
 
-def _is_known(host: str, hosts: Collection[str]) -> bool:
-    match = _HOST.fullmatch(host)
-    name = match[1].strip("[]").lower() if match else ""
-    return is_loopback(name) or name in hosts
+def check_host(request: Request, hosts: Collection[str]) -> None:
+    """Let pass what calls us by one of these names, by one of loopback, or by the address that it came to.
+
+    Raises:
+        NotLocal: If it does not: it may be of a web page whose own name resolves to this machine.
+    """
+    host = request.environ.get("HTTP_HOST")
+    if host is None or is_own_host(host, hosts, address=request.environ["SERVER_NAME"]):
+        return
+    text = f"metrics are not told by the name {host[:100]!r}, unless METRICS_HOSTS has it"
+    raise NotLocal(f"{text}; or send a key")
 
 
 def _is_foreign_page(request: Request, host: str | None) -> bool:

@@ -81,7 +81,9 @@ def readiness() -> Response:
 @blueprint.get("/metrics")
 @blueprint.doc(
     tags=["Operation"],
-    responses=openapi.answers({200: openapi.other("The metrics.", "text/plain", TEXT)}),
+    responses=openapi.answers(
+        {200: openapi.other("The metrics.", "text/plain", TEXT)}, HTTPStatus.FORBIDDEN
+    ),
 )
 def metrics() -> Response:
     """Return this process's metrics for Prometheus.

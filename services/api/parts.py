@@ -59,6 +59,8 @@ class Parts:
         self.wrong_keys = WrongKeys()
         #: Names that requests without a key may call the API by, besides those of loopback.
         self.local_hosts = frozenset({*settings.api_anonymous_hosts, settings.api_host.lower()})
+        #: The same for `/metrics`.
+        self.metrics_hosts = self.local_hosts | frozenset(settings.metrics_hosts)
         self.schedules = Schedules(dispatcher.store, self.catalogue)
         self.readiness = Readiness(dispatcher.store, dispatcher.publisher)
         self.broker_looks = BrokerLooks(settings.broker_url, tls=settings.tls)

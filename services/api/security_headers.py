@@ -1,18 +1,8 @@
-"""What every answer tells browsers, refusals included: to run, keep, frame and share nothing of it."""
-
-from collections.abc import Mapping
+"""Has every answer of the application tell browsers what they may not do with it."""
 
 from flask import Flask, Response
 
-#: Nothing is loaded, run, framed or sent by what an answer shows.
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
-SECURITY_HEADERS: Mapping[str, str] = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": POLICY,
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+from taskyard.browsers import SECURITY_HEADERS
 
 
 def install(app: Flask) -> None:

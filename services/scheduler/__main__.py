@@ -63,7 +63,12 @@ def _listen(settings: Settings, scheduler: Scheduler) -> HealthServer:
     host, port = settings.metrics_host, settings.metrics_port
     try:
         return HealthServer(
-            host, port, registry=REGISTRY, sick=scheduler.sick, unready=scheduler.unready
+            host,
+            port,
+            registry=REGISTRY,
+            sick=scheduler.sick,
+            unready=scheduler.unready,
+            hosts=settings.metrics_hosts,
         )
     except OSError as error:
         text = f"METRICS_PORT={port}: cannot listen on {host}: {error}"

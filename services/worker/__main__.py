@@ -33,6 +33,7 @@ def main() -> int:
             registry=multiprocess.registry(),
             sick=sick,
             unready=unready,
+            hosts=settings.metrics_hosts,
         )
 
     try:

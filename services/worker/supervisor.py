@@ -101,7 +101,7 @@ class Supervisor:
             self._stop(wake)
             return self._exit_code
         finally:
-            self._server.server_close()
+            self._server.close()
 
     def problems(self) -> list[str]:
         """Return what keeps children from working; empty if all consume."""
@@ -175,7 +175,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-        self._server.server_close()
+        self._server.close()
         for other in self._places:
             if other.pipe is not None:
                 other.pipe.close()
@@ -186,13 +186,13 @@ class Supervisor:
         """Handle what happens first: a beat, an end, a request for health, a signal, or nothing."""
         living = {p.process.sentinel: p for p in self._places if p.process is not None}
         pipes = {p.pipe: p for p in self._places if p.pipe is not None}
+        timeout_s = 0.0 if self._server.is_busy else timeout_s
         for ready in wait([*living, *pipes, self._server.fileno(), wake], timeout_s):
             if ready == wake:
                 os.read(wake, 1024)
-            elif ready == self._server.fileno():
-                self._server.handle_request()
             elif isinstance(ready, Connection):
                 self._receive(pipes[ready])
+        self._server.step()
         for place in living.values():
             if place.process is not None and place.process.exitcode is not None:
                 self._ended(place)

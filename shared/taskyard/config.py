@@ -241,6 +241,11 @@ class Settings(BaseSettings):
     metrics_host: str = Field(
         "127.0.0.1", description="Address of health and metrics of worker and scheduler."
     )
+    metrics_hosts: CommaList = Field(
+        (),
+        description="Hosts that `/metrics` may be asked by without a key, besides those of loopback and the"
+        " address that it is asked at. `*`: any.",
+    )
     metrics_port: int = Field(
         9100, ge=0, le=65535, description="Port of health and metrics of worker and scheduler."
     )
@@ -264,9 +269,9 @@ class Settings(BaseSettings):
     )
     _replies = field_validator("reply_queue_prefix")(checks.is_free)
     _heartbeat = field_validator("heartbeat_s")(checks.well_within_the_lease)
-    _lists = field_validator("task_modules", "worker_queues", "api_anonymous_hosts", mode="before")(
-        checks.split
-    )
+    _lists = field_validator(
+        "task_modules", "worker_queues", "api_anonymous_hosts", "metrics_hosts", mode="before"
+    )(checks.split)
     _level = field_validator("log_level", mode="before")(checks.lower)
     #: Below the others, which so get to see what the file holds.
     _files = field_validator(*SECRETS, mode="wrap")(checks.from_file)

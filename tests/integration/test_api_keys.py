@@ -150,7 +150,22 @@ def test_without_any_key_nothing_is_asked_for(api):
     assert api.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 403
     assert api.get("/v1/jobs", headers={"X-Forwarded-For": "10.0.0.1"}).json["code"] == "not_local"
     assert api.post("/v1/jobs", headers={"Origin": "http://x.example"}).json["code"] == "not_local"
-    assert api.get("/metrics", headers={"Host": "api:5000"}).status_code == 200
+
+
+def test_metrics_are_told_by_names_that_are_ours(client_of, settings, dispatcher, caller):
+    """Also where keys are needed elsewhere; and by any name to who has a key."""
+    scraper = caller("metrics:read")
+    named = settings.model_copy(update={"metrics_hosts": ("api",)})
+    api = client_of(named, dispatcher)
+
+    def status(host, **headers):
+        return api.get("/metrics", headers={"Host": host, **headers}).status_code
+
+    assert [status(host) for host in ("api:5000", "localhost", "127.0.0.1:5000")] == [200] * 3
+    assert api.get("/metrics", headers={"Host": "evil.example"}).json["code"] == "not_local"
+    assert [status(host) for host in ("api.evil.example", "10.0.0.1", "")] == [403] * 3
+    assert status("evil.example", Authorization=f"Bearer {scraper.token}") == 200
+    assert status("evil.example", Authorization="Bearer ty_nobody") == 401
 
 
 def test_with_a_key_any_name_and_way_will_do(caller):

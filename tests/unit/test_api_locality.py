@@ -3,8 +3,9 @@
 import pytest
 from flask import Flask, Request
 
-from services.api.locality import check, is_loopback
+from services.api.locality import check
 from services.api.refusals import NotLocal
+from taskyard.browsers import is_loopback
 
 
 def made(**headers: str) -> Request:

@@ -2,12 +2,16 @@
 
 import http.client
 import json
+import os
 import socket
+from contextlib import suppress
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from taskyard import health
 from taskyard.health import HealthServer
+from tests.polling import poll
 
 
 class Probes:
@@ -33,15 +37,16 @@ def server(probes):
         registry=registry,
         sick=lambda: probes.sick,
         unready=lambda: probes.unready,
+        hosts=["worker"],
     )
     server.start()
     yield server
     server.stop()
 
 
-def get(server, path):
+def get(server, path, host="localhost"):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-    connection.request("GET", path)
+    connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
@@ -80,10 +85,120 @@ def test_other_paths_are_not_found(server):
     assert (get(server, "/")[0], b"/metrics" in get(server, "/")[1]) == (404, True)
 
 
-def test_a_client_that_says_nothing_does_not_stop_the_others(server):
-    """It is cut off after a moment."""
-    with socket.create_connection(("127.0.0.1", server.port)):
-        assert get(server, "/healthz")[0] == 200
+@pytest.mark.parametrize(
+    "host", ["localhost:9100", "127.0.0.1", "[::1]:1", "worker", "Worker:9100"]
+)
+def test_metrics_are_told_by_our_names(server, host):
+    """Those of loopback, and those of the settings."""
+    assert get(server, "/metrics", host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "10.0.0.1:9100", "worker.evil.example", "x@worker", ""]
+)
+def test_metrics_are_not_told_by_the_name_of_a_page(server, host):
+    """It may resolve to this machine; probes are answered by any name."""
+    status, body = get(server, "/metrics", host)
+
+    assert (status, b"things" in body) == (403, False)
+    assert get(server, "/healthz", host)[0] == 200
+
+
+def test_no_answer_is_kept_framed_or_guessed_at(server):
+    """Whatever it is."""
+    for path in ("/metrics", "/healthz", "/nothing"):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            head = client.makefile("rb").read()
+        assert b"X-Content-Type-Options: nosniff\r\n" in head
+        assert b"Cache-Control: no-store\r\n" in head
+        assert head.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"hello\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\n\r\n", b"405"),
+        (b"\xff / x\r\n\r\n", b"400"),
+    ],
+)
+def test_what_is_no_request_is_refused(server, sent, status):
+    """And the connection ends, whatever follows."""
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(sent + b"GET /metrics HTTP/1.1\r\n\r\n")
+        answer = client.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"things" not in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: local"])
+def test_slow_clients_do_not_stop_the_others(server, sent):
+    """Whatever they have begun; of too many the first one goes."""
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(health.CLIENTS)]
+    for each in slow:
+        with suppress(OSError):
+            each.sendall(sent)
+
+    assert get(server, "/healthz")[0] == 200
+    slow[0].settimeout(30)
+    with suppress(ConnectionResetError):
+        assert slow[0].recv(1) == b""
+    for each in slow:
+        each.close()
+
+
+def test_a_client_that_takes_nothing_does_not_stop_the_others(probes, monkeypatch):
+    """It is cut off when its time is over."""
+    monkeypatch.setattr(health, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(health, "BYTES_PER_S", 1e9)
+    registry = CollectorRegistry()
+    Gauge("things", "x" * 10_000_000, registry=registry)
+    server = HealthServer("127.0.0.1", 0, registry=registry, sick=list, unready=list)
+    server.start()
+    try:
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            slow.connect(("127.0.0.1", server.port))
+            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert get(server, "/healthz")[0] == 200
+            poll(lambda: server.clients == 0)
+    finally:
+        server.stop()
+
+
+def test_it_is_served_by_who_has_no_thread_for_it(probes):
+    """Step by step, none of which waits for a client."""
+    server = HealthServer("127.0.0.1", 0, registry=CollectorRegistry(), sick=list, unready=list)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET /heal")
+        server.step()
+        client.sendall(b"thz HTTP/1.1\r\n\r\n")
+        client.settimeout(0.01)
+
+        def has_answer():
+            server.step()
+            with suppress(TimeoutError):
+                return client.recv(100).startswith(b"HTTP/1.1 200")
+
+        poll(has_answer)
+    server.close()
+
+
+def test_a_forked_process_lets_go_of_its_copy_alone(server):
+    """The one that goes on serves its clients and its port."""
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET /healthz")
+        poll(lambda: server.clients == 1)
+        pid = os.fork()
+        if pid == 0:
+            server.close()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        client.sendall(b" HTTP/1.1\r\n\r\n")
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 200")
+    assert get(server, "/healthz")[0] == 200
 
 
 def test_stopping_closes_the_port(server):

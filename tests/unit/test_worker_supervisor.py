@@ -2,9 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -226,6 +229,35 @@ def test_each_end_is_followed_by_a_new_child(supervise):
         for owner, death in zip(owners, deaths, strict=False)
     ]
     assert running.end() == 0
+
+
+def trickle(port, begun, ended):
+    """Send byte after byte, so that no pause is long, until the test ends."""
+    client = socket.create_connection(("127.0.0.1", port))
+    while not ended.wait(0.05):
+        with suppress(OSError):
+            client.sendall(b"x")
+        begun.set()
+    client.close()
+
+
+def test_a_slow_client_of_its_port_is_in_the_way_of_nothing(supervise):
+    """A child that dies meanwhile is replaced, and a signal is heard."""
+    running = supervise(RESTART_MIN_S="0.01")
+    pid = running.child_runs(1)
+    begun, ended = threading.Event(), threading.Event()
+    port = int(running.lines("port")[0].split()[1])
+    client = threading.Thread(target=trickle, args=(port, begun, ended))
+    client.start()
+    try:
+        assert begun.wait(30)
+        os.kill(pid, signal.SIGKILL)
+
+        running.child_runs(2)
+        assert running.end() == 0
+    finally:
+        ended.set()
+        client.join()
 
 
 def test_a_child_that_cannot_be_started_is_tried_again(supervise):
