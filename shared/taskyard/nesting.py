@@ -1,5 +1,7 @@
 """How deeply JSON may be nested."""
 
+from typing import Any
+
 import msgspec
 
 from taskyard.errors import Fault, InvalidSubmission
@@ -14,7 +16,7 @@ def check_depth(data: object, body: bytes) -> None:
     Raises:
         InvalidSubmission: If so.
     """
-    if _may_be_deep(body) and _is_deeper(data, MAX_DEPTH):
+    if isinstance(data, (dict, list)) and _may_be_deep(body) and _is_deeper(data, MAX_DEPTH):
         raise too_deep()
 
 
@@ -44,13 +46,12 @@ def _may_be_deep(body: bytes) -> bool:
     return body.count(b"{") + body.count(b"[") > MAX_DEPTH
 
 
-def _is_deeper(value: object, levels: int) -> bool:
-    if not isinstance(value, (dict, list)):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    # Empty containers, but for the deepest, are left out here: a body may have a million of them.
-    return levels == 0 or any(
-        _is_deeper(part, levels - 1)
-        for part in inner
-        if isinstance(part, (dict, list)) and (part or levels == 1)
-    )
+def _is_deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
+    """Return whether there are more levels of values in a value than that."""
+    for part in value.values() if isinstance(value, dict) else value:
+        if isinstance(part, (dict, list)):
+            if levels == 1:
+                return True
+            if part and _is_deeper(part, levels - 1):
+                return True
+    return False

@@ -1,5 +1,6 @@
 """JSON as a stranger may send it: one meaning or none, and where it has none, the place that is wrong."""
 
+import gc
 import json
 import math
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from taskyard.signature import MAX_NAME_BYTES, pointer_part
 
 #: Longer whole numbers take Python too long to read.
 MAX_DIGITS = 4_000
+#: From here on a body is read without the collector of garbage.
+LARGE_BYTES = 262_144
 
 
 def decode(body: bytes) -> Any:
@@ -26,7 +29,7 @@ def decode(body: bytes) -> Any:
             number or a text is none that JSON or Unicode has; or if it is nested too deeply.
     """
     try:
-        data = msgspec.json.decode(body)
+        data = _plain(body)
     except RecursionError:
         raise too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -36,6 +39,18 @@ def decode(body: bytes) -> Any:
     if isinstance(data, (dict, list)) and body.count(b":") != _count_names(data):
         _refuse_repeated_names(body)
     return data
+
+
+def _plain(body: bytes) -> Any:
+    """Return the value in `body`, which may have one meaning or several."""
+    if len(body) < LARGE_BYTES or not gc.isenabled():
+        return msgspec.json.decode(body)
+    # While a large value grows, the collector would look at all of it again and again: ten times the work.
+    gc.disable()
+    try:
+        return msgspec.json.decode(body)
+    finally:
+        gc.enable()
 
 
 def unsendable(value: Any, pointer: str = "") -> Fault | None:

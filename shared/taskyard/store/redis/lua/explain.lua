@@ -1,15 +1,19 @@
 -- args: {id, starts of the queue's pace to tell, holders to name}
--- Answers {} without such a job, else {now, record as HGETALL gives it, pause of its queue or '', of its task or '',
+-- Answers {} without such a job, else {now, record as HGETALL gives it but for its result, pause of its queue or '', of its task or '',
 -- since when it is in the outbox or -1, since when it is ready or -1, ready jobs, end of its lease or -1,
 -- limit {holding, coming, holders of {id, task, state, started_at}, oldest start or 0, place, held back, limits} or {},
 -- lock {holder, ms left} or {}, pace, pauses of its queue as "<from>:<to, or nothing>", whether it runs and its
 -- worker never heard of it, suspects of its queue that come before it}
 local id, steps, named = args[1], args[2], args[3]
 local key = job_key(id)
-local record = redis.call('HGETALL', key)
-if #record == 0 then return answer({}) end
-local r = {}
-for i = 1, #record, 2 do r[record[i]] = record[i + 1] end
+local all = redis.call('HGETALL', key)
+if #all == 0 then return answer({}) end
+local r, record = {}, {}
+for i = 1, #all, 2 do
+  r[all[i]] = all[i + 1]
+  -- What it returned explains nothing, and may be large.
+  if all[i] ~= 'result' then record[#record + 1], record[#record + 2] = all[i], all[i + 1] end
+end
 
 local function score(zset, member) return tonumber(redis.call('ZSCORE', P .. zset, member) or -1) end
 local function pause(kind, name) return redis.call('HGET', P .. 'paused', kind .. '|' .. name) or '' end
