@@ -472,6 +472,13 @@ def charge(card: Secret[str], amount: int = 1, pin: SecretStr | None = None) -> 
     return len(card) + len(pin.get_secret_value() if pin else "")
 
 
+@own_task(concurrency=1, key="card")
+def one_a_card(card: Secret[str], gate: str) -> None:
+    tell("begins")
+    while not _is_open(gate):
+        time.sleep(PAUSE_S)
+
+
 @own_task(max_retries=0)
 def fail_with(value: str) -> None:
     """Fail with the argument in the error."""

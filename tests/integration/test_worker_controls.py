@@ -1,5 +1,7 @@
 """Limits, pauses and unique jobs on real workers: what starts when, and what waits without a slot."""
 
+import hashlib
+
 import pytest
 
 from taskyard.errors import NotUnique
@@ -166,3 +168,18 @@ def test_unique_jobs_may_be_refused(yard):
     with pytest.raises(NotUnique, match=first.id):
         yard.submit(tasks.rejecting_account, "a")
     first.cancel()
+
+
+def test_the_name_of_a_limit_tells_no_secret(yard):
+    """It is shown to whoever asks why a job waits, who could try all PINs if it were a mere digest."""
+    gate = yard.new_gate()
+    jobs = [yard.submit(tasks.one_a_card, "4711", gate).id for _ in range(2)]
+    poll(lambda: yard.states(jobs) == {"running": 1, "scheduled": 1})
+
+    names = {yard.store.explain(each).limit.key for each in jobs}
+
+    yard.open(gate)
+    poll(lambda: yard.states(jobs) == {"completed": 2})
+    (name,) = names
+    assert len(name) == 64
+    assert name != hashlib.sha256(b"4711").hexdigest()

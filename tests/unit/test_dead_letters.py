@@ -1,10 +1,13 @@
 """What a dead letter looks like."""
 
+from functools import partial
 from typing import Any
 
-from taskyard.dead_letters import dead_letter
+from taskyard.dead_letters import dead_letter, index_entry
 from taskyard.fingerprint import fingerprint
 from taskyard.job import JobError
+from taskyard.keyed import Keyed
+from taskyard.store.dead_letters import DeadLetter
 
 KNOWN: dict[str, Any] = {
     "id": "a",
@@ -91,3 +94,19 @@ def test_long_and_strange_texts_can_be_sent():
     assert len(made.headers["taskyard-error-message"]) == 1000
     assert len(made.id.encode()) <= 255
     assert len(made.task) == 255
+
+
+def test_the_id_of_what_has_none_tells_nothing_of_its_body():
+    """It is made of it all the same, so that every scheduler makes the same."""
+
+    def entry(headers: dict[str, Any], secret: bytes) -> DeadLetter:
+        digest = partial(Keyed(lambda _: secret).digest, "dead letters")
+        return index_entry(
+            "q", b'{"pin": 4711}', headers, id="", task="", priority=5, digest=digest
+        )[0]
+
+    made = entry({}, b"a")
+
+    assert made.id == entry({"x-death": [], "taskyard-dead-letter-id": "forged"}, b"a").id
+    assert made.id != entry({}, b"b").id
+    assert len(made.id) == 32
