@@ -12,9 +12,15 @@ from services.api.parts import parts
 from services.api.replies import reply
 from services.api.schemas import STATE, TEXT, ref
 from taskyard import metrics
-from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission, TaskyardError, bounded
+from taskyard.errors import (
+    MAX_FAULTS,
+    Fault,
+    InvalidSubmission,
+    TaskyardError,
+    bounded,
+    pointer_part,
+)
 from taskyard.request import Defaults, JobRequest, check_size, new_job
-from taskyard.signature import pointer_part
 from taskyard.store.base import Created, NewJob
 from taskyard.tracing import Publishing
 

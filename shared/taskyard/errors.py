@@ -56,6 +56,11 @@ class Fault:
         return f"{self.pointer or '/'}: {self.detail}"
 
 
+def pointer_part(part: object) -> str:
+    """Return a part of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
 def bounded(faults: Iterable[Fault]) -> list[Fault]:
     """Return the first `MAX_FAULTS`, and if there are more, one that says so; the rest is not even made."""
     some = list(islice(faults, MAX_FAULTS + 1))

@@ -14,10 +14,10 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from taskyard import message as wire
-from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission
+from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission, pointer_part
 from taskyard.message import MAX_SECONDS, Message, Options
 from taskyard.nesting import check_json_depth
-from taskyard.signature import bound, pointer_part
+from taskyard.signature import bound
 from taskyard.store.base import NewJob, Unique, UniquePolicy
 from taskyard.strict_json import unsendable
 

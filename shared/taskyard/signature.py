@@ -6,19 +6,14 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-import jsonschema_rs
-import msgspec
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
-from taskyard.errors import Fault, bounded, more_faults
+from taskyard.errors import Fault, bounded, pointer_part
+from taskyard.misfits import fits, misfits
 from taskyard.secrets import HIDDEN, hides, is_secret
 from taskyard.short_text import cut
 
-#: Values and parts of values, past which only the first thing that is wrong with an argument is looked for.
-MAX_SMALL_NODES = 2_000
-#: Characters that count as one more of them.
-_CHARS_OF_NODE = 16
 #: Longest name that a fault's text repeats, as JSON. Bytes.
 MAX_NAME_BYTES = 100
 #: Findings of pydantic that the text of an error repeats.
@@ -145,24 +140,22 @@ class _Call:
             takes = f"{len(names)} positional argument{'s' * (len(names) != 1)}"
             yield Fault("/args", "too_many", f"the task takes {takes}, got {len(args)}")
             return
-        validator = _validator(_encode(more))
         for index, value in enumerate(args[len(names) :], len(names)):
             yield from self._refuse_hidden("*", value, f"/args/{index}")
-            yield from self._misfits(validator, value, f"/args/{index}", "*")
+            yield from self._misfits(more, value, f"/args/{index}", "*")
 
     def bind_keywords(self, kwargs: Mapping[str, Any]) -> Iterator[Fault]:
         names = self._description["keyword"]
         more = self._description["var_keyword"]
-        validator = None if more is None else _validator(_encode(more))
         for name, value in kwargs.items():
             pointer = f"/kwargs/{pointer_part(name)}"
             if name in names and name in self._values:
                 yield Fault(pointer, "given_twice", f"{name!r} is given in args too")
             elif name in names:
                 yield from self._bind(name, value, pointer)
-            elif validator is not None:
+            elif more is not None:
                 yield from self._refuse_hidden("**", value, pointer)
-                yield from self._misfits(validator, value, pointer, "**")
+                yield from self._misfits(more, value, pointer, "**")
             else:
                 known = ", ".join(names) or "none"
                 text = f"the task has no {cut(name, MAX_NAME_BYTES)!r}; it takes: {known}"
@@ -173,12 +166,12 @@ class _Call:
         for name in schema.get("required", []):
             if name not in self._values:
                 yield Fault(f"/kwargs/{pointer_part(name)}", "missing", f"{name!r} is required")
-        if _validator(_encode({**schema, "required": []})).is_valid(self._values):
+        if fits({**schema, "required": []}, self._values):
             return
         definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
         for name, value in self._values.items():
-            validator = _validator(_encode({**schema["properties"][name], **definitions}))
-            yield from self._misfits(validator, value, self._pointers[name], name)
+            part = {**schema["properties"][name], **definitions}
+            yield from self._misfits(part, value, self._pointers[name], name)
 
     def _bind(self, name: str, value: Any, pointer: str) -> Iterator[Fault]:
         self._values[name], self._pointers[name] = value, pointer
@@ -190,46 +183,14 @@ class _Call:
             yield Fault(pointer, "hidden", text)
 
     def _misfits(
-        self, validator: jsonschema_rs.Validator, value: Any, pointer: str, name: str
+        self, schema: Mapping[str, Any], value: Any, pointer: str, name: str
     ) -> Iterator[Fault]:
-        if validator.is_valid(value):
-            return
-        is_hidden = hides(self._description, name)
-        if _is_small(value):
-            for error in validator.iter_errors(value):
-                yield _misfit(error, pointer, is_hidden=is_hidden)
-            return
-        # The library makes all errors before it gives the first.
-        try:
-            validator.validate(value)
-        except jsonschema_rs.ValidationError as error:
-            yield _misfit(error, pointer, is_hidden=is_hidden)
-        yield more_faults(pointer)
-
-
-def _misfit(error: jsonschema_rs.ValidationError, pointer: str, *, is_hidden: bool) -> Fault:
-    if is_hidden:  # the texts tell values, and so may the path
-        return Fault(pointer, error.kind.name, "this value, which is secret, is not accepted")
-    where = "/".join([pointer, *map(pointer_part, error.instance_path)])
-    return Fault(where, error.kind.name, error.message)
-
-
-def _is_small(value: Any) -> bool:
-    """Return whether errors of all that may be wrong in a value cost little: each takes some 20 µs."""
-    left, waiting = MAX_SMALL_NODES, [value]
-    while waiting:
-        each = waiting.pop()
-        left -= len(each) // _CHARS_OF_NODE if isinstance(each, str) else 1
-        if isinstance(each, (dict, list)):
-            left -= len(each)
-        if left <= 0:
-            return False
-        if isinstance(each, dict):
-            waiting += each
-            waiting += each.values()
-        elif isinstance(each, list):
-            waiting += each
-    return True
+        for fault in misfits(schema, value, pointer):
+            if hides(self._description, name):  # the texts tell values, and so may the path
+                text = "this value, which is secret, is not accepted"
+                yield Fault(pointer, fault.code, text)
+            else:
+                yield fault
 
 
 def converter(
@@ -327,16 +288,3 @@ def _variadic(parameters: Mapping[str, inspect.Parameter], kind: Any) -> dict[st
         if parameter.kind is kind:
             return TypeAdapter(_hint(parameter)).json_schema()
     return None
-
-
-@lru_cache(maxsize=1024)
-def _validator(schema: bytes) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(schema.decode(), validate_formats=True)
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def pointer_part(part: object) -> str:
-    """Return a part of a JSON pointer (RFC 6901)."""
-    return str(part).replace("~", "~0").replace("/", "~1")

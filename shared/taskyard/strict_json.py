@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from taskyard.errors import Fault, InvalidSubmission, bounded
+from taskyard.errors import Fault, InvalidSubmission, bounded, pointer_part
 from taskyard.message import Undecodable
 from taskyard.nesting import check_depth, too_deep
 from taskyard.short_text import cut
-from taskyard.signature import MAX_NAME_BYTES, pointer_part
+from taskyard.signature import MAX_NAME_BYTES
 
 #: Longer whole numbers take Python too long to read.
 MAX_DIGITS = 4_000

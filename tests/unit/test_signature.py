@@ -207,6 +207,52 @@ def test_of_a_large_argument_the_first_fault_is_told():
     assert found == [("/args/0/0", "type"), ("/args/0", "more"), ("/args/1", "type")]
 
 
+class Item(pydantic.BaseModel):
+    """Something with a list of its own."""
+
+    numbers: list[int]
+    more: "dict[str, Item] | None" = None
+
+
+def nested(
+    a: list[int] | None = None,
+    b: dict[str, list[int]] | None = None,
+    c: list[list[int] | str] | None = None,
+    d: Item | None = None,
+    e: list[int] | list[str] | None = None,
+    f: tuple[int, list[int]] | None = None,
+) -> None:
+    """Lists within others, and in alternatives."""
+
+
+MANY = ["x"] * 50_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "pointer", "code"),
+    [
+        ("a", [*range(5_000), "x"], "/kwargs/a/5000", "type"),
+        ("b", {"g": [1], "h/i": MANY}, "/kwargs/b/h~1i/0", "type"),
+        ("c", [[1], "x", MANY], "/kwargs/c/2/0", "type"),
+        (
+            "d",
+            {"numbers": [1], "more": {"k": {"numbers": MANY}}},
+            "/kwargs/d/more/k/numbers/0",
+            "type",
+        ),
+        ("d", {"other": MANY}, "/kwargs/d", "misfit"),
+        ("e", [1, *MANY], "/kwargs/e", "misfit"),
+        ("f", [1, MANY], "/kwargs/f", "misfit"),
+        ("b", "x" * 100_000, "/kwargs/b", "anyOf"),
+    ],
+)
+def test_in_a_large_argument_the_place_is_found_that_is_wrong(name, value, pointer, code):
+    """As far as it is clear which of the alternatives is meant; all errors of all would take seconds."""
+    found = check(nested, **{name: value})
+
+    assert found == [(pointer, code), (f"/kwargs/{name}", "more")]
+
+
 def test_a_fault_repeats_little_of_what_was_sent():
     """Names and values may be as long as a body."""
     description = describe(listed)
