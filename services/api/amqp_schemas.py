@@ -160,4 +160,6 @@ def dead_letter_headers() -> dict[str, Schema]:
         "taskyard-failed-at": TIME,
         "taskyard-queue": {**TEXT, "description": "The work queue that it came from."},
         "taskyard-worker": {**TEXT, "description": "Who gave up on it."},
+        "taskyard-whole-bytes": {**WHOLE, "description": "Only the beginning is here; of so many."},
+        "taskyard-whole-sha256": {**TEXT, "description": "Of the whole, in hexadecimal digits."},
     }

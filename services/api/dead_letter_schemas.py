@@ -26,7 +26,14 @@ _DEAD_LETTER = record(
     failed_at=TIME,
     worker=TEXT,
     priority=WHOLE,
-    body_bytes=WHOLE,
+    body_bytes={**WHOLE, "description": "How long its message was."},
+    kept_bytes={
+        **WHOLE,
+        "description": "How much of it is kept: less than all of what was too long, and cannot be replayed.",
+    },
+    body_sha256=or_null(
+        {**TEXT, "description": "Of the whole message, where not all of it is kept."}
+    ),
     preview=or_null(
         record(
             encoding={"type": "string", "enum": ["text", "base64"]},

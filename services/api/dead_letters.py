@@ -17,7 +17,7 @@ from services.api.recording import recording
 from services.api.replies import reply
 from taskyard import metrics
 from taskyard.errors import Fault, InvalidSubmission
-from taskyard.letter_choice import page
+from taskyard.letter_choice import cut_fault, page
 from taskyard.letter_choice import purge as purge_letters
 from taskyard.letter_documents import group_document, letter_document
 from taskyard.request import new_job, validated
@@ -141,6 +141,8 @@ def resubmit(letter_id: str) -> Response:
     if letter.is_job:
         text = "this dead letter is a job: replay it, with new args if need be"
         raise InvalidSubmission([Fault("", "is_a_job", text)])
+    if letter.is_cut:
+        raise InvalidSubmission([cut_fault(letter)])
     max_bytes = parts().settings.payload_max_bytes
     data = inputs.json_object(max_bytes)
     reach.check_asked(data)

@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 #: Submissions that wait here at most; those that cannot be refused either come on top of them.
 MOST = 250
+#: Bytes of their bodies at most, likewise.
+MOST_BYTES = 64 * 1024 * 1024
 #: Pauses before a queue is tried again, doubled while it refuses. Seconds.
 PAUSE_MIN_S = 1.0
 PAUSE_MAX_S = 30.0
@@ -105,6 +107,17 @@ class Aside:
         """How many are held."""
         waiting = sum(len(closed.waiting) for closed in self._closed.values())
         return waiting + len(self._free) + len(self._resting)
+
+    @property
+    def held_bytes(self) -> int:
+        """How long their bodies are together."""
+        waiting = (each for closed in self._closed.values() for each in closed.waiting)
+        return sum(len(each.body) for each in (*waiting, *self._free, *self._resting))
+
+    @property
+    def room_bytes(self) -> int:
+        """How many more bytes can be held."""
+        return max(0, MOST_BYTES - self.held_bytes)
 
     @property
     def room(self) -> int:

@@ -17,6 +17,7 @@ from taskyard.errors import TaskyardError
 from taskyard.keyed import Keyed
 from taskyard.metrics import (
     DEAD_LETTER_REASONS,
+    DEAD_LETTERS_BYTES,
     DEAD_LETTERS_FILL,
     DEAD_LETTERS_KEPT,
     DEAD_LETTERS_REMOVED,
@@ -85,6 +86,7 @@ class KeepDeadLetters:
         self._apart = Apart("dead-letter queue", is_away=lambda: not depths.is_ready)
         self._ttl_s = per_queue.parse(settings.dead_letter_ttl)
         self._max = per_queue.parse(settings.dead_letter_max)
+        self._max_bytes = per_queue.parse(settings.dead_letter_queue_bytes)
         #: When a queue may be walked again, and the counts that its last walk could not bring together.
         self._next_walk: dict[str, float] = {}
         self._odd: dict[str, _Odd] = {}
@@ -122,8 +124,11 @@ class KeepDeadLetters:
         set_all(DEAD_LETTERS_KEPT, {key: float(n) for key, n in by_reason.items() if n})
         for queue in by_queue:
             DEAD_LETTERS_REMOVED.labels(queue)  # with 0: `increase()` does not see the first value
+        sizes = self._store.dead_bytes()
+        set_all(DEAD_LETTERS_BYTES, {(queue,): float(sizes.get(queue, 0)) for queue in by_queue})
         fill: dict[tuple[str, ...], float] = {
-            (queue,): n / self._max.of(queue) for queue, n in by_queue.items()
+            (queue,): max(n / self._max.of(queue), sizes.get(queue, 0) / self._max_bytes.of(queue))
+            for queue, n in by_queue.items()
         }
         set_all(DEAD_LETTERS_FILL, fill)
 
@@ -132,7 +137,8 @@ class KeepDeadLetters:
         ids = self._store.overdue_dead(
             queue,
             ttl_ms=self._ttl_s.of(queue) * 1000,
-            max_count=self._max.of(queue) or 1,
+            max_count=self._max.of(queue),
+            max_bytes=self._max_bytes.of(queue),
             limit=PURGE_LIMIT,
         )
         if ids:
@@ -179,10 +185,9 @@ class KeepDeadLetters:
         are_gone = odd is not None and odd.found < odd.known
         missed = dict(self._indexed(queue)) if are_gone else {}
         visit = _Visit(self._store, queue, removals, missed, self._digest)
-        settings = self._settings
         try:
             is_nothing = odd is not None and not odd.is_there
-            if is_nothing or walk(settings.broker_url, queue, visit, tls=settings.tls) is not None:
+            if is_nothing or self._visit(queue, visit) is not None:
                 visit.finish()
                 if odd is not None:
                     self._odd[queue] = odd
@@ -190,6 +195,15 @@ class KeepDeadLetters:
             took_s = time.monotonic() - started
             self._next_walk[queue] = time.monotonic() + took_s * self._rest_factor
         logger.debug("dead letters walked", extra={"queue": queue, "duration_s": round(took_s, 3)})
+
+    def _visit(self, queue: str, visit: "_Visit") -> int | None:
+        return walk(
+            self._settings.broker_url,
+            queue,
+            visit,
+            whole_max_bytes=self._settings.dead_letter_max_bytes,
+            tls=self._settings.tls,
+        )
 
     def _indexed(self, queue: str) -> Iterator[tuple[str, int]]:
         """Give the dead letters of a queue, with their times of death."""

@@ -60,6 +60,7 @@ class Intake:
         self._dispatcher = dispatcher
         self._consumer = consumer
         self._payload_max_bytes = settings.payload_max_bytes
+        self._dead_letter_max_bytes = settings.dead_letter_max_bytes
         self._reply_prefix = settings.reply_queue_prefix
         self._deadline_s = settings.publish_deadline_s
         self._catalogue = Catalogue(dispatcher.store)
@@ -75,13 +76,13 @@ class Intake:
             Unavailable: If it has to be tried again.
         """
         self._aside.keep_only(self._consumer.ours)
-        self._consumer.make_room(self._aside.held)
+        self._consumer.make_room(self._aside.held, self._aside.held_bytes)
         portion = Portion()
         portion.fill(self._aside.take())
         portion.fill(self._come())
         if not portion.taken:
             return None
-        pass_ = Pass(portion.taken, room=self._aside.room)
+        pass_ = Pass(portion.taken, room=self._aside.room, room_bytes=self._aside.room_bytes)
         try:
             self._deal_with(pass_)
         finally:
@@ -175,7 +176,12 @@ class Intake:
 
     def _keep(self, refused: Sequence[Refused]) -> dict[object, TaskyardError]:
         """Keep these each by itself; return by delivery why one could not be."""
-        errors = refusals.bury(refused, self._dispatcher, deadline_s=self._deadline_s)
+        errors = refusals.bury(
+            refused,
+            self._dispatcher,
+            deadline_s=self._deadline_s,
+            max_bytes=self._dead_letter_max_bytes,
+        )
         INTAKE_MESSAGES.labels("refused").inc(len(refused) - len(errors))
         of_queue = [each for each in errors.values() if not isinstance(each, Unpublishable)]
         if of_queue:

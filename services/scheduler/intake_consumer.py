@@ -18,6 +18,7 @@ from taskyard.message import new_id
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import ConnectionThread, describe
 from taskyard.rabbitmq.direct_replies import DirectReplies
+from taskyard.rabbitmq.in_hand import InHand, Sizes, is_off
 from taskyard.rabbitmq.properties import property_text, received_text
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 PREFETCH = 64
 #: Most of those that wait, for queues that take no messages or after a failure, beside which others come.
 MOST_BESIDE = 450
+#: Bytes of their bodies: of submissions that are taken, and of those beside which others come.
+AHEAD_BYTES = 32 * 1024 * 1024
+MOST_BESIDE_BYTES = 96 * 1024 * 1024
 #: How often the intake's queue is bound anew at most, while submissions come that found none. Seconds.
 BIND_S = 1.0
 #: Pauses before the queue is consumed again after its channel was closed: doubled while it is closed again,
@@ -84,11 +88,18 @@ class IntakeConsumer:
         url: Where RabbitMQ is.
         direct: What publishes replies without a queue.
         queue_type: The type that queues are declared with.
+        whole_max_bytes: Longest submission that is read as a whole, of others the beginning.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
     def __init__(
-        self, url: str, direct: DirectReplies, *, queue_type: QueueType, tls: Tls = SYSTEM_CAS
+        self,
+        url: str,
+        direct: DirectReplies,
+        *,
+        queue_type: QueueType,
+        whole_max_bytes: int | None = None,
+        tls: Tls = SYSTEM_CAS,
     ) -> None:
         self._replies = Replies(direct)
         #: What was answered while no reply could be sent.
@@ -100,6 +111,14 @@ class IntakeConsumer:
         self._version = (0, 0)
         self._channel: Channel | None = None
         self._consumers: list[str] = []
+        self._prefetch = PREFETCH
+        self._is_renewing = False
+        #: Too many bytes are in hand for more.
+        self._is_full = False
+        self._hand = InHand(AHEAD_BYTES, self._go_on)
+        self._sizes = Sizes(AHEAD_BYTES)
+        #: How long what is unacknowledged is, by delivery tag.
+        self._unacked: dict[int, int] = {}
         self._beside = 0
         self._bound_at = 0.0
         self._waiting: deque[Submission] = deque()
@@ -109,6 +128,7 @@ class IntakeConsumer:
             name="taskyard intake",
             on_connected=self._connected,
             on_lost=self._lost,
+            whole_max_bytes=whole_max_bytes,
             tls=tls,
         )
         self._is_started = False
@@ -145,13 +165,15 @@ class IntakeConsumer:
         with self._changed:
             return [each for each in submissions if each.channel is self._channel]
 
-    def make_room(self, waiting: int) -> None:
+    def make_room(self, waiting: int, waiting_bytes: int) -> None:
         """Let others come beside `waiting` submissions that cannot be dealt with yet, up to `MOST_BESIDE`.
 
         RabbitMQ counts by consumer what is unacknowledged: it does not count for the next on the channel.
         """
         self._beside = min(self._beside, waiting)
-        if self._beside + PREFETCH / 2 <= waiting <= MOST_BESIDE:
+        most_bytes = AHEAD_BYTES + min(waiting_bytes, MOST_BESIDE_BYTES)
+        self._thread.call(lambda: self._hand.bound(most_bytes))
+        if self._beside + self._prefetch / 2 <= waiting <= MOST_BESIDE:
             self._beside = waiting
             self._thread.call(self._consume_anew)
 
@@ -175,6 +197,7 @@ class IntakeConsumer:
             if asked.reply_to and answer.reply:
                 self._replies.send(asked.reply_to, answer.reply, asked.correlation_id)
             channel.basic_ack(asked.tag)
+            self._hand.drop(self._unacked.pop(asked.tag, 0))
 
     def _can_reply(self) -> None:
         answers, self._unanswered = self._unanswered, []
@@ -208,8 +231,11 @@ class IntakeConsumer:
         self._consume(channel)
 
     def _consume(self, channel: Channel) -> None:
+        if self._is_full or self._consumers:
+            return
         arguments = topology.consumer_arguments(version=self._version, queue_type=self._queue_type)
-        channel.basic_qos(prefetch_count=PREFETCH)
+        self._prefetch = self._sizes.bounded(PREFETCH)
+        channel.basic_qos(prefetch_count=self._prefetch)
         self._consumers = [
             channel.basic_consume(queue, delivered, arguments=arguments, callback=consuming)
             for queue, delivered, consuming in (
@@ -223,13 +249,41 @@ class IntakeConsumer:
         self._reopen_s = REOPEN_MIN_S
 
     def _consume_anew(self) -> None:
+        """End the consumers, if there are any, and consume as is wanted by then."""
         channel = self._channel
-        if channel is None or not channel.is_open:
+        if channel is None or not channel.is_open or self._is_renewing:
             return
-        *others, last = self._consumers
+        if not self._consumers:
+            self._consume(channel)
+            return
+        (*others, last), self._consumers = self._consumers, []
+        self._is_renewing = True
         for tag in others:
             channel.basic_cancel(tag)
-        channel.basic_cancel(last, callback=lambda _: self._consume(channel))
+        channel.basic_cancel(last, callback=lambda _: self._renewed(channel))
+
+    def _renewed(self, channel: Channel) -> None:
+        if channel is self._channel:
+            self._is_renewing = False
+            self._consume(channel)
+
+    def _go_on(self) -> None:
+        """Consume again: that was ended for too many bytes, and there is room now."""
+        self._is_full = False
+        self._consume_anew()
+
+    def _is_taken(self, channel: Channel, tag: int, size: int) -> bool:
+        """Return whether there is room for a delivery; else it goes back, and no more come for now."""
+        self._sizes.saw(size)
+        if not self._hand.takes(size):
+            self._is_full = True
+            self._consume_anew()
+            channel.basic_nack(tag, requeue=True)  # after that, or it would come again at once
+            return False
+        self._unacked[tag] = size
+        if is_off(self._prefetch, self._sizes.bounded(PREFETCH)):
+            self._consume_anew()
+        return True
 
     def _delivered_unrouted(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
@@ -248,7 +302,9 @@ class IntakeConsumer:
     def _delivered(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
-        submission = _submission(channel, method, properties, body)
+        if not self._is_taken(channel, method.delivery_tag or 0, len(body)):
+            return
+        submission = received(channel, method, properties, body)
         with self._changed:
             self._waiting.append(submission)
             self._changed.notify()
@@ -279,11 +335,16 @@ class IntakeConsumer:
         with self._changed:
             self._channel = None
             self._waiting.clear()
+        self._consumers = []
+        self._is_full = self._is_renewing = False
+        unacked, self._unacked = self._unacked, {}
+        self._hand.drop(sum(unacked.values()))
 
 
-def _submission(
+def received(
     channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
 ) -> Submission:
+    """Return what came as a submission, whatever its properties are."""
     # From the queue of unrouted ones they come with the same exchange, or once they were moved with its own.
     is_front_door = method.exchange in (topology.SUBMIT_EXCHANGE, topology.UNROUTED)
     return Submission(

@@ -14,11 +14,13 @@ class Pass:
     Args:
         taken: The submissions.
         room: How many of them can wait.
+        room_bytes: How long their bodies may be together.
     """
 
-    def __init__(self, taken: Sequence[Submission], *, room: int) -> None:
+    def __init__(self, taken: Sequence[Submission], *, room: int, room_bytes: int) -> None:
         self._open = {each.delivery: each for each in taken}
         self._room = room
+        self._room_bytes = room_bytes
         #: Of what is safe: these hold whatever else fails.
         self.answers: list[Answer] = []
         self.refused: list[Refused] = []
@@ -45,20 +47,23 @@ class Pass:
         else:
             self.answers.append(answer)
 
-    @property
-    def _has_room(self) -> bool:
-        return len(self.waiting) + len(self.resting) < self._room
+    def _has_room(self, submission: Submission) -> bool:
+        if not self._room or len(submission.body) > self._room_bytes:
+            return False
+        self._room -= 1
+        self._room_bytes -= len(submission.body)
+        return True
 
     def waits(self, submission: Submission, queue: str) -> bool:
         """Have a submission wait for a queue, if there is room."""
-        if self._has_room:
+        if self._has_room(submission):
             self.waiting.append((submission, queue))
             return True
         return False
 
     def rests(self, submission: Submission, error: Exception) -> bool:
         """Have a submission rest that failed by itself, if there is room."""
-        if self._has_room:
+        if self._has_room(submission):
             self.resting.append((submission, error))
             return True
         return False

@@ -7,12 +7,20 @@ import msgspec
 
 from services.scheduler import traces
 from services.scheduler.intake_consumer import Submission
-from taskyard.dead_letters import dead_letter, indexed
+from taskyard.dead_letters import dead_letter, indexed, shortened
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InvalidSubmission, StoreFault, TaskyardError, Unavailable, Unstorable
+from taskyard.errors import (
+    InvalidSubmission,
+    MessageTooLarge,
+    StoreFault,
+    TaskyardError,
+    Unavailable,
+    Unstorable,
+)
 from taskyard.job import JobError
 from taskyard.message import MAX_PRIORITY
 from taskyard.metrics import SUBMISSIONS_REFUSED
+from taskyard.rabbitmq.bodies import cut
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 
@@ -25,14 +33,28 @@ REFUSED_QUEUE = dead_queue(INTAKE_QUEUE)
 
 
 def bury(
-    refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float
+    refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float, max_bytes: int
 ) -> dict[int, TaskyardError]:
-    """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be."""
+    """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be.
+
+    Args:
+        refused: Submissions, and why.
+        dispatcher: What publishes them.
+        deadline_s: Longest wait for that, in seconds.
+        max_bytes: Of what is longer only the beginning is kept.
+    """
     if not refused:
         return {}
-    letters = [_letter(submission, error) for submission, error in refused]
-    failures = dispatcher.publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
-    errors = {place: failure.error for place, failure in failures.items()}
+    letters = [_letter(submission, error, max_bytes) for submission, error in refused]
+    errors = _publish(letters, dispatcher, deadline_s)
+    too_large = [place for place, error in errors.items() if isinstance(error, MessageTooLarge)]
+    for place in too_large:
+        letters[place] = shortened(letters[place])
+    again = _publish([letters[place] for place in too_large], dispatcher, deadline_s)
+    for index, place in enumerate(too_large):
+        del errors[place]
+        if index in again:
+            errors[place] = again[index]
     kept = [place for place in range(len(refused)) if place not in errors]
     try:
         dispatcher.store.bury([indexed(letters[place]) for place in kept])
@@ -43,6 +65,13 @@ def bury(
     return errors
 
 
+def _publish(
+    letters: Sequence[Outgoing], dispatcher: Dispatcher, deadline_s: float
+) -> dict[int, TaskyardError]:
+    failures = dispatcher.publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
+    return {place: failure.error for place, failure in failures.items()}
+
+
 def _tell(refused: Sequence[Refused]) -> None:
     for submission, error in refused:
         SUBMISSIONS_REFUSED.labels(error.code).inc()
@@ -51,10 +80,10 @@ def _tell(refused: Sequence[Refused]) -> None:
         logger.warning("submission refused", extra=facts)
 
 
-def _letter(submission: Submission, error: TaskyardError) -> Outgoing:
+def _letter(submission: Submission, error: TaskyardError, max_bytes: int) -> Outgoing:
     letter = dead_letter(
         INTAKE_QUEUE,
-        submission.body,
+        cut(submission.body, max_bytes),
         id=submission.id,
         task=None,
         reason=_reason(error),

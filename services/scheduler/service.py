@@ -19,6 +19,7 @@ from services.scheduler.reclaim import Reclaim
 from services.scheduler.repair import Repair
 from services.scheduler.replay import RunReplays
 from services.scheduler.rulings import Reason
+from services.scheduler.submissions import MAX_BATCH_PAYLOADS
 from taskyard import per_queue
 from taskyard.audit import settle_s
 from taskyard.config import Settings
@@ -34,8 +35,10 @@ from taskyard.metrics import (
     begin,
 )
 from taskyard.rabbitmq.direct_replies import DirectReplies
+from taskyard.rabbitmq.message_size import largest
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.size_limit import SizeTrial
 from taskyard.schedules.plan import Outcome as FireOutcome
 from taskyard.store import open_store
 from taskyard.store.audit import Problem
@@ -54,6 +57,7 @@ DEAD_LETTERS_S = 1.0
 INTAKE_S = 0.5
 OUTCOMES_S = 1.0
 AGE_S = 0.5
+SIZE_S = 30.0
 #: A loop that ends no pass for so long is stuck. Seconds.
 STUCK_S = 60.0
 #: How long passes under way may take when the scheduler stops. Seconds.
@@ -85,8 +89,15 @@ class Scheduler:
         self._depths = QueueDepths(settings.broker_url, name="scheduler measure", tls=settings.tls)
         self._direct = DirectReplies(settings.broker_url, tls=settings.tls)
         self._intake = IntakeConsumer(
-            settings.broker_url, self._direct, queue_type=settings.queue_type, tls=settings.tls
+            settings.broker_url,
+            self._direct,
+            queue_type=settings.queue_type,
+            whole_max_bytes=max(
+                settings.dead_letter_max_bytes, MAX_BATCH_PAYLOADS * settings.payload_max_bytes
+            ),
+            tls=settings.tls,
         )
+        self._size_trial = SizeTrial(settings.broker_url, largest(settings), tls=settings.tls)
         self._fire = Fire(self._dispatcher, settings, schedules)
         self._loops = self._make_loops(settings)
 
@@ -141,6 +152,7 @@ class Scheduler:
             Loop("prune", Prune(self.store).run_once, interval_s=PRUNE_S),
             Loop("measure", measure.run_once, interval_s=MEASURE_S),
             Loop("repair", repair.run_once, interval_s=REPAIR_S),
+            Loop("message_size", self._size_trial.run_once, interval_s=SIZE_S),
             Loop("replay", RunReplays(self._dispatcher).run_once, interval_s=REPLAY_S),
             Loop(
                 "dead_letters",
@@ -189,6 +201,8 @@ class Scheduler:
     def unready(self) -> list[str]:
         """Return what keeps the scheduler from its work; empty if nothing does."""
         problems = self.sick()
+        if self._size_trial.problem:
+            problems.append(self._size_trial.problem)
         if self._publisher.is_ready and self._intake.problem:
             problems.append(self._intake.problem)
         if not self._publisher.is_ready:

@@ -10,6 +10,7 @@ from taskyard import strict_json
 from taskyard.catalogue import Catalogue
 from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission
 from taskyard.message import Undecodable
+from taskyard.rabbitmq.bodies import whole_bytes
 from taskyard.rabbitmq.direct_replies import is_direct
 from taskyard.rabbitmq.topology import is_reserved
 from taskyard.request import check_size, new_job
@@ -112,7 +113,7 @@ def is_batch(body: bytes) -> bool:
 
 def _decode(body: bytes, payload_max_bytes: int) -> dict[str, Any] | list[Any]:
     max_bytes = payload_max_bytes * (MAX_BATCH_PAYLOADS if is_batch(body) else 1)
-    if len(body) > max_bytes:
+    if whole_bytes(body) > max_bytes:
         what = f"{MAX_BATCH_PAYLOADS} times PAYLOAD_MAX_BYTES" if is_batch(body) else ""
         text = f"the body is larger than the {max_bytes} bytes of {what or 'PAYLOAD_MAX_BYTES'}"
         raise InvalidSubmission([Fault("", "too_large", text)])

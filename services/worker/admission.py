@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
+import msgspec
+
 from services.worker.adoption import Adoption
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
@@ -19,8 +21,9 @@ from taskyard.errors import InvalidSubmission, StoreFault, discreet
 from taskyard.job import JobError
 from taskyard.keyed import Keyed
 from taskyard.limits import key_text, key_value
-from taskyard.message import Invalid, Message, Undecodable, decode
+from taskyard.message import MESSAGE_SLACK_BYTES, Invalid, Message, Undecodable, decode
 from taskyard.nesting import check_json_depth
+from taskyard.rabbitmq.bodies import whole_bytes
 from taskyard.rabbitmq.properties import received_text
 from taskyard.request import Defaults
 from taskyard.store.attempts import Claim, Outcome, Settled, Verdict
@@ -31,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 #: How often a job is put off while no worker here knows its task. Milliseconds.
 PARK_DELAY_MS = 2_000
-#: A message grows by this much at most on its way through the store. Bytes.
-MESSAGE_SLACK_BYTES = 1_024
 
 #: Deliveries that ask for their attempts, with their messages, by job id.
 Asking = dict[str, tuple[Delivery, Message]]
@@ -101,8 +102,9 @@ class Admission:
         if delivery.refusal is not None:
             return delivery.refusal.message
         limit = self._settings.payload_max_bytes + MESSAGE_SLACK_BYTES
-        if len(delivery.body) > limit:
-            self.bury(delivery, "too_large", f"{len(delivery.body)} bytes, above {limit}")
+        size = whole_bytes(delivery.body)
+        if size > limit:
+            self.bury(delivery, "too_large", f"{size} bytes, above {limit}")
             return None
         try:
             message = decode(delivery.body)
@@ -119,7 +121,7 @@ class Admission:
         except Exception as error:
             # Decoding looks at nothing but the message: whatever it meets there is the message's own.
             logger.exception("message cannot be read", extra={"queue": delivery.queue})
-            self.bury(delivery, "undecodable", f"it cannot be read: {error!r}")
+            self.bury(delivery, "undecodable", f"it cannot be read: {type(error).__name__}")
         return None
 
     def adopt_unknown(
@@ -168,9 +170,14 @@ class Admission:
         except InvalidSubmission as error:
             self._log_refused(delivery, "invalid", discreet(error))
             return InvalidMessage("invalid", str(error))
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            # Fields that are not known are read here for the first time.
+            why = "what is in a field that is not known is not JSON"
+            self._log_refused(delivery, "undecodable", why)
+            return InvalidMessage("undecodable", why)
         except Exception as error:
             logger.exception("message becomes no job", extra={"queue": delivery.queue})
-            return InvalidMessage("invalid", f"it becomes no job: {error!r}")
+            return InvalidMessage("invalid", f"it becomes no job: {type(error).__name__}")
 
     def adopt_ended(self, entries: Sequence[tuple[Outcome, Attempt]], told: list[Settled]) -> None:
         """Record jobs that have ended and that the store does not know, and put what it says then in `told`.
@@ -207,7 +214,7 @@ class Admission:
             except Exception as error:
                 logger.exception("message cannot be claimed", extra={"queue": delivery.queue})
                 del asking[job_id]
-                self.bury(delivery, "invalid", f"it cannot be claimed: {error!r}")
+                self.bury(delivery, "invalid", f"it cannot be claimed: {type(error).__name__}")
         return claims
 
     def _claim(self, delivery: Delivery, message: Message) -> Claim:

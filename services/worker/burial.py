@@ -8,14 +8,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import count
 
 from services.worker.inbox import Delivery
 from taskyard.apart import Apart
-from taskyard.dead_letters import index
-from taskyard.errors import BrokerUnavailable
+from taskyard.dead_letters import index, shortened
+from taskyard.errors import BrokerUnavailable, MessageTooLarge
 from taskyard.lifecycle import Loop
 from taskyard.metrics import DEAD_LETTERS
+from taskyard.rabbitmq.in_hand import portion
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import JobStore
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 
 #: Longest pause before those that wait are looked at again, in seconds.
 RETRY_S = 1.0
-#: Dead letters of one pass.
+#: Dead letters of one pass, and bytes of them: RabbitMQ has to confirm them within a deadline.
 BATCH = 100
+BATCH_BYTES = 8 * 1024 * 1024
 _numbers = count()
 
 
@@ -121,14 +123,15 @@ class Burial:
             Unavailable: If RabbitMQ as a whole, or the store, is away.
         """
         self._wake.clear()
-        letters = list(islice(filter(self._is_awake, list(self._waiting)), BATCH))
+        awake = list(filter(self._is_awake, list(self._waiting)))
+        letters = portion(awake, _size, most=BATCH, most_bytes=BATCH_BYTES)
         try:
             self._publish([each for each in letters if not each.is_confirmed])
             self._finish([each for each in letters if each.is_confirmed])
         finally:
             if self._waiting:
                 self._on_waiting()
-        return 0 if len(letters) == BATCH else None
+        return 0 if len(letters) < len(awake) else None
 
     def _is_awake(self, letter: _Letter) -> bool:
         return (
@@ -146,6 +149,9 @@ class Burial:
             letter.is_confirmed = place not in failures
         taken = {_queue(each) for each in letters if each.is_confirmed}
         errors = {letters[place]: failure.error for place, failure in failures.items()}
+        for letter, error in errors.items():
+            if isinstance(error, MessageTooLarge):
+                letter.message = shortened(letter.message)
         if errors and not self._publisher.is_ready:
             self._finish([each for each in letters if each.is_confirmed])
             raise BrokerUnavailable(f"dead letters wait: {self._publisher.state}")
@@ -167,6 +173,10 @@ class Burial:
             self._apart.went_well(letter.name)
             DEAD_LETTERS.labels(letter.message.queue, letter.reason).inc()
             letter.then()
+
+
+def _size(letter: _Letter) -> int:
+    return len(letter.message.body)
 
 
 def _queue(letter: _Letter) -> str:

@@ -34,6 +34,7 @@ from taskyard.config import Settings
 from taskyard.errors import ConfigurationError, Unavailable, WorkerStopping
 from taskyard.lifecycle import Loop, StopRequest
 from taskyard.limits import limits
+from taskyard.message import MESSAGE_SLACK_BYTES
 from taskyard.metrics import CHILD_MEMORY, SLOTS, SLOTS_BUSY
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import open_store
@@ -124,6 +125,9 @@ class Child:
                 queue_type=settings.queue_type,
                 on_arrival=self._wake,
                 name=f"worker {owner}",
+                whole_max_bytes=settings.dead_letter_max_bytes,
+                slots_bytes=settings.worker_threads
+                * (settings.payload_max_bytes + MESSAGE_SLACK_BYTES),
                 tls=settings.tls,
             )
         self._slots = Slots(

@@ -7,10 +7,13 @@ from services.worker.inbox import Delivery, Inbox
 from services.worker.returns import Returns
 from services.worker.subscription import Subscription
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
+from taskyard.rabbitmq.in_hand import InHand
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import Tls
 
+#: Bytes of deliveries that may be here beside those of the slots. With so many nothing is taken.
+MOST_BYTES = 96 * 1024 * 1024
 #: Longest wait for the connection's thread, which never does anything for long. Seconds.
 ANSWER_S = 1.0
 
@@ -27,6 +30,8 @@ class Consumer:
         queue_type: The type that queues are declared with.
         on_arrival: Called, in the thread, after each delivery.
         name: What the connection is called in RabbitMQ's own views.
+        whole_max_bytes: Longest message that is read as a whole, of others the beginning.
+        slots_bytes: What the messages of all slots may take together.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
@@ -41,9 +46,12 @@ class Consumer:
         queue_type: QueueType,
         on_arrival: Callable[[], None],
         name: str,
+        whole_max_bytes: int,
+        slots_bytes: int,
         tls: Tls,
     ) -> None:
         self.inbox = Inbox(on_arrival)
+        self._hand = InHand(slots_bytes + MOST_BYTES, self._go_on)
         self._returns = Returns(
             publisher, deadline_s=deadline_s, done=self.ack, failed=self._requeue
         )
@@ -55,6 +63,7 @@ class Consumer:
                 queue_type=queue_type,
                 is_shared=len(queues) > 1,
                 returns=self._returns,
+                hand=self._hand,
             )
             for queue in queues
         }
@@ -67,6 +76,7 @@ class Consumer:
             name=f"taskyard {name}",
             on_connected=self._connected,
             on_lost=self._lost,
+            whole_max_bytes=whole_max_bytes,
             tls=tls,
         )
 
@@ -157,6 +167,10 @@ class Consumer:
         for name, subscription in self._subscriptions.items():
             subscription.set_paused(name in queues)
         self._each(self.inbox.drop(lambda d: d.queue not in queues), Subscription.hand_back)
+
+    def _go_on(self) -> None:
+        for subscription in self._subscriptions.values():
+            subscription.go_on()
 
     def _fit(self, ahead: Mapping[str, int], held: Sequence[Delivery]) -> None:
         by_queue: dict[str, list[Delivery]] = {}

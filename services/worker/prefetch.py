@@ -25,11 +25,6 @@ def wanted(slots: int, service_s: float | None) -> int:
     return slots + (min(round(slots * AHEAD_S / service_s), most) if service_s > 0 else most)
 
 
-def is_off(current: int, target: int) -> bool:
-    """Whether a prefetch is wrong enough to subscribe anew: by a factor of two."""
-    return current != target and (target >= current * 2 or target * 2 <= current)
-
-
 class ServiceTimes:
     """The mean time of recent jobs by queue, from totals that only grow."""
 

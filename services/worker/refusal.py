@@ -12,7 +12,8 @@ from msgspec import Struct
 from taskyard.dispatcher import ATTEMPT_HEADER
 from taskyard.errors import TaskyardError
 from taskyard.message import ID_PATTERN, MAX_ATTEMPTS, Message, Options
-from taskyard.rabbitmq.properties import received_text
+from taskyard.rabbitmq.bodies import Beginning
+from taskyard.rabbitmq.properties import received_number, received_text
 
 if TYPE_CHECKING:
     from services.worker.inbox import Delivery
@@ -52,15 +53,18 @@ def refusal(delivery: "Delivery", error: InvalidMessage) -> Refusal | None:
         message_id=job_id,
         message_timestamp=0,
     )
-    return Refusal(error, message, error.code == "too_large" and _is_text(delivery.body))
+    return Refusal(error, message, error.code == "too_large" and _is_whole(delivery.body))
 
 
 def _attempt(delivery: "Delivery") -> int:
     told = (delivery.properties.headers or {}).get(ATTEMPT_HEADER)
-    return told if isinstance(told, int) and 1 <= told <= MAX_ATTEMPTS else 1
+    return received_number(told, 1, MAX_ATTEMPTS) or 1
 
 
-def _is_text(body: bytes) -> bool:
+def _is_whole(body: bytes) -> bool:
+    """Return whether all of it is there, and is text."""
+    if isinstance(body, Beginning):
+        return False
     try:
         body.decode()
     except UnicodeDecodeError:

@@ -8,17 +8,19 @@ for a moment, or for good: whichever comes first is claimed.
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
-from itertools import islice
 
 from pika.spec import BasicProperties
 
 from services.worker.inbox import Delivery
 from taskyard.lifecycle import Loop
+from taskyard.rabbitmq.bodies import Beginning
+from taskyard.rabbitmq.in_hand import portion
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 
-#: Deliveries of one pass.
+#: Deliveries of one pass, and bytes of them.
 BATCH = 200
+BATCH_BYTES = 8 * 1024 * 1024
 #: Longest wait for the next ones in one piece, in seconds.
 WAIT_S = 1.0
 #: What RabbitMQ counts in a delivery's headers, for each message anew.
@@ -59,7 +61,8 @@ class Returns:
         going: list[Delivery] = []
         staying: list[Delivery] = []
         for each in deliveries:
-            (going if _is_sendable(each.properties) else staying).append(each)
+            is_whole = not isinstance(each.body, Beginning)
+            (going if is_whole and _is_sendable(each.properties) else staying).append(each)
         with self._changed:
             self._waiting.extend(going)
             if going and not self._is_started:
@@ -86,7 +89,9 @@ class Returns:
     def _run_once(self) -> float | None:
         """Bring some back; return 0 if there may be more."""
         with self._changed:
-            batch = list(islice(self._waiting, BATCH))
+            batch = portion(
+                self._waiting, lambda each: len(each.body), most=BATCH, most_bytes=BATCH_BYTES
+            )
         going = [each for each in batch if each.is_open]  # others are back already
         # An alarm may last: what waits for its end would be out of every worker's reach.
         unconfirmed = range(len(going)) if self._publisher.is_blocked else self._publish(going)

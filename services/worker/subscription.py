@@ -8,12 +8,12 @@ from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
 from services.worker.inbox import Delivery, Inbox
-from services.worker.prefetch import is_off
 from services.worker.returns import Returns
 from services.worker.silence import Silence
 from taskyard.errors import QueueMismatch
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import Connection, describe
+from taskyard.rabbitmq.in_hand import InHand, Sizes, is_off
 from taskyard.rabbitmq.topology import QueueType
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 REOPEN_S = 1.0
 #: The same where it exists with other arguments: only a person can mend that.
 MISMATCH_REOPEN_S = 30.0
+#: Bytes that may come at a time beside them, as far as is known how large deliveries are.
+AHEAD_BYTES = 32 * 1024 * 1024
 #: Most deliveries that wait beside those for the slots, as dead letters do while RabbitMQ takes none.
 MAX_BESIDE = 1_000
 
@@ -36,6 +38,7 @@ class Subscription:
         queue_type: The type that the queue is declared with.
         is_shared: Other queues have the same slots.
         returns: How deliveries go back to a quorum queue.
+        hand: How many bytes of all queues are here.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Subscription:
         queue_type: QueueType,
         is_shared: bool,
         returns: Returns,
+        hand: InHand,
     ) -> None:
         self.queue = queue
         #: What keeps the queue from being consumed; empty if it is.
@@ -69,7 +73,12 @@ class Subscription:
         self._silence = Silence(
             queue, is_waiting=self._is_waiting, deliveries=lambda: self._last_delivery
         )
-        self._unacked: dict[int, None] = {}
+        self._hand = hand
+        self._sizes = Sizes(AHEAD_BYTES)
+        #: Too many bytes are here for more.
+        self._is_full = False
+        #: How long they are, in the order of their delivery.
+        self._unacked: dict[int, int] = {}
         self._is_declared = False
         self._is_cancelled = False
         self._is_paused = False
@@ -106,10 +115,10 @@ class Subscription:
     def _consume(self) -> None:
         if self._channel is None or not self._channel.is_open or self._is_cancelled:
             return
-        if self._is_paused or not self._ahead:
+        if self._is_paused or self._is_full or not self._ahead:
             self._consuming()  # nothing is wrong with it
             return
-        self._prefetch = self._ahead
+        self._prefetch = self._sizes.bounded(self._ahead)
         self._before_consumer = self._last_delivery
         self._channel.basic_qos(prefetch_count=self._prefetch)
         self._consumer_tag = self._channel.basic_consume(
@@ -128,8 +137,25 @@ class Subscription:
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
         tag = self._last_delivery = method.delivery_tag or 0
-        self._unacked[tag] = None
+        size = len(body)
+        self._sizes.saw(size)
+        if not self._hand.takes(size):
+            self._is_full = True
+            self._renew()
+            channel.basic_nack(tag, requeue=True)  # after that, or it would come again at once
+            return
+        self._unacked[tag] = size
+        if self._is_ill_sized:
+            self._renew()
         self._inbox.put(Delivery(self.queue, tag, body, properties, channel))
+
+    @property
+    def _is_ill_sized(self) -> bool:
+        """Whether much less should come at a time, as what comes is large, or more again."""
+        wanted = self._sizes.bounded(self._ahead)
+        is_lowered = self._prefetch < self._ahead
+        is_off_now = wanted * 2 <= self._prefetch if wanted < self._ahead else is_lowered
+        return bool(self._prefetch) and is_off_now
 
     def _cancelled(self, channel: Channel) -> None:
         """The queue was deleted, or RabbitMQ takes back what was not acknowledged in time."""
@@ -163,10 +189,12 @@ class Subscription:
         self._inbox.drop(lambda delivery: delivery.channel is not channel)
         if self._channel is channel:
             self._channel = None
-            self._unacked = {}
+            unacked, self._unacked = self._unacked, {}
+            self._is_full = False
             self._consumer_tag = ""
             self._prefetch = self._last_delivery = self._before_consumer = 0
             self._is_renewing = False
+            self._hand.drop(sum(unacked.values()))
 
     def cancel(self) -> None:
         """Take no more deliveries; those unacknowledged stay ours."""
@@ -188,6 +216,7 @@ class Subscription:
         could come, or other queues would never get their turn.
         """
         self._ahead = ahead
+        ahead = self._sizes.bounded(ahead)
         room = max(0, self._prefetch - sum(map(self._is_of_consumer, held)))
         is_wrong = is_off(room, ahead) or (
             ahead == 0 and self._is_shared and bool(self._consumer_tag)
@@ -234,7 +263,7 @@ class Subscription:
         for tag in tags:
             if tag > last:
                 channel.basic_ack(tag)
-            del self._unacked[tag]
+            self._hand.drop(self._unacked.pop(tag))
 
     def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return deliveries to the queue, where each keeps its priority."""
@@ -252,5 +281,12 @@ class Subscription:
         if channel is None or not channel.is_open:
             return
         for delivery in deliveries:
-            if delivery.channel is channel and self._unacked.pop(delivery.tag, 0) is None:
+            if delivery.channel is channel and delivery.tag in self._unacked:
                 channel.basic_nack(delivery.tag, requeue=True)
+                self._hand.drop(self._unacked.pop(delivery.tag))
+
+    def go_on(self) -> None:
+        """Consume again, if that was ended for too many bytes; there is room now."""
+        if self._is_full:
+            self._is_full = False
+            self._renew()

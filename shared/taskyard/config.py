@@ -109,6 +109,17 @@ class Settings(BaseSettings):
         "100000",
         description="Dead letters kept of a queue, the oldest go first. Also by queue: 100000,emails=500.",
     )
+    dead_letter_max_bytes: int = Field(
+        4_194_304,
+        ge=1024,
+        validate_default=True,
+        description="Largest message that a dead letter has as it was; of a larger one its beginning. Bytes.",
+    )
+    dead_letter_queue_bytes: str = Field(
+        "1073741824",
+        validate_default=True,
+        description="Bytes of dead letters kept of a queue, the oldest go first. Also by queue.",
+    )
     reply_ttl: WholeSeconds = Field(
         86_400,
         ge=1,
@@ -264,9 +275,10 @@ class Settings(BaseSettings):
     _tls = field_validator("tls_ca_file", "tls_cert_file")(checks.is_used)
     _tls_key = field_validator("tls_key_file")(checks.fits_the_certificate)
     _retry = field_validator("retry_max_s")(checks.not_below_the_shortest)
-    _by_queue = field_validator("dead_letter_ttl", "dead_letter_max", "priority_aging_s")(
-        checks.by_queue
-    )
+    _by_queue = field_validator(
+        "dead_letter_ttl", "dead_letter_max", "dead_letter_queue_bytes", "priority_aging_s"
+    )(checks.by_queue)
+    _whole = field_validator("dead_letter_max_bytes")(checks.has_room_for_a_job)
     _replies = field_validator("reply_queue_prefix")(checks.is_free)
     _heartbeat = field_validator("heartbeat_s")(checks.well_within_the_lease)
     _lists = field_validator(

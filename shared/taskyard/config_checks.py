@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import BaseModel, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler
 
 from taskyard import broker_hosts, per_queue
+from taskyard.message import MESSAGE_SLACK_BYTES
 from taskyard.tls import check_ca, check_client
 
 
@@ -69,6 +70,15 @@ def are_hosts(broker_url: str) -> str:
     return broker_url
 
 
+def has_room_for_a_job(max_bytes: int, info: ValidationInfo) -> int:
+    """Refuse a bound above which a job's dead letter could not be replayed."""
+    payload_bytes = info.data.get("payload_max_bytes")
+    if payload_bytes is not None and max_bytes < payload_bytes + MESSAGE_SLACK_BYTES:
+        text = f"must be at least PAYLOAD_MAX_BYTES={payload_bytes} and {MESSAGE_SLACK_BYTES} more"
+        raise ValueError(text)
+    return max_bytes
+
+
 def is_free(prefix: str) -> str:
     """Refuse what RabbitMQ's own names, or taskyard's, begin with."""
     for theirs in ("amq.", "taskyard."):
@@ -121,6 +131,9 @@ def by_queue(value: str, info: ValidationInfo) -> str:
     limits = per_queue.parse(value)
     if info.field_name == "dead_letter_max" and limits.smallest < 1:
         raise ValueError("must be 1 or more")
+    one_bytes = info.data.get("dead_letter_max_bytes", 0)
+    if info.field_name == "dead_letter_queue_bytes" and limits.smallest < one_bytes:
+        raise ValueError(f"must be at least DEAD_LETTER_MAX_BYTES={one_bytes}")
     return value
 
 

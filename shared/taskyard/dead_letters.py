@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from taskyard.apart import all_or_each
 from taskyard.fingerprint import fingerprint
 from taskyard.job import JobError, rfc3339
-from taskyard.message import new_id
+from taskyard.message import MAX_ATTEMPTS, MAX_TIME_MS, new_id
+from taskyard.rabbitmq.bodies import BEGINNING_BYTES, Beginning, cut, whole_bytes, whole_sha256
 from taskyard.rabbitmq.outgoing import Outgoing
-from taskyard.rabbitmq.properties import property_text
+from taskyard.rabbitmq.properties import property_text, received_number
 from taskyard.store.dead_letters import DeadLetter, DeadLetterStore
 
 logger = logging.getLogger(__name__)
@@ -20,6 +23,11 @@ logger = logging.getLogger(__name__)
 REASON_HEADER = "taskyard-reason"
 ID_HEADER = "taskyard-dead-letter-id"
 FINGERPRINT_HEADER = "taskyard-fingerprint"
+#: Of a letter that has only the beginning of its message: how long the whole was, in bytes, and its SHA-256.
+WHOLE_BYTES_HEADER = "taskyard-whole-bytes"
+WHOLE_SHA256_HEADER = "taskyard-whole-sha256"
+#: No message is longer.
+MAX_BYTES = 2**40
 #: What RabbitMQ adds to a message that it moves to a dead-letter queue by itself.
 BROKERS_HEADER = "x-death"
 #: How much of the body of what never was a job is in the index, in bytes.
@@ -46,7 +54,7 @@ def dead_letter(
 
     Args:
         queue: The work queue that the message was read from.
-        body: The message as it was read; it need not be one of ours, or JSON at all.
+        body: The message as it was read, or the beginning of it; it need not be one of ours, or JSON at all.
         id: The job's id, if the message has one.
         task: The task's name, if the message has one.
         reason: One of the words of `docs/protocol.md`: `retries_exhausted`, `timeout`, `undecodable`, …
@@ -72,6 +80,7 @@ def dead_letter(
         "taskyard-failed-at": rfc3339(died_at_ms),
         "taskyard-queue": queue,
         "taskyard-worker": _bounded(worker) if worker else None,
+        **_cut_headers(body),
     }
     return Outgoing(
         queue=queue,
@@ -82,6 +91,20 @@ def dead_letter(
         headers={name: value for name, value in headers.items() if value is not None},
         is_dead=True,
     )
+
+
+def shortened(letter: Outgoing) -> Outgoing:
+    """Return a letter that RabbitMQ does not take, as it is too large, with the beginning of its message."""
+    body = cut(letter.body, min(BEGINNING_BYTES, len(letter.body) // 2))
+    return msgspec.structs.replace(
+        letter, body=body, headers=(letter.headers or {}) | _cut_headers(body)
+    )
+
+
+def _cut_headers(body: bytes) -> dict[str, Any]:
+    if not isinstance(body, Beginning):
+        return {}
+    return {WHOLE_BYTES_HEADER: body.whole_bytes, WHOLE_SHA256_HEADER: body.sha256}
 
 
 def indexed(letter: Outgoing) -> tuple[DeadLetter, str]:
@@ -143,16 +166,17 @@ def index_entry(
         value = headers.get(name)
         return value if isinstance(value, str) else ""
 
-    attempts = headers.get("taskyard-attempts")
-    made = attempts if isinstance(attempts, int) else 0
-    whole = _text(body)
+    made = received_number(headers.get("taskyard-attempts"), 0, MAX_ATTEMPTS) or 0
+    sha256 = text(WHOLE_SHA256_HEADER)
+    told_bytes = received_number(headers.get(WHOLE_BYTES_HEADER), 1, MAX_BYTES)
+    whole = None if sha256 or isinstance(body, Beginning) else _text(body)
     is_job = (
         made > 0 and bool(id) and whole is not None
     )  # a job's message is text, whatever its headers say
     died_at_ms = _milliseconds(text("taskyard-failed-at"))
     reason = text(REASON_HEADER) or "unknown"
     error_type, message = text("taskyard-error-type"), text("taskyard-error-message")
-    own_id = text(ID_HEADER) or digest(body)[:32]
+    own_id = text(ID_HEADER) or digest(whole_sha256(body).encode())[:32]
     preview, encoding = ("", "text") if is_job else _preview(body)
     entry = DeadLetter(
         id=id if is_job else own_id,
@@ -168,11 +192,18 @@ def index_entry(
         first_failed_at_ms=_milliseconds(text("taskyard-first-failed-at")) or died_at_ms,
         worker=text("taskyard-worker"),
         priority=priority,
-        body_bytes=len(body),
+        body_bytes=told_bytes if sha256 and told_bytes else whole_bytes(body),
+        kept_bytes=_kept_bytes(body, is_cut=bool(sha256)),
+        body_sha256=sha256,
         preview=preview,
         preview_encoding=encoding,
     )
     return entry, whole or "" if is_job else ""
+
+
+def _kept_bytes(body: bytes, *, is_cut: bool) -> int:
+    """Return how long the message in RabbitMQ is."""
+    return len(body) if is_cut else whole_bytes(body)
 
 
 def _text(body: bytes) -> str | None:
@@ -196,9 +227,10 @@ def _preview(body: bytes) -> tuple[str, str]:
 
 def _milliseconds(text: str) -> int:
     try:
-        return round(datetime.fromisoformat(text).timestamp() * 1000)
-    except ValueError:
+        found = round(datetime.fromisoformat(text).timestamp() * 1000)
+    except (ValueError, OverflowError):
         return 0
+    return found if 0 <= found <= MAX_TIME_MS else 0
 
 
 def _bounded(text: str) -> str:

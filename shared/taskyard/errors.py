@@ -282,6 +282,12 @@ class Unpublishable(TaskyardError, ValueError):
     code = "unpublishable"
 
 
+class MessageTooLarge(Unpublishable):
+    """A message is larger than RabbitMQ is configured to take: it never will, until that is changed."""
+
+    code = "message_too_large"
+
+
 class QueueMismatch(TaskyardError):
     """A queue exists with other arguments than taskyard declares."""
 

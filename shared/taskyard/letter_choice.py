@@ -60,12 +60,23 @@ def by_ids(
     for place, (each, letter) in enumerate(zip(ids, letters, strict=True)):
         if letter is None or (is_reached is not None and not is_reached(letter)):
             faults.append(Fault(f"/ids/{place}", "not_found", f"no dead letter {each!r}"))
+        elif jobs_only and letter.is_cut:
+            faults.append(cut_fault(letter, f"/ids/{place}"))
         elif jobs_only and not letter.is_job:
             text = f"{each!r} never was a job: resubmit it, corrected"
             faults.append(Fault(f"/ids/{place}", "not_a_job", text))
     if faults:
         raise InvalidSubmission(faults)
     return [(letter.id, letter.failed_at_ms) for letter in letters if letter is not None]
+
+
+def cut_fault(letter: DeadLetter, pointer: str = "") -> Fault:
+    """Return the fault of a letter whose message is not kept as a whole: it can only be looked at."""
+    text = (
+        f"of {letter.id!r} only the first {letter.kept_bytes} of {letter.body_bytes} bytes are kept, "
+        "as it was above DEAD_LETTER_MAX_BYTES: whoever sent it has to send it again"
+    )
+    return Fault(pointer, "cut_off", text)
 
 
 def purge(store: JobStore, steps: Iterable[Step]) -> tuple[int, int]:

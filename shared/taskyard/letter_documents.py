@@ -30,6 +30,8 @@ def letter_document(letter: DeadLetter, catalogue: Catalogue) -> dict[str, Any]:
         "worker": letter.worker,
         "priority": letter.priority,
         "body_bytes": letter.body_bytes,
+        "kept_bytes": letter.kept_bytes if letter.is_cut else letter.body_bytes,
+        "body_sha256": letter.body_sha256 or None,
         "preview": None if letter.is_job else previews.shown(letter, catalogue),
         "links": links,
     }

@@ -25,6 +25,8 @@ JobId = Annotated[str, Meta(pattern=ID_PATTERN.replace("$", r"\Z"))]
 Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY)]
 #: A hundred years: longer waits and limits are mistakes, and would overflow some clocks.
 MAX_SECONDS = 3_155_760_000
+#: A message grows by this much at most on its way through the store. Bytes.
+MESSAGE_SLACK_BYTES = 1_024
 #: More than any job makes; the store's numbers are exact to 2^53.
 MAX_ATTEMPTS = 1_000_000
 #: The end of the year 9999, past which times have no text. Milliseconds since 1970.

@@ -208,14 +208,20 @@ STORE_MEMORY_LIMIT_BYTES = Gauge(
 DEAD_LETTERS_KEPT = Gauge(
     "taskyard_dead_letters_kept", "Dead letters in the index, by reason.", ["queue", "reason"]
 )
+DEAD_LETTERS_BYTES = Gauge(
+    "taskyard_dead_letters_bytes",
+    "Bytes of a queue's dead letters.",
+    ["queue"],
+)
 DEAD_LETTERS_FILL = Gauge(
     "taskyard_dead_letters_fill_ratio",
-    "Dead letters of a queue as a part of its DEAD_LETTER_MAX; at 1 the oldest are removed.",
+    "Dead letters of a queue as a part of DEAD_LETTER_MAX or DEAD_LETTER_QUEUE_BYTES, whichever is"
+    " more; at 1 the oldest are removed.",
     ["queue"],
 )
 DEAD_LETTERS_REMOVED = Counter(
     "taskyard_dead_letters_removed_total",
-    "Dead letters removed because of DEAD_LETTER_TTL or DEAD_LETTER_MAX.",
+    "Dead letters removed because of DEAD_LETTER_TTL, DEAD_LETTER_MAX or DEAD_LETTER_QUEUE_BYTES.",
     ["queue"],
 )
 #: What a dead letter's reason may be called: whoever can write to a dead-letter queue can write another.

@@ -2,7 +2,14 @@ from collections.abc import Callable
 from typing import Any
 
 from . import spec
-from .frame import Method
+from .frame import Body, Header, Method
+
+class ContentFrameAssembler:
+    """Puts messages together from their frames."""
+
+    _body_fragments: list[bytes]
+    def process(self, frame_value: Any) -> tuple[Method[Any], Header, bytes] | None: ...
+    def _handle_body_frame(self, body_frame: Body) -> tuple[Method[Any], Header, bytes] | None: ...
 
 class Channel:
     """A channel of a `SelectConnection`: calls return at once, answers come to callbacks."""

@@ -7,6 +7,7 @@ import pytest
 from taskyard.dead_letters import dead_letter, indexed
 from taskyard.job import JobError
 from taskyard.message import decode, revived
+from taskyard.rabbitmq.bodies import cut
 from taskyard.store.base import JobStore
 from taskyard.store.dead_letters import DeadLetterFilter, Removal, Revival
 from tests.contract.jobs import (
@@ -405,12 +406,32 @@ def test_limits_of_time_and_number(store):
         bury(store, f"job-{n}", failed_at_ms=1000 + n)
 
     def overdue(**limits: int) -> list[str]:
+        limits = {"max_bytes": 10**9, **limits}
         return store.overdue_dead("default", limit=2, **limits)
 
     assert overdue(ttl_ms=0, max_count=4) == ["job-0"]
     assert overdue(ttl_ms=0, max_count=1) == ["job-0", "job-1"]
     assert overdue(ttl_ms=HOUR_MS, max_count=5) == ["job-0", "job-1"]
     assert overdue(ttl_ms=0, max_count=5) == []
+
+
+def test_limits_of_bytes(store):
+    """As many of the oldest go as make room; what has left the index does not count."""
+    for n in range(3):
+        bury(store, f"job-{n}", failed_at_ms=1000 + n, body=b"x" * 100)
+    large = stranger(store, cut(b"x" * 1000, 300), failed_at_ms=1)
+
+    def overdue(max_bytes: int) -> list[str]:
+        return store.overdue_dead("default", ttl_ms=0, max_count=9, max_bytes=max_bytes, limit=9)
+
+    assert store.dead_bytes() == {"default": 600}
+    assert overdue(600) == []
+    assert overdue(599) == [large]
+    assert overdue(250) == [large, "job-0"]
+    bury(store, "job-2", 2, failed_at_ms=1002, body=b"x" * 50)  # in place of the other
+    assert store.dead_bytes() == {"default": 550}
+    store.purge_dead([large, "job-0", "job-1", "job-2"])
+    assert store.dead_bytes() == {"default": 0}
 
 
 def test_a_retry_does_not_expire():

@@ -434,10 +434,14 @@ def test_a_job_that_kills_its_workers_is_listed(
     assert ids(api.get("/v1/dead-letters?reason=crash_loop")) == [job_id]
 
 
-def test_limits_remove_the_oldest(api, dead, store, depths, settings, left):
-    """Above the bound of the queue; the gauge tells how near it is."""
+@pytest.mark.parametrize("what", ["number", "bytes"])
+def test_limits_remove_the_oldest(api, dead, store, depths, settings, left, queue, what):
+    """Above a bound of the queue; the gauge tells how near it is."""
     found = [dead() for _ in range(3)]
-    bounded = settings.model_copy(update={"dead_letter_max": "2"})
+    limits = {"dead_letter_max": "2"}
+    if what == "bytes":
+        limits = {"dead_letter_queue_bytes": str(store.dead_bytes()[queue] - 1)}
+    bounded = settings.model_copy(update=limits)
     keeper = KeepDeadLetters(store, depths, bounded, rest_factor=0)
     poll(lambda: _runs(keeper))
 

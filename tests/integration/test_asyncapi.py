@@ -13,6 +13,7 @@ from services.api.asyncapi import document
 from taskyard.dead_letters import dead_letter
 from taskyard.dispatcher import first_message, later_message
 from taskyard.job import JobError
+from taskyard.rabbitmq.bodies import cut
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.request import JobRequest
@@ -103,7 +104,7 @@ def test_all_headers_of_a_dead_letter_are_told():
     """No other, and none is missing."""
     letter = dead_letter(
         "q",
-        b"",
+        cut(b"12", 1),
         id="1",
         task="t",
         reason="timeout",

@@ -69,7 +69,7 @@ class Door:
     def put_back(self, submissions: Sequence[Submission]) -> None:
         self.waiting[:0] = submissions
 
-    def make_room(self, waiting: int) -> None:
+    def make_room(self, waiting: int, waiting_bytes: int) -> None:
         """There always is."""
 
     def ours(self, submissions: Iterable[Submission]) -> list[Submission]:

@@ -14,8 +14,8 @@ from services.scheduler.intake_consumer import (
     IntakeConsumer,
     Submission,
 )
+from taskyard.devstack.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.rabbitmq.direct_replies import DirectReplies
-from taskyard.rabbitmq.message_size import MAX_MESSAGE_BYTES
 from taskyard.rabbitmq.queue_move import QueueMove
 from taskyard.rabbitmq.topology import (
     INTAKE_QUEUE,
@@ -264,7 +264,7 @@ def test_those_that_wait_make_room_for_others(opened, channel):
 
     def are_full() -> bool:
         waiting.extend(consumer.take(published))
-        consumer.make_room(len(waiting))
+        consumer.make_room(len(waiting), 0)
         return len(waiting) > MOST_BESIDE
 
     poll(are_full)

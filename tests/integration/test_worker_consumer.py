@@ -24,6 +24,8 @@ def consumer(links, rabbit, queue, publisher) -> Iterator[Consumer]:
         deadline_s=5,
         queue_type="auto",
         on_arrival=lambda: None,
+        whole_max_bytes=1_000_000,
+        slots_bytes=1_000_000,
         name="test",
         tls=SYSTEM_CAS,
     )

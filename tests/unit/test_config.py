@@ -239,3 +239,20 @@ def test_a_program_decides_whether_a_secret_is_in_a_file(monkeypatch, tmp_path):
     monkeypatch.delenv("BROKER_URL_FILE")
     monkeypatch.setenv("BROKER_URL", "amqp://another/")
     assert config.load(broker_url_file=str(path)).broker_url == url
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("dead_letter_max_bytes", 262_144, "PAYLOAD_MAX_BYTES=262144 and 1024 more"),
+        ("dead_letter_queue_bytes", "9000000,emails=4194303", "DEAD_LETTER_MAX_BYTES=4194304"),
+        ("reply_queue_prefix", "amq.gen-", "begin with 'amq.'"),
+        ("reply_queue_prefix", "task", "begin with 'taskyard.'"),
+        ("reply_queue_prefix", "a b", "pattern"),
+    ],
+)
+def test_bounds_that_do_not_fit_are_refused(name, value, text):
+    """What a job is kept in has room for it, and no prefix makes room for others' queues."""
+    with pytest.raises(ConfigurationError, match=text) as error:
+        config.load(**{name: value})
+    assert name.upper() in str(error.value)

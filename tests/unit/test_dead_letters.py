@@ -1,14 +1,17 @@
 """What a dead letter looks like."""
 
+import hashlib
 from functools import partial
 from typing import Any
 
-from taskyard.dead_letters import dead_letter, index_entry
+from taskyard.dead_letters import dead_letter, index_entry, indexed, shortened
 from taskyard.fingerprint import fingerprint
 from taskyard.job import JobError
 from taskyard.keyed import Keyed
+from taskyard.rabbitmq.bodies import BEGINNING_BYTES, cut
 from taskyard.store.dead_letters import DeadLetter
 
+DIGEST = bytes.hex
 KNOWN: dict[str, Any] = {
     "id": "a",
     "task": "add",
@@ -110,3 +113,49 @@ def test_the_id_of_what_has_none_tells_nothing_of_its_body():
     assert made.id == entry({"x-death": [], "taskyard-dead-letter-id": "forged"}, b"a").id
     assert made.id != entry({}, b"b").id
     assert len(made.id) == 32
+
+
+def test_a_letter_with_the_beginning_of_its_message_tells_the_whole_and_is_no_job():
+    """Whatever else its headers say: there is nothing to run."""
+    body = b"1" * 200_000
+    sha256 = hashlib.sha256(body).hexdigest()
+
+    entry, kept = indexed(letter(cut(body, 100_000)))
+
+    assert (entry.body_bytes, entry.kept_bytes) == (200_000, BEGINNING_BYTES)
+    assert (entry.body_sha256, entry.is_cut, entry.is_job, kept) == (sha256, True, False, "")
+
+
+def test_a_letter_that_is_too_large_for_rabbitmq_is_shortened():
+    """Its headers stay, and say of the whole what they would have said at first."""
+    whole = letter(b"1" * 200_000)
+
+    short = shortened(whole)
+
+    assert indexed(short)[0].body_bytes == 200_000
+    assert short.headers is not None
+    assert whole.headers is not None
+    assert whole.headers.items() <= short.headers.items()
+    assert len(short.body) == BEGINNING_BYTES
+    assert len(shortened(letter(b"1" * 10)).body) == 5
+
+
+def test_what_rabbitmq_itself_buried_is_whole_though_only_its_beginning_was_read():
+    """Its id follows from its bytes, however many of them were read."""
+    body = b"1" * 200_000
+    read = [
+        index_entry("q", each, {"x-death": []}, id="", task="", priority=0, digest=DIGEST)[0]
+        for each in (body, cut(body, 100_000))
+    ]
+
+    assert read[0] == read[1]
+    assert (read[0].kept_bytes, read[0].is_cut) == (200_000, False)
+
+
+def test_a_stranger_s_word_of_the_whole_is_void():
+    """As all that is said in our words by what an expiration has brought here."""
+    said = {"x-death": [], "taskyard-whole-sha256": "0" * 64, "taskyard-whole-bytes": 5}
+
+    entry, _ = index_entry("q", b"12", said, id="", task="", priority=0, digest=DIGEST)
+
+    assert (entry.body_bytes, entry.is_cut) == (2, False)

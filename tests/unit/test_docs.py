@@ -22,6 +22,7 @@ from taskyard.explain.findings import CODES
 from taskyard.explain.timeline import PHASES
 from taskyard.job import Job, JobError, State, document
 from taskyard.message import Message, Options, decode
+from taskyard.rabbitmq.bodies import cut
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import JobRequest, parse
 from taskyard.schedules.plan import Outcome
@@ -82,7 +83,7 @@ def _headers_of_a_dead_letter() -> Iterable[str]:
     """Return all headers that a dead letter can have."""
     letter = dead_letter(
         "q",
-        b"",
+        cut(b"12", 1),
         id="1",
         task="t",
         reason="timeout",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.worker.prefetch import ServiceTimes, is_off, wanted
+from services.worker.prefetch import ServiceTimes, wanted
+from taskyard.rabbitmq.in_hand import is_off
 
 
 @pytest.mark.parametrize(

@@ -274,8 +274,9 @@ def _groups(store: JobStore, limit: int) -> Iterator[DeadGroup]:
 
 def _letter_line(letter: DeadLetter) -> str:
     task = letter.task if letter.is_job else f"{letter.task or '-'} (never a job)"
+    cut = f"  cut to {letter.kept_bytes} of {letter.body_bytes} bytes" if letter.is_cut else ""
     return (
-        f"{letter.id}  {letter.reason}  {task}  queue={letter.queue}"
+        f"{letter.id}  {letter.reason}  {task}{cut}  queue={letter.queue}"
         f"  failed={rfc3339(letter.failed_at_ms)}  {_error(letter)}"
     )
 

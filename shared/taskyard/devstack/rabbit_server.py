@@ -14,7 +14,6 @@ from taskyard.devstack.probes import answers, http_status
 from taskyard.devstack.process import Process
 from taskyard.devstack.programs import find_epmd, find_rabbitmq
 from taskyard.devstack.waiting import never, wait_for
-from taskyard.rabbitmq.message_size import MAX_MESSAGE_BYTES
 
 # The data folder is named after the node, so the name must not change with the ports.
 NODE_NAME = "taskyard@localhost"
@@ -22,6 +21,9 @@ NODE_NAME = "taskyard@localhost"
 # The first bytes that a client sends, and those of the broker's `connection.start` in reply.
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 AMQP_START = b"\x01\x00\x00"
+
+#: The largest message: above all that taskyard publishes, as `deploy/rabbitmq` has it. Bytes.
+MAX_MESSAGE_BYTES = 8_388_608
 
 CONFIG = """\
 listeners.tcp.1 = {host}:{port}

@@ -7,7 +7,8 @@ from itertools import takewhile
 
 from msgspec import Struct
 
-from taskyard.errors import BrokerUnavailable, TaskyardError
+from taskyard.errors import BrokerUnavailable, MessageTooLarge, TaskyardError
+from taskyard.rabbitmq.message_size import why_too_large
 from taskyard.rabbitmq.outgoing import Outgoing
 
 
@@ -142,8 +143,17 @@ class Sent:
                 entry.is_returned = True
                 return
 
-    def fail(self, why: str) -> None:
-        """Let all callers go that wait for these messages: their confirms will not come."""
+    def fail(self, why: str, *, max_bytes: int | None = None) -> None:
+        """Let all callers go that wait for these messages: their confirms will not come.
+
+        Args:
+            why: What became of the channel.
+            max_bytes: Closed for a message that is larger: such are refused for good.
+        """
         entries, self._entries = self._entries, {}
         for entry in entries.values():
+            size = len(entry.message.body)
+            if max_bytes is not None and size > max_bytes:
+                entry.refuse(MessageTooLarge(why_too_large(size, max_bytes)))
+                continue
             entry.lose(BrokerUnavailable(f"RabbitMQ did not confirm: {why}"))

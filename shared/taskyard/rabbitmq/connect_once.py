@@ -18,6 +18,7 @@ def blocking(
     tls: Tls,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     blocked_timeout_s: float | None = None,
+    whole_max_bytes: int | None = None,
 ) -> pika.BlockingConnection:
     """Return a connection for one thread, to any of the hosts, that reads what any producer may send.
 
@@ -27,6 +28,8 @@ def blocking(
         tls: The certificates.
         connect_timeout_s: Longest wait for each host, in seconds.
         blocked_timeout_s: Longest wait for the end of an alarm, in seconds; None: no bound.
+        whole_max_bytes: Longest body of a delivery that is kept as a whole, of others the beginning; None:
+            there is no bound.
 
     Raises:
         AMQPError: If no connection can be made.
@@ -38,7 +41,8 @@ def blocking(
         how.socket_timeout = how.stack_timeout = connect_timeout_s
         how.blocked_connection_timeout = blocked_timeout_s
         ways.append(how)
-    return pika.BlockingConnection(ways, _impl_class=Connection)
+    kind = type("_Connection", (Connection,), {"whole_max_bytes": whole_max_bytes})
+    return pika.BlockingConnection(ways, _impl_class=kind)
 
 
 class Greeting(Struct, frozen=True):

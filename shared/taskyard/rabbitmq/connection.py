@@ -9,11 +9,13 @@ from typing import Any
 
 import pika
 from pika import frame
+from pika.channel import Channel
 from pika.exceptions import AMQPError, AMQPHeartbeatTimeout
 from pika.spec import Basic
 
 from taskyard.broker_hosts import Hosts, place
 from taskyard.rabbitmq import frames
+from taskyard.rabbitmq.bodies import Cutting
 from taskyard.rabbitmq.pauses import Pauses
 from taskyard.tls import SYSTEM_CAS, Tls, refusal
 
@@ -63,6 +65,8 @@ class Connection(pika.SelectConnection):
     for each.
     """
 
+    #: Longest body of a delivery that is kept as a whole, of others the beginning; None: there is no bound.
+    whole_max_bytes: int | None = None
     _gathered: list[bytes] | None = None
 
     @contextmanager
@@ -80,6 +84,13 @@ class Connection(pika.SelectConnection):
     def abort(self, reason: Exception) -> None:
         """Close the socket without a word; `on_close_callback` is called soon, with the reason."""
         self._terminate_stream(reason)
+
+    def _create_channel(self, *args: Any) -> Channel:
+        channel = super()._create_channel(*args)
+        if self.whole_max_bytes is not None:
+            # pika has no other way to have it keep less than all.
+            setattr(channel, "_content_assembler", Cutting(self.whole_max_bytes))  # noqa: B010
+        return channel
 
     def _read_frame(self) -> tuple[int, Any]:
         return frames.read(self._frame_buffer)
@@ -107,6 +118,8 @@ class ConnectionThread:
         on_lost: Called in the thread with the reason when the connection is gone or cannot be made.
         why_leave: Asked in the thread every second where there are several hosts: why this one is to be left
             for the next; nothing if it is not.
+        whole_max_bytes: Longest body of a delivery that is kept as a whole, of others the beginning; None:
+            there is no bound.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
@@ -118,6 +131,7 @@ class ConnectionThread:
         on_connected: Callable[[Connection], None],
         on_lost: Callable[[BaseException], None],
         why_leave: Callable[[], str] = str,
+        whole_max_bytes: int | None = None,
         tls: Tls = SYSTEM_CAS,
     ) -> None:
         self._hosts = Hosts(broker_url)
@@ -126,6 +140,7 @@ class ConnectionThread:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._why_leave = why_leave
+        self._whole_max_bytes = whole_max_bytes
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -195,6 +210,7 @@ class ConnectionThread:
             on_open_error_callback=self._lost,
             on_close_callback=self._lost,
         )
+        connection.whole_max_bytes = self._whole_max_bytes
         try:
             connection.ioloop.start()
         except Exception as error:

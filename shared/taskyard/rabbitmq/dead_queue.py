@@ -41,7 +41,12 @@ class Found(Struct, frozen=True):
 
 
 def walk(
-    url: str, queue: str, visit: Callable[[Found], bool], *, tls: Tls = SYSTEM_CAS
+    url: str,
+    queue: str,
+    visit: Callable[[Found], bool],
+    *,
+    whole_max_bytes: int | None = None,
+    tls: Tls = SYSTEM_CAS,
 ) -> int | None:
     """Show `visit` every message in `queue`'s dead-letter queue; remove those for which it returns True.
 
@@ -49,6 +54,7 @@ def walk(
         url: Where RabbitMQ is.
         queue: The work queue.
         visit: Called with each message.
+        whole_max_bytes: Longest body that is shown as a whole, of others the beginning; None: no bound.
         tls: The certificates, where `url` begins with `amqps:`.
 
     Returns:
@@ -60,7 +66,7 @@ def walk(
         BrokerUnavailable: If RabbitMQ did not answer, or not with all messages; some may have been removed.
     """
     try:
-        with _channel(url, tls) as channel:
+        with _channel(url, tls, whole_max_bytes) as channel:
             return _walk(channel, dead_queue(queue), visit)
     except ChannelClosedByBroker as error:
         if error.reply_code in (NOT_FOUND, LOCKED) or "exclusive" in error.reply_text:
@@ -97,8 +103,14 @@ def _walk(channel: Any, name: str, visit: Callable[[Found], bool]) -> int | None
 
 
 @contextmanager
-def _channel(url: str, tls: Tls) -> Iterator[Any]:
-    with blocking(url, name="taskyard dead letters", tls=tls, blocked_timeout_s=5) as connection:
+def _channel(url: str, tls: Tls, whole_max_bytes: int | None) -> Iterator[Any]:
+    with blocking(
+        url,
+        name="taskyard dead letters",
+        tls=tls,
+        blocked_timeout_s=5,
+        whole_max_bytes=whole_max_bytes,
+    ) as connection:
         channel = connection.channel()
         yield channel
         # Answered only after all acknowledgements before it: what was removed is gone.

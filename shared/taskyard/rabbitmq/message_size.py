@@ -1,5 +1,33 @@
-"""How large messages may be."""
+"""How large messages may be, for RabbitMQ and for taskyard."""
 
-#: What RabbitMQ is to take at most (its `max_message_size`, whose default differs by version): above all that
-#: taskyard publishes itself, and no more than some of which a service can have in hand. Bytes.
-MAX_MESSAGE_BYTES = 8_388_608
+import re
+from typing import Any
+
+from taskyard.config import Settings
+from taskyard.message import MESSAGE_SLACK_BYTES
+from taskyard.submission import ROOM_BYTES
+
+_TOLD = re.compile(r"larger than configured max size (\d+)")
+_PRECONDITION_FAILED = 406
+
+
+def largest(settings: Settings) -> int:
+    """Return the size of the largest message that a service may publish, in bytes."""
+    return max(
+        settings.payload_max_bytes + MESSAGE_SLACK_BYTES,
+        settings.dead_letter_max_bytes,
+        settings.result_max_bytes + ROOM_BYTES,
+    )
+
+
+def limit_told(reason: Any) -> int | None:
+    """Return RabbitMQ's `max_message_size`, where it has closed a channel for a message above it."""
+    if getattr(reason, "reply_code", 0) != _PRECONDITION_FAILED:
+        return None
+    match = _TOLD.search(str(reason))
+    return int(match[1]) if match else None
+
+
+def why_too_large(size: int, limit: int) -> str:
+    """Return what to tell of a message that RabbitMQ does not take."""
+    return f"RabbitMQ takes messages up to {limit} bytes and this has {size}: raise its max_message_size"

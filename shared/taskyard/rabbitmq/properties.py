@@ -1,4 +1,6 @@
-"""Texts in AMQP properties: what AMQP takes, and what pika gives."""
+"""Texts and numbers in AMQP properties: what AMQP takes, and what pika gives."""
+
+from typing import Any
 
 #: Longest text that AMQP takes as a property or a queue's name, in bytes.
 MAX_PROPERTY_BYTES = 255
@@ -16,3 +18,12 @@ def received_text(value: str | bytes | None) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     return value or ""
+
+
+def received_number(value: Any, least: int, most: int) -> int | None:
+    """Return a header as a number if it is a whole one within these bounds, or None.
+
+    Of a long one pika makes a number of a type of its own, that others cannot write; true is none.
+    """
+    is_one = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    return int(value) if is_one else None

@@ -22,6 +22,7 @@ from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.rabbitmq.pauses import Patience
 from taskyard.rabbitmq.properties import property_text
+from taskyard.rabbitmq.size_limit import SizeLimit
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
 
@@ -44,6 +45,8 @@ class Publisher:
         name: str = "publisher",
         tls: Tls = SYSTEM_CAS,
     ) -> None:
+        #: How large a message RabbitMQ takes, as far as is known.
+        self._size = SizeLimit()
         self._queue_type = queue_type
         self._lock = threading.Lock()
         self._inbox: deque[list[Entry]] = deque()
@@ -207,13 +210,15 @@ class Publisher:
     def _channel_closed(self, channel: Channel, reason: Exception) -> None:
         self._channel = None
         self._declared.clear()  # the dead-letter exchange may be gone
-        self._sent.fail(f"the channel was closed: {describe(reason)}")
+        limit = self._size.learn(reason)
+        self._sent.fail(f"the channel was closed: {describe(reason)}", max_bytes=limit)
         if self._connection is not None and self._connection.is_open:
             self._connection.channel(on_open_callback=self._channel_opened)
 
     def _lost(self, reason: BaseException) -> None:
         self._connection = self._channel = None
         self._is_blocked = False
+        self._size.forget()
         self._state = f"no connection: {describe(reason)}"
         self._declared.clear()
         with self._lock:
@@ -327,6 +332,9 @@ class Publisher:
             entry.refuse(BrokerUnavailable("RabbitMQ closed the channel"))
             return
         message = entry.message
+        if (too_large := self._size.refusal(message.body)) is not None:
+            entry.refuse(too_large)
+            return
         try:
             self._channel.basic_publish(
                 exchange=topology.DEAD_EXCHANGE if message.is_dead else "",

@@ -9,7 +9,7 @@ from taskyard.store.pages import Cursor
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """One dead letter; times in milliseconds since 1970. Its message is in RabbitMQ, whole."""
+    """One dead letter; times in milliseconds since 1970. Its message is in RabbitMQ."""
 
     #: The job's id, or for what never was a job an id of the dead letter's own.
     id: str
@@ -25,10 +25,20 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     first_failed_at_ms: int
     worker: str
     priority: int
+    #: How long the message was.
     body_bytes: int
+    #: How much of it RabbitMQ has: less where it was too long to be kept.
+    kept_bytes: int = 0
+    #: Of the whole, in hexadecimal digits, where only the beginning is kept; else empty.
+    body_sha256: str = ""
     #: The beginning of the body, of what never was a job; `preview_encoding` says how: `text` or `base64`.
     preview: str = ""
     preview_encoding: str = "text"
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether only the beginning of its message is kept: there is nothing to run or to send again."""
+        return bool(self.body_sha256)
 
 
 class DeadLetterFilter(Struct, frozen=True, kw_only=True):
@@ -155,5 +165,10 @@ class DeadLetterStore(Protocol):
         One that has died again since stays, and one that has all that is left of its job.
         """
 
-    def overdue_dead(self, queue: str, *, ttl_ms: int, max_count: int, limit: int) -> list[str]:
-        """Return dead letters past their time (0: there is none) or, oldest first, above the bound."""
+    def dead_bytes(self) -> dict[str, int]:
+        """Return how many bytes the messages of the dead letters take, by queue."""
+
+    def overdue_dead(
+        self, queue: str, *, ttl_ms: int, max_count: int, max_bytes: int, limit: int
+    ) -> list[str]:
+        """Return dead letters past their time (0: there is none) or, oldest first, above a bound."""

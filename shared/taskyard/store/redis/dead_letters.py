@@ -105,8 +105,15 @@ class RedisDeadLetters(RedisScripts):
         return self.run("forget_dead", (queue, letters), int)
 
     @guarded
-    def overdue_dead(self, queue: str, *, ttl_ms: int, max_count: int, limit: int) -> list[str]:
-        return self.run("overdue_dead", (queue, ttl_ms, max_count, limit), list[str])
+    def dead_bytes(self) -> dict[str, int]:
+        found: Any = self._redis.hgetall(f"{self._prefix}dead:bytes")
+        return {queue.decode(): int(size) for queue, size in found.items()}
+
+    @guarded
+    def overdue_dead(
+        self, queue: str, *, ttl_ms: int, max_count: int, max_bytes: int, limit: int
+    ) -> list[str]:
+        return self.run("overdue_dead", (queue, ttl_ms, max_count, max_bytes, limit), list[str])
 
 
 def _row(letter: DeadLetter, body: str) -> tuple[Any, ...]:
@@ -124,4 +131,5 @@ def _row(letter: DeadLetter, body: str) -> tuple[Any, ...]:
         body if letter.is_job else "",
         letter.priority,
         letter.first_failed_at_ms,
+        letter.kept_bytes,
     )

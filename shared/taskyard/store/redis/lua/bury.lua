@@ -1,7 +1,7 @@
 -- args: dead letters of {id, queue, reason, fingerprint, failed_at, attempts, task, error_type, is_job, document,
--- body, priority, created_at}
+-- body, priority, created_at, bytes of its message}
 local function bury(id, queue, reason, fingerprint, failed_at, attempts, task, error_type, is_job, document, body,
-    priority, created_at)
+    priority, created_at, bytes)
   local key = P .. 'd:' .. id
   local newest = tonumber(redis.call('HGET', key, 'attempts') or -1)
   local removed = tonumber(redis.call('ZSCORE', P .. 'gone:' .. queue, id) or -1)
@@ -14,7 +14,8 @@ local function bury(id, queue, reason, fingerprint, failed_at, attempts, task, e
   end
   unindex(id)
   redis.call('HSET', key, 'queue', queue, 'reason', reason, 'fingerprint', fingerprint, 'attempts', attempts,
-    'task', task, 'error_type', error_type, 'is_job', is_job and 1 or 0, 'document', document)
+    'task', task, 'error_type', error_type, 'is_job', is_job and 1 or 0, 'document', document,
+    'bytes', bytes)
   if is_job and not r[1] then
     redis.call('HSET', key, 'body', body, 'priority', priority, 'created_at', created_at)
   end
@@ -23,6 +24,7 @@ local function bury(id, queue, reason, fingerprint, failed_at, attempts, task, e
   redis.call('ZADD', P .. 'dead:f:' .. fingerprint, failed_at, id)
   redis.call('ZADD', P .. 'dead:groups', 'GT', failed_at, fingerprint)
   redis.call('HINCRBY', P .. 'dead:counts', queue .. '|' .. reason, 1)
+  redis.call('HINCRBY', P .. 'dead:bytes', queue, bytes)
 end
-for _, letter in ipairs(args) do bury(unpack(letter, 1, 13)) end
+for _, letter in ipairs(args) do bury(unpack(letter, 1, 14)) end
 return answer(true)

@@ -21,7 +21,7 @@
 -- starts | limits_due limits with jobs held back, by the time to look again | limits:<task> those of a task.
 -- Dead letters: d:<id> one in the index (hash) | dead all of them by the time of their death | dead:q:<queue>,
 -- dead:f:<fingerprint> those of one | dead:groups fingerprints by their last death | dead:counts "<queue>|<reason>"
--- | gone:<queue> ids whose messages have to leave the dead-letter queue, by their attempts | gone:queues |
+-- | dead:bytes of the messages of a queue | gone:<queue> ids whose messages have to leave the dead-letter queue, by their attempts | gone:queues |
 -- replay:<id>, its :todo and :canary | replays all of them by time | replays:active.
 -- secret: what digests and cursors of this installation are made with.
 -- Audit log: audit_log ids of its entries by time | audit_log:entries the entries by id.
@@ -326,7 +326,7 @@ end
 -- Take a dead letter out of the index; answers its queue and attempts, or nothing.
 local function unindex(id)
   local key = P .. 'd:' .. id
-  local r = redis.call('HMGET', key, 'queue', 'reason', 'fingerprint', 'attempts')
+  local r = redis.call('HMGET', key, 'queue', 'reason', 'fingerprint', 'attempts', 'bytes')
   if not r[1] then return end
   local group = P .. 'dead:f:' .. r[3]
   redis.call('DEL', key)
@@ -337,6 +337,8 @@ local function unindex(id)
   if last[2] then redis.call('ZADD', P .. 'dead:groups', last[2], r[3])
   else redis.call('ZREM', P .. 'dead:groups', r[3]) end
   redis.call('HINCRBY', P .. 'dead:counts', r[1] .. '|' .. r[2], -1)
+  local bytes = tonumber(r[5]) or 0
+  if bytes > 0 then redis.call('HINCRBY', P .. 'dead:bytes', r[1], -bytes) end -- -0 is no number to Redis
   return r[1], tonumber(r[4])
 end
 
