@@ -9,7 +9,7 @@ from taskyard.client import defaults as task_defaults
 from taskyard.config import Settings
 from taskyard.errors import InvalidSubmission
 from taskyard.message import Message, complete
-from taskyard.request import Defaults
+from taskyard.request import Defaults, fire_id_faults
 from taskyard.store.base import NewJob
 from taskyard.task import Task
 from taskyard.task_options import TaskOptions
@@ -33,13 +33,15 @@ class Adoption:
         return self._defaults.get(task, self._other)
 
     def check(self, message: Message) -> None:
-        """Check the arguments; those of a task that is not known here may be any.
+        """Check id and arguments; those of a task that is not known here may be any.
 
         Raises:
-            InvalidSubmission: If they do not fit the task.
+            InvalidSubmission: If they do not fit the task, or the id is for a schedule to give.
         """
         described = self._signatures.get(message.actor_name)
-        faults = described and signature.faults(described, message.args, message.kwargs)
+        faults = signature.faults(described, message.args, message.kwargs) if described else []
+        if message.options.origin != "schedule":  # whose record is lost
+            faults = [*faults, *fire_id_faults(message.message_id, "/message_id")]
         if faults:
             raise InvalidSubmission(faults)
 

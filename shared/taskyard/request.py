@@ -211,12 +211,19 @@ def conflicts(data: Mapping[str, Any]) -> list[Fault]:
     if isinstance(job_id, str) and job_id in RESERVED_IDS:
         text = f"{job_id!r} has a meaning of its own in paths; no job can have this id"
         found.append(Fault("/id", "reserved", text))
-    if isinstance(job_id, str) and _FIRE_ID.fullmatch(job_id):
-        text = f"{job_id!r} has the form of a fire time's id: only schedules make such jobs"
-        found.append(Fault("/id", "fire_id", text))
+    if isinstance(job_id, str):
+        found += fire_id_faults(job_id, "/id")
     if isinstance(queue, str) and queue.startswith(("amq.", "taskyard.")):
         found.append(Fault("/queue", "reserved", "RabbitMQ and taskyard have names like this"))
     return found
+
+
+def fire_id_faults(job_id: str, pointer: str) -> list[Fault]:
+    """Return what is wrong with an id that no schedule gave: whether it has the form of a fire time's."""
+    if _FIRE_ID.fullmatch(job_id) is None:
+        return []
+    text = f"{job_id!r} has the form of a fire time's id: only schedules make such jobs"
+    return [Fault(pointer, "fire_id", text)]
 
 
 def new_job(

@@ -4,6 +4,7 @@ import pytest
 
 from services.worker.adoption import Adoption
 from taskyard.config import Settings
+from taskyard.errors import InvalidSubmission
 from taskyard.message import Message, Options, decode, encode
 from tests.unit.worker_doubles import delivery
 
@@ -23,3 +24,26 @@ def test_a_job_has_the_priority_that_its_message_says(own, expected):
     found = Adoption({}, Settings()).job(delivery(encode(message).encode(), priority=9), message)
 
     assert (found.priority, decode(found.body).priority) == (expected, expected)
+
+
+def test_a_message_has_the_id_of_a_fire_time_only_from_a_schedule():
+    """Where the record of such a job is lost it is made anew; nobody else takes its id by publishing it."""
+    adoption = Adoption({}, Settings())
+
+    def check(origin: str) -> None:
+        adoption.check(
+            Message(
+                queue_name="q",
+                actor_name="job",
+                args=[],
+                kwargs={},
+                options=Options(origin=origin),
+                message_id="nightly:20261125T023000Z",
+                message_timestamp=0,
+            )
+        )
+
+    check("schedule")
+    with pytest.raises(InvalidSubmission) as caught:
+        check("amqp")
+    assert [(f.pointer, f.code) for f in caught.value.faults] == [("/message_id", "fire_id")]
