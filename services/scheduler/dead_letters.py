@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -78,7 +78,6 @@ class KeepDeadLetters:
         gone_passes: int = GONE_PASSES,
     ) -> None:
         self._store = store
-        self._digest = partial(Keyed(store.secret).digest, "dead letters")
         self._depths = depths
         self._settings = settings
         self._rest_factor = rest_factor
@@ -204,6 +203,13 @@ class KeepDeadLetters:
             whole_max_bytes=self._settings.dead_letter_max_bytes,
             tls=self._settings.tls,
         )
+
+    @cached_property
+    def _keyed(self) -> Keyed:
+        return Keyed(self._store.secret)
+
+    def _digest(self, body: bytes) -> str:
+        return self._keyed.digest("dead letters", body)
 
     def _indexed(self, queue: str) -> Iterator[tuple[str, int]]:
         """Give the dead letters of a queue, with their times of death."""
