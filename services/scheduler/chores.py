@@ -83,7 +83,7 @@ class Relay:
         if published:
             JOBS_RELAYED.inc(len(published))
             logger.info("jobs published again", extra={"jobs": len(published)})
-        return 0 if len(ready) == PUBLISH_LIMIT else None
+        return 0 if ready else None
 
 
 class Prune:

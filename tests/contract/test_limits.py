@@ -330,3 +330,16 @@ def test_a_withdrawn_job_gives_its_slot_back(owned, is_let_go):
     assert due(owned) == [third]
     assert kinds(start(owned, third)) == ["run"]
     assert owned.audit_records("0", 100).findings == []
+
+
+def test_what_is_let_go_at_a_time_takes_some_megabytes_at_most(owned):
+    """The rest is let go by the next call."""
+    declare_limits(owned, limits(1, None))
+    ids = submit(owned, 40, args=["x" * 250_000])
+    assert kinds(start(owned, *ids)) == ["run"] + ["limited"] * 39
+    declare_limits(owned, limits(100, None))
+
+    portions = [owned.take_due(500)[0] for _ in range(5)]
+
+    assert sorted(ids[1:]) == sorted(job.id for some in portions for job in some)
+    assert max(sum(len(job.body) for job in some) for some in portions) < 4_500_000

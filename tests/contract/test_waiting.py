@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from taskyard.store.base import Ready
 from tests.contract.jobs import HOUR_MS, counts, new_job, outbox, pending, running, settle, state
 from tests.polling import poll
 
@@ -134,3 +135,22 @@ def test_who_dispatches_is_woken_by_a_job_that_is_due_before_all_others(store, n
     dispatcher.await_due(60)
 
     assert time.monotonic() - began < 60
+
+
+def test_what_is_handed_over_takes_some_megabytes_at_most(store):
+    """A call that gave out very much would keep the store from all others; the rest is for the next."""
+    ids = [f"job-{number:02}" for number in range(40)]
+    store.create([new_job(job_id, args=["x" * 250_000], delay_ms=1) for job_id in ids])
+    taken: list[list[Ready]] = []
+
+    def have_come() -> bool:
+        taken.append(store.take_due(500)[0])
+        return sum(map(len, taken)) == len(ids)
+
+    poll(have_come)
+    again = [store.unpublished(0, 500) for _ in range(5)]
+
+    assert sorted(job.id for some in taken for job in some) == ids
+    assert {job.id for some in again for job in some} == {*ids}
+    for some in (*taken, *again):
+        assert sum(len(job.body) for job in some) < 4_500_000

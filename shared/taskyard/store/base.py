@@ -201,10 +201,16 @@ class JobStore(
         """
 
     def take_due(self, limit: int) -> tuple[list[Ready], int | None]:
-        """Move due waiting jobs to pending; also give the milliseconds until the next is due."""
+        """Move due waiting jobs to pending; also give the milliseconds until the next is due.
+
+        There may be fewer than `limit` though more are due: their messages take some megabytes at most.
+        """
 
     def unpublished(self, older_than_ms: int, limit: int) -> list[Ready]:
-        """Give pending jobs that are in the outbox for so long, and start their time anew."""
+        """Give pending jobs that are in the outbox for so long, and start their time anew.
+
+        There may be fewer than `limit` though there are more: their messages take some megabytes at most.
+        """
 
     def unconfirmed(self, ids: Sequence[str]) -> list[Ready]:
         """Return those of these jobs that are pending and in the outbox, and leave them there.

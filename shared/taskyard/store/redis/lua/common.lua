@@ -295,6 +295,19 @@ local function risen(text, attempt)
 end
 
 -- A row of the jobs whose messages are to be published.
+-- The first of these jobs whose messages take `max_bytes` at most together, and one at least: an answer of many large
+-- ones would take seconds in which Redis serves nobody else.
+local function within(max_bytes, ids)
+  local bytes, some = 0, {}
+  for i, id in ipairs(ids) do
+    local size = redis.pcall('HSTRLEN', job_key(id), 'body')
+    bytes = bytes + (type(size) == 'number' and size or 0)
+    if i > 1 and bytes > max_bytes then break end
+    some[i] = id
+  end
+  return some
+end
+
 local function ready_row(id, queue, body, made, raised, due_at, replaces)
   local attempt = made + 1
   return {id, queue, body, attempt, due_at, now, replaces and true or false, risen(raised, attempt) or -1}

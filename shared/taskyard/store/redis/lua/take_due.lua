@@ -1,7 +1,8 @@
--- args: {limit}
+-- args: {limit, max_bytes}
 local waiting = P .. 'waiting'
 local ready = {}
-local due = redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1])
+local due = within(args[2], redis.call('ZRANGEBYSCORE', waiting, '-inf', now, 'LIMIT', 0, args[1]))
+local left_bytes = args[2]
 local pending = {} -- ids by queue
 local taken = {}
 each_apart(waiting, due, function(id)
@@ -17,6 +18,7 @@ each_apart(waiting, due, function(id)
     count(r[1], r[4], -1)
     enter(id, r[1], 'pending')
     ready[#ready + 1] = row
+    left_bytes = left_bytes - #r[2]
   end
   taken[#taken + 1] = id
 end)
@@ -42,6 +44,7 @@ local function let_go(id, limit)
   count(r[1], 'scheduled', -1)
   enter(id, r[1], 'pending')
   ready[#ready + 1] = row
+  left_bytes = left_bytes - #r[2]
 end
 
 -- Takes the first of those that a limit holds back. One whose record is damaged is left to the walk through all records,
@@ -53,7 +56,7 @@ end
 
 local function look(limit)
   local task = string.match(limit, '^[^|]*')
-  while #ready < args[1] do
+  while #ready < args[1] and left_bytes > 0 do
     local id = redis.call('ZRANGE', P .. 'limited:' .. limit, 0, 0)[1]
     local why, at
     if id then
