@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from io import StringIO
 from typing import Any, TextIO
 
@@ -10,6 +11,12 @@ import structlog
 from taskyard import context, tracing
 from taskyard.config import Settings
 from taskyard.short_text import visible
+from taskyard.untold import untold
+
+#: Loggers of the services, and of libraries that deal with what comes from outside for them.
+_OURS = ("services.", "taskyard.", "gunicorn.", "asyncio", "concurrent.", "pika")
+#: Tells of modules of tasks that cannot be imported, before anything has come in.
+_CHILD = "services.worker.child"
 
 
 def _add_job(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -20,6 +27,20 @@ def _add_job(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any
     span_id = tracing.span_id()
     if span_id is not None:
         event.setdefault("span_id", span_id)
+    return event
+
+
+def _without_input(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Leave out what the texts of errors may quote; what tasks log of their own is theirs to choose."""
+    found, name = event.get("exc_info"), str(event.get("logger", ""))
+    if found and name.startswith(_OURS) and name != _CHILD:
+        error = found[1] if isinstance(found, tuple) else found
+        error = sys.exc_info()[1] if error is True else error
+        if isinstance(error, BaseException):
+            told = untold(error)
+            event["exc_info"] = (type(told), told, told.__traceback__)
     return event
 
 
@@ -91,6 +112,7 @@ def configure(settings: Settings, service: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _without_input,
                 *(_as_json() if as_json else _for_people()),
             ],
         )

@@ -1,7 +1,9 @@
 """No argument in any log, at the most talkative level, whatever becomes of the job that has it."""
 
+import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -12,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import pika
 import pytest
 
 from taskyard.catalogue import Catalogue
@@ -88,11 +91,13 @@ def has(lines: list[str], *words: str) -> bool:
     return any(all(word in line for word in words) for line in lines)
 
 
-def test_no_argument_is_logged(yard, ask, lines):
+def test_no_argument_is_logged(running, yard, ask, lines):
     """Jobs that run, fail, die, kill their process, are refused at each door, changed and replayed."""
     ids = _submitted(yard, ask)
     _refused_over_rest(ask)
+    _malformed_over_http(running[1])
     _published(yard)
+    _published_malformed(yard)
     _scheduled(yard)
     poll(lambda: yard.events("waits", ids["cancelled"]))
     ask("POST", f"/v1/jobs/{ids['cancelled']}/cancel")
@@ -146,6 +151,79 @@ def _refused_over_rest(ask: Ask) -> None:
         ("POST", "/v1/schedules", {"name": "x", "every_s": 1, **add, **marked}),
     ]
     assert {ask(*each)[0] for each in refused} == {400, 404, 422}
+
+
+def _malformed_over_http(url: str) -> None:
+    """Send what is no request, or a request with a head or a body that cannot be read."""
+    head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
+    chunked = f"{head}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    malformed = [
+        f"{MARKER}\r\n\r\n",
+        f"{MARKER} / HTTP/1.1\r\n\r\n",
+        f"GET {MARKER} HTTP/1.1\r\n\r\n",
+        f"GET / {MARKER}\r\n\r\n",
+        f"{head}{MARKER}\r\n\r\n",
+        f"{head}{MARKER} : x\r\n\r\n",
+        f"{head}X: {MARKER}\0\r\n\r\n",
+        f"{head}Host: {MARKER}\r\n\r\n",
+        f"{head}Content-Length: {MARKER}\r\n\r\n",
+        f"{head}Transfer-Encoding: {MARKER}\r\n\r\n",
+        f"{head}Expect: {MARKER}\r\n\r\n",
+        f"{head}Content-Type: {MARKER}\r\nContent-Length: 1\r\n\r\n{{",
+        f"{head}Content-Encoding: {MARKER}\r\nContent-Length: 1\r\n\r\n{{",
+        f"{head}Authorization: Bearer {MARKER}\r\n\r\n",
+        f"{head}Authorization: {MARKER}\r\nX-API-Key: {MARKER}\r\n\r\n",
+        f"{head}Idempotency-Key: {MARKER}\x7f\r\nContent-Length: 0\r\n\r\n",
+        f"{head}X-Request-Id: {MARKER} {MARKER}\r\ntraceparent: {MARKER}\r\n\r\n",
+        f"{head}Prefer: wait={MARKER}\r\nCookie: {MARKER}={MARKER}\r\n\r\n",
+        f"{chunked}{MARKER}\r\n",
+        f"{chunked}2;{MARKER}=\0\r\n{{}}\r\n",
+        f"{chunked}2\r\n{{}}{MARKER}\r\n",
+        f"{chunked}2\r\n{{}}\r\n0\r\nHost: {MARKER}\r\n\r\n",
+        f"GET /v1/jobs HTTP/1.1\r\nHost: {MARKER}\r\n\r\n",
+        f"GET /metrics HTTP/1.1\r\nHost: {MARKER}\r\n\r\n",
+        f"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nOrigin: {MARKER}\r\n\r\n",
+    ]
+    host, port = url.removeprefix("http://").split(":")
+    for each in malformed:
+        with socket.create_connection((host, int(port)), 30) as client:
+            client.sendall(each.encode("latin-1"))
+            status = client.recv(12).removeprefix(b"HTTP/1.1 ").decode()
+        assert status in ("400", "401", "403", "404", "415", "417", "422", "501"), (status, each)
+
+
+def _published_malformed(yard: Yard) -> None:
+    """Publish with properties, headers and bodies that make no sense, at each door."""
+    headers: dict[str, Any] = {
+        MARKER: MARKER,
+        "taskyard-attempt": MARKER,
+        "taskyard-reason": MARKER,
+        "taskyard-failed-at": MARKER,
+        "x-death": [{MARKER: [MARKER]}],
+        "traceparent": MARKER,
+    }
+    strange = [
+        pika.BasicProperties(headers=headers),
+        pika.BasicProperties(reply_to=MARKER, correlation_id=MARKER),
+        pika.BasicProperties(reply_to=f"amq.rabbitmq.reply-to.{MARKER}"),
+        pika.BasicProperties(content_type=MARKER, content_encoding=MARKER, type=MARKER),
+        pika.BasicProperties(app_id=MARKER, expiration="9999999"),
+    ]
+    bodies = [
+        f'{{"task": "{MARKER}", "task": "{MARKER}"}}',
+        f'{{"task": 1, "args": ["{MARKER}", NaN]}}',
+        f'{{"args": ["{MARKER}\\ud800"]}}',
+        f'{{"actor_name": "{tasks.add.name}", "args": ["{MARKER}"], "options": "{MARKER}"}}',
+        f'"{MARKER}"',
+        f"\xff{MARKER}",
+    ]
+    with yard.channel() as channel:
+        channel.confirm_delivery()
+        for properties, body in itertools.product(strange, bodies):
+            raw = body.encode("latin-1")
+            channel.basic_publish(SUBMIT_EXCHANGE, "", raw, properties)
+            channel.basic_publish("", yard.queue, raw, properties)
+            channel.basic_publish("", dead_queue(yard.queue), raw, properties)
 
 
 def _published(yard: Yard) -> None:

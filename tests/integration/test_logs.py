@@ -236,6 +236,27 @@ def test_names_of_others_make_no_lines(form):
     assert [line for line in lines if line.startswith("2026-11-24")] == []
 
 
+FAILING_PROGRAM = """
+import logging
+from taskyard import config, logs
+logs.configure(config.load(), "test")
+for name in ("services.api", "taskyard.lifecycle", "gunicorn.error", "task.mine"):
+    try:
+        int("what was sent")
+    except ValueError:
+        logging.getLogger(name).exception("failed")
+"""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_errors_of_services_do_not_quote_what_was_sent(form):
+    """Their type and place are told; what a task logs of its own errors is its own."""
+    text = _output({"LOG_FORMAT": form}, is_terminal=False, program=FAILING_PROGRAM)
+
+    assert text.count("ValueError") == 4
+    assert text.count("10: 'what was sent'") == 1
+
+
 def _output(env: dict[str, str], *, is_terminal: bool, program: str = PROGRAM) -> str:
     """Return what the program writes to standard error."""
     command = [sys.executable, "-c", program]
