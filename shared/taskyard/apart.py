@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from taskyard.errors import StoreFault, StoreUnavailable, TaskyardError, Unavailable, Unstorable
 from taskyard.metrics import RESTING
+from taskyard.untold import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -118,12 +119,13 @@ class Apart:
         pause_s = min(self._max_rest_s, MIN_REST_S * 2.0 ** min(failures - 1, 10))
         now = self._clock()
         self._resting[name] = failures, now + pause_s
-        self._why = f"{name}: {error}"
+        why = in_words(error)
+        self._why = f"{name}: {why}"
         logger.error(
             "%s rests for %g s: %s",
             self._what,
             pause_s,
-            error,
+            why,
             extra={"item": name, "failures": failures},
             exc_info=None if isinstance(error, TaskyardError) else error,
         )

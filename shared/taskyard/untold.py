@@ -31,6 +31,11 @@ def untold(error: BaseException, depth: int = 0) -> BaseException:
     return made
 
 
+def in_words(error: BaseException) -> str:
+    """Return the text of an error, or its type where the text may quote what was sent."""
+    return type(error).__name__ if _may_quote(error) else str(error)
+
+
 def _may_quote(error: BaseException) -> bool:
     package = type(error).__module__.partition(".")[0]
     return isinstance(error, _QUOTING) or package in _READERS

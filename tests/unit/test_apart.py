@@ -90,7 +90,7 @@ def test_what_is_never_met_again_is_forgotten(clock):
     apart.each(["gone"], Work(gone=ValueError("x")), key=str)
 
     clock.now += 700
-    apart.each(["other"], Work(other=ValueError("y")), key=str)
+    apart.each(["other"], Work(other=RuntimeError("y")), key=str)
 
     assert apart.problems() == ["thing: 1 rest after failures, the last other: y"]
     clock.now += 700

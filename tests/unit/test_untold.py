@@ -1,14 +1,15 @@
 """Errors as logs tell them: what their texts may quote of what was sent is left out."""
 
 import json
+import os
 import traceback
 
 import msgspec
 import pytest
-from gunicorn.asgi.parser import InvalidChunkSize
+from gunicorn.asgi.parser import InvalidChunkSize  # type: ignore[import-untyped]  # has no types
 
 from taskyard.errors import StoreFault
-from taskyard.untold import untold
+from taskyard.untold import in_words, untold
 
 SECRET = "s3cr3t"
 
@@ -37,7 +38,7 @@ def gunicorns():
     ("make", "kind"),
     [
         (lambda: int(SECRET), "builtins.ValueError"),
-        (lambda: {}[SECRET], "builtins.KeyError"),
+        (lambda: os.environ[SECRET], "builtins.KeyError"),
         (lambda: dict(**{SECRET: 1}, **{SECRET: 2}), "builtins.TypeError"),
         (lambda: json.loads(f'"{SECRET}'), "json.decoder.JSONDecodeError"),
         (lambda: msgspec.convert({"a": SECRET}, dict[str, int]), "msgspec.ValidationError"),
@@ -52,6 +53,12 @@ def test_the_text_is_left_out_and_the_place_is_told(make, kind):
     assert SECRET not in told
     assert kind in told
     assert "in raised" in told
+
+
+def test_in_words_it_is_the_type():
+    """Where the text would quote."""
+    assert in_words(ValueError(SECRET)) == "ValueError"
+    assert in_words(StoreFault("the script failed")) == "the script failed"
 
 
 def test_an_error_that_quotes_nothing_is_told_as_it_is():

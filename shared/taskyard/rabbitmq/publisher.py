@@ -346,7 +346,8 @@ class Publisher:
         except (ChannelWrongStateError, AMQPConnectionError) as error:
             entry.refuse(BrokerUnavailable(f"RabbitMQ was not told: {describe(error)}"))
         except Exception as error:  # noqa: BLE001 - pika has many words for what it cannot encode
-            entry.refuse(Unpublishable(f"message {message.id!r} has no form in AMQP: {error!r}"))
+            why = type(error).__name__  # its text quotes the message
+            entry.refuse(Unpublishable(f"message {message.id!r} has no form in AMQP: {why}"))
         else:
             self._sent.add(entry)
 

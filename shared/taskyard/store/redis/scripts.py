@@ -130,7 +130,8 @@ def _told(error: redis.RedisError) -> TaskyardError:
     Whatever is not known to be about the data of one call is not: a server that is busy, full, read-only,
     alone, locked or misconfigured may be mended, and nothing of what it was asked is wrong.
     """
-    text = str(error)
+    # Of a command that a server does not know, it quotes what came with it.
+    text = str(error).partition(", with args beginning with")[0]
     if isinstance(error, redis.DataError):
         return Unstorable(f"the store cannot take this: {text}")
     is_plain = type(error) is redis.ResponseError  # one with a class of its own is about the server
