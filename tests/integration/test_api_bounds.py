@@ -73,7 +73,18 @@ def _change(api, wrong):
     return api.patch(f"/v1/jobs/{job_id}", json=wrong)
 
 
-@pytest.mark.parametrize("door", [_submit, _batch, _schedule, _change])
+def _resubmit(api, wrong):
+    return api.post("/v1/dead-letters/l/resubmit", json={"task": total.name, **wrong})
+
+
+@pytest.fixture
+def stranger(store, catalogued) -> None:
+    """A dead letter that never was a job, to be resubmitted."""
+    store.bury([(letter_of("l", catalogued), "{")])
+
+
+@pytest.mark.usefixtures("stranger")
+@pytest.mark.parametrize("door", [_submit, _batch, _schedule, _change, _resubmit])
 @pytest.mark.parametrize(
     "wrong",
     [
