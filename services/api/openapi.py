@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 
+import msgspec
 from apiflask import APIFlask
 from flask import Response
 
@@ -25,7 +26,7 @@ Responses = dict[int | str, Described]
 _DESCRIPTION = """Self-hosted background jobs: submit them, follow them, cancel them.
 
 Errors are problems (RFC 9457). Besides those that are told of each operation, any path may answer 405 with
-`Allow`, and what is no proper request of HTTP 400, 414, 417, 431 or 501.
+`Allow`, and what is no proper request of HTTP, or comes too slowly, 400, 408, 413, 414, 417, 431, 501 or 503.
 
 A query may have the parameters that are told of its operation: any other, and one that is given twice, is
 refused (422). Operations that tell nothing of jobs, such as health, ignore queries."""
@@ -175,7 +176,11 @@ def publish(app: APIFlask, routes: Iterable[ModuleType], settings: Settings) -> 
 
         It is the same as long as the server runs.
         """
-        return reply(made if parts().keyring.may_be_needed() else _optional(made))
+        return reply(encoded(parts().keyring.may_be_needed()))
+
+    @cache
+    def encoded(is_key_needed: bool) -> msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(made if is_key_needed else _optional(made)))
 
     schemas = all_schemas()
     for module in routes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 
 from services.api import exposure
 from services.api.hub import Hub
@@ -11,6 +11,7 @@ from services.api.places import Places
 from services.api.readiness import Readiness
 from services.api.waits import Waits
 from services.api.wrong_keys import WrongKeys
+from services.api.wsgi import HAS_LEFT
 from taskyard.audit_log import AuditLog
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
@@ -70,7 +71,14 @@ class Parts:
         self.hub = Hub(dispatcher.store, is_stopping=is_stopping)
         self.streams = Places(streams)
         places = max(1, spare - streams)
-        self.waits = Waits(dispatcher, self.read, places=places, is_stopping=is_stopping)
+        self.waits = Waits(
+            dispatcher, self.read, places=places, is_stopping=is_stopping, has_left=client_has_left
+        )
+
+
+def client_has_left() -> bool:
+    """Return whether the client of this request has closed its side."""
+    return bool(request.environ.get(HAS_LEFT, bool)())
 
 
 def attach(app: Flask, parts: Parts) -> None:

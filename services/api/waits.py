@@ -11,7 +11,7 @@ from taskyard.errors import BrokerUnavailable
 from taskyard.job import TERMINAL, Job
 from taskyard.store.base import Created, NewJob
 
-#: A wait looks this often whether the server is stopping. Seconds.
+#: A wait looks this often whether the server is stopping, or the client has left. Seconds.
 SLICE_S = 1.0
 
 
@@ -23,6 +23,7 @@ class Waits:
         read: Gives jobs by their ids.
         places: How many requests may wait at a time.
         is_stopping: Whether the server is about to stop: then waits end early.
+        has_left: Whether the client of this request has left: likewise.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Waits:
         *,
         places: int,
         is_stopping: Callable[[], bool],
+        has_left: Callable[[], bool] = lambda: False,
     ) -> None:
         self._dispatcher = dispatcher
         self._read = read
         self._places = threading.BoundedSemaphore(places)
         metrics.WAITS_LIMIT.set(places)
         self._is_stopping = is_stopping
+        self._has_left = has_left
 
     def job(self, job_id: str, wait_s: float) -> Job | None:
         """Return the job once it has ended, or as it is after `wait_s` seconds.
@@ -93,7 +96,8 @@ class Waits:
         while True:
             left_s = deadline - time.monotonic()
             job = self._dispatcher.store.wait(job_id, max(0.0, min(left_s, SLICE_S)))
-            if job is None or job.state in TERMINAL or left_s <= SLICE_S or self._is_stopping():
+            is_over = left_s <= SLICE_S or self._is_stopping() or self._has_left()
+            if job is None or job.state in TERMINAL or is_over:
                 return job
 
     @contextmanager

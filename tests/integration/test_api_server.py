@@ -238,6 +238,22 @@ def test_it_stops_early_though_a_request_waits(tmp_path, environment, submit):
     assert took_s < 20  # the request would wait for 50
 
 
+def test_a_wait_whose_client_has_left_gives_its_place_back(tmp_path, environment, submit):
+    """Long before its time is over."""
+    job_id = submit(delay_s=3600)
+    with running(tmp_path, environment | {"WAIT_MAX_S": 600}) as server:
+
+        def waits(count):
+            return f"\ntaskyard_http_waits {count}.0\n" in server.http.get("/metrics").text
+
+        with socket.create_connection(("127.0.0.1", environment["API_PORT"])) as client:
+            head = f"GET /v1/jobs/{job_id}?wait_s=600 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            client.sendall(head.encode())
+            poll(lambda: waits(1))
+
+        poll(lambda: waits(0))
+
+
 def test_the_next_can_start_while_what_was_killed_still_answers(tmp_path, environment):
     """The worker that outlives its master ends its requests, and takes no more of them."""
     port = environment["API_PORT"]
