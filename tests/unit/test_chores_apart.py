@@ -57,9 +57,6 @@ class Store:
         self.retried += [each.id for each in revivals]
         return [Revived(each.id, "unknown", "", "", 0) for each in revivals]
 
-    def dead_bytes(self) -> dict[str, int]:
-        return {}
-
     def dead_counts(self) -> Any:
         return {("bad", "invalid"): 1, ("good", "invalid"): 1}, {}
 
