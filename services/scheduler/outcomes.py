@@ -51,6 +51,7 @@ class TellOutcomes:
             lambda replies: self._publisher.publish_replies(replies, deadline_s=self._deadline_s),
             Apart("reply"),
             settings,
+            max_bytes=lambda: self._publisher.max_bytes,
         )
 
     def run_once(self) -> float | None:
@@ -108,6 +109,7 @@ class TellDirectOutcomes:
             lambda replies: direct.publish(replies, deadline_s=DIRECT_S),
             self._apart,
             settings,
+            max_bytes=lambda: direct.max_bytes,
         )
         self._waiting: dict[str, Owed] = {}
         self._changed = threading.Condition()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from taskyard.apart import Apart
+from taskyard.errors import Unavailable
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.publisher import Publisher
 
@@ -51,7 +52,9 @@ def publish_apart(
         return []
     failures = publish_each(awake)
     if len(failures) == len(awake) and not publisher.is_ready:
-        raise failures[0].error
+        for failure in failures.values():
+            if isinstance(failure.error, Unavailable):
+                raise failure.error
     published = [item for place, item in enumerate(awake) if place not in failures]
     taken = {item.queue for item in published}
     for queue, error in {awake[place].queue: failures[place].error for place in failures}.items():

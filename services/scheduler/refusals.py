@@ -103,7 +103,8 @@ def _reason(error: TaskyardError) -> str:
         return "queue_refuses"
     if isinstance(error, StoreFault):
         return "store_fault"
-    is_large = isinstance(error, InvalidSubmission) and any(
-        fault.code == "too_large" for fault in error.faults
+    is_large = isinstance(error, MessageTooLarge) or (
+        isinstance(error, InvalidSubmission)
+        and any(fault.code == "too_large" for fault in error.faults)
     )
     return "too_large" if is_large else "invalid"

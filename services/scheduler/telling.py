@@ -1,6 +1,7 @@
 """How outcomes of jobs become replies, and which of them were told."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from taskyard.apart import Apart, all_or_each
@@ -13,7 +14,7 @@ from taskyard.rabbitmq.confirms import Untaken
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.store import JobStore
 from taskyard.store.replies import Owed, Place
-from taskyard.submission import outcome
+from taskyard.submission import ROOM_BYTES, outcome
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class Telling:
         publish: Publishes replies, and returns those that did not arrive.
         apart: Knows the jobs whose replies cannot be made.
         settings: How long a reply may be.
+        max_bytes: Gives how long RabbitMQ lets one be, as far as is known.
     """
 
     def __init__(
@@ -34,12 +36,15 @@ class Telling:
         publish: Callable[[Sequence[Outgoing]], Untaken],
         apart: Apart,
         settings: Settings,
+        *,
+        max_bytes: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._store = store
         self._catalogue = Catalogue(store)
         self._publish = publish
         self._apart = apart
-        self._result_max_bytes = settings.result_max_bytes
+        self._most_bytes = settings.result_max_bytes + ROOM_BYTES
+        self._max_bytes = max_bytes
 
     def tell(self, owed: Sequence[Owed]) -> list[Owed]:
         """Publish; return what is done with, as all its replies are confirmed or have no queue.
@@ -71,10 +76,9 @@ class Telling:
 
     def _replies(self, owed: Owed, job: Job) -> list[Outgoing]:
         shown = self._catalogue.document(job)
+        most_bytes = min(self._most_bytes, self._max_bytes())
         bodies = {
-            is_submitter: outcome(
-                shown, is_submitter=is_submitter, result_max_bytes=self._result_max_bytes
-            )
+            is_submitter: outcome(shown, is_submitter=is_submitter, max_bytes=most_bytes)
             for is_submitter in {place.is_submitter for place in owed.places}
         }
         replies = [

@@ -101,8 +101,9 @@ class Dispatcher:
             refused.get(each.id, each) if isinstance(each, Created) else each for each in recorded
         ]
         self._conclude([each for each in outcomes if isinstance(each, Created)], sent, failures)
-        if refused and not self.publisher.is_ready:
-            raise next(iter(refused.values()))
+        away = (each for each in refused.values() if isinstance(each, Unavailable))
+        if refused and not self.publisher.is_ready and (error := next(away, None)) is not None:
+            raise error
         return outcomes
 
     def _to_send(

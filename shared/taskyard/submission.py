@@ -83,20 +83,20 @@ def refusal(error: TaskyardError) -> Refused:
     return Refused(error.code, told(error), [Fault("", error.code, str(error))])
 
 
-def outcome(job: dict[str, Any], *, is_submitter: bool, result_max_bytes: int) -> bytes:
+def outcome(job: dict[str, Any], *, is_submitter: bool, max_bytes: float) -> bytes:
     """Return the reply that tells how a job ended: its document, without what would be too large.
 
     Args:
         job: The document of the job, which has ended, as it may be shown.
         is_submitter: Whether it is told to who has submitted the job; any other gets its state only.
-        result_max_bytes: The largest result.
+        max_bytes: How long it may be; what is never left out may be longer.
     """
     shown = for_submitter(job, may_read=is_submitter)
     omitted = [name for name in job if name not in shown]
     document: dict[str, Any] = {"status": "ended", **shown, "omitted": omitted}
     body = msgspec.json.encode(document)
     for name in OMITTED:
-        if len(body) <= result_max_bytes + ROOM_BYTES:
+        if len(body) <= max_bytes:
             break
         document = _without(document, name)
         body = msgspec.json.encode(document)

@@ -13,11 +13,14 @@ import pytest
 
 from services.api.app import create_app
 from taskyard.devstack.rabbit_server import MAX_MESSAGE_BYTES
+from taskyard.dispatcher import Dispatcher
 from taskyard.errors import MessageTooLarge
 from taskyard.rabbitmq.bodies import BEGINNING_BYTES
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
+from taskyard.store.base import Created
 from tests import worker_tasks as tasks
+from tests.contract.jobs import new_job
 from tests.polling import poll
 from tests.yard import Yard
 
@@ -183,3 +186,22 @@ def test_a_scheduler_says_at_its_start_what_rabbitmq_does_not_take(yard):
         assert f"up to {MAX_MESSAGE_BYTES} bytes" in told.value.read().decode()
     finally:
         scheduler.kill()
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_job_that_rabbitmq_does_not_take_is_refused_and_those_with_it_are_made(
+    publisher, store, queue
+):
+    """By what reads submissions and what dispatches what is due alike: nobody tries it again and again."""
+    dispatcher = Dispatcher(store, publisher, publish_deadline_s=10)
+    jobs = [
+        new_job(f"{queue}-{size}", queue=queue, args=["x" * size])
+        for size in (1, MAX_MESSAGE_BYTES, 2)
+    ]
+
+    made = dispatcher.dispatch_each(jobs)
+    again = dispatcher.dispatch_each(jobs)
+
+    assert type(made[1]) is type(again[1]) is MessageTooLarge
+    assert [each.id for each in again if isinstance(each, Created)] == [jobs[0].id, jobs[2].id]
+    assert store.get([jobs[1].id]) == [None]

@@ -3,6 +3,7 @@
 import pika
 import pytest
 
+from taskyard.devstack.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.errors import QueueInUse
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.dead_queue import walk
@@ -273,3 +274,21 @@ def test_a_message_that_grew_in_its_queue_is_moved(move, declare, channel, queue
     ((properties, body),) = bodies(dead_queue(queue))
     assert (body, len(properties.headers["text"])) == (b"x", 130_900)
     assert "x-death" not in properties.headers
+
+
+@EITHER_WAY
+def test_a_message_as_large_as_rabbitmq_takes_is_moved(new, move, declare, taken, channel, queue):
+    """There is no room for what it is wrapped in: that goes beside its body."""
+    declare(queue, OTHER[new])
+    bodies = [bytes([n]) * size for n, size in enumerate((MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES))]
+    for number, body in enumerate(bodies):
+        properties = pika.BasicProperties(message_id=f"id-{number}", headers={"x": b"\xff", "n": 1})
+        channel.basic_publish("", queue, body, properties, mandatory=True)
+
+    moved = move(queue, new)
+
+    assert Moved(queue, 3, is_new=True) in moved
+    found = taken(queue)
+    assert [each.body for each in found] == bodies
+    assert [each.properties.message_id for each in found] == ["id-0", "id-1", "id-2"]
+    assert all(each.properties.headers == {"x": b"\xff", "n": 1} for each in found)

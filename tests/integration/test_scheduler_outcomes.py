@@ -11,8 +11,11 @@ from prometheus_client import REGISTRY
 
 from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.outcomes import TellDirectOutcomes, TellOutcomes
+from services.scheduler.telling import Telling
 from taskyard import Secret, config, task
+from taskyard.apart import Apart
 from taskyard.catalogue import describe
+from taskyard.devstack.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import Attempt, Job, JobError, State, document
 from taskyard.message import Message, Options
@@ -343,12 +346,57 @@ def test_a_reply_leaves_out_what_is_too_large(attempts, size, omitted):
     made = [Attempt(n, "w", 0, 1, "failed", error) for n in range(attempts)]
     job = job_of(attempts=made, result=msgspec.Raw(json.dumps("r" * size).encode()))
 
-    told = json.loads(outcome(document(job), is_submitter=True, result_max_bytes=1024))
+    told = json.loads(outcome(document(job), is_submitter=True, max_bytes=1024 + ROOM_BYTES))
 
     assert told["omitted"] == omitted
     assert not set(omitted) & (told.keys() - {"omitted"})
     assert told["result"] == "r" * size
     assert len(json.dumps(told)) < 1024 + ROOM_BYTES + 1000
+
+
+@pytest.fixture
+def small_messages(rabbit):
+    """RabbitMQ takes messages up to 50 kB, on channels that are opened from now on."""
+
+    def bound(max_bytes: int) -> None:
+        for put in ("application:set_env(rabbit, ", "persistent_term:put("):  # up to 3.x, and since
+            rabbit.control("eval", f"{put}max_message_size, {max_bytes}).")
+
+    bound(50_000)
+    yield
+    bound(MAX_MESSAGE_BYTES)
+
+
+@pytest.mark.usefixtures("small_messages")
+@pytest.mark.parametrize("where", ["queue", "direct"])
+def test_an_outcome_that_rabbitmq_does_not_take_is_told_without_what_is_too_large(
+    store, publisher, direct, settings, channel, reply_to, where
+):
+    """It is not known before how much that is; the next try is smaller, and is the last one."""
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    name, got = (queue, []) if where == "queue" else reply_to
+    job_id, token = jobs.running(store, reply_to=name)
+    store.ask_reply([Asked(job_id, name, "")])
+    jobs.settle(store, job_id, token, result=json.dumps("r" * 60_000))
+    owed, _ = store.take_replies(0, 10)
+
+    def publish(replies):
+        if where == "direct":
+            return direct.publish(replies, deadline_s=3)
+        return publisher.publish_replies(replies, deadline_s=10)
+
+    bound = direct if where == "direct" else publisher
+    telling = Telling(store, publish, Apart("reply"), settings, max_bytes=lambda: bound.max_bytes)
+
+    with suppress(BrokerUnavailable):
+        assert telling.tell(owed) == []
+    assert poll(lambda: telling.tell(owed)) == owed
+    if where == "queue":
+        got.append(json.loads(poll(lambda: channel.basic_get(queue, True)[2])))
+    else:
+        poll(lambda: channel.connection.process_data_events(0.1) or got)
+    assert [each["id"] for each in got] == [job_id]
+    assert "result" in got[0]["omitted"]
 
 
 # The intake's queue

@@ -2,10 +2,12 @@
 
 from itertools import islice
 
+import msgspec
 import pytest
 
-from services.scheduler.aside import PAUSE_MAX_S, Aside
+from services.scheduler.aside import MOST_BYTES, PAUSE_MAX_S, Aside
 from services.scheduler.intake_consumer import Submission
+from services.scheduler.intake_pass import Pass
 from taskyard.apart import Apart
 from taskyard.errors import BrokerUnavailable, StoreFault
 
@@ -155,3 +157,27 @@ def test_what_rests_is_taken_up_to_the_limit_and_forgotten_with_the_others(aside
     assert taken(aside, 1) == ["a"]
     aside.keep_only(lambda held: [each for each in held if each.id == "c"])
     assert taken(aside) == ["c"]
+
+
+def test_a_pass_has_as_many_wait_as_there_is_room_for():
+    """By their number and by the bytes of their bodies, whichever is less."""
+    small, large = submission("small"), msgspec.structs.replace(submission("large"), body=b"x" * 9)
+    pass_ = Pass([small], room=2, room_bytes=8)
+
+    assert not pass_.waits(large, "full")
+    assert pass_.waits(small, "full")
+    assert pass_.rests(small, FULL)
+    assert not pass_.waits(small, "full")
+    assert not pass_.rests(small, FULL)
+
+
+def test_bytes_that_are_held_leave_less_room(aside):
+    """Wherever they wait: for a queue, for their turn, or as they have failed by themselves."""
+    bodies = [msgspec.structs.replace(submission(name), body=b"x" * 100) for name in "abc"]
+    aside.close("full", FULL)
+    aside.hold("full", bodies[0])
+    aside.hold("open", bodies[1])
+    aside.rest(bodies[2], DAMAGED)
+
+    assert aside.held_bytes == 300
+    assert aside.room_bytes == MOST_BYTES - 300

@@ -21,6 +21,7 @@ from taskyard.rabbitmq.confirms import Untaken
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text
+from taskyard.rabbitmq.size_limit import SizeLimit
 from taskyard.rabbitmq.topology import server_version
 from taskyard.tls import Tls
 
@@ -77,6 +78,7 @@ class DirectReplies:
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._under_way: _Reply | None = None
+        self._size = SizeLimit()
         self._is_mandatory = self._is_returned = False
         #: Whether the connection is being lost for the name of a reply.
         self._is_for_name = False
@@ -91,6 +93,11 @@ class DirectReplies:
     def send(self, replies: Sequence[Outgoing]) -> None:
         """Send replies soon; never wait for them."""
         self._begin(_Call(replies))
+
+    @property
+    def max_bytes(self) -> float:
+        """How large a reply RabbitMQ takes, as far as is known."""
+        return self._size.max_bytes
 
     def is_known(self, name: str) -> bool:
         """Return whether RabbitMQ took a reply to this name before, or is known to take none."""
@@ -152,6 +159,7 @@ class DirectReplies:
 
     def _lost(self, reason: BaseException) -> None:
         self._connection = None
+        self._size.forget()
         self._give_up(reason)
         if self._is_for_name:
             self._thread.excuse()
@@ -159,6 +167,8 @@ class DirectReplies:
 
     def _give_up(self, reason: BaseException) -> None:
         self._channel = None
+        if self._size.learn(reason) is not None:
+            self._under_way = None  # it is not sent: its caller may make a smaller one
         if self._under_way is not None:
             logger.warning("direct reply lost: %s", describe(reason))
             if isinstance(reason, ConnectionClosedByBroker) and reason.reply_code == INTERNAL_ERROR:

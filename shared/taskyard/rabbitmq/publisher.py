@@ -80,7 +80,7 @@ class Publisher:
         batch, entries = self._put_through(replies, deadline_s, is_whole=False)
         failed = [entry.message for entry in entries if entry.error is not None]
         for entry in entries:
-            if entry.error is not None and not self.is_ready:
+            if isinstance(entry.error, BrokerUnavailable) and not self.is_ready:
                 raise entry.error
         return Untaken(batch.untaken.no_queue, [*batch.untaken.refused, *failed])
 
@@ -155,6 +155,11 @@ class Publisher:
     def is_ready(self) -> bool:
         """Whether messages can be published now: connected, and not blocked by an alarm."""
         return self._channel is not None and not self._is_blocked
+
+    @property
+    def max_bytes(self) -> float:
+        """How large a message RabbitMQ takes, as far as is known."""
+        return self._size.max_bytes
 
     @property
     def is_blocked(self) -> bool:

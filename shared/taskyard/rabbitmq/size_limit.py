@@ -24,6 +24,11 @@ class SizeLimit:
     def __init__(self) -> None:
         self._max_bytes = math.inf
 
+    @property
+    def max_bytes(self) -> float:
+        """The bound, as far as is known."""
+        return self._max_bytes
+
     def forget(self) -> None:
         """Know nothing: the next connection may be to another host."""
         self._max_bytes = math.inf

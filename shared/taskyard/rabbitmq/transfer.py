@@ -16,8 +16,8 @@ from taskyard.rabbitmq.connection import describe, parameters
 from taskyard.rabbitmq.verbatim import VerbatimConnection, VerbatimProperties
 from taskyard.tls import Tls
 
-#: Messages that are on their way at a time.
-WINDOW = 500
+#: Messages that are on their way at a time: more gain little, and each may be as large as RabbitMQ takes.
+WINDOW = 64
 #: With nothing on its way for so long, the queue is looked at again. Seconds.
 IDLE_S = 1.0
 #: A transfer that gets no further for so long is given up. Seconds.
