@@ -60,6 +60,9 @@ class Store:
     def dead_counts(self) -> Any:
         return {("bad", "invalid"): 1, ("good", "invalid"): 1}, {}
 
+    def dead_bytes(self) -> Any:
+        return {"bad": 10, "good": 10}
+
     def overdue_dead(self, queue: str, **_: Any) -> list[str]:
         if queue == "bad":
             raise self.error
