@@ -66,8 +66,8 @@ class Crowd:
     """All connections of a server.
 
     A connection is unfinished while it sends a request or takes an answer, it rests before and between
-    requests, and is neither while it is being answered. Where there are too many, the one that has been
-    unfinished longest goes: whoever is quick gets through, whatever the others do.
+    requests, and is neither while it is being answered or ends. Where there are too many, the one that has
+    been unfinished longest goes: whoever is quick gets through, whatever the others do.
 
     Args:
         bounds: How much there may be.
@@ -81,6 +81,7 @@ class Crowd:
         #: In the order in which they began, as are all below.
         self._unfinished: dict[Member, None] = {}
         self._resting: dict[Member, None] = {}
+        self._ending: dict[Member, None] = {}
         self._by_address: dict[str, dict[Member, None]] = {}
         self._held_bytes = 0
 
@@ -96,7 +97,7 @@ class Crowd:
         """Take in a new connection."""
         self._all[member] = None
         if len(self._all) > self._bounds.connections:
-            for oldest in self._resting or self._unfinished:
+            for oldest in self._ending or self._resting or self._unfinished:
                 self._cut(oldest, "connections")
                 break
 
@@ -119,9 +120,15 @@ class Crowd:
         self.pause(member)
         self._resting[member] = None
 
+    def linger(self, member: Member) -> None:
+        """Take note that a connection is at its end: it only has to get what it was sent."""
+        self.pause(member)
+        self._ending[member] = None
+
     def pause(self, member: Member) -> None:
         """Take note that a connection is not the client's now, but ours: it is being answered."""
         self._resting.pop(member, None)
+        self._ending.pop(member, None)
         if member in self._unfinished:
             del self._unfinished[member]
             same = self._by_address[member.address]
@@ -138,7 +145,7 @@ class Crowd:
     def sweep(self) -> None:
         """End whatever is late."""
         now = self._clock()
-        for members in (self._unfinished, self._resting):
+        for members in (self._unfinished, self._resting, self._ending):
             for member in [each for each in members if each.deadline <= now]:
                 member.expire()
 

@@ -305,10 +305,14 @@ class HttpConnection(asyncio.Protocol):
         if self._has_eof or self._transport.is_closing():
             self._transport.close()
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # it has left, and that is not read yet
+            self._transport.abort()
+            return
         self._transport.resume_reading()
         self.deadline = self._in(LINGER_S)
-        self._host.crowd.begin(self)
+        self._host.crowd.linger(self)
 
     def _hold(self, more_bytes: int) -> None:
         self._held_bytes += more_bytes

@@ -1,6 +1,7 @@
 """A request as it comes in, piece by piece: read by gunicorn's parser, and never more of it than allowed."""
 
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
 from gunicorn.asgi import parser as http  # type: ignore[import-untyped]  # has no types
@@ -120,6 +121,9 @@ class Incoming:
             limit_request_field_size=FIELD_BYTES,
         )
         self._chunks: list[bytes] = []
+        #: The path with its query, and the host if the first line names one.
+        self.target = ""
+        self.host: str | None = None
         #: Bytes of the body that are here.
         self.body_bytes = 0
         #: All bytes that are here.
@@ -138,7 +142,7 @@ class Incoming:
         self.fed_bytes += len(data)
         try:
             self._parser.feed(data)
-        except http.ParseError as error:
+        except (http.ParseError, ValueError) as error:  # it may be a number of too many digits
             raise Refused(*_FOUND.get(type(error), _UNREADABLE)) from None
         if not self.is_begun and self.fed_bytes > HEAD_BYTES:
             text = f"the headers are larger than {HEAD_BYTES} bytes"
@@ -170,11 +174,6 @@ class Incoming:
         return str(self._parser.method, "latin-1")
 
     @property
-    def target(self) -> str:
-        """The path with its query, as it was sent."""
-        return str(self._parser.path, "latin-1")
-
-    @property
     def is_http_1_1(self) -> bool:
         """Whether the client knows HTTP/1.1."""
         return bool(self._parser.http_version == (1, 1))
@@ -197,6 +196,7 @@ class Incoming:
 
     def _has_head(self) -> bool:
         self.is_begun = True
+        self._find_target()
         has_host = False
         for name, value in self._parser.headers:
             if name == b"host":
@@ -211,6 +211,17 @@ class Incoming:
         if (self._parser.content_length or 0) > self._max_body_bytes:
             raise self._too_large()
         return False
+
+    def _find_target(self) -> None:
+        target = self.target = str(self._parser.path, "latin-1")
+        if target.startswith("/") or target == "*":
+            return
+        try:  # a whole URL, whose host counts (RFC 9112, 3.2.2)
+            url = urlsplit(target)
+        except ValueError:
+            raise Refused("bad_request", "the URL in the first line cannot be read") from None
+        self.target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        self.host = url.netloc
 
     def _takes(self, chunk: bytes) -> None:
         self.body_bytes += len(chunk)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from services.api.incoming import Incoming, Refused, refusal
 
@@ -50,11 +50,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 def environ_of(request: Incoming, connection: Connection) -> dict[str, Any]:
     """Return the request as WSGI has it (PEP 3333)."""
-    path, host = request.target, None
-    if not path.startswith("/") and path != "*":  # a whole URL, whose host counts (RFC 9112, 3.2.2)
-        url = urlsplit(path)
-        path, host = (url.path or "/") + (f"?{url.query}" if url.query else ""), url.netloc
-    path, _, query = path.partition("?")
+    path, _, query = request.target.partition("?")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
@@ -87,8 +83,8 @@ def environ_of(request: Incoming, connection: Connection) -> dict[str, Any]:
         else:
             key = f"HTTP_{str(name, 'latin-1').upper().replace('-', '_')}"
             environ[key] = f"{environ[key]},{text}" if key in environ else text
-    if host is not None:
-        environ["HTTP_HOST"] = host
+    if request.host is not None:
+        environ["HTTP_HOST"] = request.host
     return environ
 
 

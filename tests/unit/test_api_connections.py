@@ -3,9 +3,11 @@
 import asyncio
 import json
 import re
+import select
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPResponse
 
@@ -255,6 +257,40 @@ def test_of_too_many_from_one_address_the_slowest_goes(serve):
         each.close()
 
 
+def test_one_too_many_costs_one_however_many_there_are(serve, caplog):
+    """Those that are told so are at their end: they push nobody out."""
+    server = serve(connections=1000, unfinished=300)
+    slow = [server.connect(b"POST /") for _ in range(300)]
+    poll(lambda: server.crowd.unfinished == 300)
+
+    slow.append(server.connect(b"POST /"))
+
+    assert code(slow[0]) == (503, "too_many_connections")
+    with server.connect(ask("/a")) as client:
+        assert answer(client)[0] == 200
+    assert select.select(slow[1:], [], [], 0)[0] == []
+    assert caplog.text == ""
+    for each in slow:
+        each.close()
+
+
+def test_a_client_that_has_left_unnoticed_leaves_nothing(serve, app, caplog):
+    """Where so much of it is unread that nobody looks for more, its end is seen by the answer."""
+    server = serve()
+    client = server.connect(ask("/held", b"", "Connection: close"))
+    poll(lambda: app.seen)
+    client.setblocking(False)
+    with suppress(BlockingIOError):
+        while client.send(b"x" * 65_536):
+            pass
+    client.close()
+
+    app.go_on.set()
+
+    poll(lambda: len(server.crowd) == 0)
+    assert caplog.text == ""
+
+
 def test_of_too_many_in_all_one_that_rests_goes(serve):
     """Rather than one that is at work, or a new one."""
     server = serve(connections=3)
@@ -306,6 +342,7 @@ def test_chunks_are_put_together(serve):
         (b"Transfer-Encoding: secret\r\n\r\n", 501),
         (b"secret header: 1\r\n\r\n", 400),
         (b"Content-Length: secret\r\n\r\n", 400),
+        (b"Content-Length: " + b"1" * 5000 + b"\r\n\r\n", 400),
         (b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n", 400),
         (b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (b"Expect: secret\r\n\r\n", 417),
@@ -325,14 +362,30 @@ def test_what_cannot_be_read_is_refused_without_its_text(serve, app, caplog, sen
     assert app.seen == []
 
 
-@pytest.mark.parametrize("line", ["SECRET-ÄÖ / HTTP/1.1", "GET secret HTTP/1.1", "GET / SECRET/1"])
-def test_a_first_line_that_cannot_be_read_is_refused_without_its_text(serve, line):
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SECRET-ÄÖ / HTTP/1.1",
+        "GET secret HTTP/1.1",
+        "GET / SECRET/1",
+        "GET http://[secret]/ HTTP/1.1",
+        "GET secret://[::1/ HTTP/1.1",
+    ],
+)
+def test_a_first_line_that_cannot_be_read_is_refused_without_its_text(serve, caplog, line):
     """As with headers."""
     with serve().connect(f"{line}\r\nHost: here\r\n\r\n".encode("latin-1")) as client:
         found, body = answer(client)
 
     assert found == 400
     assert not re.search(b"secret", body, re.IGNORECASE)
+    assert caplog.text == ""
+
+
+def test_a_whole_url_counts_as_its_path(serve):
+    """As a proxy sends it."""
+    with serve().connect(b"GET http://there/a HTTP/1.1\r\nHost: here\r\n\r\n") as client:
+        assert answer(client) == (200, b"/a ")
 
 
 def test_a_request_of_http_1_1_has_a_host(serve):
