@@ -10,6 +10,8 @@ from services.api import metrics
 PATIENCE_S = 5.0
 #: Slower than this nobody may send a body or take an answer. Bytes a second.
 BYTES_PER_S = 64 * 1024
+#: Who has less kept for it does not go for the room that it takes, as long as others have more. Bytes.
+LARGE_BYTES = 64 * 1024
 #: An address of IPv6 is known by this part of it, which is what one customer of a provider has. Bits.
 IPV6_NETWORK_BITS = 64
 
@@ -21,12 +23,17 @@ class Member(Protocol):
     address: str
     #: When it is too late for what it does, by the clock of the server.
     deadline: float
+    #: Bytes that are kept for it.
+    held_bytes: int
 
     def cut(self, reason: str) -> None:
         """End it: there are too many."""
 
     def expire(self) -> None:
         """End it: its time is over."""
+
+    def abort(self) -> None:
+        """End it at once."""
 
 
 class Bounds(NamedTuple):
@@ -140,7 +147,8 @@ class Crowd:
         """Take note that so much more is kept; less if it is negative."""
         self._held_bytes += more_bytes
         while more_bytes > 0 and self._held_bytes > self._bounds.held_bytes and self._unfinished:
-            self._cut(next(iter(self._unfinished)), "memory")
+            large = (each for each in self._unfinished if each.held_bytes >= LARGE_BYTES)
+            self._cut(next(large, next(iter(self._unfinished))), "memory")
 
     def sweep(self) -> None:
         """End whatever is late."""
@@ -153,6 +161,11 @@ class Crowd:
         """Let nothing that rests last longer than this."""
         for member in self._resting:
             member.deadline = min(member.deadline, deadline)
+
+    def abort(self) -> None:
+        """End all that is left."""
+        for member in list(self._all):
+            member.abort()
 
     def _cut(self, member: Member, reason: str) -> None:
         self.pause(member)  # whatever it does, this is not chosen again

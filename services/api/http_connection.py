@@ -22,7 +22,7 @@ KEEPALIVE_S = 30.0
 #: How long we go on reading, and how much, from who is told that the connection ends: if we closed it with
 #: something unread, the answer could be lost. Seconds, bytes.
 LINGER_S = 2.0
-LINGER_BYTES = 1_048_576
+LINGER_BYTES = 67_108_864
 #: What a client may send of its next requests while one is answered. Bytes.
 EARLY_BYTES = 65_536
 #: What is given to the kernel at a time. Bytes.
@@ -65,7 +65,7 @@ class HttpConnection(asyncio.Protocol):
         self._early = bytearray()
         self._lingered_bytes = 0
         self._unsent: deque[memoryview] = deque()
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._room = threading.Event()
         self._is_waited_for = False
         self._is_resting = False
@@ -95,9 +95,9 @@ class HttpConnection(asyncio.Protocol):
         if self._is_closing:
             self._lingered_bytes += len(data)
             if self._lingered_bytes > LINGER_BYTES:
-                self._transport.abort()
+                self.abort()
         elif self._is_answering:
-            self._early += data
+            self._keep_early(data)
             if len(self._early) > EARLY_BYTES:
                 self._transport.pause_reading()
         else:
@@ -112,8 +112,7 @@ class HttpConnection(asyncio.Protocol):
         """Forget the client, and let the thread go that may wait for it."""
         self._is_gone = self._has_eof = True
         self._host.crowd.leave(self)
-        self._hold(-self._held_bytes)
-        self._unsent.clear()
+        self._release()
         self._room.set()
 
     def pause_writing(self) -> None:
@@ -144,13 +143,18 @@ class HttpConnection(asyncio.Protocol):
         if self._is_answering or self._is_closing:
             if self._is_answering:
                 metrics.CUT_OFF.labels("answer").inc()
-            self._transport.abort()
+            self.abort()
         elif self._request is None:
             self._transport.close()  # it never began to send anything
         else:
             metrics.CUT_OFF.labels("body" if self._request.is_begun else "head").inc()
             text = "the request did not come in time"
             self._refuse(Refused("request_timeout", text))
+
+    def abort(self) -> None:
+        """End it at once, whatever is still to be sent."""
+        self._release()
+        self._transport.abort()
 
     # What threads ask for
 
@@ -216,7 +220,7 @@ class HttpConnection(asyncio.Protocol):
     def _start(self, request: Incoming) -> None:
         self._is_answering = True
         self._keeps_alive = request.keeps_alive
-        self._early += request.rest
+        self._keep_early(request.rest)
         self.deadline = math.inf
         self._host.crowd.pause(self)
         self._host.start(self, request)
@@ -224,7 +228,7 @@ class HttpConnection(asyncio.Protocol):
     def _refuse(self, refused: Refused) -> None:
         """Answer what no route sees, and end the connection."""
         if self._is_answering or self._is_closing:
-            self._transport.abort()
+            self.abort()
             return
         self._transport.write(refusal(refused))
         self._close()
@@ -237,7 +241,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_last = is_last
         self._request = None
         self._is_waited_for = False
-        self._hold(sum(map(len, parts)) - self._held_bytes)
+        self._hold(sum(map(len, parts)) - self.held_bytes)
         self._put(*parts)
 
     def _send(self, part: bytes) -> None:
@@ -271,7 +275,7 @@ class HttpConnection(asyncio.Protocol):
     def _sent(self) -> None:
         """All is with the kernel."""
         self._host.crowd.pause(self)
-        self._hold(-self._held_bytes)
+        self._hold(-self.held_bytes)
         if self._is_waited_for:
             self._is_waited_for = False
             self.deadline = math.inf
@@ -288,11 +292,11 @@ class HttpConnection(asyncio.Protocol):
         self.deadline = self._in(KEEPALIVE_S)
         self._is_resting = self._has_answered = True
         self._host.crowd.rest(self)
-        early, self._early = self._early, bytearray()
+        early = self._take_early()
         if len(early) > EARLY_BYTES:
             self._transport.resume_reading()
         if early:
-            self._read(bytes(early))
+            self._read(early)
 
     # Ending
 
@@ -301,7 +305,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_closing = True
         self._is_answering = False
         self._request = None
-        self._hold(-self._held_bytes)
+        self._release()
         if self._has_eof or self._transport.is_closing():
             self._transport.close()
             return
@@ -314,8 +318,23 @@ class HttpConnection(asyncio.Protocol):
         self.deadline = self._in(LINGER_S)
         self._host.crowd.linger(self)
 
+    def _release(self) -> None:
+        """Keep nothing for it any more."""
+        self._unsent.clear()
+        self._take_early()
+        self._hold(-self.held_bytes)
+
+    def _keep_early(self, data: bytes) -> None:
+        self._early += data
+        self._host.crowd.hold(len(data))
+
+    def _take_early(self) -> bytes:
+        early, self._early = bytes(self._early), bytearray()
+        self._host.crowd.hold(-len(early))
+        return early
+
     def _hold(self, more_bytes: int) -> None:
-        self._held_bytes += more_bytes
+        self.held_bytes += more_bytes
         self._host.crowd.hold(more_bytes)
 
     def _in(self, seconds: float) -> float:

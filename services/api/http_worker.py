@@ -107,6 +107,8 @@ class HttpWorker(Worker):  # type: ignore[misc]  # has no types
             self.notify()
             crowd.sweep()
             await asyncio.sleep(0.05)
+        crowd.abort()
+        await asyncio.sleep(0)  # so that threads that wait for a client hear of it
 
     async def _pause(self, seconds: float) -> None:
         try:

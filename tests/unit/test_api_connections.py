@@ -213,14 +213,24 @@ def test_who_takes_an_answer_slowly_holds_no_thread_and_is_cut_off(serve, impati
         each.close()
 
 
-def test_answers_that_nobody_takes_are_bounded(serve):
-    """The oldest ones go, so that there is room for the next."""
-    server = serve(held_bytes=2 * len(LARGE))
-    slow = [server.connect(ask("/large"), window_bytes=2048) for _ in range(5)]
+def holds(server: Server, count: int) -> bool:
+    """Return whether so many clients are unfinished."""
+    return server.crowd.unfinished == count
 
-    poll(lambda: len(server.crowd) <= 2)
+
+def test_answers_that_nobody_takes_are_bounded(serve):
+    """The oldest ones go, as many as there is no room for; who holds little stays."""
+    server = serve(held_bytes=5 * len(LARGE) // 2)
+    small = server.connect(b"POST /")
+    slow = []
+    for number in range(1, 6):
+        slow.append(server.connect(ask("/large"), window_bytes=2048))
+        poll(partial(holds, server, min(number, 2) + 1))
+
     with server.connect(ask("/a")) as client:
         assert answer(client) == (200, b"/a ")
+    assert server.crowd.unfinished == 3  # neither more nor fewer
+    small.close()
     for each in slow:
         each.close()
 
