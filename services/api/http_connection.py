@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from services.api import metrics
 from services.api.crowd import PATIENCE_S, Crowd, allowed_s, origin
-from services.api.incoming import Incoming, Refused, refusal
+from services.api.incoming import Incoming, Refused, refusal, tell_refused
 from services.api.wsgi import ClientLeft
 
 #: How long a client's idle connection is kept: longer than most clients keep theirs. Seconds.
@@ -230,7 +230,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_answering or self._is_closing:
             self.abort()
             return
-        self._transport.write(refusal(refused))
+        self._transport.write(refusal(refused, tell_refused(refused, self.peer[0])))
         self._close()
 
     # Answering

@@ -1,5 +1,6 @@
 """A request as it comes in, piece by piece: read by gunicorn's parser, and never more of it than allowed."""
 
+import logging
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from services.api.problems import CONTENT_TYPE
 from services.api.request_log import REQUEST_ID_HEADER
 from taskyard.browsers import SECURITY_HEADERS
 from taskyard.message import new_id
+
+logger = logging.getLogger(__name__)
 
 #: Longest first line, longest header, and all headers together. Bytes.
 LINE_BYTES = 4094
@@ -75,9 +78,21 @@ _FOUND: dict[type[Exception], tuple[str, str]] = {
 _UNREADABLE = ("bad_request", "this is no request that can be read")
 
 
-def refusal(refused: Refused) -> bytes:
-    """Return the whole answer to what was no proper request; the connection is closed after it."""
+def tell_refused(refused: Refused, address: str) -> str:
+    """Log a request that no route sees, with nothing of what it says; return the id that it gets."""
     request_id = new_id()
+    facts = {
+        "request_id": request_id,
+        "status": refused.status.value,
+        "code": refused.code,
+        "address": address,
+    }
+    logger.info("request refused", extra=facts)
+    return request_id
+
+
+def refusal(refused: Refused, request_id: str) -> bytes:
+    """Return the whole answer to what was no proper request; the connection is closed after it."""
     body = msgspec.json.encode(
         {
             "type": "about:blank",
@@ -144,9 +159,8 @@ class Incoming:
             self._parser.feed(data)
         except (http.ParseError, ValueError) as error:  # it may be a number of too many digits
             raise Refused(*_FOUND.get(type(error), _UNREADABLE)) from None
-        if not self.is_begun and self.fed_bytes > HEAD_BYTES:
-            text = f"the headers are larger than {HEAD_BYTES} bytes"
-            raise Refused("headers_too_large", text)
+        if not self.is_begun:
+            _check_head(self.fed_bytes)
         self._check_chunks()
         return bool(self._parser.is_complete)
 
@@ -197,8 +211,9 @@ class Incoming:
     def _has_head(self) -> bool:
         self.is_begun = True
         self._find_target()
-        has_host = False
+        has_host, head_bytes = False, 0
         for name, value in self._parser.headers:
+            head_bytes += len(name) + len(value)
             if name == b"host":
                 has_host = True
             elif name == b"expect" and self.is_http_1_1:
@@ -206,6 +221,7 @@ class Incoming:
                     text = "the only expectation that is known here is 100-continue"
                     raise Refused("expectation_failed", text)
                 self.expects_continue = True
+        _check_head(head_bytes)
         if self.is_http_1_1 and not has_host:
             raise Refused("bad_request", "a request of HTTP/1.1 must have a Host")
         if (self._parser.content_length or 0) > self._max_body_bytes:
@@ -239,3 +255,10 @@ class Incoming:
     def _too_large(self) -> Refused:
         text = f"the body is larger than the {self._max_body_bytes} bytes of {self._limit_name}"
         return Refused("too_large", text)
+
+
+def _check_head(head_bytes: int) -> None:
+    """Refuse a head that is too large, whether it came at once or in pieces."""
+    if head_bytes > HEAD_BYTES:
+        text = f"the headers are larger than {HEAD_BYTES} bytes together"
+        raise Refused("headers_too_large", text)

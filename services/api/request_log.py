@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from flask import Flask, Response, g, request
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import bind_contextvars
 
 from services.api import metrics, request_trace
 from services.api.principal import who
@@ -42,7 +42,6 @@ def _begin() -> None:
     given = request.headers.get(REQUEST_ID_HEADER, "")
     g.request_id = given if _SAFE_ID.fullmatch(given) else new_id()
     g.facts = {}
-    clear_contextvars()  # the thread has served others
     bind_contextvars(request_id=g.request_id)
     if request.path not in _PROBES:
         request_trace.begin(g.request_id)

@@ -8,7 +8,10 @@ from email.utils import formatdate
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from structlog.contextvars import clear_contextvars, get_contextvars
+
 from services.api.incoming import Incoming, Refused, refusal
+from taskyard.message import new_id
 
 logger = logging.getLogger(__name__)
 
@@ -90,14 +93,16 @@ def environ_of(request: Incoming, connection: Connection) -> dict[str, Any]:
 
 def serve(application: Application, request: Incoming, connection: Connection) -> None:
     """Have the request answered."""
+    clear_contextvars()  # the thread has served others
     call = _Call(request, connection)
     try:
         call.run(application)
     except ClientLeft:
         logger.debug("a client left before it had its answer")
     except Exception:
-        logger.exception("request failed")
-        connection.answer(b"" if call.has_begun else refusal(_FAILED), is_last=True)
+        request_id = get_contextvars().get("request_id") or new_id()
+        logger.exception("request failed", extra={"request_id": request_id})
+        connection.answer(b"" if call.has_begun else refusal(_FAILED, request_id), is_last=True)
 
 
 class _Call:

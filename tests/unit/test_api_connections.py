@@ -37,6 +37,8 @@ class App:
         if path == "/stream":
             start("200 OK", [("Content-Type", "text/plain")])
             return self._stream()
+        if path == "/failing":
+            raise RuntimeError
         if path == "/held":
             self.go_on.wait(30)
         text = LARGE if path == "/large" else b"%s %s" % (path.encode(), body)
@@ -358,6 +360,7 @@ def test_chunks_are_put_together(serve):
         (b"Expect: secret\r\n\r\n", 417),
         (b"X: " + b"secret" * 2000 + b"\r\n\r\n", 431),
         (b"X: secret\r\n" * 101 + b"\r\n", 431),
+        (b"".join(b"X-%d: %s\r\n" % (n, b"secret" * 1200) for n in range(10)) + b"\r\n", 431),
         (b"Host: there\r\n\r\n", 400),
     ],
 )
@@ -396,6 +399,31 @@ def test_a_whole_url_counts_as_its_path(serve):
     """As a proxy sends it."""
     with serve().connect(b"GET http://there/a HTTP/1.1\r\nHost: here\r\n\r\n") as client:
         assert answer(client) == (200, b"/a ")
+
+
+def test_a_refused_request_has_one_line_in_the_log(serve, caplog):
+    """With the id that the client is told, so that an operator finds it, and where it came from."""
+    caplog.set_level("INFO")
+    with serve().connect(ask("/a", b"", "Expect: secret")) as client:
+        _, body = answer(client)
+
+    (line,) = caplog.records
+    assert (line.getMessage(), line.status, line.code) == (
+        "request refused",
+        417,
+        "expectation_failed",
+    )
+    assert (line.request_id, line.address) == (json.loads(body)["request_id"], "127.0.0.1")
+
+
+def test_a_failure_s_line_has_the_id_that_the_client_is_told(serve, caplog):
+    """Of what fails outside of the application's own handling of errors."""
+    with serve().connect(ask("/failing")) as client:
+        status, body = answer(client)
+
+    (line,) = caplog.records
+    assert (status, line.getMessage()) == (500, "request failed")
+    assert line.request_id == json.loads(body)["request_id"]
 
 
 def test_a_request_of_http_1_1_has_a_host(serve):
