@@ -83,7 +83,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # has no types
         servers = [await self._listen(listener.sock, host) for listener in self.sockets]
         while self.alive:
             self.notify()
-            crowd.sweep()
+            _sweep(crowd)
             if os.getppid() != self.ppid:
                 logger.info("the master has ended: the worker ends, too")
                 self._stop()
@@ -105,7 +105,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # has no types
         began = self._loop.time()
         while len(crowd) and self._loop.time() - began < self._grace_s:
             self.notify()
-            crowd.sweep()
+            _sweep(crowd)
             await asyncio.sleep(0.05)
         crowd.abort()
         await asyncio.sleep(0)  # so that threads that wait for a client hear of it
@@ -115,6 +115,14 @@ class HttpWorker(Worker):  # type: ignore[misc]  # has no types
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _sweep(crowd: Crowd) -> None:
+    """End whatever is late; the server lives on, whatever comes of that."""
+    try:
+        crowd.sweep()
+    except Exception:
+        logger.exception("connections are not looked after")
 
 
 def _room_for(connections: int) -> int:

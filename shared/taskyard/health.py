@@ -169,6 +169,9 @@ class HealthServer:
             return
         except OSError:
             self._drop(client)
+        except Exception:
+            logger.exception("a client of health is dropped")
+            self._drop(client)
 
     def _answer(self, client: "_Client") -> None:
         if client not in self._clients:

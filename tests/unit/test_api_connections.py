@@ -87,7 +87,7 @@ class Server:
 
     def stop(self):
         self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self.crowd.hurry, 0.0)
+        self._loop.call_soon_threadsafe(self.crowd.abort)
         poll(lambda: len(self.crowd) == 0)
         self._loop.call_soon_threadsafe(self._task.cancel)
         self._loop.call_soon_threadsafe(self._loop.call_soon, self._loop.stop)
@@ -114,6 +114,7 @@ def app():
 def serve(app, monkeypatch):
     """A function that starts a server."""
     monkeypatch.setattr(http_connection, "LINGER_S", 0.1)
+    be_patient(monkeypatch, 600)
     servers = []
 
     def start(*, connections=100, unfinished=0, held_bytes=50_000_000):
@@ -129,9 +130,12 @@ def serve(app, monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Give clients little time."""
-    monkeypatch.setattr(crowd, "PATIENCE_S", 0.2)
-    monkeypatch.setattr(http_connection, "PATIENCE_S", 0.2)
-    monkeypatch.setattr("services.api.incoming.PATIENCE_S", 0.2)
+    be_patient(monkeypatch, 0.2)
+
+
+def be_patient(monkeypatch, seconds: float) -> None:
+    for name in ("crowd", "http_connection", "incoming"):
+        monkeypatch.setattr(f"services.api.{name}.PATIENCE_S", seconds)
 
 
 def ask(path: str, body: bytes = b"", *headers: str) -> bytes:

@@ -28,7 +28,8 @@ def probes():
 
 
 @pytest.fixture
-def server(probes):
+def server(probes, monkeypatch):
+    monkeypatch.setattr(health, "PATIENCE_S", 600)
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(3)
     server = HealthServer(
