@@ -22,9 +22,10 @@ def yard(make_yard):
     yard.scheduling, yard.working = yard.scheduler(), yard.worker()
     with yard.running(yard.working, yard.scheduling):
         poll(lambda: yard.store.tasks() and yard.store.queues())
+        poll(lambda: yard.ready_messages(INTAKE_QUEUE) == 0)
+        reasons(yard, INTAKE_QUEUE)  # what others have left
         yield yard
-    with yard.channel() as channel:
-        channel.queue_purge(dead_queue(INTAKE_QUEUE))
+        reasons(yard, INTAKE_QUEUE)
 
 
 @pytest.fixture(autouse=True)
@@ -67,16 +68,17 @@ def test_every_submission_becomes_a_job_or_a_dead_letter(yard, seed):
         for name in ids
     ]
 
-    publish(yard, messages, exchange=SUBMIT_EXCHANGE)
-
     def counted():
         return [
             metric(yard.scheduling, "taskyard_intake_messages_total", outcome=outcome)
             for outcome in ("accepted", "refused")
         ]
 
-    poll(lambda: sum(counted()) == COUNT)
-    accepted, refused = counted()
+    before = counted()
+    publish(yard, messages, exchange=SUBMIT_EXCHANGE)
+
+    poll(lambda: sum(counted()) - sum(before) == COUNT, 60)
+    accepted, refused = (now - then for now, then in zip(counted(), before, strict=True))
     told = reasons(yard, INTAKE_QUEUE)
     assert (len(told), set(told) - REASONS) == (refused, set())
     known = [name for name in ids if yard.job(name)]
@@ -111,7 +113,7 @@ def test_every_message_on_a_work_queue_is_a_job_or_a_dead_letter(yard, seed):
         )
         return finished - done + yard.dead_messages()
 
-    poll(lambda: ended() == COUNT)
+    poll(lambda: ended() == COUNT, 60)
     told = reasons(yard, yard.queue)
     assert COUNT / 4 < len(told) < COUNT
     assert set(told) <= REASONS | {"unknown_task"}

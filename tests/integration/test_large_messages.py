@@ -120,7 +120,7 @@ def test_a_job_whose_message_is_too_large_fails_though_it_is_not_kept(yard):
     assert (len(beginning), letter.headers["taskyard-attempts"]) == (BEGINNING_BYTES, 0)
 
 
-@pytest.mark.parametrize(("size", "count"), [(20 * MIB, 20), (4 * MIB, 80)])
+@pytest.mark.parametrize(("size", "count"), [(20 * MIB, 12), (4 * MIB, 64)])
 def test_many_large_messages_take_little_memory(yard, size, count):
     """Neither of the scheduler nor of a worker's child, and jobs behind them run."""
     body = b"[" + b"1" * (size - 1)
