@@ -33,6 +33,18 @@ def test_a_bound_that_grows_is_room():
     assert hand.takes(90)
 
 
+def test_what_waits_for_long_keeps_no_others_out():
+    """There is room when so much is free as half of the first bound, however much is in hand."""
+    told = []
+    hand = InHand(100, lambda: told.append(hand.bytes))
+    for step in (1, 2, 3):
+        assert hand.takes(100)
+        assert not hand.takes(1)
+        hand.bound(100 + 100 * step)  # what is in hand waits
+
+    assert told == [100, 200, 300]
+
+
 def test_small_deliveries_come_as_many_as_is_wanted():
     """And few of large ones, until these have been small for some time."""
     sizes = Sizes(32 * MIB)

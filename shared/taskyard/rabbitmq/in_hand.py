@@ -20,11 +20,12 @@ class InHand:
 
     Args:
         most_bytes: So many at most, unless a single delivery has more.
-        on_room: Called when there is room for more than a few, after there was none for one.
+        on_room: Called when there is room for half as many, after there was none for one.
     """
 
     def __init__(self, most_bytes: int, on_room: Callable[[], None]) -> None:
         self._most_bytes = most_bytes
+        self._room_bytes = most_bytes / 2
         self._on_room = on_room
         self._is_short = False
         self.bytes = 0
@@ -48,7 +49,7 @@ class InHand:
         self._look()
 
     def _look(self) -> None:
-        if self._is_short and self.bytes <= self._most_bytes / 2:
+        if self._is_short and self._most_bytes - self.bytes >= self._room_bytes:
             self._is_short = False
             self._on_room()
 
