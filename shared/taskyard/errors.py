@@ -8,6 +8,8 @@ from taskyard.short_text import cut
 
 #: So much is told of what is wrong with a submission: nobody reads more, and a million would fill the memory.
 MAX_FAULTS = 100
+#: Code of the fault that says that not all of them are told.
+MORE = "more"
 #: Longest pointer and longest text of a fault, as JSON. Bytes.
 MAX_POINTER_BYTES = 300
 MAX_DETAIL_BYTES = 600
@@ -69,13 +71,17 @@ def bounded(faults: Iterable[Fault]) -> list[Fault]:
 
 def more_faults(pointer: str = "") -> Fault:
     """Return the fault that says that not all of them are told."""
-    return Fault(pointer, "more", "more may be wrong here than is listed")
+    return Fault(pointer, MORE, "more may be wrong here than is listed")
 
 
 def in_short(faults: Sequence[Fault]) -> str:
     """Return a text of the first of some faults, and how many there are besides."""
     text = "; ".join(map(str, faults[:MAX_TOLD]))
-    return text if len(faults) <= MAX_TOLD else f"{text}; and {len(faults) - MAX_TOLD} more"
+    others = faults[MAX_TOLD:]
+    if not others:
+        return text
+    count = sum(fault.code != MORE for fault in others)
+    return f"{text}; and {count} more{' at least' if count < len(others) else ''}"
 
 
 class InvalidSubmission(TaskyardError):
