@@ -209,7 +209,8 @@ class Settings(BaseSettings):
     )
     api_anonymous_hosts: CommaList = Field(
         (),
-        description="Hosts that requests without a key may name, besides those of loopback. `*`: any.",
+        description="Hosts that requests without a key may name, besides those of loopback; no ports."
+        " `*`: any.",
     )
     api_metrics_open: bool = Field(
         True,
@@ -254,8 +255,8 @@ class Settings(BaseSettings):
     )
     metrics_hosts: CommaList = Field(
         (),
-        description="Hosts that `/metrics` may be asked by without a key, besides those of loopback and the"
-        " address that it is asked at. `*`: any.",
+        description="Hosts that requests for `/metrics` without a key may name, besides those of loopback and"
+        " the address that they come to; no ports. `*`: any.",
     )
     metrics_port: int = Field(
         9100, ge=0, le=65535, description="Port of health and metrics of worker and scheduler."
@@ -284,6 +285,7 @@ class Settings(BaseSettings):
     _lists = field_validator(
         "task_modules", "worker_queues", "api_anonymous_hosts", "metrics_hosts", mode="before"
     )(checks.split)
+    _names = field_validator("api_anonymous_hosts", "metrics_hosts")(checks.are_host_names)
     _level = field_validator("log_level", mode="before")(checks.lower)
     #: Below the others, which so get to see what the file holds.
     _files = field_validator(*SECRETS, mode="wrap")(checks.from_file)

@@ -3,6 +3,8 @@
 A check sees only the fields of `Settings` that are declared above its own.
 """
 
+import ipaddress
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -124,6 +126,23 @@ def split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def are_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return them in the form in which a request's host is compared, and refuse what never equals one."""
+    found = tuple(name.lower().removeprefix("[").removesuffix("]") for name in names)
+    for given, name in zip(names, found, strict=True):
+        if not (_is_address(name) or re.fullmatch(r"[^:/\[\]\s]+", name)):
+            raise ValueError(f"{given!r}: must be a name or an address, without scheme and port")
+    return found
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def by_queue(value: str, info: ValidationInfo) -> str:

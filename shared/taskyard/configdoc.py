@@ -117,7 +117,7 @@ def _accepted(field: FieldInfo) -> str:
         return "text, not empty" if MinLen in limits else "text"
     kind = "whole number" if field.annotation is int else "number"
     low, above, high = limits.get(Ge), limits.get(Gt), limits.get(Le)
-    words = [f"{low.ge:g} or more"] if low else [f"above {above.gt:g}"] if above else []
+    words = [f"{low.ge} or more"] if low else [f"above {above.gt}"] if above else []
     if high and high.le != MAX_SECONDS:  # a hundred years are no limit to tell of
         words.append(f"at most {high.le}")
     return ", ".join([kind, *words])

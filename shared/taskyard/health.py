@@ -214,7 +214,8 @@ class HealthServer:
             address = str(client.socket.getsockname()[0])
             for host in headers.get_all("Host", []):
                 if not is_own_host(host, self._hosts, address=address):
-                    text = b"metrics are not told by this name: METRICS_HOSTS has those that are\n"
+                    told = f"metrics are not told by the name {host[:100]!r}"
+                    text = f"{told}, unless METRICS_HOSTS has it\n".encode()
                     return _response(HTTPStatus.FORBIDDEN, "text/plain", text)
             return _response(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._registry))
         if path in self._probes:

@@ -241,6 +241,17 @@ def test_a_program_decides_whether_a_secret_is_in_a_file(monkeypatch, tmp_path):
     assert config.load(broker_url_file=str(path)).broker_url == url
 
 
+@pytest.mark.parametrize("name", ["api_anonymous_hosts", "metrics_hosts"])
+def test_hosts_are_compared_as_requests_name_them(name):
+    """In lower case, without brackets."""
+    settings = config.load(**{name: "Jobs.Example, [FD00::1],10.0.0.1,*"})
+
+    assert getattr(settings, name) == ("jobs.example", "fd00::1", "10.0.0.1", "*")
+    for never_named in ("worker:9100", "http://worker", "[::1]:9100", "a b"):
+        with pytest.raises(ConfigurationError, match="without scheme and port"):
+            config.load(**{name: never_named})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [

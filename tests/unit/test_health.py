@@ -102,6 +102,7 @@ def test_metrics_are_not_told_by_the_name_of_a_page(server, host):
     status, body = get(server, "/metrics", host)
 
     assert (status, b"things" in body) == (403, False)
+    assert repr(host).encode() in body
     assert get(server, "/healthz", host)[0] == 200
 
 
