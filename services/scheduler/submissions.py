@@ -99,7 +99,10 @@ def reply_fault(submission: Submission, catalogue: Catalogue, *, prefix: str) ->
         return None
     told = f"the property reply_to names {name!r}"
     if not (is_direct(name) or name.startswith((SERVER_NAMED, prefix))):
-        text = f"{told}: it must be amq.rabbitmq.reply-to, or a queue {SERVER_NAMED}… or {prefix}…"
+        text = (
+            f"{told}: it must be amq.rabbitmq.reply-to, or begin with {SERVER_NAMED!r}"
+            f" or {prefix!r} (REPLY_QUEUE_PREFIX)"
+        )
         return Fault("", "not_for_replies", text)
     if is_reserved(name) or catalogue.has_queue(name):
         return Fault("", "reserved", f"{told}, where taskyard's messages are")

@@ -193,7 +193,7 @@ def stop_replay(replay_id: str) -> None:
 def purge(ids: Sequence[str], is_all: bool, dry_run: bool, is_sure: bool, **fields: Any) -> None:
     """Remove dead letters and the records of their jobs for good: IDS, or all that fit the options.
 
-    How many fit is told first, and asked whether to go on.
+    Unless IDS are given, it says how many fit, and asks before they go.
     """
     wanted = _chosen(ids, fields, is_all)
     client = Client(load())
