@@ -68,7 +68,7 @@ class HttpConnection(asyncio.Protocol):
         self.held_bytes = 0
         self._room = threading.Event()
         self._is_waited_for = False
-        self._is_resting = False
+        self._is_resting = True
         self._has_answered = False
         #: When the head, or the body, began.
         self._since = 0.0
@@ -137,6 +137,8 @@ class HttpConnection(asyncio.Protocol):
                 "there are too many connections, or too slow ones, from here or in all",
             )
         )
+        if reason == "connections":  # others need its place now
+            self._transport.close()
 
     def expire(self) -> None:
         """End it, as it took too long."""

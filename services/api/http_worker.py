@@ -22,8 +22,11 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.5
 #: How long a stopping server waits for what clients may already be sending. Seconds.
 STOP_LINGER_S = 2.0
-#: Files that are not connections of clients: logs, the store, RabbitMQ. A process has at least 1,024.
-OTHER_FILES = 128
+#: Connections that are taken in at a time. Each lasts for a few turns of the loop, though it is one too many.
+ACCEPTED_AT_ONCE = 32
+#: Files that are not connections of clients: logs, the store, RabbitMQ; and connections that are too many.
+#: A process has at least 1,024.
+OTHER_FILES = 128 + 4 * ACCEPTED_AT_ONCE
 
 
 class HttpWorker(Worker):  # type: ignore[misc]  # has no types
@@ -95,9 +98,11 @@ class HttpWorker(Worker):  # type: ignore[misc]  # has no types
 
     async def _listen(self, listener: Any, host: Host) -> asyncio.Server:
         keep_little_unsent(listener)
-        return await self._loop.create_server(
-            lambda: HttpConnection(host), sock=listener, backlog=self.cfg.backlog
+        server = await self._loop.create_server(
+            lambda: HttpConnection(host), sock=listener, backlog=ACCEPTED_AT_ONCE
         )
+        listener.listen(self.cfg.backlog)  # so many may wait to be taken in
+        return server
 
     async def _finish(self, crowd: Crowd) -> None:
         """Let requests end within the grace."""

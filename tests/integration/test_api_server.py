@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import psutil
 import pytest
 import redis
 
+from services.api import http_worker
 from taskyard.devstack.ports import choose_port
 from tests.polling import poll
 
@@ -204,6 +206,23 @@ def test_a_thousand_slow_clients_keep_nobody_waiting(tmp_path, environment, cata
             assert server.http.get("/healthz", timeout=SOON_S).status_code == 200
             submitted = server.http.post("/v1/jobs", json={"task": "echo"}, timeout=SOON_S)
             assert submitted.status_code == 202
+
+
+def test_very_many_clients_at_once_take_no_more_files_than_there_are(tmp_path, environment):
+    """Those that are too many go before others are taken in, and probes are answered."""
+    with ExitStack() as opened, running(tmp_path, environment | {"API_CONNECTIONS": 50}) as server:
+        (worker,) = psutil.Process(server.process.pid).children()
+        most = 50 + http_worker.OTHER_FILES
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (most, most))
+        worker.suspend()
+        for _ in range(4 * most):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", environment["API_PORT"]))
+        worker.resume()
+
+        assert server.http.get("/healthz", timeout=SOON_S).status_code == 200
+        assert [line for line in server.lines() if line["level"] == "error"] == []
 
 
 def test_it_stops_at_once_when_idle(tmp_path, environment):
