@@ -4,6 +4,7 @@ import hashlib
 import json
 import urllib.error
 import urllib.request
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
