@@ -4,7 +4,6 @@ import hashlib
 import json
 import urllib.error
 import urllib.request
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
