@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -337,6 +338,26 @@ def test_a_body_is_asked_for_where_the_client_waits_for_that(serve):
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"abc")
         assert answer(client) == (200, b"/a abc")
+
+
+@pytest.mark.parametrize(
+    ("how", "piece"),
+    [("Transfer-Encoding: chunked", b"14\r\n%s\r\n"), ("Content-Length: 40000", b"%s")],
+)
+def test_a_body_in_small_pieces_takes_no_more_than_its_bytes(how, piece):
+    """What is counted as kept for it is what it takes."""
+    incoming = Incoming(MAX_BODY_BYTES, "SOME_SETTING")
+    incoming.feed(f"POST / HTTP/1.1\r\nHost: here\r\n{how}\r\n\r\n".encode())
+    pieces = [piece % (b"%020d" % n) for n in range(1_500)]
+
+    tracemalloc.start()
+    for each in pieces:
+        incoming.feed(each)
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert incoming.body_bytes == 30_000
+    assert kept_bytes < 1.5 * incoming.fed_bytes
 
 
 def test_chunks_are_put_together(serve):
