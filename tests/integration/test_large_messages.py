@@ -184,7 +184,9 @@ def test_a_scheduler_says_at_its_start_what_rabbitmq_does_not_take(yard):
         poll(lambda: [line for line in yard.lines if "max_message_size" in line])
         with pytest.raises(urllib.error.HTTPError) as told:
             urllib.request.urlopen(f"{scheduler.url}/readyz", timeout=10)
-        assert f"up to {MAX_MESSAGE_BYTES} bytes" in told.value.read().decode()
+        problem = told.value.read().decode()
+        assert f"up to {MAX_MESSAGE_BYTES} bytes" in problem
+        assert "lower DEAD_LETTER_MAX_BYTES" in problem
     finally:
         scheduler.kill()
 

@@ -1,7 +1,7 @@
 """How large messages may be, for RabbitMQ and for taskyard."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from taskyard.config import Settings
 from taskyard.message import MESSAGE_SLACK_BYTES
@@ -11,12 +11,19 @@ _TOLD = re.compile(r"larger than configured max size (\d+)")
 _PRECONDITION_FAILED = 406
 
 
-def largest(settings: Settings) -> int:
-    """Return the size of the largest message that a service may publish, in bytes."""
+class Largest(NamedTuple):
+    """How large messages may be, in bytes, and the setting that this follows from."""
+
+    size_bytes: int
+    setting: str
+
+
+def largest(settings: Settings) -> Largest:
+    """Return the size of the largest message that a service may publish."""
     return max(
-        settings.payload_max_bytes + MESSAGE_SLACK_BYTES,
-        settings.dead_letter_max_bytes,
-        settings.result_max_bytes + ROOM_BYTES,
+        Largest(settings.payload_max_bytes + MESSAGE_SLACK_BYTES, "PAYLOAD_MAX_BYTES"),
+        Largest(settings.dead_letter_max_bytes, "DEAD_LETTER_MAX_BYTES"),
+        Largest(settings.result_max_bytes + ROOM_BYTES, "RESULT_MAX_BYTES"),
     )
 
 

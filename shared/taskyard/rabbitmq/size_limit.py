@@ -7,7 +7,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.errors import MessageTooLarge
 from taskyard.rabbitmq.connect_once import blocking
-from taskyard.rabbitmq.message_size import limit_told, why_too_large
+from taskyard.rabbitmq.message_size import Largest, limit_told, why_too_large
 from taskyard.tls import Tls
 
 logger = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ class SizeTrial:
 
     Args:
         url: Where RabbitMQ is.
-        largest_bytes: How large that is.
+        largest: How large that is.
         tls: The certificates, where `url` begins with `amqps:`.
     """
 
-    def __init__(self, url: str, largest_bytes: int, *, tls: Tls) -> None:
+    def __init__(self, url: str, largest: Largest, *, tls: Tls) -> None:
         self._url = url
-        self._largest_bytes = largest_bytes
+        self._largest = largest
         self._tls = tls
         self._is_over = False
         #: What RabbitMQ does not take that it should; empty if nothing is known of that.
@@ -75,13 +75,16 @@ class SizeTrial:
             ) as connection:
                 channel = connection.channel()
                 channel.confirm_delivery()
-                channel.basic_publish("", NOWHERE, bytes(self._largest_bytes))
+                channel.basic_publish("", NOWHERE, bytes(self._largest.size_bytes))
         except ChannelClosedByBroker as error:
             limit = limit_told(error)
             if limit is not None and not self.problem:
-                told = why_too_large(self._largest_bytes, limit)
-                self.problem = f"some of taskyard's messages are too large: {told}"
-                logger.error(self.problem)
+                size, setting = self._largest
+                self.problem = (
+                    f"messages may have {size} bytes ({setting}), and RabbitMQ takes up to {limit} bytes:"
+                    f" raise its max_message_size, or lower {setting}"
+                )
+                logger.error("messages may be too large: %s", self.problem)
         except (AMQPError, OSError) as error:
             logger.debug("size of messages is not tried: %s", type(error).__name__)
         else:
