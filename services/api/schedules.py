@@ -1,6 +1,6 @@
 """The routes of schedules: look at them, add, change, pause and remove them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +9,7 @@ from flask import Response
 
 from services.api import inputs, openapi, paging, reach
 from services.api.parts import parts
+from services.api.principal import current
 from services.api.recording import recording
 from services.api.replies import reply
 from services.api.schedule_schemas import SCHEMAS as SCHEMAS
@@ -107,8 +108,9 @@ def put(name: str) -> Response:
     old = _known(name)
     schedule = _checked(_with_secrets(old, data))
     with recording("schedule.change" if old else "schedule.create", name) as entry:
-        accepts = inputs.accepted_version()
-        row = parts().schedules.put(schedule, accepts=accepts, reach=reach.of_caller())
+        row = parts().schedules.put(
+            schedule, accepts=_accepted_version(old), reach=reach.of_caller()
+        )
         before, after = difference(schedule_facts(old) or {}, schedule_facts(row) or {})
         arguments = changed_arguments(old, row)
         entry.before = before if old else None
@@ -125,8 +127,9 @@ def put(name: str) -> Response:
 )
 def delete(name: str) -> Response:
     """Remove a schedule and its history; jobs that it made stay."""
-    with recording("schedule.delete", name, before=schedule_facts(_known(name))):
-        parts().schedules.remove(name, accepts=inputs.accepted_version())
+    old = _known(name)
+    with recording("schedule.delete", name, before=schedule_facts(old)):
+        parts().schedules.remove(name, accepts=_accepted_version(old))
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -149,6 +152,21 @@ def _checked(data: dict[str, Any]) -> Schedule:
     schedule = parts().schedules.check(data)
     reach.check(*_place(schedule))
     return schedule
+
+
+def _accepted_version(old: KnownSchedule | None) -> Callable[[int | None], bool] | None:
+    """Return what says of a version whether it may be changed: of a bound key, the one that was within reach.
+
+    Raises:
+        OutOfReach: If that is not.
+    """
+    asked = inputs.accepted_version()
+    if not current().is_bound:
+        return asked
+    if old is not None:
+        reach.check(*_place(old.schedule))
+    seen = None if old is None else old.version
+    return lambda version: version == seen and (asked is None or asked(version))
 
 
 def _elsewhere(rows: Sequence[KnownSchedule]) -> frozenset[str]:

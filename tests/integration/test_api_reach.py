@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from services.api import guards, scopes
+from services.api import guards, schedules, scopes
 from taskyard import keys
 from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import DeadLetter
@@ -377,6 +377,36 @@ def test_a_schedule_elsewhere_is_refused(of_both, free, other_queue, method, res
     answer = of_both.open(f"/v1/schedules/mine{rest}", method=method, json=sent)
     assert answer.status_code in (200, 202, 204)
     assert answer.status_code != 403
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("moment", ["guard", "route"])
+def test_a_schedule_that_has_come_out_of_reach_stays(
+    client_of, settings, dispatcher, free, of_both, monkeypatch, method, is_there, moment
+):
+    """Another one writes it between the look at it and the change."""
+    late = client_of(settings, dispatcher)
+    unwritten = [schedule("one", "add")]
+
+    def write():
+        while unwritten:
+            free.open("/v1/schedules/one", method="PUT", json=unwritten.pop())
+
+    if is_there:
+        assert free.post("/v1/schedules", json=schedule("one")).status_code == 201
+    if moment == "guard":
+        late.application.before_request(write)
+    else:
+        whole = schedules.recording
+        monkeypatch.setattr(schedules, "recording", lambda *a, **kw: write() or whole(*a, **kw))
+
+    body = schedule("one") if method == "PUT" else None
+    key = {"Authorization": f"Bearer {of_both.token}"}
+    answer = late.open("/v1/schedules/one", method=method, json=body, headers=key)
+
+    assert answer.status_code in (403, 412)
+    assert free.get("/v1/schedules/one").json["task"] == "add"
 
 
 def letter(letter_id, task, queue, *, is_job=True):
