@@ -39,6 +39,8 @@ BIND_S = 1.0
 #: and the longest at once where a queue is in the way that only an operator can mend. Seconds.
 REOPEN_MIN_S = 1.0
 REOPEN_MAX_S = 30.0
+#: Pause before it is looked again whether there is room for replies. Seconds.
+REPLY_ROOM_S = 0.05
 
 
 class Submission(Struct, eq=False):
@@ -185,9 +187,11 @@ class IntakeConsumer:
 
     def _finish(self, answers: Sequence[Answer]) -> None:
         channel = self._channel
-        if channel is None or not channel.is_open:
+        if channel is None or not channel.is_open or not answers:
             return
-        if not self._replies.is_open:
+        if self._replies.is_full and self._connection is not None and not self._unanswered:
+            self._connection.ioloop.call_later(REPLY_ROOM_S, self._can_reply)
+        if self._replies.is_full or not self._replies.is_open:
             self._unanswered.extend(answers)
             return
         for answer in answers:

@@ -36,6 +36,11 @@ class Replies:
         """Whether replies can be sent now."""
         return self._channel is not None and bool(self._channel.is_open)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many wait already to be sent that the next ones would be lost, or fill the memory."""
+        return self._direct.is_full
+
     def open(self, connection: pika.SelectConnection, *, is_open: Callable[[], None]) -> None:
         """Open a channel on a new connection; `is_open` is called whenever replies can be sent."""
         self._connection = connection

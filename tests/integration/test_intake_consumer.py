@@ -15,7 +15,8 @@ from services.scheduler.intake_consumer import (
     Submission,
 )
 from taskyard.devstack.rabbit_server import MAX_MESSAGE_BYTES
-from taskyard.rabbitmq.direct_replies import DirectReplies
+from taskyard.rabbitmq import direct_replies
+from taskyard.rabbitmq.direct_replies import DIRECT_REPLY, DirectReplies
 from taskyard.rabbitmq.queue_move import QueueMove
 from taskyard.rabbitmq.topology import (
     INTAKE_QUEUE,
@@ -280,4 +281,25 @@ def test_those_that_wait_make_room_for_others(opened, channel):
     consumer.close()
 
     poll(lambda: channel.queue_declare(INTAKE_QUEUE, passive=True).method.consumer_count == 0)
+    assert channel.queue_declare(INTAKE_QUEUE, passive=True).method.message_count == 0
+
+
+def test_no_direct_reply_is_dropped_however_fast_answers_come(opened, channel, monkeypatch):
+    """What finds no room for its reply is not acknowledged yet; then all are told, and the queue is empty."""
+    monkeypatch.setattr(direct_replies, "LIMIT", 3)
+    got: list[bytes] = []
+    channel.basic_consume(DIRECT_REPLY, lambda *args: got.append(args[-1]), auto_ack=True)
+    consumer = opened()
+    put(channel, b"first", reply_to=DIRECT_REPLY)
+    consumer.finish([Answer(each, each.body) for each in come(consumer)])
+    poll(lambda: channel.connection.process_data_events(0.1) or got)
+    bodies = [b"%d" % number for number in range(PREFETCH)]
+    put(channel, *bodies, reply_to=DIRECT_REPLY)
+
+    for each in come(consumer, PREFETCH):
+        consumer.finish([Answer(each, each.body)])
+
+    poll(lambda: channel.connection.process_data_events(0.1) or len(got) > PREFETCH)
+    assert got == [b"first", *bodies]
+    consumer.close()
     assert channel.queue_declare(INTAKE_QUEUE, passive=True).method.message_count == 0

@@ -19,6 +19,7 @@ from taskyard.devstack.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import Attempt, Job, JobError, State, document
 from taskyard.message import Message, Options
+from taskyard.rabbitmq import direct_replies
 from taskyard.rabbitmq.direct_replies import DIRECT_REPLY, DirectReplies
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.queue_depths import QueueDepths
@@ -297,6 +298,25 @@ def test_a_direct_name_that_is_known_waits_for_no_strangers(
     poll(lambda: channel.connection.process_data_events(0.1) or len(got) == 2)
     assert got[1]["id"] == last
     poll(lambda: direct_teller.run_once() is None and store.take_replies(0, 0)[1] == 0, 90)
+
+
+def test_strangers_take_no_room_from_a_direct_name_that_is_known(
+    direct, channel, reply_to, monkeypatch
+):
+    """However many of their bad names wait; what finds no room of theirs is dropped."""
+    monkeypatch.setattr(direct_replies, "LIMIT", 3)
+    name, got = reply_to
+
+    def reply(name: str, number: int) -> Outgoing:
+        return Outgoing(queue=name, body=b"%d" % number, id="", is_reply=True)
+
+    direct.publish([reply(name, 0)], deadline_s=30)
+    for number in range(5):
+        direct.send([reply(bad_name(number), number)])
+    direct.send([reply(name, number) for number in (1, 2)])
+
+    poll(lambda: channel.connection.process_data_events(0.1) or len(got) == 3)
+    assert got == [0, 1, 2]
 
 
 def test_who_asked_can_be_unreadable_and_holds_up_nobody(store, teller, channel, settings):

@@ -28,7 +28,8 @@ from taskyard.tls import Tls
 logger = logging.getLogger(__name__)
 
 DIRECT_REPLY = "amq.rabbitmq.reply-to"
-#: So many wait at most; those that come then are dropped.
+#: So many wait at most. The next ones to names that are not known are dropped: who gives names that are none
+#: would hold up all. Those to known names are for their sender to hold back.
 LIMIT = 10_000
 #: Names that are remembered at most.
 MOST_NAMES = 10_000
@@ -99,6 +100,11 @@ class DirectReplies:
         """How large a reply RabbitMQ takes, as far as is known."""
         return self._size.max_bytes
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many wait for names that are known as shall."""
+        return len(self._known) >= LIMIT
+
     def is_known(self, name: str) -> bool:
         """Return whether RabbitMQ took a reply to this name before, or is known to take none."""
         return name in self._is_good
@@ -124,16 +130,19 @@ class DirectReplies:
             self._thread.stop()
 
     def _begin(self, call: _Call) -> None:
+        dropped = 0
         with self._lock:
-            if len(self._known) + len(self._others) + len(call.waiting) > LIMIT:
-                logger.warning("direct replies dropped", extra={"replies": len(call.waiting)})
-                return
             for number, reply in call.waiting.items():
-                waiting = self._known if reply.queue in self._is_good else self._others
-                waiting.append(_Reply(call, number))
+                is_known = reply.queue in self._is_good
+                if not is_known and len(self._others) >= LIMIT:
+                    dropped += 1
+                    continue
+                (self._known if is_known else self._others).append(_Reply(call, number))
             if not self._is_started:
                 self._thread.start()
                 self._is_started = True
+        if dropped:
+            logger.warning("direct replies dropped", extra={"replies": dropped})
         self._thread.call(self._go_on)
 
     # From here on everything runs in the connection's thread.
