@@ -248,7 +248,9 @@ class _Visit:
         self._queue = queue
         self._removals = {removal.id: removal for removal in removals}
         self._missed = missed
-        self._digest = digest
+        self._make_digest = digest
+        #: How many messages have come so far that nothing tells apart.
+        self._copies: Counter[bytes] = Counter()
         self._batch: list[tuple[DeadLetter, str]] = []
 
     def __call__(self, found: Found) -> bool:
@@ -270,6 +272,12 @@ class _Visit:
         if len(self._batch) == INDEX_BATCH:
             self._index()
         return False
+
+    def _digest(self, content: bytes) -> str:
+        """Return an id for what has none; of several that are the same, each has one by its place."""
+        self._copies[content] += 1
+        place = self._copies[content]
+        return self._make_digest(content if place == 1 else b"%b %d" % (content, place))
 
     def finish(self) -> None:
         """Conclude a walk that has seen every message: what had to go is gone."""

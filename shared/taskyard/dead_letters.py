@@ -155,8 +155,8 @@ def index_entry(
 ) -> tuple[DeadLetter, str]:
     """Return the same of a message as it was read from a dead-letter queue.
 
-    One that RabbitMQ itself put there, or an operator, has no headers of ours: its id is made of its bytes,
-    by a `digest` that tells nobody else whether he has guessed what is secret in them.
+    One that RabbitMQ itself put there, or an operator, has no headers of ours: its id is made of its bytes
+    and its `id`, by a `digest` that tells nobody else whether he has guessed what is secret in them.
     A producer can have it done, by an expiration, so what such a message says of itself in our words is void.
     """
     if BROKERS_HEADER in headers:
@@ -176,7 +176,7 @@ def index_entry(
     died_at_ms = _milliseconds(text("taskyard-failed-at"))
     reason = text(REASON_HEADER) or "unknown"
     error_type, message = text("taskyard-error-type"), text("taskyard-error-message")
-    own_id = text(ID_HEADER) or digest(whole_sha256(body).encode())[:32]
+    own_id = text(ID_HEADER) or digest((whole_sha256(body) + id).encode())[:32]
     preview, encoding = ("", "text") if is_job else _preview(body)
     entry = DeadLetter(
         id=id if is_job else own_id,

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pika
 import pytest
 
 from services.scheduler.chores import Relay
@@ -450,6 +451,27 @@ def test_limits_remove_the_oldest(api, dead, store, depths, settings, left, queu
     assert left() == 2
     assert len(ids(api.get("/v1/dead-letters"))) == 2
     assert jobs.state(store, found[0]) == "failed"
+
+
+@pytest.mark.parametrize("ids", [["a"] * 4, [None] * 4, ["a", "b", "c", "d"]])
+def test_what_rabbitmq_buried_itself_is_counted_though_it_is_all_the_same(
+    store, depths, settings, channel, left, queue, ids
+):
+    """Each has an entry and counts towards the bounds: any producer can have it done, by an expiration."""
+    store.declare([], [queue])
+    channel.queue_declare(dead_queue(queue), durable=True)
+    for each in ids:
+        properties = pika.BasicProperties(message_id=each, headers={"x-death": []})
+        channel.basic_publish("", dead_queue(queue), b"{}", properties)
+    unbounded = KeepDeadLetters(store, depths, settings, rest_factor=0)
+    poll(lambda: _runs(unbounded) and store.dead_bytes().get(queue))
+
+    counted = store.dead_bytes()[queue]
+    bounded = settings.model_copy(update={"dead_letter_max": "3"})
+    keeper = KeepDeadLetters(store, depths, bounded, rest_factor=0)
+    poll(lambda: _runs(keeper) and left() == 3)
+
+    assert counted == 4 * len(b"{}")
 
 
 @pytest.fixture
