@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from services.api import guards, schedules, scopes
+from services.api import guards, scopes
+from services.api.recording import recording
 from taskyard import keys
 from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import DeadLetter
@@ -398,8 +399,9 @@ def test_a_schedule_that_has_come_out_of_reach_stays(
     if moment == "guard":
         late.application.before_request(write)
     else:
-        whole = schedules.recording
-        monkeypatch.setattr(schedules, "recording", lambda *a, **kw: write() or whole(*a, **kw))
+        monkeypatch.setattr(
+            "services.api.schedules.recording", lambda *a, **kw: write() or recording(*a, **kw)
+        )
 
     body = schedule("one") if method == "PUT" else None
     key = {"Authorization": f"Bearer {of_both.token}"}
