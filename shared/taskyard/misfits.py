@@ -50,7 +50,26 @@ def misfits(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
 def _all(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
     for error in _validator(_encode(schema)).iter_errors(value):
         where = "/".join([pointer, *map(pointer_part, error.instance_path)])
-        yield Fault(where, error.kind.name, error.message)
+        yield Fault(where, error.kind.name, _detail(error))
+
+
+def _detail(error: jsonschema_rs.ValidationError) -> str:
+    """Return what is wrong: where a value is of none of several types, which these are."""
+    kind, message = error.kind, error.message
+    if not isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
+        return message
+    types: list[str] = []
+    for first, *_ in kind.context:
+        found = first.kind
+        is_inside = first.instance_path != error.instance_path
+        if is_inside or not isinstance(found, jsonschema_rs.ValidationErrorKind.Type):
+            return message  # it is wrong inside: which of the alternatives was meant is not known
+        types += found.types
+    value = message.removesuffix(
+        " is not valid under any of the schemas listed in the 'anyOf' keyword"
+    )
+    names = ", ".join(f'"{each}"' for each in types)
+    return f"{value} is not of types {names}"
 
 
 def _narrowed(schema: Schema, value: Any, pointer: str) -> _Place:

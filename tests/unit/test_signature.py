@@ -253,6 +253,21 @@ def test_in_a_large_argument_the_place_is_found_that_is_wrong(name, value, point
     assert found == [(pointer, code), (f"/kwargs/{name}", "more")]
 
 
+def test_a_value_of_none_of_several_types_is_told_which_they_are():
+    """Not only that there are several; what is wrong inside of one is not told of as a type."""
+
+    def several(a: int | None, b: list[int] | str) -> None: ...
+
+    found = faults(describe(several), ["x", 7], {})
+    assert [fault.detail for fault in found] == [
+        '"x" is not of types "integer", "null"',
+        '7 is not of types "array", "string"',
+    ]
+    (inner,) = faults(describe(several), [1, ["x"]], {})
+    assert inner.code == "anyOf"
+    assert "types" not in inner.detail
+
+
 def test_a_fault_repeats_little_of_what_was_sent():
     """Names and values may be as long as a body."""
     description = describe(listed)
