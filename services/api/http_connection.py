@@ -270,6 +270,8 @@ class HttpConnection(asyncio.Protocol):
 
     def _push(self) -> None:
         while self._unsent and not self._is_full:
+            if self._transport.is_closing():  # we are told soon; asyncio logs each further part
+                return
             self._transport.write(self._unsent.popleft())
         if not self._is_full and not self._is_gone and not self._is_closing:
             self._sent()

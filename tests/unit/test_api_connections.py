@@ -40,9 +40,9 @@ class App:
             return self._stream()
         if path == "/failing":
             raise RuntimeError
-        if path == "/held":
+        if path.startswith("/held"):
             self.go_on.wait(30)
-        text = LARGE if path == "/large" else b"%s %s" % (path.encode(), body)
+        text = LARGE if path.endswith("/large") else b"%s %s" % (path.encode(), body)
         start("200 OK", [("Content-Length", str(len(text)))])
         return [text]
 
@@ -291,10 +291,11 @@ def test_one_too_many_costs_one_however_many_there_are(serve, caplog):
         each.close()
 
 
-def test_a_client_that_has_left_unnoticed_leaves_nothing(serve, app, caplog):
+@pytest.mark.parametrize("path", ["/held", "/held/large"])
+def test_a_client_that_has_left_unnoticed_leaves_nothing(serve, app, caplog, path):
     """Where so much of it is unread that nobody looks for more, its end is seen by the answer."""
     server = serve()
-    client = server.connect(ask("/held", b"", "Connection: close"))
+    client = server.connect(ask(path, b"", "Connection: close"))
     poll(lambda: app.seen)
     client.setblocking(False)
     with suppress(BlockingIOError):
