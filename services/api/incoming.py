@@ -217,6 +217,8 @@ class Incoming:
             head_bytes += len(name) + len(value)
             if name == b"host":
                 has_host = True
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise Refused(*_FOUND[http.UnsupportedTransferCoding])  # the parser lets gzip pass
             elif name == b"expect" and self.is_http_1_1:
                 if value.lower() != b"100-continue":
                     text = "the only expectation that is known here is 100-continue"

@@ -378,6 +378,8 @@ def test_chunks_are_put_together(serve):
         (b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 60_000, 400),
         (b"Transfer-Encoding: chunked\r\n\r\n0\r\nHost: secret\r\n\r\n", 400),
         (b"Transfer-Encoding: secret\r\n\r\n", 501),
+        (b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
         (b"secret header: 1\r\n\r\n", 400),
         (b"Content-Length: secret\r\n\r\n", 400),
         (b"Content-Length: " + b"1" * 5000 + b"\r\n\r\n", 400),
