@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 from structlog.contextvars import bound_contextvars
@@ -32,6 +33,7 @@ from taskyard.submission import refusal
 logger = logging.getLogger(__name__)
 
 Wanted = tuple[Submission, list[Wish]]
+E = TypeVar("E", bound=Exception)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -141,10 +143,11 @@ class Intake:
                     reply_prefix=self._reply_prefix,
                 )
         except InvalidSubmission as error:
-            pass_.refused.append((submission, error))
+            pass_.refused.append((submission, _light(error)))
         except Exception as error:
             if self._apart.is_shared(error):
                 raise
+            _light(error)
             if not pass_.rests(submission, error):
                 pass_.refused.append((submission, _own(error)))
         return None
@@ -257,6 +260,12 @@ class Intake:
             self._aside.open(queue)
         for queue, error in refusing.items():
             self._aside.close(queue, error)
+
+
+def _light(error: E) -> E:
+    """Return an error without where it was raised: that keeps the body, and all of the pass, for long."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def _own(error: Exception) -> TaskyardError:

@@ -1,10 +1,12 @@
 """One submission that fails by itself, for whatever reason: it waits, and all others become jobs."""
 
+import gc
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import redis
 from prometheus_client import REGISTRY
@@ -177,6 +179,33 @@ def test_one_whose_wish_for_its_outcome_cannot_be_noted_rests(
     intake.run_once()
     assert door.answers["bad"] == accepted("bad")
     assert server.hkeys(f"{key_prefix}asked") == ["first", "last", "bad"]
+
+
+class Body(bytes):
+    """A body that says when it leaves the memory."""
+
+    gone = 0
+
+    def __del__(self) -> None:
+        Body.gone += 1
+
+
+@pytest.mark.parametrize("body", [b'{"task": "none"}', b"[1, 2]", b"[1, 2", b"[[" * 40_000])
+def test_what_is_refused_leaves_the_memory_at_once(intake, door, bodies, body):
+    """Not once the collector of garbage looks at all there is, which is seldom: bodies may be large."""
+    Body.gone = 0
+    door.put("bad")
+    door.waiting = [msgspec.structs.replace(door.waiting.pop(), body=Body(body))]
+    gc.disable()
+    try:
+        intake.run_once()
+        poll(lambda: Body.gone, 5)
+    finally:
+        gc.enable()
+
+    assert door.answers["bad"]["status"] == "refused"
+    assert Body.gone == 1
+    assert len(bodies(dead_queue(INTAKE_QUEUE))) == 1
 
 
 class Picky(Dispatcher):
