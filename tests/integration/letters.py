@@ -23,3 +23,9 @@ def entry(letter_id: str, queue: str, *, is_job: bool, **fields: Any) -> DeadLet
         "preview_encoding": "text",
     }
     return DeadLetter(id=letter_id, is_job=is_job, queue=queue, **{**plain, **fields})
+
+
+def strangers_entry(letter_id: str, queue: str, **fields: Any) -> DeadLetter:
+    """Return the entry of what never was a job and cannot be read; `fields` win."""
+    plain: dict[str, Any] = {"task": "", "reason": "undecodable"}
+    return entry(letter_id, queue, is_job=False, **{**plain, **fields})

@@ -9,8 +9,8 @@ from services.api import paging
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.request import Defaults
-from taskyard.store.dead_letters import DeadLetter
 from taskyard.store.replays import NewReplay
+from tests.integration.letters import strangers_entry
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -32,26 +32,6 @@ def totals(store, catalogued) -> str:
     defaults = Defaults(queue=catalogued, priority=4, max_retries=2, timeout_s=60)
     store.declare([describe(total, defaults)], [catalogued])
     return total.name
-
-
-def letter_of(letter_id: str, queue: str) -> DeadLetter:
-    """Return a dead letter that never was a job."""
-    return DeadLetter(
-        id=letter_id,
-        is_job=False,
-        queue=queue,
-        task="",
-        reason="undecodable",
-        error_type="",
-        error_message="",
-        fingerprint=f"f-{letter_id}",
-        attempts=0,
-        failed_at_ms=1,
-        first_failed_at_ms=1,
-        worker="",
-        priority=5,
-        body_bytes=1,
-    )
 
 
 def _submit(api, wrong):
@@ -80,7 +60,7 @@ def _resubmit(api, wrong):
 @pytest.fixture
 def stranger(store, catalogued) -> None:
     """A dead letter that never was a job, to be resubmitted."""
-    store.bury([(letter_of("l", catalogued), "{")])
+    store.bury([(strangers_entry("l", catalogued), "{")])
 
 
 @pytest.mark.usefixtures("stranger")
@@ -164,7 +144,7 @@ def test_a_page_of_any_list_ends_at_some_bytes(
         assert api.put(f"/v1/schedules/s{n}", json=fields).status_code == 201
         new = NewReplay(id=f"r{n}", asked='{"filter": {}}', rate_per_s=0)
         store.start_replay(new)
-        store.bury([(letter_of(f"l{n}", catalogued), "{")])
+        store.bury([(strangers_entry(f"l{n}", catalogued, fingerprint=f"f-l{n}"), "{")])
     whole = _walk(api, path, next_name)
     monkeypatch.setattr(paging, "PAGE_BYTES", 100)
 

@@ -5,7 +5,7 @@ import pytest
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.request import Defaults
-from taskyard.store.dead_letters import DeadLetter
+from tests.integration.letters import strangers_entry
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -27,24 +27,8 @@ def unique(store, catalogued):
 @pytest.fixture
 def letter(store, catalogued):
     """The id of a dead letter that never was a job."""
-    found = DeadLetter(
-        id="stranger",
-        is_job=False,
-        queue=catalogued,
-        task="",
-        reason="undecodable",
-        error_type="",
-        error_message="",
-        fingerprint="f",
-        attempts=0,
-        failed_at_ms=1,
-        first_failed_at_ms=1,
-        worker="",
-        priority=5,
-        body_bytes=1,
-    )
-    store.bury([(found, "{")])
-    return found.id
+    store.bury([(strangers_entry("stranger", catalogued), "{")])
+    return "stranger"
 
 
 def test_a_resubmission_like_a_living_job_is_that_job(api, unique, letter):

@@ -21,9 +21,9 @@ from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.request import Defaults, JobRequest, UniqueRule
 from taskyard.schedules.plan import ScheduleState, decode_state, encode
 from taskyard.signature import described
-from taskyard.store.dead_letters import DeadLetter
 from taskyard.store.schedules import ScheduleWrite
 from tests.contract import jobs
+from tests.integration.letters import strangers_entry
 from tests.integration.test_intake_apart import Door
 from tests.polling import poll
 
@@ -91,23 +91,7 @@ def victim(caller, places, store):
 def stranger_letter(store, queue):
     """Keep a message that never was a job; return the dead letter's id."""
     letter_id = f"letter-{uuid.uuid4().hex}"
-    found = DeadLetter(
-        id=letter_id,
-        is_job=False,
-        queue=queue,
-        task="",
-        reason="undecodable",
-        error_type="",
-        error_message="",
-        fingerprint="f",
-        attempts=0,
-        failed_at_ms=1,
-        first_failed_at_ms=1,
-        worker="",
-        priority=5,
-        body_bytes=1,
-    )
-    store.bury([(found, "{")])
+    store.bury([(strangers_entry(letter_id, queue), "{")])
     return letter_id
 
 

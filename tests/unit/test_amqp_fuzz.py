@@ -109,13 +109,13 @@ def properties_of(raw: bytes) -> spec.BasicProperties:
 def submission_of(properties: spec.BasicProperties, body: bytes, key: str | bytes) -> Submission:
     """Return what the intake makes of a message."""
     method = spec.Basic.Deliver("c", 1, False, SUBMIT_EXCHANGE, key)
-    return received(None, method, properties, body)  # type: ignore[arg-type]
+    return received(None, method, properties, body)  # type: ignore[arg-type]  # needs no channel
 
 
 def is_publishable(letter: Outgoing) -> bool:
     """Return whether RabbitMQ can be given a letter, and the index."""
     check_texts(letter)
-    publisher._properties(letter).encode()  # noqa: SLF001
+    publisher._properties(letter).encode()  # noqa: SLF001 - no broker here
     assert msgspec.json.encode(indexed(letter)[0])
     return True
 
@@ -164,7 +164,7 @@ def test_any_submission_is_a_job_or_has_faults(rng: random.Random):
     """And the faults can be told in a reply."""
     body = fuzz.body(rng, SUBMISSION)
     submission = submission_of(properties_of(fuzz.properties(rng).raw), body, rng.choice(["", "q"]))
-    catalogue = Catalogue(Store())  # type: ignore[arg-type]
+    catalogue = Catalogue(Store())  # type: ignore[arg-type]  # all that is asked
     try:
         wished = submissions.wishes(
             submission,

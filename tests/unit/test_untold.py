@@ -18,7 +18,7 @@ def raised(make):
     """Return the error that a call raises."""
     try:
         make()
-    except Exception as error:  # noqa: BLE001 - whatever it is
+    except Exception as error:  # noqa: BLE001 - handed back, whatever it is
         return error
     raise AssertionError("nothing was raised")
 
