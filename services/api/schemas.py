@@ -139,6 +139,7 @@ def _task() -> Schema:
         unique_key=_array(TEXT),
         unique_policy={"type": "string", "enum": list(get_args(UniquePolicy))},
         paused=_or_null(ref("Pause")),
+        workers={**WHOLE, "description": "How many living worker processes know it."},
         signature={
             "type": "object",
             "description": "Its arguments; `schema` is JSON Schema.",
@@ -152,6 +153,8 @@ def _queue() -> Schema:
         states={**_map(WHOLE), "description": "How many jobs there are in each state."},
         paused=_or_null(ref("Pause")),
         oldest_pending_s=_or_null({**SECONDS, "description": "Age of the oldest ready job."}),
+        workers={**WHOLE, "description": "How many living worker processes read it."},
+        dead_letters={**WHOLE, "description": "How many dead letters of it there are."},
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -10,9 +11,11 @@ from click.testing import CliRunner
 
 from taskyard.catalogue import Catalogue
 from taskyard.cli import main
+from taskyard.inventory import queue_documents
 from taskyard.schedules.rule import parse
 from taskyard.schedules.stored import Schedules
 from taskyard.store.audit_log import Action
+from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import DeadLetter
 from tests import worker_tasks as tasks
 from tests.contract.jobs import pending
@@ -82,22 +85,105 @@ def test_what_is_wrong_is_named(run):
     assert "did you mean 'test.add'" in err
 
 
-def test_tasks_queues_and_workers_are_listed(run, yard):
-    """A line each."""
-    assert "test.add(a, b)" in run("tasks")[1]
-    assert tasks.QUEUE in run("queues")[1]
-    assert "alive" in run("workers")[1]
+@pytest.fixture
+def rows(yard):
+    """A function that runs a command that lists; gives the cells of its table, by column."""
+
+    def run(*args):
+        out = CliRunner().invoke(main, args, env=yard.env).stdout
+        head, *lines = [re.split(r" {2,}", line.strip()) for line in out.splitlines()]
+        return [dict(zip(head, line, strict=True)) for line in lines]
+
+    return run
 
 
-def test_jobs_are_listed_and_run_now(run, yard):
+@pytest.fixture
+def items(yard):
+    """A function that runs a command that lists; gives the documents that it prints for programs."""
+
+    def run(*args):
+        return json.loads(CliRunner().invoke(main, [*args, "-o", "json"], env=yard.env).stdout)[
+            "items"
+        ]
+
+    return run
+
+
+def test_tasks_are_listed_with_what_holds_of_them(rows, items, yard):
+    """Their limits, who knows them, and who has paused them."""
+    yard.store.set_limits(tasks.add.name, Limits(concurrency=3))
+    yard.store.pause("task", tasks.add.name, {"at": "2026-11-24", "by": "anna", "reason": "why"})
+    try:
+        (row,) = [each for each in rows("tasks") if each["TASK"] == "test.add(a, b)"]
+        (item,) = [each for each in items("tasks") if each["name"] == tasks.add.name]
+    finally:
+        yard.store.resume("task", tasks.add.name)
+        yard.store.set_limits(tasks.add.name, None)
+
+    assert (row["QUEUE"], row["STATE"], row["WORKERS"]) == (tasks.QUEUE, "paused", "1")
+    assert (row["CONCURRENCY"], row["RATE"]) == ("3", "-")
+    assert row["PAUSED"] == "by anna since 2026-11-24: why"
+    assert (item["workers"], item["paused"]["by"], item["concurrency"]) == (1, "anna", 3)
+
+
+def test_queues_are_listed_with_what_is_in_them(rows, items, yard):
+    """Jobs by state, who reads them, and dead letters."""
+    job_id = pending(yard.store, queue="unread")
+
+    (read,) = [each for each in rows("queues") if each["QUEUE"] == yard.queue]
+    (unread,) = [each for each in rows("queues") if each["QUEUE"] == "unread"]
+
+    assert (read["STATE"], read["WORKERS"], read["PAUSED"]) == ("active", "1", "-")
+    assert (unread["STATE"], unread["WORKERS"], unread["PENDING"]) == ("no worker", "0", "1")
+    yard.store.cancel([job_id], 1)
+    assert items("queues") == queue_documents(yard.store)
+
+
+def test_workers_are_listed_with_what_is_known_of_them(rows, items, yard):
+    """Of one that is lost nobody knows how busy it is, and when it was seen is told."""
+    document = {"busy": 8, "slots": 8, "queues": ["mail"], "jobs_done": 3}
+    yard.store.heartbeat("lost:0:1", document, 1, [])
+
+    found = {each["WORKER"]: each for each in poll(lambda: _with_lost(rows("workers")))}
+
+    lost = found.pop("lost:0:1")
+    assert (lost["STATE"], lost["BUSY"], lost["DONE"]) == ("lost", "-", "3")
+    assert {(each["STATE"], each["BUSY"].partition("/")[2]) for each in found.values()} == {
+        ("alive", yard.env["WORKER_THREADS"])
+    }
+    assert [each["id"] for each in items("workers")] == sorted(["lost:0:1", *found])
+
+
+def _with_lost(rows):
+    return rows if any(each["STATE"] == "lost" for each in rows) else None
+
+
+def test_an_empty_list_says_so_and_prints_nothing(yard):
+    """What to do next is on standard error: a program finds an empty list."""
+    env = {**yard.env, "KEY_PREFIX": "nothing-is-here:"}
+
+    for command, hint in (
+        ("queues", "a worker makes known"),
+        ("tasks", "Is one running?"),
+        ("workers", "until one is started"),
+        ("jobs", "No job fits"),
+    ):
+        told = CliRunner().invoke(main, [command], env=env)
+        assert (told.exit_code, told.stdout, hint in told.stderr) == (0, "", True)
+        told = CliRunner().invoke(main, [command, "-o", "json"], env=env)
+        assert (json.loads(told.stdout), told.stderr) == ({"items": []}, "")
+
+
+def test_jobs_are_listed_and_run_now(run, rows, items, yard):
     """A line each, chosen by what they are; one that waits need not."""
     job_id = run("submit", tasks.echo.name, "1", "--delay", "3600", "--tag", "listed")[1].strip()
 
-    code, out, _ = run("jobs", "--tag", "listed", "--state", "scheduled")
-    assert (code, len(out.splitlines())) == (0, 1)
-    assert out.startswith(f"{job_id}  scheduled  {tasks.echo.name}  queue=")
-    assert run("jobs", "--due", "--limit", "1", "--tag", "listed")[1] == out
-    assert run("jobs", "--tag", "listed", "--task", "other")[1] == ""
+    (row,) = rows("jobs", "--tag", "listed", "--state", "scheduled")
+    assert (row["ID"], row["STATE"], row["TASK"]) == (job_id, "scheduled", tasks.echo.name)
+    assert rows("jobs", "--due", "--limit", "1", "--tag", "listed") == [row]
+    (item,) = items("jobs", "--tag", "listed")
+    assert (item["id"], item["created_at"], item["run_at"]) == (job_id, row["CREATED"], row["DUE"])
+    assert items("jobs", "--tag", "listed", "--task", "other") == []
 
     assert run("run-now", job_id)[:2] == (0, f"{job_id} due scheduled\n")
     assert job_id in [ready.id for ready in yard.store.take_due(10)[0]]
@@ -301,6 +387,7 @@ def _worker_document():
         ["explain", "ID"],
         ["explain", "ID", "--json"],
         ["queues"],
+        ["queues", "-o", "json"],
         ["workers"],
         ["log"],
         ["log", "--json"],

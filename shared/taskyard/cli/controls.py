@@ -1,6 +1,8 @@
 """The commands on tasks and workers, and on what tasks and queues may start."""
 
 import time
+from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -9,9 +11,11 @@ from taskyard import limits
 from taskyard.audit_log import ActionName
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail
 from taskyard.cli.log import recording, who
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, pause_text, say, say_json, say_list
+from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
+from taskyard.inventory import task_documents, worker_documents
 from taskyard.job import rfc3339
 from taskyard.store import JobStore
 from taskyard.store.controls import Kind, Limits
@@ -19,22 +23,80 @@ from taskyard.store.controls import Kind, Limits
 KIND = click.argument("kind", type=click.Choice(["task", "queue"]))
 
 
-@click.command()
-def tasks() -> None:
-    """List the tasks that workers know."""
-    for task in Client(load()).store.tasks():
-        names = ", ".join(task["signature"]["keyword"])
-        say(f"{task['name']}({names})  queue={task['queue']}  {task['description']}")
+def _call(task: Mapping[str, Any]) -> str:
+    return f"{task['name']}({', '.join(task['signature']['keyword'])})"
+
+
+def _task_state(task: Mapping[str, Any]) -> str:
+    if task["paused"]:
+        return "paused"
+    return "active" if task["workers"] else "no worker"
+
+
+_TASKS = (
+    Column("TASK", _call),
+    Column("QUEUE", itemgetter("queue")),
+    Column("STATE", _task_state, kind="state"),
+    Column("WORKERS", itemgetter("workers"), kind="number"),
+    Column("CONCURRENCY", itemgetter("concurrency"), kind="number", is_optional=True),
+    Column("RATE", itemgetter("rate"), kind="number", is_optional=True),
+    Column("RETRIES", itemgetter("max_retries"), kind="number"),
+    Column("TIMEOUT", lambda task: f"{task['timeout_s']:g}s", kind="number"),
+    Column("PAUSED", pause_text, is_optional=True, may_be_cut=True),
+    Column("DESCRIPTION", itemgetter("description"), may_be_cut=True),
+)
 
 
 @click.command()
-def workers() -> None:
-    """List workers."""
-    for worker in Client(load()).store.workers():
-        life = "alive" if worker["is_alive"] else f"lost since {rfc3339(worker['last_seen_at'])}"
-        is_lone = worker.get("is_lone", False)
-        takes = "suspects alone" if is_lone else f"queues={','.join(worker['queues'])}"
-        say(f"{worker['id']}  {life}  {worker['busy']}/{worker['slots']} busy  {takes}")
+@OUTPUT
+def tasks(output: Output) -> None:
+    """List the tasks that workers know, with their limits and pauses."""
+    say_list(
+        task_documents(Client(load()).store),
+        _TASKS,
+        output=output,
+        empty="There is no task yet: no worker has told its tasks. Is one running?",
+    )
+
+
+def _worker_state(worker: Mapping[str, Any]) -> str:
+    if not worker["is_alive"]:
+        return "lost"
+    return "alive" if worker.get("state", "running") == "running" else str(worker["state"])
+
+
+def _busy(worker: Mapping[str, Any]) -> str:
+    """Return how many of its slots are in use; of one that is lost nobody knows."""
+    return f"{worker['busy']}/{worker['slots']}" if worker["is_alive"] else ""
+
+
+def _takes(worker: Mapping[str, Any]) -> str:
+    return "suspects alone" if worker.get("is_lone") else ",".join(worker["queues"])
+
+
+_WORKERS = (
+    Column("WORKER", itemgetter("id")),
+    Column("STATE", _worker_state, kind="state"),
+    Column("BUSY", _busy, kind="number"),
+    Column("RUNNING", itemgetter("running"), kind="number"),
+    Column("DONE", lambda worker: worker.get("jobs_done"), kind="number"),
+    Column("MIB", lambda worker: worker.get("rss_mib"), kind="number"),
+    Column("STARTED", lambda worker: worker.get("started_at"), kind="time"),
+    Column("SEEN", itemgetter("last_seen_at"), kind="time"),
+    Column("QUEUES", _takes, may_be_cut=True),
+)
+
+
+@click.command()
+@OUTPUT
+def workers(output: Output) -> None:
+    """List worker processes; one that is lost is shown for an hour."""
+    say_list(
+        worker_documents(Client(load()).store),
+        _WORKERS,
+        output=output,
+        empty="There is no worker: nothing runs until one is started.",
+    )
 
 
 @click.command()

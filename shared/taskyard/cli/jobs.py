@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -12,11 +13,12 @@ from taskyard.audit_log import difference, job_facts
 from taskyard.catalogue import Catalogue
 from taskyard.cli.exits import FAILED, TIMED_OUT
 from taskyard.cli.log import recording
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, first_line, say, say_json, say_list
+from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import JobNotFound
-from taskyard.job import TERMINAL, WAITING, Job, State, rfc3339
+from taskyard.job import TERMINAL, WAITING, Job, State
 from taskyard.request import new_job
 from taskyard.store.base import Cancelled
 from taskyard.store.finding import Filter
@@ -108,6 +110,28 @@ def _cancel(client: Client, job_id: str) -> Cancelled:
     return answer
 
 
+def _due(job: Mapping[str, Any]) -> str | None:
+    """Return when it is to run, of a job that waits for that."""
+    return job["run_at"] if State(job["state"]) in WAITING else None
+
+
+def _error(job: Mapping[str, Any]) -> str:
+    error = job["error"]
+    return f"{error['type']}: {first_line(error['message'])}" if error else ""
+
+
+_COLUMNS = (
+    Column("ID", itemgetter("id")),
+    Column("STATE", itemgetter("state"), kind="state"),
+    Column("TASK", itemgetter("task"), may_be_cut=True),
+    Column("QUEUE", itemgetter("queue"), may_be_cut=True),
+    Column("ATTEMPT", itemgetter("attempt"), kind="number", is_optional=True),
+    Column("CREATED", itemgetter("created_at"), kind="time"),
+    Column("DUE", _due, kind="time", is_optional=True),
+    Column("ERROR", _error, is_optional=True, may_be_cut=True),
+)
+
+
 @click.command()
 @click.option(
     "--state",
@@ -122,15 +146,18 @@ def _cancel(client: Client, job_id: str) -> Cancelled:
 @click.option("--error", default="", help="A part of the latest error's type or message.")
 @click.option("--due", is_flag=True, help="Those that wait for a time, soonest first.")
 @click.option("--limit", type=click.IntRange(1), default=20, help="How many at most. Default: 20.")
-def jobs(state: Sequence[str], due: bool, limit: int, **fields: Any) -> None:
+@OUTPUT
+def jobs(state: Sequence[str], due: bool, limit: int, output: Output, **fields: Any) -> None:
     """List jobs, newest first."""
-    found = _jobs(Client(load()), Filter(states=tuple(state), **fields), limit, is_due=due)
-    for job in islice(found, limit):
-        times = f"created={rfc3339(job.created_at)}"
-        if job.state in WAITING and job.run_at is not None:
-            times += f"  due={rfc3339(job.run_at)}"
-        told = f"  {job.error.type}: {_line(job.error.message)}" if job.error else ""
-        say(f"{job.id}  {job.state:<9}  {job.message.actor_name}  queue={job.queue}  {times}{told}")
+    client = Client(load())
+    catalogue = Catalogue(client.store)
+    found = _jobs(client, Filter(states=tuple(state), **fields), limit, is_due=due)
+    say_list(
+        map(catalogue.document, islice(found, limit)),
+        _COLUMNS,
+        output=output,
+        empty="No job fits.",
+    )
 
 
 def _jobs(client: Client, wanted: Filter, limit: int, *, is_due: bool) -> Iterator[Job]:
@@ -147,10 +174,6 @@ def _jobs(client: Client, wanted: Filter, limit: int, *, is_due: bool) -> Iterat
         cursor = page.cursor
         if cursor is None:
             return
-
-
-def _line(text: str) -> str:
-    return text.partition("\n")[0][:100]
 
 
 @click.command("run-now")

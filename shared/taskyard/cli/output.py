@@ -1,11 +1,35 @@
-"""What commands print: names and texts of others cannot make lines of their own, or move the cursor."""
+"""What commands print: tables and cards for people, the documents of REST for programs.
+
+Names and texts of others cannot make lines of their own, or move the cursor.
+"""
 
 import json
-from typing import Any
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Literal
 
 import click
 
+from taskyard.cli.table import Column, Table, styled
 from taskyard.short_text import visible
+
+Output = Literal["text", "json"]
+#: Gives a command the argument `output`.
+OUTPUT = click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="text for people, json for programs: the documents of the REST API.",
+)
+#: Rows that are laid out and printed at a time: what is listed may be more than memory holds.
+PAGE = 200
+#: What a table shows of a message. Characters.
+LINE_MAX = 100
 
 
 def say(line: str, *, err: bool = False) -> None:
@@ -17,3 +41,85 @@ def say_json(value: Any, *, indent: int | None = None) -> None:
     """Print a value as JSON; what would not show is escaped as JSON has it."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     click.echo("\n".join(map(visible, text.split("\n"))))
+
+
+def say_list(
+    documents: Iterable[Mapping[str, Any]],
+    columns: Sequence[Column],
+    *,
+    output: Output,
+    empty: str,
+) -> None:
+    """Print a list: a table, or one JSON object with `items`, as it comes.
+
+    Args:
+        documents: The items, as REST shows them.
+        columns: What the table shows of them.
+        output: Whether it is for people or for programs.
+        empty: What is said, on standard error, where there is none and it is for people.
+    """
+    if output == "json":
+        _say_items(documents)
+        return
+    table = Table(columns, width=terminal_width(), is_coloured=has_colours(), now=datetime.now(UTC))
+    is_empty = True
+    for page in _pages(documents):
+        is_empty = False
+        click.echo("\n".join(table.lines(page)))
+    if is_empty:
+        say(empty, err=True)
+
+
+def say_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print lines with a name and a value each, aligned; those without a value are left out."""
+    shown = [(name, value) for name, value in fields if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        text = visible(value)
+        click.echo(f"{name:<{width}}  {state(text) if name == 'state' else text}")
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a message, and not more of it than a table is to have."""
+    return text.partition("\n")[0][:LINE_MAX]
+
+
+def pause_text(document: Mapping[str, Any]) -> str:
+    """Return by whom a task or a queue is paused, since when and why; empty if it is not."""
+    pause = document["paused"]
+    if not pause:
+        return ""
+    why = f": {pause['reason']}" if pause["reason"] else ""
+    return f"by {pause.get('by') or 'nobody knows'} since {pause['at']}{why}"
+
+
+def state(word: str) -> str:
+    """Return a word of state, in its colour where there are colours."""
+    return styled(word, is_coloured=has_colours())
+
+
+def has_colours() -> bool:
+    """Return whether standard output is a terminal that shows colours, and nobody has switched them off."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not is_plain
+
+
+def terminal_width() -> int | None:
+    """Return how many characters have room in a line of the terminal; None where standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _say_items(documents: Iterable[Mapping[str, Any]]) -> None:
+    """Print an object with `items`, one a line."""
+    click.echo('{"items": [', nl=False)
+    end = ""
+    for document in documents:
+        click.echo(f"{end}\n{visible(json.dumps(document, ensure_ascii=False))}", nl=False)
+        end = ","
+    click.echo("\n]}" if end else "]}")
+
+
+def _pages(documents: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    rows = iter(documents)
+    while page := list(islice(rows, PAGE)):
+        yield page
