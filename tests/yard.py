@@ -120,9 +120,7 @@ class Yard:
             **env,
         }
         known = {name.lower(): value for name, value in self.env.items()}
-        self.settings = config.load(
-            **{n: known[n] for n in config.Settings.model_fields if n in known}
-        )
+        self.settings = config.load(**{n: known[n] for n in config.FIELDS if n in known})
         self.client = Client(self.settings)
         self.store = self.client.store
 

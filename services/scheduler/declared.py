@@ -8,6 +8,9 @@ from taskyard.config import Settings
 from taskyard.errors import ConfigurationError, InvalidSubmission
 from taskyard.schedules.rule import Schedule, parse
 
+#: Where schedules are declared if SCHEDULES_FILE does not say; it may be missing.
+DEFAULT_FILE = "tasks/schedules.toml"
+
 
 def read(settings: Settings) -> list[Schedule] | None:
     """Return the declared schedules, or None if there is no file and none was asked for.
@@ -15,8 +18,8 @@ def read(settings: Settings) -> list[Schedule] | None:
     Raises:
         ConfigurationError: If the file cannot be used; the text names all faults.
     """
-    path = Path(settings.schedules_file)
-    if not path.exists() and "schedules_file" not in settings.model_fields_set:
+    path = Path(settings.schedules_file or DEFAULT_FILE)
+    if not settings.schedules_file and not path.exists():
         return None
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

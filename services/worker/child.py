@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from services.worker import measures
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
@@ -76,7 +78,7 @@ class Child:
         is_lone: bool,
     ) -> None:
         if is_lone:
-            settings = settings.model_copy(update={"worker_threads": 1})
+            settings = replace(settings, worker_threads=1)
         self._settings = settings
         self._owner = owner
         self._memory = CHILD_MEMORY.labels(str(index))

@@ -1,299 +1,374 @@
 """All settings of taskyard: read once from the environment, checked all at once."""
 
-from typing import Annotated, Literal
+import os
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from msgspec import Meta, Struct, structs
 
 from taskyard import config_checks as checks
 from taskyard.errors import ConfigurationError
 from taskyard.message import MAX_SECONDS
 from taskyard.tls import Tls
 
-CommaList = Annotated[tuple[str, ...], NoDecode]
+CommaList = tuple[str, ...]
 #: Longer times are mistakes, and would overflow some clocks.
-Seconds = Annotated[float, Field(le=MAX_SECONDS)]
-WholeSeconds = Annotated[int, Field(le=MAX_SECONDS)]
+Seconds = Annotated[float, Meta(le=MAX_SECONDS)]
+WholeSeconds = Annotated[int, Meta(le=MAX_SECONDS)]
 #: Settings that a file may hold, as a secret of Docker or Kubernetes does: `NAME_FILE` names it, and is
 #: declared above its own.
 SECRETS = ("broker_url", "result_backend", "api_key")
 
 
-class Settings(BaseSettings):
+class Settings(Struct, frozen=True, kw_only=True):
     """The settings; each is an environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
-    )
-
     # Servers
-    broker_url_file: str = Field("", description="File that holds `BROKER_URL`, instead of it.")
-    broker_url: str = Field(
-        "amqp://guest:guest@127.0.0.1:5672/",
-        validate_default=True,
-        pattern=r"^amqps?://",
-        description="URL of RabbitMQ (amqp or amqps), of a cluster with all its hosts: `amqp://user:password@one,two:5672/`.",
-    )
-    result_backend_file: str = Field(
-        "", description="File that holds `RESULT_BACKEND`, instead of it."
-    )
-    result_backend: str = Field(
-        "redis://127.0.0.1:6379/0",
-        validate_default=True,
-        pattern=r"^(rediss?|unix)://",
-        description="URL of the state store (redis, rediss or unix).",
-    )
-    key_prefix: str = Field(
-        "taskyard:", min_length=1, description="What every key in the store begins with."
-    )
-    queue_type: Literal["auto", "classic", "quorum"] = Field(
-        "auto",
-        description="Kind of work queue. auto: quorum from RabbitMQ 4.3, classic with priorities before.",
-    )
-    publish_deadline_s: float = Field(
-        5.0, gt=0, le=60, description="Longest wait for RabbitMQ to confirm a message. Seconds."
-    )
-    store_timeout_s: float = Field(
-        2.0, gt=0, le=60, description="Longest wait for one answer of the store. Seconds."
-    )
-    tls_ca_file: str = Field(
-        "",
-        description="CAs to trust beside the system's, for amqps and rediss URLs. PEM file.",
-    )
-    tls_cert_file: str = Field(
-        "", description="Certificate to show to RabbitMQ and the store, with its chain. PEM file."
-    )
-    tls_key_file: str = Field(
-        "",
-        validate_default=True,
-        description="Key of that certificate. PEM file. Empty: it is in TLS_CERT_FILE.",
-    )
+    broker_url_file: Annotated[
+        str, Meta(description="File that holds `BROKER_URL`, instead of it.")
+    ] = ""
+    broker_url: Annotated[
+        str,
+        Meta(
+            description="URL of RabbitMQ (amqp or amqps), of a cluster with all its hosts: `amqp://user:password@one,two:5672/`."
+        ),
+    ] = "amqp://guest:guest@127.0.0.1:5672/"
+    result_backend_file: Annotated[
+        str, Meta(description="File that holds `RESULT_BACKEND`, instead of it.")
+    ] = ""
+    result_backend: Annotated[
+        str, Meta(description="URL of the state store (redis, rediss or unix).")
+    ] = "redis://127.0.0.1:6379/0"
+    key_prefix: Annotated[
+        str, Meta(min_length=1, description="What every key in the store begins with.")
+    ] = "taskyard:"
+    queue_type: Annotated[
+        Literal["auto", "classic", "quorum"],
+        Meta(
+            description="Kind of work queue. auto: quorum from RabbitMQ 4.3, classic with priorities before."
+        ),
+    ] = "auto"
+    publish_deadline_s: Annotated[
+        float,
+        Meta(gt=0, le=60, description="Longest wait for RabbitMQ to confirm a message. Seconds."),
+    ] = 5.0
+    store_timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="Longest wait for one answer of the store. Seconds.")
+    ] = 2.0
+    tls_ca_file: Annotated[
+        str,
+        Meta(description="CAs to trust beside the system's, for amqps and rediss URLs. PEM file."),
+    ] = ""
+    tls_cert_file: Annotated[
+        str,
+        Meta(
+            description="Certificate to show to RabbitMQ and the store, with its chain. PEM file."
+        ),
+    ] = ""
+    tls_key_file: Annotated[
+        str, Meta(description="Key of that certificate. PEM file. Empty: it is in TLS_CERT_FILE.")
+    ] = ""
 
     # Jobs
-    max_retries: int = Field(
-        3, ge=0, le=1000, description="Retries of a failed job, where task and job do not say."
-    )
-    task_timeout: Seconds = Field(
-        600.0,
-        gt=0,
-        description="Time limit of an attempt, where task and job do not say. Seconds.",
-    )
-    retry_min_s: Seconds = Field(
-        1.0, ge=0, description="Shortest wait before a retry, where the task does not say. Seconds."
-    )
-    retry_max_s: Seconds = Field(
-        600.0,
-        ge=0,
-        description="Longest wait before a retry, where the task does not say. Seconds.",
-    )
-    max_crashes: int = Field(
-        3,
-        ge=1,
-        description="Processes that may be lost with a job alone in them before it is dead.",
-    )
-    payload_max_bytes: int = Field(262_144, ge=1024, description="Largest message of a job. Bytes.")
-    result_max_bytes: int = Field(1_048_576, ge=1024, description="Largest result as JSON. Bytes.")
-    result_ttl: WholeSeconds = Field(
-        86_400,
-        ge=1,
-        description="How long completed, cancelled and expired jobs are kept. Seconds.",
-    )
-    failed_ttl: WholeSeconds = Field(
-        2_592_000, ge=1, description="How long records of failed jobs are kept. Seconds."
-    )
-    dead_letter_ttl: str = Field(
-        "0",
-        description="How long dead letters are kept; 0: for ever. Seconds, also by queue: 0,emails=604800.",
-    )
-    dead_letter_max: str = Field(
-        "100000",
-        description="Dead letters kept of a queue, the oldest go first. Also by queue: 100000,emails=500.",
-    )
-    dead_letter_max_bytes: int = Field(
-        4_194_304,
-        ge=1024,
-        validate_default=True,
-        description="Largest message that a dead letter has as it was; of a larger one its beginning. Bytes.",
-    )
-    dead_letter_queue_bytes: str = Field(
-        "1073741824",
-        validate_default=True,
-        description="Bytes of dead letters kept of a queue, the oldest go first. Also by queue.",
-    )
-    reply_ttl: WholeSeconds = Field(
-        86_400,
-        ge=1,
-        description="How long the outcome of a job is offered to who asked for it over AMQP. Seconds.",
-    )
-    reply_queue_prefix: str = Field(
-        "reply.",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{1,99}$",
-        description="What queues may begin with that replies to submissions over AMQP go to.",
-    )
-    unknown_task_ttl: WholeSeconds = Field(
-        3600,
-        ge=0,
-        description="How long a job waits for a worker that knows its task, before it is dead. Seconds.",
-    )
+    max_retries: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="Retries of a failed job, where task and job do not say."),
+    ] = 3
+    task_timeout: Annotated[
+        Seconds,
+        Meta(gt=0, description="Time limit of an attempt, where task and job do not say. Seconds."),
+    ] = 600.0
+    retry_min_s: Annotated[
+        Seconds,
+        Meta(
+            ge=0, description="Shortest wait before a retry, where the task does not say. Seconds."
+        ),
+    ] = 1.0
+    retry_max_s: Annotated[
+        Seconds,
+        Meta(
+            ge=0, description="Longest wait before a retry, where the task does not say. Seconds."
+        ),
+    ] = 600.0
+    max_crashes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Processes that may be lost with a job alone in them before it is dead.",
+        ),
+    ] = 3
+    payload_max_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest message of a job. Bytes.")
+    ] = 262_144
+    result_max_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest result as JSON. Bytes.")
+    ] = 1_048_576
+    result_ttl: Annotated[
+        WholeSeconds,
+        Meta(ge=1, description="How long completed, cancelled and expired jobs are kept. Seconds."),
+    ] = 86_400
+    failed_ttl: Annotated[
+        WholeSeconds, Meta(ge=1, description="How long records of failed jobs are kept. Seconds.")
+    ] = 2_592_000
+    dead_letter_ttl: Annotated[
+        str,
+        Meta(
+            description="How long dead letters are kept; 0: for ever. Seconds, also by queue:"
+            " 0,emails=604800."
+        ),
+    ] = "0"
+    dead_letter_max: Annotated[
+        str,
+        Meta(
+            description="Dead letters kept of a queue, the oldest go first. Also by queue: 100000,emails=500."
+        ),
+    ] = "100000"
+    dead_letter_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Largest message that a dead letter has as it was; of a larger one its"
+            " beginning. Bytes.",
+        ),
+    ] = 4_194_304
+    dead_letter_queue_bytes: Annotated[
+        str,
+        Meta(
+            description="Bytes of dead letters kept of a queue, the oldest go first. Also by queue."
+        ),
+    ] = "1073741824"
+    reply_ttl: Annotated[
+        WholeSeconds,
+        Meta(
+            ge=1,
+            description="How long the outcome of a job is offered to who asked for it over AMQP. Seconds.",
+        ),
+    ] = 86_400
+    reply_queue_prefix: Annotated[
+        str,
+        Meta(description="What queues may begin with that replies to submissions over AMQP go to."),
+    ] = "reply."
+    unknown_task_ttl: Annotated[
+        WholeSeconds,
+        Meta(
+            ge=0,
+            description="How long a job waits for a worker that knows its task, before it is dead. Seconds.",
+        ),
+    ] = 3600
 
     # Worker
-    task_modules: CommaList = Field(
-        ("tasks",), description="Modules with tasks, separated by commas."
-    )
-    worker_queues: CommaList = Field(
-        (), description="Queues to work on, separated by commas. Empty: those of the loaded tasks."
-    )
-    worker_processes: int = Field(2, ge=1, le=256, description="Child processes of a worker.")
-    worker_threads: int = Field(8, ge=1, le=256, description="Jobs that one child runs at a time.")
-    shutdown_grace: Seconds = Field(
-        30.0, ge=0, description="How long a stopping worker lets jobs finish. Seconds."
-    )
-    hard_limit_grace_s: Seconds = Field(
-        5.0,
-        ge=0,
-        description="How long past its time limit a task may go on before its process is replaced. Seconds.",
-    )
-    lease_s: Seconds = Field(
-        15.0, ge=1, description="How long a claim holds without a heartbeat. Seconds."
-    )
-    heartbeat_s: Seconds = Field(
-        1.0, gt=0, description="Pause between heartbeats, which also bring cancellations. Seconds."
-    )
-    max_jobs_per_child: int = Field(
-        0, ge=0, description="Jobs after which a child is replaced. 0: never."
-    )
-    max_child_rss: int = Field(
-        0, ge=0, description="Memory above which a child is replaced. MiB. 0: no limit."
-    )
+    task_modules: Annotated[
+        CommaList, Meta(description="Modules with tasks, separated by commas.")
+    ] = ("tasks",)
+    worker_queues: Annotated[
+        CommaList,
+        Meta(
+            description="Queues to work on, separated by commas. Empty: those of the loaded tasks."
+        ),
+    ] = ()
+    worker_processes: Annotated[
+        int, Meta(ge=1, le=256, description="Child processes of a worker.")
+    ] = 2
+    worker_threads: Annotated[
+        int, Meta(ge=1, le=256, description="Jobs that one child runs at a time.")
+    ] = 8
+    shutdown_grace: Annotated[
+        Seconds, Meta(ge=0, description="How long a stopping worker lets jobs finish. Seconds.")
+    ] = 30.0
+    hard_limit_grace_s: Annotated[
+        Seconds,
+        Meta(
+            ge=0,
+            description="How long past its time limit a task may go on before its process is"
+            " replaced. Seconds.",
+        ),
+    ] = 5.0
+    lease_s: Annotated[
+        Seconds, Meta(ge=1, description="How long a claim holds without a heartbeat. Seconds.")
+    ] = 15.0
+    heartbeat_s: Annotated[
+        Seconds,
+        Meta(
+            gt=0, description="Pause between heartbeats, which also bring cancellations. Seconds."
+        ),
+    ] = 1.0
+    max_jobs_per_child: Annotated[
+        int, Meta(ge=0, description="Jobs after which a child is replaced. 0: never.")
+    ] = 0
+    max_child_rss: Annotated[
+        int, Meta(ge=0, description="Memory above which a child is replaced. MiB. 0: no limit.")
+    ] = 0
 
     # Scheduler
-    dispatch_interval_s: Seconds = Field(
-        1.0,
-        gt=0,
-        description="Longest pause between looks for due jobs, which are looked for at their times. Seconds.",
-    )
-    relay_after_s: Seconds = Field(
-        10.0,
-        ge=0,
-        description="Age at which a recorded, unconfirmed job is published again. Seconds.",
-    )
-    auto_repair: bool = Field(
-        True,
-        description="Bring back jobs whose message or place in the store was lost, without an operator.",
-    )
-    priority_aging_s: str = Field(
-        "0",
-        description="How long a ready job waits until it rises by one priority; 0: it never does."
-        " Whole seconds, also by queue: 0,emails=300.",
-    )
-    schedules_file: str = Field(
-        "tasks/schedules.toml",
-        min_length=1,
-        description="File that declares schedules. The default may be missing.",
-    )
+    dispatch_interval_s: Annotated[
+        Seconds,
+        Meta(
+            gt=0,
+            description="Longest pause between looks for due jobs, which are looked for at their"
+            " times. Seconds.",
+        ),
+    ] = 1.0
+    relay_after_s: Annotated[
+        Seconds,
+        Meta(
+            ge=0,
+            description="Age at which a recorded, unconfirmed job is published again. Seconds.",
+        ),
+    ] = 10.0
+    auto_repair: Annotated[
+        bool,
+        Meta(
+            description="Bring back jobs whose message or place in the store was lost, without an operator."
+        ),
+    ] = True
+    priority_aging_s: Annotated[
+        str,
+        Meta(
+            description="How long a ready job waits until it rises by one priority; 0: it never does."
+            " Whole seconds, also by queue: 0,emails=300."
+        ),
+    ] = "0"
+    schedules_file: Annotated[
+        str,
+        Meta(
+            description="File that declares schedules. Empty: `tasks/schedules.toml`, where there is one."
+        ),
+    ] = ""
 
     # API and metrics
-    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    api_port: int = Field(5000, ge=1, le=65535, description="Port of the API.")
-    api_key_file: str = Field("", description="File that holds `API_KEY`, instead of it.")
-    api_key: str = Field(
-        "",
-        repr=False,
-        validate_default=True,
-        pattern=r"^([A-Za-z0-9._~+/=-]{32,256})?$",
-        description="A first key of the API, with all scopes: 32 to 256 letters, digits or `._~+/=-`.",
-    )
-    api_allow_anonymous: bool = Field(
-        False,
-        description="Serve without a key also where others can reach it, as long as there is none.",
-    )
-    api_anonymous_hosts: CommaList = Field(
-        (),
-        description="Hosts that requests without a key may name, besides those of loopback; no ports."
-        " `*`: any.",
-    )
-    api_metrics_open: bool = Field(
-        True,
-        description="Serve `/metrics` of the API to everybody. false: to keys with `metrics:read`.",
-    )
-    api_threads: int = Field(32, ge=2, le=1024, description="Requests served at a time.")
-    api_streams: int = Field(
-        8,
-        ge=0,
-        description="Live streams at a time, each with a thread; at most half of those above 8.",
-    )
-    api_connections: int = Field(
-        2000,
-        ge=16,
-        le=100_000,
-        description="Connections to the API at a time; with more, the ones that rest go first.",
-    )
-    api_connections_per_address: int = Field(
-        256,
-        ge=0,
-        description="Connections of one address that send a request or take an answer. 0: any number.",
-    )
-    api_held_max_bytes: int = Field(
-        134_217_728,
-        ge=16_777_216,
-        description="Requests and answers kept for clients that send or take them slowly. Bytes.",
-    )
-    batch_max_bytes: int = Field(
-        8_388_608, ge=1024, description="Largest body of `POST /v1/jobs/batch`. Bytes."
-    )
-    wait_max_s: Seconds = Field(
-        60.0, ge=0, description="Longest `wait_s` of a request for a job. Seconds."
-    )
-    audit_log_max: int = Field(
-        100_000, ge=100, le=10_000_000, description="Entries of the audit log, the oldest go first."
-    )
-    audit_log_ttl: WholeSeconds = Field(
-        31_536_000, ge=1, description="How long entries of the audit log are kept. Seconds."
-    )
-    metrics_host: str = Field(
-        "127.0.0.1", description="Address of health and metrics of worker and scheduler."
-    )
-    metrics_hosts: CommaList = Field(
-        (),
-        description="Hosts that requests for `/metrics` without a key may name, besides those of loopback and"
-        " the address that they come to; no ports. `*`: any.",
-    )
-    metrics_port: int = Field(
-        9100, ge=0, le=65535, description="Port of health and metrics of worker and scheduler."
-    )
+    api_host: Annotated[str, Meta(description="Address that the API listens on.")] = "127.0.0.1"
+    api_port: Annotated[int, Meta(ge=1, le=65535, description="Port of the API.")] = 5000
+    api_key_file: Annotated[str, Meta(description="File that holds `API_KEY`, instead of it.")] = ""
+    api_key: Annotated[
+        str,
+        Meta(
+            description="A first key of the API, with all scopes: 32 to 256 letters, digits or `._~+/=-`."
+        ),
+    ] = ""
+    api_allow_anonymous: Annotated[
+        bool,
+        Meta(
+            description="Serve without a key also where others can reach it, as long as there is none."
+        ),
+    ] = False
+    api_anonymous_hosts: Annotated[
+        CommaList,
+        Meta(
+            description="Hosts that requests without a key may name, besides those of loopback; no ports."
+            " `*`: any."
+        ),
+    ] = ()
+    api_metrics_open: Annotated[
+        bool,
+        Meta(
+            description="Serve `/metrics` of the API to everybody. false: to keys with `metrics:read`."
+        ),
+    ] = True
+    api_threads: Annotated[int, Meta(ge=2, le=1024, description="Requests served at a time.")] = 32
+    api_streams: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Live streams at a time, each with a thread; at most half of those above 8.",
+        ),
+    ] = 8
+    api_connections: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=100_000,
+            description="Connections to the API at a time; with more, the ones that rest go first.",
+        ),
+    ] = 2000
+    api_connections_per_address: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Connections of one address that send a request or take an answer. 0: any number.",
+        ),
+    ] = 256
+    api_held_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=16_777_216,
+            description="Requests and answers kept for clients that send or take them slowly. Bytes.",
+        ),
+    ] = 134_217_728
+    batch_max_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest body of `POST /v1/jobs/batch`. Bytes.")
+    ] = 8_388_608
+    wait_max_s: Annotated[
+        Seconds, Meta(ge=0, description="Longest `wait_s` of a request for a job. Seconds.")
+    ] = 60.0
+    audit_log_max: Annotated[
+        int,
+        Meta(ge=100, le=10_000_000, description="Entries of the audit log, the oldest go first."),
+    ] = 100_000
+    audit_log_ttl: Annotated[
+        WholeSeconds, Meta(ge=1, description="How long entries of the audit log are kept. Seconds.")
+    ] = 31_536_000
+    metrics_host: Annotated[
+        str, Meta(description="Address of health and metrics of worker and scheduler.")
+    ] = "127.0.0.1"
+    metrics_hosts: Annotated[
+        CommaList,
+        Meta(
+            description="Hosts that requests for `/metrics` without a key may name, besides those of loopback"
+            " and the address that they come to; no ports. `*`: any."
+        ),
+    ] = ()
+    metrics_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of health and metrics of worker and scheduler.")
+    ] = 9100
 
     # Logs
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Lowest level that is logged."
-    )
-    log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="auto: console on a terminal, json elsewhere."
-    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="Lowest level that is logged."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "console"],
+        Meta(description="auto: console on a terminal, json elsewhere."),
+    ] = "auto"
 
-    _hosts = field_validator("broker_url")(checks.are_hosts)
-    _urls = field_validator("result_backend")(checks.is_url)
-    _verified = field_validator("broker_url", "result_backend")(checks.verifies)
-    _tls = field_validator("tls_ca_file", "tls_cert_file")(checks.is_used)
-    _tls_key = field_validator("tls_key_file")(checks.fits_the_certificate)
-    _retry = field_validator("retry_max_s")(checks.not_below_the_shortest)
-    _by_queue = field_validator(
-        "dead_letter_ttl", "dead_letter_max", "dead_letter_queue_bytes", "priority_aging_s"
-    )(checks.by_queue)
-    _whole = field_validator("dead_letter_max_bytes")(checks.has_room_for_a_job)
-    _replies = field_validator("reply_queue_prefix")(checks.is_free)
-    _heartbeat = field_validator("heartbeat_s")(checks.well_within_the_lease)
-    _lists = field_validator(
-        "task_modules", "worker_queues", "api_anonymous_hosts", "metrics_hosts", mode="before"
-    )(checks.split)
-    _names = field_validator("api_anonymous_hosts", "metrics_hosts")(checks.are_host_names)
-    _level = field_validator("log_level", mode="before")(checks.lower)
-    #: Below the others, which so get to see what the file holds.
-    _files = field_validator(*SECRETS, mode="wrap")(checks.from_file)
+    def __repr__(self) -> str:
+        """Return a text with the names of what is not as by default; values may be secret."""
+        changed = [name for name, field in FIELDS.items() if getattr(self, name) != field.default]
+        return f"<settings: {', '.join(changed) or 'the defaults'}>"
 
     @property
     def tls(self) -> Tls:
         """The certificates for connections by TLS."""
         return Tls(self.tls_ca_file, self.tls_cert_file, self.tls_key_file)
+
+
+#: All settings by name, in the order in which they are declared.
+FIELDS: Mapping[str, structs.FieldInfo] = {field.name: field for field in structs.fields(Settings)}
+
+#: What a value has to meet beside its type and bounds. A check returns what is taken, or raises ValueError.
+CHECKS: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
+    "broker_url": (checks.is_amqp, checks.are_hosts, checks.verifies),
+    "result_backend": (checks.is_redis, checks.is_url, checks.verifies),
+    "tls_ca_file": (checks.holds_cas,),
+    "dead_letter_ttl": (checks.by_queue,),
+    "dead_letter_max": (checks.by_queue, checks.keeps_one),
+    "dead_letter_queue_bytes": (checks.by_queue,),
+    "priority_aging_s": (checks.by_queue,),
+    "reply_queue_prefix": (checks.is_prefix, checks.is_free),
+    "api_anonymous_hosts": (checks.are_host_names,),
+    "metrics_hosts": (checks.are_host_names,),
+    "api_key": (checks.is_key,),
+}
+#: … and what it has to meet beside the settings above it, of which only those that are in order are there.
+RELATIONS: Mapping[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "tls_ca_file": checks.is_used,
+    "tls_cert_file": checks.is_used,
+    "tls_key_file": checks.fits_the_certificate,
+    "retry_max_s": checks.not_below_the_shortest,
+    "dead_letter_max_bytes": checks.has_room_for_a_job,
+    "dead_letter_queue_bytes": checks.has_room_for_a_letter,
+    "heartbeat_s": checks.well_within_the_lease,
+}
 
 
 def load(**overrides: object) -> Settings:
@@ -305,38 +380,48 @@ def load(**overrides: object) -> Settings:
     Raises:
         ConfigurationError: If any value is refused, or a name is not known; the text names all of them.
     """
-    unknown = [
-        f"{name.upper()}: no such setting"
-        for name in overrides
-        if name not in Settings.model_fields
-    ]
-    faults: list[str] = []
+    faults = [f"{name.upper()}: no such setting" for name in overrides if name not in FIELDS]
+    environment = {name: text for name in FIELDS if (text := os.environ.get(name.upper()))}
+    given = {**environment, **_unambiguous(overrides)}
+    taken: dict[str, Any] = {}
+    for name, field in FIELDS.items():
+        try:
+            taken[name] = _take(name, field, given, taken)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    return Settings(**taken)
+
+
+def _take(
+    name: str, field: structs.FieldInfo, given: Mapping[str, Any], taken: Mapping[str, Any]
+) -> Any:
+    """Return a setting's value; the text of the error names the setting and what it was given."""
+    value, where = given.get(name, field.default), ""
     try:
-        settings = Settings(**_unambiguous(overrides))  # type: ignore[arg-type]  # checked by pydantic
-    except ValidationError as error:
-        faults = _explain(error)
-    if unknown or faults:
-        raise ConfigurationError("\n".join(unknown + faults))
-    return settings
+        if name in SECRETS and (path := taken.get(f"{name}_file")):
+            if value != field.default:
+                raise ValueError(f"{name.upper()}_FILE is set too: set one of them")
+            where = f"{name.upper()}_FILE={path!r}"
+            value = checks.content(path)
+        value = checks.convert(value, field.type)
+        for check in CHECKS.get(name, ()):
+            value = check(value)
+        if name in RELATIONS:
+            value = RELATIONS[name](value, taken)
+    except ValueError as error:
+        shown = "***" if name in SECRETS else repr(value)
+        raise ValueError(f"{where or f'{name.upper()}={shown}'}: {error}") from None
+    return value
 
 
-def _unambiguous(overrides: dict[str, object]) -> dict[str, object]:
+def _unambiguous(overrides: Mapping[str, object]) -> dict[str, object]:
     """Return them with what the environment says of the same secrets, in either form, taken back."""
     taken_back: dict[str, object] = {}
     for name in SECRETS:
         if name in overrides:
             taken_back[f"{name}_file"] = ""
         elif f"{name}_file" in overrides:
-            taken_back[name] = Settings.model_fields[name].default
-    return taken_back | overrides
-
-
-def _explain(error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors():
-        setting = str(fault["loc"][0])
-        name, text = setting.upper(), fault["msg"].removeprefix("Value error, ")
-        shown = "***" if setting in SECRETS else repr(fault["input"])
-        is_of_file = text.startswith(f"{name}_FILE=")
-        lines.append(text if is_of_file else f"{name}={shown}: {text}")
-    return lines
+            taken_back[name] = FIELDS[name].default
+    return {**taken_back, **overrides}

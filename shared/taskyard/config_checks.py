@@ -1,47 +1,116 @@
 """What settings have to meet beyond their types and bounds: forms of text, files, and other settings.
 
-A check sees only the fields of `Settings` that are declared above its own.
+A check that concerns other settings too sees those that are declared above its own and are in order.
 """
 
 import ipaddress
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler
+import msgspec
 
 from taskyard import broker_hosts, per_queue
-from taskyard.message import MESSAGE_SLACK_BYTES
+from taskyard.message import MAX_SECONDS, MESSAGE_SLACK_BYTES
 from taskyard.tls import check_ca, check_client
 
+Above = Mapping[str, Any]
 
-def from_file(
-    cls: type[BaseModel], value: object, check: ValidatorFunctionWrapHandler, info: ValidationInfo
-) -> object:
-    """Return a setting, or what is in the file that is named in its place, once it has passed its checks.
+#: Words of the environment for true and false.
+_BOOLS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
 
-    No error shows what is in the file.
+
+def convert(value: object, kind: Any) -> Any:
+    """Return a value as what `kind`, an `Annotated` type with bounds, says; texts are read as such.
+
+    Raises:
+        ValueError: If it is none; the text says what is accepted.
     """
-    name = str(info.field_name)
-    path = info.data.get(f"{name}_file")
-    if not path:
-        return check(value)
-    if value != cls.model_fields[name].default:
-        raise ValueError(f"{name.upper()}_FILE is set too: set one of them")
-    where = f"{name.upper()}_FILE={path!r}"
+    plain = kind.__origin__
+    if isinstance(value, str):
+        value = value.strip()
+        if plain == tuple[str, ...]:
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
+        elif plain is bool:
+            value = _BOOLS.get(value.lower(), value)
+        elif get_origin(plain) is Literal:
+            value = value.lower()
     try:
-        content = Path(path).read_text(encoding="utf-8").strip()
+        found = msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(f"must be {accepted(kind)}") from None
+    if isinstance(found, float) and not math.isfinite(found):
+        raise ValueError(f"must be {accepted(kind)}")
+    return found
+
+
+def accepted(kind: Any) -> str:
+    """Return in words what values of an `Annotated` type are accepted."""
+    plain = kind.__origin__
+    if get_origin(plain) is Literal:
+        return f"one of {', '.join(get_args(plain))}"
+    if plain is bool:
+        return "true or false"
+    if plain == tuple[str, ...]:
+        return "names, separated by commas"
+    limits = [each for each in kind.__metadata__ if isinstance(each, msgspec.Meta)]
+    if plain is str:
+        return "text, not empty" if any(each.min_length for each in limits) else "text"
+    words = ["a whole number" if plain is int else "a number"]
+    words += [f"{each.ge} or more" for each in limits if each.ge is not None]
+    words += [f"above {each.gt}" for each in limits if each.gt is not None]
+    # A hundred years are no limit to tell of.
+    words += [f"at most {each.le}" for each in limits if each.le not in (None, MAX_SECONDS)]
+    return ", ".join(words)
+
+
+def content(path: str) -> str:
+    """Return what is in the file that is named in place of a secret; no error shows any of it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ValueError(f"{where} cannot be read: {error.strerror}") from None
+        raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{where} holds no text") from None
-    if not content:
-        raise ValueError(f"{where} is empty")
-    try:
-        return check(content)
-    except ValidationError as error:
-        fault = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{where}: what it holds is refused: {fault}") from None
+        raise ValueError("holds no text") from None
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def is_amqp(url: str) -> str:
+    """Refuse the URL of something else than RabbitMQ."""
+    return _begins(url, "amqp://", "amqps://")
+
+
+def is_redis(url: str) -> str:
+    """Refuse the URL of something else than Redis."""
+    return _begins(url, "redis://", "rediss://", "unix://")
+
+
+def _begins(url: str, *schemes: str) -> str:
+    if not url.startswith(schemes):
+        raise ValueError(f"must be a URL that begins with {' or '.join(schemes)}")
+    return url
+
+
+def is_key(key: str) -> str:
+    """Refuse a key that no request could bring, or that is soon guessed."""
+    if not re.fullmatch(r"([A-Za-z0-9._~+/=-]{32,256})?", key):
+        raise ValueError("must be 32 to 256 letters, digits or ._~+/=-")
+    return key
+
+
+def is_prefix(prefix: str) -> str:
+    """Refuse what no queue's name begins with, or nearly all."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{1,99}", prefix):
+        raise ValueError("must be 2 to 100 letters, digits or _.:- and begin with none of .:-")
+    return prefix
 
 
 def is_url(url: str) -> str:
@@ -72,9 +141,9 @@ def are_hosts(broker_url: str) -> str:
     return broker_url
 
 
-def has_room_for_a_job(max_bytes: int, info: ValidationInfo) -> int:
+def has_room_for_a_job(max_bytes: int, above: Above) -> int:
     """Refuse a bound above which a job's dead letter could not be replayed."""
-    payload_bytes = info.data.get("payload_max_bytes")
+    payload_bytes = above.get("payload_max_bytes")
     if payload_bytes is not None and max_bytes < payload_bytes + MESSAGE_SLACK_BYTES:
         text = f"must be at least PAYLOAD_MAX_BYTES={payload_bytes} and {MESSAGE_SLACK_BYTES} more"
         raise ValueError(text)
@@ -101,31 +170,29 @@ def verifies(url: str) -> str:
     return url
 
 
-def is_used(path: str, info: ValidationInfo) -> str:
-    """Refuse a file of TLS where no URL asks for TLS, or that holds no CAs where it should."""
-    urls = [info.data.get("broker_url", "amqps:"), info.data.get("result_backend", "rediss:")]
+def is_used(path: str, above: Above) -> str:
+    """Refuse a file of TLS where no URL asks for TLS."""
+    urls = [above.get("broker_url", "amqps:"), above.get("result_backend", "rediss:")]
     if path and not any(url.startswith(("amqps:", "rediss:")) for url in urls):
         raise ValueError("neither BROKER_URL (amqps://) nor RESULT_BACKEND (rediss://) uses TLS")
-    if path and info.field_name == "tls_ca_file":
+    return path
+
+
+def holds_cas(path: str) -> str:
+    """Refuse a file that holds no certificates of CAs."""
+    if path:
         check_ca(path)
     return path
 
 
-def fits_the_certificate(path: str, info: ValidationInfo) -> str:
+def fits_the_certificate(path: str, above: Above) -> str:
     """Refuse a key that is not that of TLS_CERT_FILE."""
-    cert_file = info.data.get("tls_cert_file")
+    cert_file = above.get("tls_cert_file")
     if cert_file:
         check_client(cert_file, path)
     elif path and cert_file is not None:
         raise ValueError("is the key of a certificate: set TLS_CERT_FILE too")
     return path
-
-
-def split(value: object) -> object:
-    """Return the parts of a text, which are separated by commas; anything else as it is."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
 
 
 def are_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -145,33 +212,38 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def by_queue(value: str, info: ValidationInfo) -> str:
+def by_queue(value: str) -> str:
     """Refuse what is no number for all queues, with some by name."""
-    limits = per_queue.parse(value)
-    if info.field_name == "dead_letter_max" and limits.smallest < 1:
+    per_queue.parse(value)
+    return value
+
+
+def keeps_one(value: str) -> str:
+    """Refuse to keep no dead letters at all."""
+    if per_queue.parse(value).smallest < 1:
         raise ValueError("must be 1 or more")
-    one_bytes = info.data.get("dead_letter_max_bytes", 0)
-    if info.field_name == "dead_letter_queue_bytes" and limits.smallest < one_bytes:
+    return value
+
+
+def has_room_for_a_letter(value: str, above: Above) -> str:
+    """Refuse a bound of a queue that one dead letter could pass."""
+    one_bytes = above.get("dead_letter_max_bytes", 0)
+    if per_queue.parse(value).smallest < one_bytes:
         raise ValueError(f"must be at least DEAD_LETTER_MAX_BYTES={one_bytes}")
     return value
 
 
-def lower(value: object) -> object:
-    """Return a text in lower case; anything else as it is."""
-    return value.lower() if isinstance(value, str) else value
-
-
-def not_below_the_shortest(value_s: float, info: ValidationInfo) -> float:
+def not_below_the_shortest(value_s: float, above: Above) -> float:
     """Refuse a longest wait before a retry that is shorter than the shortest."""
-    shortest_s = info.data.get("retry_min_s", 0)
+    shortest_s = above.get("retry_min_s", 0)
     if value_s < shortest_s:
         raise ValueError(f"must not be below RETRY_MIN_S={shortest_s:g}")
     return value_s
 
 
-def well_within_the_lease(value_s: float, info: ValidationInfo) -> float:
+def well_within_the_lease(value_s: float, above: Above) -> float:
     """Refuse heartbeats so seldom that a late one or two would cost a lease."""
-    lease_s = info.data.get("lease_s", value_s * 3)
+    lease_s = above.get("lease_s", value_s * 3)
     if value_s > lease_s / 3:
         raise ValueError(f"must be at most a third of LEASE_S={lease_s:g}")
     return value_s

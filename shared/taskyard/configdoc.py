@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, MinLen
-from pydantic.fields import FieldInfo
+from msgspec import Meta
+from msgspec.structs import FieldInfo
 
-from taskyard.config import Settings
-from taskyard.message import MAX_SECONDS
+from taskyard.config import FIELDS, Settings
+from taskyard.config_checks import accepted
 
 ENV_FILE = Path(".env.example")
 PAGE = Path("docs/configuration.md")
@@ -48,7 +48,7 @@ def page() -> str:
     parts = [_PAGE_HEAD]
     for title, fields in _sections():
         rows = [
-            f"| `{name.upper()}` | {_code(_default(field))} | {_accepted(field)} | {field.description} |\n"
+            f"| `{name.upper()}` | {_code(_default(field))} | {_accepted(field)} | {_description(field)} |\n"
             for name, field in fields
         ]
         head = "| variable | default | accepted | meaning |\n|---|---|---|---|\n"
@@ -75,14 +75,14 @@ def _sections() -> Iterator[tuple[str, list[tuple[str, FieldInfo]]]]:
             if fields:
                 yield title, fields
             title, fields = heading[1], []
-        elif (start := re.match(r"    (\w+): ", line)) and start[1] in Settings.model_fields:
-            fields.append((start[1], Settings.model_fields[start[1]]))
+        elif (start := re.match(r"    (\w+): ", line)) and start[1] in FIELDS:
+            fields.append((start[1], FIELDS[start[1]]))
     yield title, fields
 
 
 def _sentence(field: FieldInfo) -> str:
     choice = _choices(field)
-    return f"{field.description}{f' One of {choice}.' if choice else ''}"
+    return f"{_description(field)}{f' One of {choice}.' if choice else ''}"
 
 
 def _default(field: FieldInfo) -> str:
@@ -99,28 +99,18 @@ def _code(text: str) -> str:
 
 
 def _choices(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(str(choice) for choice in get_args(field.annotation))
+    if get_origin(field.type.__origin__) is Literal:
+        return ", ".join(get_args(field.type.__origin__))
     return ""
 
 
 def _accepted(field: FieldInfo) -> str:
-    """Return in words what values are accepted."""
-    if choices := _choices(field):
-        return choices
-    if field.annotation is bool:
-        return "true, false"
-    if field.annotation == tuple[str, ...]:
-        return "names, separated by commas"
-    limits = {type(limit): limit for limit in field.metadata}
-    if field.annotation is str:
-        return "text, not empty" if MinLen in limits else "text"
-    kind = "whole number" if field.annotation is int else "number"
-    low, above, high = limits.get(Ge), limits.get(Gt), limits.get(Le)
-    words = [f"{low.ge} or more"] if low else [f"above {above.gt}"] if above else []
-    if high and high.le != MAX_SECONDS:  # a hundred years are no limit to tell of
-        words.append(f"at most {high.le}")
-    return ", ".join([kind, *words])
+    return accepted(field.type).removeprefix("a ").removeprefix("one of ")
+
+
+def _description(field: FieldInfo) -> str:
+    metas: list[Meta] = [each for each in field.type.__metadata__ if isinstance(each, Meta)]
+    return metas[-1].description or ""
 
 
 if __name__ == "__main__":

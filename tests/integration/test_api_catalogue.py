@@ -4,6 +4,7 @@ import socket
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from taskyard.dispatcher import Dispatcher
 from taskyard.store import open_store
@@ -78,7 +79,7 @@ def test_it_is_ready_once_the_broker_is_connected(api, publisher):
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_probes_answer_while_the_store_hangs(client_of, settings, publisher, silent_server, path):
     """A store that says nothing makes the API unready long before its own deadline, but not unhealthy."""
-    hanging = settings.model_copy(update={"result_backend": silent_server, "store_timeout_s": 60})
+    hanging = replace(settings, result_backend=silent_server, store_timeout_s=60)
     client = client_of(hanging, Dispatcher(open_store(hanging), publisher))
 
     started = time.monotonic()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pika
 import pytest
+from msgspec.structs import replace
 
 from services.scheduler.chores import Relay
 from services.scheduler.dead_letters import KeepDeadLetters
@@ -428,7 +429,7 @@ def test_a_job_that_kills_its_workers_is_listed(
     job_id = submit()
     jobs.claim(store, job_id, queue=queue)
     store.end_lease("w1", "signal 9")
-    quick = settings.model_copy(update={"max_crashes": 1})
+    quick = replace(settings, max_crashes=1)
 
     Reclaim(store, publisher, quick, random.Random(1)).run_once()
 
@@ -442,7 +443,7 @@ def test_limits_remove_the_oldest(api, dead, store, depths, settings, left, queu
     limits = {"dead_letter_max": "2"}
     if what == "bytes":
         limits = {"dead_letter_queue_bytes": str(store.dead_bytes()[queue] - 1)}
-    bounded = settings.model_copy(update=limits)
+    bounded = replace(settings, **limits)
     keeper = KeepDeadLetters(store, depths, bounded, rest_factor=0)
     poll(lambda: _runs(keeper))
 
@@ -467,7 +468,7 @@ def test_what_rabbitmq_buried_itself_is_counted_though_it_is_all_the_same(
     poll(lambda: _runs(unbounded) and store.dead_bytes().get(queue))
 
     counted = store.dead_bytes()[queue]
-    bounded = settings.model_copy(update={"dead_letter_max": "3"})
+    bounded = replace(settings, dead_letter_max="3")
     keeper = KeepDeadLetters(store, depths, bounded, rest_factor=0)
     poll(lambda: _runs(keeper) and left() == 3)
 

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from tests.polling import poll
@@ -100,7 +101,7 @@ def test_a_wait_that_is_over_gives_the_job_as_it_is(api, submit):
 
 def test_waits_never_take_every_thread(client_of, settings, dispatcher, submit, worker):
     """With all places taken, a further wait is answered at once."""
-    one_place = settings.model_copy(update={"api_threads": 9})
+    one_place = replace(settings, api_threads=9)
     client = client_of(one_place, dispatcher)
     job_id = submit()
     first = threading.Thread(target=client.get, args=(f"/v1/jobs/{job_id}?wait_s=50",))

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.api import keyring, scopes, wrong_keys
 from services.api.app import create_app
@@ -65,7 +66,7 @@ def until_refused(user):
 
 def test_every_route_says_what_it_needs(app, settings):
     """It is in the table, or among those that are open; and the table has nothing else."""
-    always_open = scopes.open_paths(settings.model_copy(update={"api_metrics_open": False}))
+    always_open = scopes.open_paths(replace(settings, api_metrics_open=False))
     guarded = {f"{method} {rule}" for method, rule in routes(app) if rule not in always_open}
 
     assert set(scopes.RULES) == guarded
@@ -155,7 +156,7 @@ def test_without_any_key_nothing_is_asked_for(api):
 def test_metrics_are_told_by_names_that_are_ours(client_of, settings, dispatcher, caller):
     """Also where keys are needed elsewhere; and by any name to who has a key."""
     scraper = caller("metrics:read")
-    named = settings.model_copy(update={"metrics_hosts": ("api",)})
+    named = replace(settings, metrics_hosts=("api",))
     api = client_of(named, dispatcher)
 
     def status(host, **headers):
@@ -577,7 +578,7 @@ def test_nobody_gets_in_while_the_keys_cannot_be_read(api, store, monkeypatch):
 
 def test_the_metrics_can_ask_for_a_key(client_of, settings, dispatcher, caller, catalogued):
     """A key of Prometheus reads them and nothing else; others and bound ones do not."""
-    closed = settings.model_copy(update={"api_metrics_open": False})
+    closed = replace(settings, api_metrics_open=False)
     api = client_of(closed, dispatcher)
     before = api.get("/metrics")
     prometheus, reader, bound = (

@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase
+from msgspec.structs import replace
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
@@ -57,7 +58,7 @@ def schema(settings, store, dispatcher, catalogued) -> Any:
     dispatcher.publisher.start()
     poll(lambda: dispatcher.publisher.is_ready)
     # A server that is stopping, so that streams have an end.
-    settings = settings.model_copy(update={"wait_max_s": 0.1})
+    settings = replace(settings, wait_max_s=0.1)
     app = create_app(settings, dispatcher, is_stopping=lambda: True)
     return schemathesis.openapi.from_wsgi("/openapi.json", app)
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from taskyard.dispatcher import Dispatcher
 from taskyard.message import decode
@@ -266,7 +267,7 @@ def test_without_a_broker_the_answer_is_503_in_time(
 
 def test_without_a_store_the_answer_is_503(client_of, settings, publisher, closed_port):
     """Nothing can be promised without a record."""
-    away = settings.model_copy(update={"result_backend": f"redis://127.0.0.1:{closed_port}/0"})
+    away = replace(settings, result_backend=f"redis://127.0.0.1:{closed_port}/0")
     client = client_of(away, Dispatcher(open_store(away), publisher))
 
     answers = [
@@ -287,7 +288,7 @@ def test_a_store_that_hangs_costs_no_caller_more_than_two_deadlines(client_of, s
     """Requests wait for it together, not one after the other."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        hanging = settings.model_copy(update={"result_backend": url, "store_timeout_s": 0.5})
+        hanging = replace(settings, result_backend=url, store_timeout_s=0.5)
         client = client_of(hanging, Dispatcher(open_store(hanging), publisher))
         started = time.monotonic()
         with ThreadPoolExecutor(40) as pool:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from services.api import exposure, keyring
 from taskyard import config, keys
@@ -154,7 +155,7 @@ def test_the_first_key_comes_from_a_file(environment, store, tmp_path):
 
 
 def loaded(settings, **changes):
-    return settings.model_copy(update=changes)
+    return replace(settings, **changes)
 
 
 def check(settings, store, caplog, **changes):

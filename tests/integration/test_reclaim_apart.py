@@ -5,6 +5,7 @@ import time
 
 import pytest
 import redis
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from services.scheduler.dead_letters import KeepDeadLetters
@@ -40,7 +41,7 @@ def ready_publisher(publisher):
 @pytest.fixture
 def make_reclaim(ready_publisher, settings):
     """A function that makes the chore, where the first loss of a job that was alone is its last."""
-    strict = settings.model_copy(update={"max_crashes": 1})
+    strict = replace(settings, max_crashes=1)
     return lambda store: Reclaim(store, ready_publisher, strict, random.Random(1))
 
 

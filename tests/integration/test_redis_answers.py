@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import StoreUnavailable
@@ -81,7 +82,7 @@ def way(settings) -> Iterator[Forgetful]:
 def far(way, settings):
     """The store beyond it, which has run every script of the tests once: none is sent for another reason."""
     url = urlsplit(settings.result_backend)._replace(netloc=f"127.0.0.1:{way.port}").geturl()
-    store = open_store(settings.model_copy(update={"result_backend": url}))
+    store = open_store(replace(settings, result_backend=url))
     store.ping()
     yield store
     store.close()

@@ -2,6 +2,7 @@
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from taskyard.errors import StoreUnavailable
 from taskyard.store import open_store
@@ -76,7 +77,7 @@ def test_rights_that_are_missing_lose_no_job(store, settings, client, missing):
     store.end_lease("w1", "signal 9")
     client.execute_command("ACL", "SETUSER", "poor", "on", ">pw", "~*", "&*", "+@all", missing)
     address = settings.result_backend.replace("redis://", "redis://poor:pw@")
-    poor = open_store(settings.model_copy(update={"result_backend": address}))
+    poor = open_store(replace(settings, result_backend=address))
     try:
         with pytest.raises(StoreUnavailable):
             poor.lost("r1", HOUR_MS, 10)

@@ -195,7 +195,7 @@ def test_a_server_that_denies_rights_is_unavailable(store, settings, client, mis
     poll(lambda: store.take_due(0)[1] == 0)
     client.execute_command("ACL", "SETUSER", "poor", "on", ">pw", "~*", "&*", "+@all", missing)
     address = settings.result_backend.replace("redis://", "redis://poor:pw@")
-    poor = open_store(settings.model_copy(update={"result_backend": address}))
+    poor = open_store(replace(settings, result_backend=address))
     try:
         for ask in (lambda: poor.create([new_job()]), lambda: poor.take_due(10)):
             with pytest.raises(StoreUnavailable):
@@ -208,7 +208,7 @@ def test_a_server_that_denies_rights_is_unavailable(store, settings, client, mis
 def test_a_wrong_password_is_unavailable(settings):
     """It may be that of tomorrow."""
     address = settings.result_backend.replace("redis://", "redis://nobody:pw@")
-    store = open_store(settings.model_copy(update={"result_backend": address}))
+    store = open_store(replace(settings, result_backend=address))
 
     with pytest.raises(StoreUnavailable, match=r"(?i)password|auth"):
         store.ping()

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from services.scheduler.chores import DispatchDue, Prune, Relay
@@ -192,7 +193,7 @@ def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_l
 def test_a_dead_letter_comes_before_its_job_is_failed(store, settings, dead_letters, queue):
     """While RabbitMQ is away the job stays lost; it is buried, once, when it is back."""
     away = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
-    quick = settings.model_copy(update={"max_crashes": 1, "publish_deadline_s": 0.1})
+    quick = replace(settings, max_crashes=1, publish_deadline_s=0.1)
     start_all(store, queue, new_job("a", queue=queue))
     store.end_lease("w1", "signal 9")
 
@@ -200,7 +201,7 @@ def test_a_dead_letter_comes_before_its_job_is_failed(store, settings, dead_lett
         Reclaim(store, away, quick, random.Random(1)).run_once()
     assert state(store, "a") == "running"
     with_broker = Publisher(settings.broker_url)
-    patient = quick.model_copy(update={"publish_deadline_s": 30})
+    patient = replace(quick, publish_deadline_s=30)
     Reclaim(store, with_broker, patient, random.Random(1)).run_once()
 
     assert state(store, "a") == "failed"
@@ -212,7 +213,7 @@ def test_a_dead_letter_comes_before_its_job_is_failed(store, settings, dead_lett
 def test_jobs_that_can_be_retried_do_not_wait_for_dead_letters(store, settings, queue):
     """Of a lost worker's jobs, those with retries left go on even while RabbitMQ is away."""
     away = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
-    quick = settings.model_copy(update={"max_crashes": 2, "publish_deadline_s": 0.1})
+    quick = replace(settings, max_crashes=2, publish_deadline_s=0.1)
     start_all(store, queue, new_job("crashed", queue=queue))
     store.end_lease("w1", "signal 9")
     Reclaim(store, away, quick, random.Random(1)).run_once()

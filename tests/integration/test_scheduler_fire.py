@@ -328,7 +328,7 @@ def test_an_unknown_task_is_waited_for(corner, store, settings):
     assert corner.outcomes() == []
     assert corner.schedules.get("s").state.firing is not None
 
-    corner.settings = settings.model_copy(update={"unknown_task_ttl": 0})
+    corner.settings = replace(settings, unknown_task_ttl=0)
     poll(lambda: corner.run() or corner.outcomes() == ["refused"])
 
 

@@ -7,12 +7,13 @@ import msgspec
 import pika
 import pytest
 import redis
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from services.scheduler.dead_letters import KeepDeadLetters
 from services.scheduler.outcomes import TellDirectOutcomes, TellOutcomes
 from services.scheduler.telling import Telling
-from taskyard import Secret, config, task
+from taskyard import Secret, task
 from taskyard.apart import Apart
 from taskyard.catalogue import describe
 from taskyard.devstack.rabbit_server import MAX_MESSAGE_BYTES
@@ -172,7 +173,7 @@ def test_a_queue_that_does_not_answer_holds_up_nobody(
     store, dispatcher, direct_teller, settings, channel, rabbit
 ):
     """What another queue has confirmed meanwhile is told, and not again."""
-    quick = settings.model_copy(update={"publish_deadline_s": 1})
+    quick = replace(settings, publish_deadline_s=1)
     dispatcher.publisher.start()
     poll(lambda: dispatcher.publisher.is_ready)
     teller = TellOutcomes(dispatcher, direct_teller, quick)
@@ -203,9 +204,7 @@ def test_what_cannot_be_told_in_time_is_given_up(
     store, dispatcher, teller, direct_teller, settings
 ):
     """After REPLY_TTL, and where the record was removed."""
-    short = TellOutcomes(
-        dispatcher, direct_teller, config.load(**{**settings.model_dump(), "reply_ttl": 1})
-    )
+    short = TellOutcomes(dispatcher, direct_teller, replace(settings, reply_ttl=1))
     late, removed = ended(store, "q"), ended(store, "q")
     store.remove([removed])
     before = outcomes("too_old"), outcomes("no_record")

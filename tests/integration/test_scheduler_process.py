@@ -8,6 +8,7 @@ import time
 import urllib.request
 
 import pytest
+from msgspec.structs import replace
 
 from services.scheduler.service import Scheduler
 from taskyard.config import Settings
@@ -27,7 +28,7 @@ def test_two_schedulers_publish_each_of_2000_due_jobs_once(settings, store, bodi
     """However many schedulers there are, a job is dispatched once."""
     store.create(waiting_jobs(queue, 2000, delay_ms=100))
     # On a busy machine a confirm may take so long that `relay` would publish its message again.
-    patient = settings.model_copy(update={"relay_after_s": 3600})
+    patient = replace(settings, relay_after_s=3600)
     schedulers = [Scheduler(patient) for _ in range(2)]
 
     for scheduler in schedulers:
@@ -152,7 +153,7 @@ def test_200_jobs_at_random_times_are_published_at_their_times(
     """None is early, and none waits for the next look, which would be in an hour."""
     dispatcher.dispatch([new_job(queue=queue)])
     assert len(bodies(queue)) == 1, "the queue is there, and empty"
-    scheduler = Scheduler(settings.model_copy(update={"dispatch_interval_s": 3600}))
+    scheduler = Scheduler(replace(settings, dispatch_interval_s=3600))
     scheduler.start()
     poll(lambda: not scheduler.unready())
     rng = random.Random(1)

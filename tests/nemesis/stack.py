@@ -68,7 +68,7 @@ class Stack:
             **env,
         }
         known = {name.lower(): value for name, value in self.env.items()}
-        fields = config.Settings.model_fields
+        fields = config.FIELDS
         self.settings = config.load(**{name: known[name] for name in fields if name in known})
         self.witness = Witness(self.settings.lease_s)
         self.watch = Watch(self.witness)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from taskyard import config, configdoc
-from taskyard.config import Settings
+from taskyard.config import FIELDS, Settings
 from taskyard.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch):
-    for name in Settings.model_fields:
+    for name in FIELDS:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
@@ -86,7 +86,7 @@ def test_a_bad_address_is_not_shown(monkeypatch, name):
 
 @pytest.mark.parametrize("value", ["inf", "nan", "1e300"])
 @pytest.mark.parametrize(
-    "name", [name for name, field in Settings.model_fields.items() if field.annotation is float]
+    "name", [name for name, field in FIELDS.items() if field.type.__origin__ is float]
 )
 def test_times_are_finite(monkeypatch, name, value):
     """A wait must end."""
@@ -127,11 +127,11 @@ def test_the_example_sets_the_defaults(monkeypatch):
         if line[:1] == "#" and line[1:2] != " "
     ]
     values = dict(line.split("=", 1) for line in lines if line)
-    assert {name.upper() for name in Settings.model_fields} == set(values)
+    assert {name.upper() for name in FIELDS} == set(values)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
 
-    assert Settings.model_construct() == config.load()
+    assert Settings() == config.load()
 
 
 def test_writing_the_documents_twice_changes_nothing(tmp_path):
@@ -181,7 +181,7 @@ def test_a_secret_comes_from_a_file(name, monkeypatch, tmp_path):
 
 def test_every_secret_can_come_from_a_file():
     """And is read after the setting that names its file."""
-    names = list(Settings.model_fields)
+    names = list(FIELDS)
 
     assert list(config.SECRETS) == list(SECRETS)
     for name in SECRETS:
@@ -196,7 +196,7 @@ def test_every_secret_can_come_from_a_file():
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"\xff", "holds no text"),
-        (b"pass-word", "what it holds is refused: String should match"),
+        (b"pass-word", "must be "),
     ],
 )
 def test_a_file_that_holds_no_such_secret_is_refused(name, content, fault, tmp_path):
@@ -259,7 +259,7 @@ def test_hosts_are_compared_as_requests_name_them(name):
         ("dead_letter_queue_bytes", "9000000,emails=4194303", "DEAD_LETTER_MAX_BYTES=4194304"),
         ("reply_queue_prefix", "amq.gen-", "begin with 'amq.'"),
         ("reply_queue_prefix", "task", "begin with 'taskyard.'"),
-        ("reply_queue_prefix", "a b", "pattern"),
+        ("reply_queue_prefix", "a b", "must be 2 to 100 letters"),
     ],
 )
 def test_bounds_that_do_not_fit_are_refused(name, value, text):

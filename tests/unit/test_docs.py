@@ -158,7 +158,7 @@ def test_every_python_block_compiles(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_setting_that_is_told_exists(page):
     """A variable in a page is a setting, or one of the few of the tools around."""
-    known = {name.upper() for name in config.Settings.model_fields} | OTEL_NAMES | STRANGERS
+    known = {name.upper() for name in config.FIELDS} | OTEL_NAMES | STRANGERS
     tools = "\n".join((ROOT / name).read_text() for name in TOOLS)
 
     told = set(SETTING.findall(page.read_text()))
