@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,29 @@ import pytest
 from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
 from tests import worker_tasks as tasks
 from tests.polling import poll
+from tests.wheel import installed_alone
 from tests.yard import CHECKOUT
+
+
+def block(page: str, heading: str) -> str:
+    """Return the first program in Python below a heading."""
+    program = rf"^#+ {heading}$.*?^```python\n(.*?)^```"
+    found = re.search(program, (CHECKOUT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+README_PYTHON = block("README.md", "From Python")
+
+
+def run(yard, *command, folder):
+    """Return what a program prints that is told where the servers are, and finds no module but its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        command, env={**env, **yard.env}, cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 class Rest:
@@ -61,6 +84,12 @@ def services(yard):
     with yard.running(*services.values()):
         poll(lambda: yard.store.tasks())
         yield services
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The programs of an environment that has the library's wheel."""
+    return installed_alone(tmp_path_factory.mktemp("alone"))
 
 
 @pytest.fixture
@@ -114,25 +143,43 @@ def test_jobs_wait_run_fail_and_are_cancelled(rest):
     assert (status, problem["code"]) == (409, "too_late")
 
 
-def test_python_hands_over_as_the_readme_says(yard, services):
-    """In a process of its own, from the checkout."""
+def test_the_readmes_python_runs_in_the_checkout(yard, services):
+    """As in a second terminal beside `make run`."""
+    told = run(yard, sys.executable, "-c", README_PYTHON, folder=CHECKOUT)
+
+    assert told.split()[1:] == ["3", "scheduled"]
+
+
+def test_the_readmes_python_runs_with_the_wheel_alone(yard, services, alone, tmp_path):
+    """In an empty folder, with a module of tasks as the documents have it, and nothing of the checkout."""
+    (tmp_path / "tasks.py").write_text(block("docs/tasks.md", "From another program"))
+
+    told = run(yard, alone / "python", "-c", README_PYTHON, folder=tmp_path)
+
+    job_id, *rest = told.split()
+    assert rest == ["3", "scheduled"]
+    shown = run(yard, alone / "taskyard", "status", job_id, folder=tmp_path)
+    assert "completed" in shown
+    version = run(yard, alone / "taskyard", "--version", folder=tmp_path)
+    assert version == "taskyard, version 0.1.0\n"
+
+
+def test_every_module_of_the_wheel_imports_with_what_it_needs(yard, alone, tmp_path):
+    """Whatever a program or command calls, no dependency is missing; traces alone are an extra."""
     program = """
-from tasks import background_task
-assert background_task(1, 2) == 3
-print(background_task.delay(1, 2).get(timeout=30))
-handle = background_task.apply_async((2, 2), countdown=0.2, priority=9)
-print(handle.state, handle.get(timeout=30))
+import importlib, pkgutil, sys, taskyard
+assert taskyard.__file__.startswith(sys.prefix), taskyard.__file__
+for module in pkgutil.walk_packages(taskyard.__path__, "taskyard."):
+    try:
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        print(module.name, error.name)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, **yard.env, "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'shared'}"},
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stderr == ""
-    assert done.stdout == "3\nscheduled 4\n"
+    missing = run(yard, alone / "python", "-c", program, folder=tmp_path).splitlines()
+
+    assert [line for line in missing if not line.endswith(" opentelemetry")] == []
+    assert all(line.startswith("taskyard.tracing.") for line in missing)
 
 
 @pytest.mark.parametrize("example", ["publish_job.py", "dramatiq_producer.py", "submit.sh"])
