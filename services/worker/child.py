@@ -396,10 +396,10 @@ def _peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def _say_farewell(pipe: Connection) -> None:
+def _say_farewell(pipe: Connection, **facts: str) -> None:
     """Tell the supervisor that this end is in good order: any other, with whatever code, is a death."""
     with suppress(OSError):
-        pipe.send({"problems": ["gone"], "has_left": True})
+        pipe.send({"problems": ["gone"], "has_left": True, **facts})
 
 
 def main(settings: Settings, index: int, owner: str, pipe: Connection, is_lone: bool) -> None:
@@ -412,9 +412,9 @@ def main(settings: Settings, index: int, owner: str, pipe: Connection, is_lone: 
         code = 0
         _say_farewell(pipe)
     except ConfigurationError as error:
-        logger.error("%s", error)
+        logger.debug("child cannot start", exc_info=True)
         code = EXIT_CONFIGURATION
-        _say_farewell(pipe)
+        _say_farewell(pipe, fault=str(error))  # all may meet it: the supervisor logs it once
     except Exception:
         logger.exception("child failed")
     finally:

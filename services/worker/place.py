@@ -27,6 +27,8 @@ class Place:
         self.pipe: Connection | None = None
         self.problems: list[str] = ["not started yet"]
         self.leaving = ""
+        #: Why the child could not start at all, such as a task module that cannot be imported.
+        self.fault = ""
         #: The child has said at last that it ends in good order.
         self.has_left = False
         #: The supervisor itself has ended it.
@@ -48,7 +50,7 @@ class Place:
     def started(self, owner: str, process: ForkProcess, pipe: Connection) -> None:
         """Note the child that is in it from now on, of which nothing is known yet."""
         self.owner, self.process, self.pipe = owner, process, pipe
-        self.problems, self.leaving = ["starting"], ""
+        self.problems, self.leaving, self.fault = ["starting"], "", ""
         self.has_beaten = self.has_left = self.is_killed = False
         self.suspects = self.peak_mib = 0
         self.started_at = self.beat_at = time.monotonic()
@@ -98,6 +100,7 @@ class Place:
         self.has_beaten = True
         self.problems = beat["problems"]
         self.leaving = beat.get("leaving", self.leaving)
+        self.fault = beat.get("fault", "")
         self.has_left = beat.get("has_left", False)
         self.suspects = beat.get("suspects", self.suspects)
         self.peak_mib = beat.get("peak_mib", self.peak_mib)

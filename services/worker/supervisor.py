@@ -86,6 +86,8 @@ class Supervisor:
         self._stop_asked = 0
         self._exit_code = 0
         self._has_served = False
+        #: Why children cannot start, as it was told last.
+        self._told_fault = ""
         self._looked_at = time.monotonic()
         self._fork = multiprocessing.get_context("fork")
 
@@ -199,8 +201,24 @@ class Supervisor:
         self._kill_stuck()
 
     def _receive(self, place: Place) -> None:
+        is_first_beat = not place.has_beaten
         place.receive()
         self._has_served = self._has_served or not place.problems
+        if self._told_fault and is_first_beat and place.has_beaten and not place.fault:
+            logger.info("children can start again")
+            self._told_fault = ""
+
+    def _tell_fault(self, fault: str) -> None:
+        """Say why children cannot start: once, for each tries again and again until somebody mends it."""
+        if fault in ("", self._told_fault):
+            return
+        self._told_fault = fault
+        if self._has_served:
+            others = sum(place.has_beaten and not place.has_left for place in self._places)
+            facts = {"children": others}
+            logger.error("children that end are not replaced: %s", fault, extra=facts)
+        else:
+            logger.error("worker cannot start: %s", fault)
 
     def _kill_stuck(self) -> None:
         """End children whose threads all stand still, as one does that never lets go of the interpreter."""
@@ -222,17 +240,24 @@ class Supervisor:
             self._receive(place)
         reason = exit_reason(code, place.leaving, has_left=place.has_left)
         CHILD_EXITS.labels(exit_label(code, place.leaving, has_left=place.has_left)).inc()
-        log = logger.info if code == 0 and place.has_left else logger.error
-        log("child ended: %s", reason, extra={"child": place.index, "owner": place.owner})
+        # Stopped before it could hear of it: a child that has begun to run handles the signal.
+        is_unborn = self._stop_asked and code == -signal.SIGTERM and not place.has_beaten
+        level = logging.INFO if code == 0 and place.has_left else logging.ERROR
+        if is_unborn or place.fault:  # which is told once, below
+            level = logging.DEBUG
+        facts = {"child": place.index, "owner": place.owner}
+        logger.log(level, "child ended: %s", reason, extra=facts)
         had_jobs = False
-        if not place.has_left:
+        if not place.has_left and not is_unborn:
             # The store takes the two apart again for the history of the attempts.
             peak = f", peak memory {place.peak_mib} MiB" if place.peak_mib else ""
             is_own_death = self._is_own_death(place)
             had_jobs = self._end_lease(self._settings, place.owner, reason + peak, is_own_death)
+        self._tell_fault(place.fault)
         if code == EXIT_CONFIGURATION and place.has_left and not self._has_served:
             self._exit_code = code  # nothing has ever worked: a person has to mend the settings
-            self._on_signal()
+            if not self._stop_asked:  # by the first of them: twice would mean without patience
+                self._on_signal()
         place.process.close()
         if place.pipe is not None:
             place.pipe.close()

@@ -70,20 +70,65 @@ def test_a_module_of_a_package_that_is_not_there_is_named(module):
         load_tasks([f"{package}.other"])
 
 
-def test_what_a_module_itself_misses_is_its_own_error(module):
-    """It is there: its author has to see what it could not import."""
-    name = module("import not_installed_anywhere\n")
+BAD_OPTION = "from taskyard import task\n\n\n@task(retry=3)\ndef f() -> None:\n    pass\n"
 
-    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "import json\nimport not_installed_anywhere\n",
+            "line 2 (import not_installed_anywhere): ModuleNotFoundError: No module named "
+            "'not_installed_anywhere'; is it installed where the worker runs?",
+        ),
+        ("from json import nothing\n", "line 1 (from json import nothing): ImportError: cannot"),
+        ("x = 1\n\ndef f(:\n", "line 3 (def f(:): SyntaxError: invalid syntax"),
+        ("def f():\nx = 1\n", "line 2 (x = 1): IndentationError: expected an indented block"),
+        ("def f():\n    return 1 / 0\n\nf()\n", "line 2 (return 1 / 0): ZeroDivisionError: div"),
+        ("import sys\nsys.exit(3)\n", "line 2 (sys.exit(3)): SystemExit: 3"),
+        ("import json\njson.loads('{')\n", "line 2 (json.loads('{')), raised in "),
+        (BAD_OPTION, "line 4 (@task(retry=3)): TypeError: "),
+        (BAD_OPTION.replace("retry=3", "priority=11"), "line 4 (@task(priority=11)): ValueError: "),
+        (f"x = 1\nraise KeyError('{'x' * 5000}')\n", "xxx…): KeyError: 'xxx"),
+        ("class Odd(Exception):\n    __str__ = None\n\nraise Odd\n", "line 4 (raise Odd): "),
+    ],
+)
+def test_a_broken_module_is_named_with_the_line_and_the_error(module, folder, text, told):
+    """Whatever fails while it is imported: one text, of the user's code and not of what finds the fault."""
+    name = module(text)
+
+    with pytest.raises(ConfigurationError) as caught:
         load_tasks([name])
 
+    message = str(caught.value)
+    where = f"TASK_MODULES names {name!r}, which cannot be imported: {folder}/{name}.py, line "
+    assert message.startswith(where)
+    assert told in message
+    assert len(message) < 2_000
 
-def test_an_error_of_a_module_is_shown_as_it_is(module):
-    """With its own traceback."""
-    with pytest.raises(ZeroDivisionError):
-        load_tasks([module("1 / 0\n")])
-    with pytest.raises(SyntaxError):
-        load_tasks([module("def :\n")])
+
+def test_a_fault_in_what_a_module_imports_is_told_where_it_is(module, folder):
+    """In the helper beside it, not in the line that imports that."""
+    inner = module("\n1 / 0\n")
+    outer = module(f"import {inner}\n")
+
+    with pytest.raises(ConfigurationError, match=f"{folder}/{inner}.py, line 2 "):
+        load_tasks([outer])
+
+
+@pytest.mark.parametrize("hint", ["Nowhere", "3", "]"])
+def test_hints_that_mean_nothing_are_told_with_their_task(module, folder, hint):
+    """They are text until the worker looks at them."""
+    name = module(
+        f"from taskyard import task\n\n\n@task\ndef odd(a: {hint!r}) -> None:\n    pass\n"
+    )
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_tasks([name])
+
+    assert f"type hints of task 'odd' cannot be used: {folder}/{name}.py, line 4: " in str(
+        caught.value
+    )
 
 
 def test_modules_without_a_task_are_refused(module):
@@ -98,7 +143,7 @@ def test_two_tasks_of_one_name_are_refused(module):
     """Which of them would run is no matter of luck."""
     names = [module(TASK.format(name="twice")), module(TASK.format(name="twice"))]
 
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ConfigurationError, match=r"line 4 \(@task\).*two tasks are called 'twice'"):
         load_tasks(names)
 
 

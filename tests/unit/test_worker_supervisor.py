@@ -59,8 +59,8 @@ def take_number():
         return number
 
 
-def leave(pipe, code):
-    pipe.send({"problems": ["gone"], "has_left": True})
+def leave(pipe, code, **facts):
+    pipe.send({"problems": ["gone"], "has_left": True, **facts})
     os._exit(code)
 
 
@@ -77,6 +77,8 @@ def run_child(settings, index, owner, pipe, is_lone):
     elif behaviour == "retire":
         pipe.send({"problems": [], "leaving": "had enough"})
         leave(pipe, 0)
+    elif behaviour.startswith("fault"):
+        leave(pipe, 2, fault=behaviour)
     elif behaviour.startswith("leave"):
         leave(pipe, int(behaviour[5:]))
     elif behaviour.startswith("exit"):
@@ -294,6 +296,38 @@ def test_settings_that_no_child_can_use_end_the_worker(supervise):
     running = supervise("leave2", WORKER_PROCESSES="3")
 
     assert running.process.wait(30) == 2
+
+
+def test_why_no_child_can_start_is_told_once_and_ends_the_worker(supervise):
+    """Each child finds the same, such as a task module that cannot be imported."""
+    running = supervise("fault in line 2", WORKER_PROCESSES="3")
+
+    assert running.process.wait(30) == 2
+    assert running.lines("line 2") == ["worker cannot start: fault in line 2"]
+    assert running.lines("child ended") == []
+
+
+def test_a_fault_that_comes_later_is_told_once_for_each_change(supervise):
+    """The other children go on; each try meets it, until somebody mends it or makes another."""
+    first, second = ",fault in line 2" * 3, ",fault in line 3" * 2
+    running = supervise(
+        f"works,signal9{first}{second},works,signal9{second},works", RESTART_MIN_S="0.01"
+    )
+    pid = running.child_runs(1)
+    poll(lambda: running.lines("port"))
+    poll(lambda: is_ready(running))
+    os.kill(pid, signal.SIGKILL)
+    again = running.child_runs(8)
+    poll(lambda: running.lines("children can start again"))
+    os.kill(again, signal.SIGKILL)
+    running.child_runs(12)
+    poll(lambda: len(running.lines("children can start again")) == 2)
+
+    told = [line for line in running.lines("children") if "child runs" not in line]
+    not_replaced = "children that end are not replaced: fault in line"
+    mended = "children can start again"
+    assert told == [f"{not_replaced} 2", f"{not_replaced} 3", mended, f"{not_replaced} 3", mended]
+    assert running.end() == 0
 
 
 def test_unusable_settings_later_on_do_not(supervise):
