@@ -82,6 +82,7 @@ bench: $(VENV)/.dev system-packages ## Measure speed beside a tuned Dramatiq wor
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.drain
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.enqueue
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.lateness
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.start
 
 .PHONY: check
 check: $(VENV)/.dev lock-check ## Check format, lint, types, import rules and the lock files

@@ -3,19 +3,22 @@
 import atexit
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from taskyard import config, context
+from taskyard import context
 from taskyard.errors import JobFailed, JobNotFound, TooLate
 from taskyard.job import TERMINAL, Job, State, document
-from taskyard.request import Defaults, JobRequest, new_job
 from taskyard.secrets import redacted
-from taskyard.store.base import JobStore, NewJob
 from taskyard.task import Task
-from taskyard.task_options import TaskOptions
 from taskyard.tracing import Publishing
+
+if TYPE_CHECKING:  # `import taskyard` stays quick: see `_get_ready`
+    from taskyard.config import Settings
+    from taskyard.request import Defaults, JobRequest
+    from taskyard.store.base import JobStore, NewJob
+    from taskyard.task_options import TaskOptions
 
 
 class JobHandle:
@@ -109,8 +112,7 @@ class Client:
         settings: Where RabbitMQ and the store are, and the defaults of jobs.
     """
 
-    def __init__(self, settings: config.Settings) -> None:
-        # Who only imports tasks need not pay for pika and redis.
+    def __init__(self, settings: "Settings") -> None:
         from taskyard.dispatcher import Dispatcher
         from taskyard.rabbitmq.publisher import Publisher
         from taskyard.store import open_store
@@ -127,18 +129,20 @@ class Client:
         )
 
     @property
-    def store(self) -> JobStore:
+    def store(self) -> "JobStore":
         """The state store."""
         return self.dispatcher.store
 
     def prepare(
-        self, options: TaskOptions, request: JobRequest, *, traceparent: str | None = None
-    ) -> NewJob:
+        self, options: "TaskOptions", request: "JobRequest", *, traceparent: str | None = None
+    ) -> "NewJob":
         """Return the job that `request` asks for, without handing it over.
 
         Raises:
             InvalidSubmission: If it is too large, or has no JSON form.
         """
+        from taskyard.request import new_job
+
         return new_job(
             request,
             defaults(options, self.settings),
@@ -147,7 +151,7 @@ class Client:
             traceparent=traceparent,
         )
 
-    def submit(self, options: TaskOptions, request: JobRequest) -> JobHandle:
+    def submit(self, options: "TaskOptions", request: "JobRequest") -> JobHandle:
         """Hand one job over; where the task's jobs are unique, the handle may be that of one like it.
 
         Raises:
@@ -184,8 +188,10 @@ class Client:
         self.dispatcher.close()
 
 
-def defaults(options: TaskOptions, settings: config.Settings) -> Defaults:
+def defaults(options: "TaskOptions", settings: "Settings") -> "Defaults":
     """Return what a task's jobs get where they do not say."""
+    from taskyard.request import Defaults
+
     return Defaults(
         queue=options.queue,
         priority=options.priority,
@@ -206,6 +212,8 @@ def client() -> Client:
     Raises:
         ConfigurationError: If the environment holds unusable settings.
     """
+    from taskyard import config
+
     global _client
     with _lock:
         if _client is None:
@@ -220,6 +228,8 @@ def configure(**settings: Any) -> Client:
     Args:
         settings: By name, such as `broker_url="amqp://…"`.
     """
+    from taskyard import config
+
     global _client
     chosen = Client(config.load(**settings))
     with _lock:
@@ -239,8 +249,16 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def _submit(options: TaskOptions, request: JobRequest) -> JobHandle:
+def _submit(options: "TaskOptions", request: "JobRequest") -> JobHandle:
     return client().submit(options, request)
 
 
+def _get_ready() -> None:
+    """Import what handing over needs, when the first task is made: the first call does not wait for it."""
+    from taskyard import config, dispatcher, request  # noqa: F401
+    from taskyard.rabbitmq import publisher  # noqa: F401
+    from taskyard.store import redis  # noqa: F401
+
+
 Task.submitter = staticmethod(_submit)
+Task.get_ready = staticmethod(_get_ready)

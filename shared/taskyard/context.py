@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-import structlog
-
 from taskyard import trace_context
 from taskyard.job import Progress
 
@@ -56,6 +54,8 @@ class CurrentJob:
     @property
     def logger(self) -> Any:
         """A structlog logger that puts the job's id, task, attempt and trace on every line."""
+        import structlog  # who only imports tasks need not pay for it
+
         return structlog.get_logger(f"task.{self.task}").bind(**self.log_facts())
 
     def log_facts(self) -> dict[str, Any]:

@@ -4,12 +4,16 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from taskyard.errors import Fault, InvalidSubmission
-from taskyard.request import JobRequest, parse
-from taskyard.store.base import UniquePolicy
-from taskyard.task_options import TaskOptions, checked, make_options
+
+if (
+    TYPE_CHECKING
+):  # `import taskyard` stays quick: what checks and hands over comes with the first task
+    from taskyard.request import JobRequest
+    from taskyard.store.base import UniquePolicy
+    from taskyard.task_options import TaskOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,7 +22,7 @@ R = TypeVar("R")
 class Submitter(Protocol):
     """Where `.delay()` hands a job over; `taskyard.client` binds itself here."""
 
-    def __call__(self, options: TaskOptions, request: JobRequest) -> Any:
+    def __call__(self, options: "TaskOptions", request: "JobRequest") -> Any:
         """Dispatch the job and return its handle."""
 
 
@@ -32,8 +36,10 @@ class Task(Generic[P, R]):
     """
 
     submitter: Submitter
+    #: Imports what handing over needs; bound with the submitter.
+    get_ready: Callable[[], None]
 
-    def __init__(self, function: Callable[P, R], name: str, options: TaskOptions) -> None:
+    def __init__(self, function: Callable[P, R], name: str, options: "TaskOptions") -> None:
         self.function = function
         self.name = name
         self.options = options
@@ -91,6 +97,8 @@ class Task(Generic[P, R]):
             InvalidSubmission: If anything is wrong; `faults` names all of it.
             Unavailable: If RabbitMQ or the store does not answer in time; the job does not run then.
         """
+        from taskyard.request import parse
+
         kwargs = kwargs or {}
         _check_shapes(args, kwargs)
         try:
@@ -141,7 +149,7 @@ def task(
     key: str | None = None,
     unique_for: float | None = None,
     unique_key: str | Sequence[str] = (),
-    unique_policy: UniquePolicy = "existing",
+    unique_policy: "UniquePolicy" = "existing",
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
@@ -157,6 +165,9 @@ def task(function: Any = None, /, *, name: str | None = None, **options: Any) ->
         ValueError: If the name or an option is not allowed, or another function has this name already.
         TypeError: If an option is not known.
     """
+    from taskyard.task_options import checked, make_options
+
+    Task.get_ready()
     chosen = make_options(**options)
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:

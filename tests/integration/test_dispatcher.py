@@ -1,5 +1,8 @@
 """Dispatching with real servers: recorded first, published second, and nothing kept of what failed."""
 
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -468,3 +471,33 @@ def test_closing_finishes_what_is_under_way(settings, store, channel, queue):
 
     assert outbox(store) == set()
     assert channel.queue_declare(dead_queue(queue), passive=True).method.message_count == 0
+
+
+FIRST_CALL = """
+import sys
+from taskyard import task
+
+@task
+def add(a: int, b: int) -> int: ...
+
+before = set(sys.modules)
+add.delay(1, 2)
+print(*(set(sys.modules) - before))
+"""
+
+
+def test_the_first_call_of_a_process_imports_no_library(settings):
+    """Importing takes longer than to connect; what Python itself looks up is little."""
+    env = {
+        **os.environ,
+        "BROKER_URL": settings.broker_url,
+        "RESULT_BACKEND": settings.result_backend,
+        "KEY_PREFIX": settings.key_prefix,
+    }
+
+    run = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL], env=env, capture_output=True, text=True, check=True
+    )
+
+    imported = {name.partition(".")[0] for name in run.stdout.split()}
+    assert imported <= sys.stdlib_module_names - {"asyncio"}
