@@ -15,7 +15,7 @@ from services.api.replies import reply
 from services.api.schemas import TEXT, WHOLE
 from taskyard.bulk import cancel_found, count_living
 from taskyard.errors import Fault, InvalidSubmission
-from taskyard.request import Integer, validated
+from taskyard.request import Whole, validated
 from taskyard.store.pages import Cursor
 
 blueprint = APIBlueprint("bulk", __name__)
@@ -30,7 +30,7 @@ class BulkRequest(BaseModel):
         description="Which jobs; at least one field. Those in other states than can be changed stay."
     )
     dry_run: bool = Field(default=False, description="Only say how many there are.")
-    limit: Annotated[Integer, Field(ge=1, le=10_000)] = Field(
+    limit: Annotated[int, Field(ge=1, le=10_000), Whole] = Field(
         default=1000, description="How many at most with this request."
     )
     cursor: str | None = Field(

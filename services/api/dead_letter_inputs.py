@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.api import openapi, paging
 from services.api.schemas import TEXT, TIME
-from taskyard.request import Integer, Time
+from taskyard.request import Time, Whole
 from taskyard.store.dead_letters import DeadLetterFilter
 
 #: Ids in one request.
@@ -68,7 +68,7 @@ class ReplayRequest(Chosen):
     rate_per_s: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = Field(
         default=None, description="Jobs a second. Default: as fast as it goes."
     )
-    canary: Annotated[Integer, Field(ge=0, le=1000)] = Field(
+    canary: Annotated[int, Field(ge=0, le=1000), Whole] = Field(
         default=0, description="So many first; the others only if all of these complete."
     )
     args: list[Any] | None = Field(default=None, description="New arguments, for a single id.")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.api import openapi, reach
 from services.api.problems import InvalidParameters
+from taskyard.field_words import field_words
 from taskyard.request import Name, Time
 from taskyard.store.finding import Filter, Order
 
@@ -74,7 +75,7 @@ class ListQuery(JobFilter):
         default="created",
         description="`created`: newest first. `run_at`: those that wait for a time, soonest first.",
     )
-    limit: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=200)] = Field(
+    limit: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] = Field(
         default=50, description="How many at most."
     )
     cursor: str | None = Field(
@@ -96,7 +97,7 @@ def from_query(model: type[Any]) -> Any:
     except ValidationError as error:
         raise InvalidParameters(
             [
-                (str(f["loc"][0]), f["type"], f["msg"].removeprefix("Value error, "))
+                (str(f["loc"][0]), f["type"], field_words(model, f))
                 for f in error.errors(include_url=False, include_input=False)
             ]
         ) from None

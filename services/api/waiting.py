@@ -15,7 +15,7 @@ from taskyard import message as wire
 from taskyard.audit_log import ActionName, difference, job_facts
 from taskyard.errors import Fault, InvalidSubmission, JobNotFound, TooLate
 from taskyard.job import WAITING, Job
-from taskyard.request import Integer, Seconds, Time, conflicts, validated
+from taskyard.request import Seconds, Time, Whole, conflicts, validated
 from taskyard.store.waiting import Change
 
 blueprint = APIBlueprint("waiting", __name__)
@@ -32,7 +32,7 @@ class ChangeRequest(BaseModel):
     delay_s: Annotated[Seconds, Field(ge=0)] | None = Field(
         default=None, description="Run this many seconds from now; not together with run_at."
     )
-    priority: Annotated[Integer, Field(ge=0, le=wire.MAX_PRIORITY)] | None = Field(
+    priority: Annotated[int, Field(ge=0, le=wire.MAX_PRIORITY), Whole] | None = Field(
         default=None, description="Higher first."
     )
     args: list[Any] | None = Field(default=None, description="All positional arguments.")

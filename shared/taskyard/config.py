@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, structs
 
 from taskyard import config_checks as checks
 from taskyard.errors import ConfigurationError
+from taskyard.field_words import no_such
 from taskyard.message import MAX_SECONDS
 from taskyard.tls import Tls
 
@@ -380,7 +381,11 @@ def load(**overrides: object) -> Settings:
     Raises:
         ConfigurationError: If any value is refused, or a name is not known; the text names all of them.
     """
-    faults = [f"{name.upper()}: no such setting" for name in overrides if name not in FIELDS]
+    faults = [
+        f"{name.upper()}: {no_such('setting', name, FIELDS)}"
+        for name in overrides
+        if name not in FIELDS
+    ]
     environment = {name: text for name in FIELDS if (text := os.environ.get(name.upper()))}
     given = {**environment, **_unambiguous(overrides)}
     taken: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 The message is also the part of a job that never changes, so the store keeps these very bytes.
 """
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -148,9 +149,17 @@ def decode(body: bytes | str) -> Message:
     try:
         return _decoder.decode(body)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(_without_pattern(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(str(error)) from None
+
+
+def _without_pattern(text: str) -> str:
+    """Return an error of the library, in words where it has a pattern: only an id has one."""
+    found = re.match(r"Expected `str` matching regex '.*' - (at `.*`)", text)
+    if found is None:
+        return text
+    return f"Expected an id of 1 to 128 letters, digits, '.', '_', '-' or ':' - {found[1]}"
 
 
 def for_attempt(body: str, attempt: int) -> str:

@@ -4,6 +4,7 @@ The library makes all errors, of each alternative too, before it gives the first
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import time
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,7 @@ import jsonschema_rs
 import msgspec
 
 from taskyard.errors import Fault, more_faults, pointer_part
+from taskyard.misfit_words import told
 
 #: Values and parts of values, past which only the first thing that is wrong is looked for.
 MAX_SMALL_NODES = 2_000
@@ -49,27 +51,7 @@ def misfits(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
 
 def _all(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
     for error in _validator(_encode(schema)).iter_errors(value):
-        where = "/".join([pointer, *map(pointer_part, error.instance_path)])
-        yield Fault(where, error.kind.name, _detail(error))
-
-
-def _detail(error: jsonschema_rs.ValidationError) -> str:
-    """Return what is wrong: where a value is of none of several types, which these are."""
-    kind, message = error.kind, error.message
-    if not isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
-        return message
-    types: list[str] = []
-    for first, *_ in kind.context:
-        found = first.kind
-        is_inside = first.instance_path != error.instance_path
-        if is_inside or not isinstance(found, jsonschema_rs.ValidationErrorKind.Type):
-            return message  # it is wrong inside: which of the alternatives was meant is not known
-        types += found.types
-    value = message.removesuffix(
-        " is not valid under any of the schemas listed in the 'anyOf' keyword"
-    )
-    names = ", ".join(f'"{each}"' for each in types)
-    return f"{value} is not of types {names}"
+        yield from told(schema, error, pointer)
 
 
 def _narrowed(schema: Schema, value: Any, pointer: str) -> _Place:
@@ -130,7 +112,17 @@ def _is_small(value: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def _validator(schema: bytes) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(schema.decode(), validate_formats=True)
+    formats = {"time": _is_time}
+    return jsonschema_rs.validator_for(schema.decode(), validate_formats=True, formats=formats)
+
+
+def _is_time(text: str) -> bool:
+    """Return whether it is a time of day; most have no zone, which the library asks for."""
+    try:
+        time.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 _encode = msgspec.json.Encoder().encode

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from taskyard import message as wire
 from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission, pointer_part
+from taskyard.field_words import field_words
 from taskyard.message import MAX_SECONDS, Message, Options
 from taskyard.nesting import check_json_depth
 from taskyard.signature import bound
@@ -30,7 +31,7 @@ _FIRE_ID = re.compile(wire.FIRE_ID_PATTERN)
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 _OF_AMQP = "is for submissions over AMQP, which name a queue to reply to; here wait for the job"
 #: Fields that other doors know, and what to say of them.
-_ELSEWHERE = {("reply",): _OF_AMQP, ("reply_to",): _OF_AMQP}
+_ELSEWHERE: dict[tuple[int | str, ...], str] = {("reply",): _OF_AMQP, ("reply_to",): _OF_AMQP}
 
 
 def _integer(value: object) -> object:
@@ -54,8 +55,8 @@ def _time(value: object) -> object:
 
 
 # Behind the bounds of a field, which otherwise have no place in its JSON Schema.
-_Whole = BeforeValidator(_integer)
-Integer = Annotated[int, _Whole]
+Whole = BeforeValidator(_integer)
+Integer = Annotated[int, Whole]
 Seconds = Annotated[float, Field(allow_inf_nan=False, le=MAX_SECONDS)]
 Time = Annotated[datetime, BeforeValidator(_time)]
 Name = Annotated[str, Field(pattern=wire.NAME_PATTERN)]
@@ -82,7 +83,7 @@ class JobRequest(BaseModel):
         },
     )
     queue: Name | None = Field(default=None, description="Queue. Default: the task's own.")
-    priority: Annotated[int, Field(ge=0, le=wire.MAX_PRIORITY), _Whole] | None = Field(
+    priority: Annotated[int, Field(ge=0, le=wire.MAX_PRIORITY), Whole] | None = Field(
         default=None,
         description="Higher first. Default: the task's own, which is 5 if it does not say.",
     )
@@ -95,7 +96,7 @@ class JobRequest(BaseModel):
     expires_s: Annotated[Seconds, Field(gt=0)] | None = Field(
         default=None, description="Seconds from its submission past which the job never starts."
     )
-    max_retries: Annotated[int, Field(ge=0, le=1000), _Whole] | None = Field(
+    max_retries: Annotated[int, Field(ge=0, le=1000), Whole] | None = Field(
         default=None, description="Retries if it fails. Default: the task's own, or MAX_RETRIES."
     )
     timeout_s: Annotated[Seconds, Field(gt=0)] | None = Field(
@@ -172,7 +173,7 @@ def validated(model: type[Model], data: Mapping[str, Any], faults: Sequence[Faul
     try:
         valid = model.model_validate(_with_few_unknown(model, data))
     except ValidationError as error:
-        raise InvalidSubmission(chain(_field_faults(error), faults)) from None
+        raise InvalidSubmission(chain(_field_faults(model, error), faults)) from None
     if faults:
         raise InvalidSubmission(faults)
     return valid
@@ -187,17 +188,12 @@ def _with_few_unknown(model: type[BaseModel], data: Mapping[str, Any]) -> Mappin
     return {name: data[name] for name in chain(known.keys() & data.keys(), unknown)}
 
 
-def _field_faults(error: ValidationError) -> Iterator[Fault]:
+def _field_faults(model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:
     """Give pydantic's findings as faults."""
     for finding in error.errors(include_url=False, include_input=False):
         where = "".join(f"/{pointer_part(part)}" for part in finding["loc"])
-        yield Fault(where, finding["type"], _text(finding))
-
-
-def _text(finding: Any) -> str:
-    if finding["type"] == "extra_forbidden" and finding["loc"] in _ELSEWHERE:
-        return _ELSEWHERE[finding["loc"]]
-    return str(finding["msg"]).removeprefix("Value error, ")
+        text = _ELSEWHERE.get(finding["loc"]) if finding["type"] == "extra_forbidden" else None
+        yield Fault(where, finding["type"], text or field_words(model, finding))
 
 
 def conflicts(data: Mapping[str, Any]) -> list[Fault]:

@@ -3,32 +3,43 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
+from taskyard.accepted import DECIMAL_PATTERN
 from taskyard.errors import Fault, bounded, pointer_part
+from taskyard.field_words import no_such
 from taskyard.misfits import fits, misfits
 from taskyard.secrets import HIDDEN, hides, is_secret
-from taskyard.short_text import cut
 
-#: Longest name that a fault's text repeats, as JSON. Bytes.
-MAX_NAME_BYTES = 100
 #: Findings of pydantic that the text of an error repeats.
 MAX_FINDINGS = 10
 
+_WORDS: dict[Any, str] = {
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class _Schema(GenerateJsonSchema):
-    """Leaves out a default that has no JSON form: it is never sent."""
+    """Leaves out a default that has no JSON form: it is never sent. Says of a decimal number what it is."""
 
     ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as pydantic has it
         "skipped-choice",
         "non-serializable-default",
     }
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of a decimal number, whose text would otherwise be any."""
+        made = super().decimal_schema(schema)
+        for part in made.get("anyOf", []):
+            if part.get("type") == "string":
+                part["pattern"] = DECIMAL_PATTERN
+        return made
 
 
 def describe(function: Callable[..., Any]) -> dict[str, Any]:
@@ -157,9 +168,7 @@ class _Call:
                 yield from self._refuse_hidden("**", value, pointer)
                 yield from self._misfits(more, value, pointer, "**")
             else:
-                known = ", ".join(names) or "none"
-                text = f"the task has no {cut(name, MAX_NAME_BYTES)!r}; it takes: {known}"
-                yield Fault(pointer, "unknown_argument", text)
+                yield Fault(pointer, "unknown_argument", no_such("argument", name, names))
 
     def check_bound(self) -> Iterator[Fault]:
         schema = self._description["schema"]
@@ -203,9 +212,9 @@ def converter(
     """
     signature = inspect.signature(function)
     parameters = _parameters(function)
-    secret = set(described(function)["secret"])
+    description = described(function)
     adapters = {
-        parameter.name: _adapter(parameter, is_secret=_word(parameter) in secret)
+        parameter.name: _adapter(parameter, _open_schema(description, parameter))
         for parameter in parameters.values()
         if parameter.annotation is not parameter.empty and parameter.annotation is not Any
     }
@@ -233,9 +242,13 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _adapter(parameter: inspect.Parameter, *, is_secret: bool) -> Callable[[Any], Any]:
+def _adapter(
+    parameter: inspect.Parameter, schema: Mapping[str, Any] | None
+) -> Callable[[Any], Any]:
+    """Return the conversion of a parameter's value; without a schema its errors do not tell the value."""
     convert = TypeAdapter(parameter.annotation).validate_python
-    one = (_discreet if is_secret else _named)(parameter.name, convert)
+    name = parameter.name
+    one = _discreet(name, convert) if schema is None else _named(name, convert, schema)
     if parameter.kind is parameter.VAR_POSITIONAL:
         return lambda values: tuple(map(one, values))
     if parameter.kind is parameter.VAR_KEYWORD:
@@ -243,18 +256,31 @@ def _adapter(parameter: inspect.Parameter, *, is_secret: bool) -> Callable[[Any]
     return one
 
 
-def _named(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the same conversion, whose errors name the parameter."""
+def _named(
+    name: str, convert: Callable[[Any], Any], schema: Mapping[str, Any]
+) -> Callable[[Any], Any]:
+    """Return the same conversion, whose errors name the parameter; in the words of all doors, if they do."""
 
     def one(value: Any) -> Any:
         try:
             return convert(value)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False)[:MAX_FINDINGS]
-            wrong = "; ".join(finding["msg"] for finding in found)
-            raise TypeError(f"{name}: {wrong}") from None
+            wrong = [
+                f"{each.pointer[1:]}: {each.detail}" for each in _few(schema, value, f"/{name}")
+            ]
+            raise TypeError("; ".join(wrong) or f"{name}: {_findings(error)}") from None
 
     return one
+
+
+def _few(schema: Mapping[str, Any], value: Any, pointer: str) -> Iterator[Fault]:
+    return islice(misfits(schema, value, pointer), MAX_FINDINGS)
+
+
+def _findings(error: ValidationError) -> str:
+    """Return what pydantic alone finds wrong, as a validator of the user's own does."""
+    found = error.errors(include_url=False, include_input=False)[:MAX_FINDINGS]
+    return "; ".join(finding["msg"].removeprefix("Value error, ") for finding in found)
 
 
 def _discreet(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -269,10 +295,18 @@ def _discreet(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return one
 
 
-def _word(parameter: inspect.Parameter) -> str:
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        return "*"
-    return "**" if parameter.kind is parameter.VAR_KEYWORD else parameter.name
+def _open_schema(
+    description: Mapping[str, Any], parameter: inspect.Parameter
+) -> Mapping[str, Any] | None:
+    """Return the schema of a parameter's value; None if that is secret."""
+    word = _WORDS.get(parameter.kind)
+    if (word or parameter.name) in description["secret"]:
+        return None
+    if word is not None:
+        found: dict[str, Any] = description["var_positional" if word == "*" else "var_keyword"]
+        return found
+    schema = description["schema"]
+    return {**schema["properties"][parameter.name], "$defs": schema.get("$defs", {})}
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

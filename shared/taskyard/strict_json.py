@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from taskyard.errors import Fault, InvalidSubmission, bounded, pointer_part
+from taskyard.field_words import MAX_NAME_BYTES
 from taskyard.message import Undecodable
 from taskyard.nesting import check_depth, too_deep
 from taskyard.short_text import cut
-from taskyard.signature import MAX_NAME_BYTES
 
 #: Longer whole numbers take Python too long to read.
 MAX_DIGITS = 4_000

@@ -258,5 +258,5 @@ def test_of_unknown_fields_only_some_are_named():
 
     found = [(fault.pointer, fault.code) for fault in caught.value.faults]
     assert (found[0], found[-1], len(found)) == (("/task", "string_type"), ("", "more"), 101)
-    assert len(str(caught.value)) < 1_000
+    assert len(str(caught.value)) < 2_000
     assert str(caught.value).endswith("; and 90 more at least")

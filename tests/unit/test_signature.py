@@ -65,7 +65,7 @@ def test_arguments_that_fit_have_no_faults(function, args, kwargs):
         (plain, [1], {"c": 1, "d/e": 1}, ["/kwargs/c", "/kwargs/d~1e"]),
         (typed, ["1"], {}, ["/args/0"]),
         (typed, [True], {}, ["/args/0"]),
-        (typed, [1, 2], {"c": [1, "x"]}, ["/args/1", "/kwargs/c"]),
+        (typed, [1, 2], {"c": [1, "x"]}, ["/args/1", "/kwargs/c/1"]),
         (open_ended, [1, "2", 3], {"x": 1}, ["/args/1", "/kwargs/x"]),
         (strict, [], {"a": 1, "b": 1, "c": 1}, ["/kwargs/a", "/kwargs/a"]),
         (strict, [1, 2, 3], {}, ["/args", "/kwargs/c"]),
@@ -148,7 +148,7 @@ def test_arguments_that_do_not_fit_are_not_converted():
             convert(args, {"z": 1})
     with pytest.raises(TypeError):
         convert([1, "x", []], {})
-    with pytest.raises(TypeError, match=r"^a: Input should be a valid integer"):
+    with pytest.raises(TypeError, match=r'^a: "x" is not a whole number$'):
         convert(["x"], {})
 
 
@@ -243,7 +243,7 @@ MANY = ["x"] * 50_000
         ("d", {"other": MANY}, "/kwargs/d", "misfit"),
         ("e", [1, *MANY], "/kwargs/e", "misfit"),
         ("f", [1, MANY], "/kwargs/f", "misfit"),
-        ("b", "x" * 100_000, "/kwargs/b", "anyOf"),
+        ("b", "x" * 100_000, "/kwargs/b", "type"),
     ],
 )
 def test_in_a_large_argument_the_place_is_found_that_is_wrong(name, value, pointer, code):
@@ -251,21 +251,6 @@ def test_in_a_large_argument_the_place_is_found_that_is_wrong(name, value, point
     found = check(nested, **{name: value})
 
     assert found == [(pointer, code), (f"/kwargs/{name}", "more")]
-
-
-def test_a_value_of_none_of_several_types_is_told_which_they_are():
-    """Not only that there are several; what is wrong inside of one is not told of as a type."""
-
-    def several(a: int | None, b: list[int] | str) -> None: ...
-
-    found = faults(describe(several), ["x", 7], {})
-    assert [fault.detail for fault in found] == [
-        '"x" is not of types "integer", "null"',
-        '7 is not of types "array", "string"',
-    ]
-    (inner,) = faults(describe(several), [1, ["x"]], {})
-    assert inner.code == "anyOf"
-    assert "types" not in inner.detail
 
 
 def test_a_fault_repeats_little_of_what_was_sent():
@@ -277,4 +262,4 @@ def test_a_fault_repeats_little_of_what_was_sent():
 
     assert [fault.code for fault in found] == ["unknown_argument", "type", "more", "type"]
     assert max(len(msgspec.json.encode(fault)) for fault in found) < 1_000
-    assert "it takes: a, b" in found[0].detail
+    assert "there are: a, b" in found[0].detail

@@ -188,11 +188,11 @@ def small(n: Annotated[int, pydantic.Field(le=9)], word: str = "") -> int:
         ([1, "a", 3], {}, "too many"),
         ([1], {"n": 1}, "multiple"),
         ([1], {"other": 1}, "unexpected"),
-        (["one"], {}, "small: n: Input should be a valid integer"),
-        ([10], {}, "less than or equal to 9"),
-        ([1, 5], {}, "small: word: Input should be a valid string"),
-        ([1], {"word": 5}, "small: word: Input should be a valid string"),
-        ([None], {}, "valid integer"),
+        (["one"], {}, 'small: n: "one" is not a whole number'),
+        ([10], {}, "n: 10 is not a whole number of at most 9"),
+        ([1, 5], {}, "small: word: 5 is not a text"),
+        ([1], {"word": 5}, "small: word: 5 is not a text"),
+        ([None], {}, "n: null is not a whole number"),
     ],
 )
 def test_arguments_that_do_not_fit_are_a_final_error(run, args, kwargs, told):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from taskyard import message
 from taskyard.errors import Fault
-from taskyard.request import Integer, JobRequest, Name, Seconds, Time, validated
+from taskyard.request import JobRequest, Name, Seconds, Time, Whole, validated
 from taskyard.schedules.cron import MAX_LENGTH, Cron, zone
 
 Missed = Literal["skip", "once", "all"]
@@ -73,7 +73,7 @@ class Schedule(BaseModel):
         description="What becomes of fire times that passed while no scheduler ran: none runs, "
         "the last one does, or all (at most missed_max, the latest).",
     )
-    missed_max: Annotated[Integer, Field(ge=1, le=MAX_MISSED)] = Field(
+    missed_max: Annotated[int, Field(ge=1, le=MAX_MISSED), Whole] = Field(
         default=100, description="How many missed fire times run at most, with missed = all."
     )
     grace_s: Annotated[Seconds, Field(ge=0)] = Field(
@@ -90,8 +90,10 @@ class Schedule(BaseModel):
     args: list[Any] = _of_job("args")
     kwargs: dict[str, Any] = _of_job("kwargs")
     queue: Name | None = _of_job("queue")
-    priority: Annotated[Integer, Field(ge=0, le=message.MAX_PRIORITY)] | None = _of_job("priority")
-    max_retries: Annotated[Integer, Field(ge=0, le=1000)] | None = _of_job("max_retries")
+    priority: Annotated[int, Field(ge=0, le=message.MAX_PRIORITY), Whole] | None = _of_job(
+        "priority"
+    )
+    max_retries: Annotated[int, Field(ge=0, le=1000), Whole] | None = _of_job("max_retries")
     timeout_s: Annotated[Seconds, Field(gt=0)] | None = _of_job("timeout_s")
     expires_s: Annotated[Seconds, Field(gt=0)] | None = _of_job("expires_s")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = _of_job("tags")
