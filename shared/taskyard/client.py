@@ -16,6 +16,7 @@ from taskyard.tracing import Publishing
 
 if TYPE_CHECKING:  # `import taskyard` stays quick: see `_get_ready`
     from taskyard.config import Settings
+    from taskyard.dispatcher import Dispatcher
     from taskyard.request import Defaults, JobRequest
     from taskyard.store.base import JobStore, NewJob
     from taskyard.task_options import TaskOptions
@@ -113,25 +114,38 @@ class Client:
     """
 
     def __init__(self, settings: "Settings") -> None:
-        from taskyard.dispatcher import Dispatcher
-        from taskyard.rabbitmq.publisher import Publisher
         from taskyard.store import open_store
 
         self.settings = settings
-        publisher = Publisher(
-            settings.broker_url,
-            queue_type=settings.queue_type,
-            name=f"client {os.getpid()}",
-            tls=settings.tls,
-        )
-        self.dispatcher = Dispatcher(
-            open_store(settings), publisher, publish_deadline_s=settings.publish_deadline_s
-        )
+        #: The state store.
+        self.store: JobStore = open_store(settings)
+        self._dispatcher: Dispatcher | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()
 
     @property
-    def store(self) -> "JobStore":
-        """The state store."""
-        return self.dispatcher.store
+    def dispatcher(self) -> "Dispatcher":
+        """What hands jobs over; made when it is first asked for, as who only reads needs no RabbitMQ."""
+        with self._lock:
+            if self._dispatcher is None:
+                self._dispatcher = self._make_dispatcher()
+                if self._is_closed:
+                    self._dispatcher.close()
+            return self._dispatcher
+
+    def _make_dispatcher(self) -> "Dispatcher":
+        from taskyard.dispatcher import Dispatcher
+        from taskyard.rabbitmq.publisher import Publisher
+
+        publisher = Publisher(
+            self.settings.broker_url,
+            queue_type=self.settings.queue_type,
+            name=f"client {os.getpid()}",
+            tls=self.settings.tls,
+        )
+        return Dispatcher(
+            self.store, publisher, publish_deadline_s=self.settings.publish_deadline_s
+        )
 
     def prepare(
         self, options: "TaskOptions", request: "JobRequest", *, traceparent: str | None = None
@@ -185,7 +199,10 @@ class Client:
 
     def close(self) -> None:
         """Close all connections; safe to call twice."""
-        self.dispatcher.close()
+        with self._lock:
+            self._is_closed = True
+            dispatcher = self._dispatcher
+        (dispatcher or self.store).close()
 
 
 def defaults(options: "TaskOptions", settings: "Settings") -> "Defaults":
