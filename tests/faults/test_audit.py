@@ -71,7 +71,7 @@ def test_lost_messages_are_counted_and_brought_back(yard, how):
     poll(lambda: not yard.store.unpublished(60_000, 1))
 
     def found():
-        code, out, _ = command(yard.env, "audit", "--json")
+        code, out, _ = command(yard.env, "audit", "-o", "json")
         return code == 1 and json.loads(out)["missing_messages"]
 
     (missing,) = poll(found)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +44,18 @@ def run(yard):
 
 def ids(run, *args):
     """Return the ids that a list shows."""
-    return [line.split("  ")[0] for line in run("list", *args)[1].splitlines()]
+    return [line.split("  ")[0] for line in run("list", *args)[1].splitlines()[1:]]
 
 
 def replay_id(out):
-    """Return the id of a replay in its line."""
-    return out.split("  ")[0]
+    """Return the id of a replay in its row."""
+    return row(out)["REPLAY"]
+
+
+def row(out):
+    """Return the cells of the only row of a table, by column."""
+    head, cells = (re.split(r" {2,}", line) for line in out.splitlines())
+    return dict(zip(head, cells, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -76,14 +83,17 @@ def test_a_queue_is_a_filter(run, yard):
 
 def test_dead_letters_and_groups_are_shown(run):
     """As lines, or as the documents of REST; an unknown one has the exit code of what is not there."""
-    shown = json.loads(run("show", "one")[1])
+    shown = json.loads(run("show", "one", "-o", "json")[1])
     assert (shown["job_id"], shown["reason"], shown["error"]["type"]) == ("one", "timeout", "E")
-    assert "encoding" in json.loads(run("show", "stranger")[1])["preview"]
-    listed = [json.loads(line) for line in run("list", "--json")[1].splitlines()]
+    assert "encoding" in json.loads(run("show", "stranger", "-o", "json")[1])["preview"]
+    assert run("show", "one")[1].splitlines()[1].split() == ["reason", "timeout"]
+    listed = json.loads(run("list", "-o", "json")[1])["items"]
     assert shown == listed[-1]
-    groups = [json.loads(line) for line in run("groups", "--json")[1].splitlines()]
+    groups = json.loads(run("groups", "-o", "json")[1])["items"]
     assert [(g["fingerprint"], g["count"]) for g in groups] == [("h", 1), ("g", 1), ("f", 2)]
-    assert "f  2  " in run("groups")[1]
+    assert [line.split()[:2] for line in run("groups")[1].splitlines()[1:]] == [
+        *(["h", "1"], ["g", "1"], ["f", "2"]),
+    ]
 
     code, _, err = run("show", "nobody")
 
@@ -101,14 +111,14 @@ def test_a_replay_takes_the_jobs_that_fit(run, yard):
     (replay,) = yard.store.newest_replays()[0]
     assert (0, replay.id) == (code, replay_id(out))
     assert (replay.total, replay.rate_per_s, replay.canary) == (2, 5, 1)
-    shown = json.loads(run("replays", replay.id, "--json")[1])
+    (shown,) = json.loads(run("replays", replay.id, "-o", "json")[1])["items"]
     assert shown["asked"]["filter"] == {"queue": yard.queue, "fingerprint": "f"}
-    assert "total=3 " in run("replay", "--all")[1]
+    assert row(run("replay", "--all")[1])["TOTAL"] == "3"
 
 
 def test_single_jobs_are_replayed(run, yard):
     """By their ids, each once; all that is wrong with the ids is named."""
-    assert "total=2 " in run("replay", "one", "two", "one")[1]
+    assert row(run("replay", "one", "two", "one")[1])["TOTAL"] == "2"
 
     code, _, err = run("replay", "stranger", "nobody")
 
@@ -120,9 +130,12 @@ def test_single_jobs_are_replayed(run, yard):
 def test_a_replay_is_stopped(run, yard):
     """It is listed with its state; one that is not there is told."""
     started = replay_id(run("replay", "--all")[1])
-    assert f"{started}  running" in run("replays")[1]
+    assert (row(run("replays")[1])["REPLAY"], row(run("replays")[1])["STATE"]) == (
+        started,
+        "running",
+    )
 
-    assert f"{started}  stopped" in run("stop", started)[1]
+    assert row(run("stop", started)[1])["STATE"] == "stopped"
 
     assert yard.store.replays([started])[0].state == "stopped"
     assert run("stop", "nobody")[0] == 3
@@ -186,9 +199,9 @@ def test_what_was_done_is_in_the_audit_log(run, yard):
     run("stop", started)
     run("purge", "--task", "other", "--yes")
 
-    out = CliRunner().invoke(main, ["log", "--json"], env=yard.env).stdout
+    out = CliRunner().invoke(main, ["log", "-o", "json"], env=yard.env).stdout
 
-    told = [json.loads(line) for line in out.splitlines()][::-1]
+    told = json.loads(out)["items"][::-1]
     assert [(each["action"], each["target"]) for each in told] == [
         ("replay.start", started),
         ("replay.stop", started),

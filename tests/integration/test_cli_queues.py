@@ -1,6 +1,7 @@
 """`taskyard queues move`, on a yard whose queue was declared with the type that is not meant any more."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -29,6 +30,11 @@ def run(yard):
     return command
 
 
+def cells(table):
+    """Return the cells of each line of a table."""
+    return [re.split(r" {2,}", line) for line in table.splitlines()]
+
+
 def test_the_error_names_the_command_and_the_command_mends_it(yard, run):
     """Jobs that wait in a queue of the other type run, in their order, once it is moved."""
     ids = yard.submit_many(tasks.note, 50)
@@ -45,8 +51,9 @@ def test_the_error_names_the_command_and_the_command_mends_it(yard, run):
     code, said = run("queues", "move", yard.queue)
 
     assert code == 0
-    assert f"{yard.queue}  moved  messages=50" in said
-    assert f"{yard.queue}  is as it should be" in run("queues", "move", yard.queue)[1]
+    assert [yard.queue, "moved", "50"] in cells(said)
+    said = run("queues", "move", yard.queue)[1]
+    assert [yard.queue, "as it should be", "0"] in cells(said)
     with yard.running(yard.worker(QUEUE_TYPE="auto", WORKER_QUEUES=yard.queue)):
         poll(lambda: yard.states(ids) == {"completed": 50})
     assert [event.job_id for event in yard.events("ran")] == ids
@@ -59,7 +66,7 @@ def test_a_move_is_in_the_audit_log(yard, run):
     run("queues", "move", yard.queue)
     run("queues", "move", yard.queue)
 
-    (entry,) = map(json.loads, run("log", "--action", "queue.move", "--json")[1].splitlines())
+    (entry,) = json.loads(run("log", "--action", "queue.move", "-o", "json")[1])["items"]
     assert entry["target"] == yard.queue
     assert entry["after"] == {dead_queue(yard.queue): 0, yard.queue: 3}
 
@@ -98,7 +105,7 @@ def test_all_queues_that_the_store_knows_are_moved(yard, run):
     code, said = run("queues", "move", "--all")
 
     assert code == 0
-    assert f"{yard.queue}  moved  messages=2" in said
+    assert [yard.queue, "moved", "2"] in cells(said)
     assert INTAKE_QUEUE in said
 
 
@@ -106,5 +113,6 @@ def test_a_queue_is_meant_by_the_name_of_its_dead_letters_too(yard, run):
     """It is what an error of RabbitMQ's may name; what nobody has is said not to be there."""
     yard.submit_many(tasks.note, 1)
 
-    assert f"{yard.queue}  moved  messages=1" in run("queues", "move", dead_queue(yard.queue))[1]
-    assert run("queues", "move", "nobodys") == (0, "nobodys  is not there\n")
+    assert [yard.queue, "moved", "1"] in cells(run("queues", "move", dead_queue(yard.queue))[1])
+    code, said = run("queues", "move", "nobodys")
+    assert (code, cells(said)[1:]) == (0, [["nobodys", "not there", "0"]])

@@ -259,12 +259,21 @@ def test_a_key_is_made_listed_and_revoked(run, store):
     assert "it is the first" in err
     key_id = keys.token_id(out.strip())
 
-    line = run("list")[1]
-    assert out.strip() not in line
-    assert line.startswith(f"{key_id}  active   ci  jobs:submit,jobs:read  tasks=echo  queues=q  ")
-    assert "rate=100/m  expires=20" in line
-    assert line.endswith("used=never\n")
-    (shown,) = json.loads(run("list", "--json")[1])
+    shown = run("list")[1]
+    assert out.strip() not in shown
+    row = dict(zip(*(line.split() for line in shown.splitlines()), strict=True))
+    assert row.pop("EXPIRES").startswith("20")
+    assert row == {
+        "KEY": key_id,
+        "STATE": "active",
+        "NAME": "ci",
+        "SCOPES": "jobs:submit,jobs:read",
+        "TASKS": "echo",
+        "QUEUES": "q",
+        "RATE": "100/m",
+        "USED": "-",
+    }
+    (shown,) = json.loads(run("list", "-o", "json")[1])["items"]
     assert (shown["id"], shown["state"], shown["tasks"]) == (key_id, "active", ["echo"])
 
     assert (

@@ -64,7 +64,7 @@ TOOLS = (
     "shared/taskyard/devstack/stack.py",
 )
 #: Docker's own, and a file that is called like a metric.
-STRANGERS = {"COMPOSE_FILE", "taskyard_metrics_key"}
+STRANGERS = {"NO_COLOR", "COMPOSE_FILE", "taskyard_metrics_key"}
 
 
 def _job() -> Job:

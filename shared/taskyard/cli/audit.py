@@ -9,7 +9,7 @@ import msgspec
 from taskyard.audit import Audit, Missing, Report, settle_s
 from taskyard.audit_log import some_ids
 from taskyard.cli.log import recording
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, say_one
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.rabbitmq.queue_peek import QueuePeek
@@ -18,8 +18,8 @@ from taskyard.store.audit import Finding
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Put right what was found: it is safe while jobs run.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def audit(repair: bool, as_json: bool) -> None:
+@OUTPUT
+def audit(repair: bool, output: Output) -> None:
     """Account for every job; exit with 1 if one is not accounted for and was not repaired."""
     client = Client(load())
     try:
@@ -29,10 +29,7 @@ def audit(repair: bool, as_json: bool) -> None:
         report = _repaired(client, ledger) if repair else ledger.run()
     finally:
         client.close()
-    if as_json:
-        say_json(_document(report), indent=2)
-    for line in () if as_json else _lines(report):
-        say(line)
+    say_one(_document(report), lambda _: _lines(report), output=output)
     sys.exit(0 if report.is_fine else 1)
 
 

@@ -11,7 +11,7 @@ from taskyard import limits
 from taskyard.audit_log import ActionName
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail
 from taskyard.cli.log import recording, who
-from taskyard.cli.output import OUTPUT, Output, pause_text, say, say_json, say_list
+from taskyard.cli.output import OUTPUT, Output, card, pause_text, say_list, say_one
 from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
@@ -103,7 +103,8 @@ def workers(output: Output) -> None:
 @KIND
 @click.argument("name")
 @click.option("--reason", default="", help="Why, for whoever finds it paused.")
-def pause(kind: Kind, name: str, reason: str) -> None:
+@OUTPUT
+def pause(kind: Kind, name: str, reason: str, output: Output) -> None:
     """Let no job of a task or queue start until it is resumed; what runs goes on."""
     client = Client(load())
     store = client.store
@@ -118,13 +119,14 @@ def pause(kind: Kind, name: str, reason: str) -> None:
             entry.before, entry.after = {"paused": None}, {"paused": pause}
         else:
             entry.void()
-    say("paused" if is_new else "was paused")
+    _say_pause(store, kind, name, "paused" if is_new else "was paused", output)
 
 
 @click.command()
 @KIND
 @click.argument("name")
-def resume(kind: Kind, name: str) -> None:
+@OUTPUT
+def resume(kind: Kind, name: str, output: Output) -> None:
     """Let jobs of a task or queue start again."""
     client = Client(load())
     before = {"paused": client.store.pauses(kind).get(name)}
@@ -133,7 +135,13 @@ def resume(kind: Kind, name: str) -> None:
         entry.after = {"paused": None}
         if not (is_changed := client.store.resume(kind, name)):
             entry.void()
-    say("resumed" if is_changed else "was not paused")
+    said = "resumed" if is_changed else "was not paused"
+    _say_pause(client.store, kind, name, said, output)
+
+
+def _say_pause(store: JobStore, kind: Kind, name: str, said: str, output: Output) -> None:
+    shown = {"name": name, "paused": store.pauses(kind).get(name)}
+    say_one(shown, lambda _: [said], output=output)
 
 
 @click.command()
@@ -142,7 +150,15 @@ def resume(kind: Kind, name: str) -> None:
 @click.option("--rate", help="Jobs that start within a time, such as 100/m.")
 @click.option("--reset", is_flag=True, help="Take back what was set.")
 @click.option("--none", "lift", is_flag=True, help="Lift all limits.")
-def limit(task: str, concurrency: int | None, rate: str | None, reset: bool, lift: bool) -> None:
+@OUTPUT
+def limit(
+    task: str,
+    concurrency: int | None,
+    rate: str | None,
+    reset: bool,
+    lift: bool,
+    output: Output,
+) -> None:
     """Set the limits of a task; without options, show them."""
     client = Client(load())
     store = client.store
@@ -154,7 +170,15 @@ def limit(task: str, concurrency: int | None, rate: str | None, reset: bool, lif
         fail(str(error), USAGE)
     if asked or reset or lift:
         _limit(client, task, None if reset else asked)
-    say_json(_limits(store, task))
+    say_one({"task": task, **_limits(store, task)}, _limit_card, output=output)
+
+
+def _limit_card(shown: dict[str, Any]) -> list[str]:
+    return card(
+        ("task", shown["task"]),
+        ("concurrency", shown["concurrency"] or "no limit"),
+        ("rate", shown["rate"] or "no limit"),
+    )
 
 
 def _limit(client: Client, task: str, asked: Limits | None) -> None:

@@ -1,10 +1,11 @@
 """The `taskyard dead-letters` commands: look at what died, run it again, or remove it."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -14,7 +15,8 @@ from taskyard.audit_log import some_ids
 from taskyard.catalogue import Catalogue
 from taskyard.cli.confirm import YES, confirm
 from taskyard.cli.log import recording
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, card, first_line, say_list, say_one
+from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import DeadLetterNotFound
@@ -45,7 +47,6 @@ _FILTERS = (
 _LIMIT = click.option(
     "--limit", type=click.IntRange(1), default=20, help="How many at most. Default: 20."
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only count them.")
 _ALL = click.option("--all", "is_all", is_flag=True, help="All of them.")
 
@@ -56,6 +57,69 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _task(letter: Mapping[str, Any]) -> str:
+    return str(letter["task"]) if letter["job_id"] else f"{letter['task'] or '-'} (never a job)"
+
+
+def _error(letter: Mapping[str, Any]) -> str:
+    return f"{letter['error']['type']}: {first_line(letter['error']['message'])}"
+
+
+def _cut(letter: Mapping[str, Any]) -> str:
+    kept, whole = letter["kept_bytes"], letter["body_bytes"]
+    return "" if kept == whole else f"{kept} of {whole} bytes"
+
+
+_LETTERS = (
+    Column("ID", itemgetter("id")),
+    Column("REASON", itemgetter("reason")),
+    Column("TASK", _task, may_be_cut=True),
+    Column("QUEUE", itemgetter("queue"), may_be_cut=True),
+    Column("ATTEMPTS", itemgetter("attempts"), kind="number", is_optional=True),
+    Column("FAILED", itemgetter("failed_at"), kind="time"),
+    Column("KEPT", _cut, is_optional=True),
+    Column("ERROR", _error, may_be_cut=True),
+)
+_GROUPS = (
+    Column("GROUP", itemgetter("fingerprint")),
+    Column("COUNT", itemgetter("count"), kind="number"),
+    Column("REASON", lambda group: group["example"]["reason"]),
+    Column("TASK", lambda group: group["example"]["task"], may_be_cut=True),
+    Column("FIRST", itemgetter("first_seen"), kind="time"),
+    Column("LAST", itemgetter("last_seen"), kind="time"),
+    Column("ERROR", lambda group: _error(group["example"]), may_be_cut=True),
+)
+_REPLAYS = (
+    Column("REPLAY", itemgetter("id")),
+    Column("STATE", itemgetter("state"), kind="state"),
+    Column("TOTAL", itemgetter("total"), kind="number"),
+    Column("REPLAYED", itemgetter("replayed"), kind="number"),
+    Column("SKIPPED", itemgetter("skipped"), kind="number"),
+    Column("CREATED", itemgetter("created_at"), kind="time"),
+    Column("REASON", itemgetter("reason"), is_optional=True, may_be_cut=True),
+)
+
+
+def _letter_card(letter: dict[str, Any]) -> Iterable[str]:
+    preview = letter["preview"]
+    yield from card(
+        ("id", letter["id"]),
+        ("reason", letter["reason"]),
+        ("task", _task(letter)),
+        ("queue", letter["queue"]),
+        ("attempts", letter["attempts"]),
+        ("first failed", letter["first_failed_at"]),
+        ("failed", letter["failed_at"]),
+        ("worker", letter["worker"]),
+        ("group", letter["fingerprint"]),
+        ("error", f"{letter['error']['type']}: {letter['error']['message']}"),
+        ("kept", _cut(letter)),
+        ("body", preview and preview["content"]),
+    )
+    if letter["job_id"]:
+        yield f"next: taskyard status {letter['id']}, taskyard dead-letters replay {letter['id']}"
+
+
 @click.group("dead-letters")
 def dead_letters() -> None:
     """Look after dead letters."""
@@ -64,41 +128,45 @@ def dead_letters() -> None:
 @dead_letters.command("list")
 @_filters
 @_LIMIT
-@_JSON
-def list_letters(limit: int, as_json: bool, **fields: Any) -> None:
+@OUTPUT
+def list_letters(limit: int, output: Output, **fields: Any) -> None:
     """List dead letters, the newest first."""
     store = Client(load()).store
     catalogue = Catalogue(store)
-    for letter in islice(_letters(store, _wanted(fields), limit), limit):
-        if as_json:
-            say_json(letter_document(letter, catalogue))
-        else:
-            say(_letter_line(letter))
+    letters = islice(_letters(store, _wanted(fields), limit), limit)
+    say_list(
+        (letter_document(each, catalogue) for each in letters),
+        _LETTERS,
+        output=output,
+        empty="No dead letter fits.",
+    )
 
 
 @dead_letters.command()
 @_LIMIT
-@_JSON
-def groups(limit: int, as_json: bool) -> None:
+@OUTPUT
+def groups(limit: int, output: Output) -> None:
     """List groups of those that died of the same, the latest first."""
     store = Client(load()).store
     catalogue = Catalogue(store)
-    for group in islice(_groups(store, limit), limit):
-        if as_json:
-            say_json(group_document(group, catalogue))
-        else:
-            say(_group_line(group))
+    say_list(
+        (group_document(each, catalogue) for each in islice(_groups(store, limit), limit)),
+        _GROUPS,
+        output=output,
+        empty="There is no dead letter.",
+    )
 
 
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
-def show(letter_id: str) -> None:
-    """Show a dead letter as JSON."""
+@OUTPUT
+def show(letter_id: str, output: Output) -> None:
+    """Show a dead letter."""
     store = Client(load()).store
     (letter,) = store.dead_letters([letter_id])
     if letter is None:
         raise DeadLetterNotFound(letter_id)
-    say_json(letter_document(letter, Catalogue(store)), indent=2)
+    say_one(letter_document(letter, Catalogue(store)), _letter_card, output=output)
 
 
 @dead_letters.command()
@@ -106,6 +174,7 @@ def show(letter_id: str) -> None:
 @_filters
 @_ALL
 @_DRY_RUN
+@OUTPUT
 @click.option(
     "--rate",
     type=click.FloatRange(0, 100_000, min_open=True),
@@ -123,6 +192,7 @@ def replay(
     dry_run: bool,
     rate: float | None,
     canary: int,
+    output: Output,
     **fields: Any,
 ) -> None:
     """Run the jobs of dead letters again: IDS, or all that fit the options. The schedulers do it."""
@@ -130,7 +200,8 @@ def replay(
     client = Client(load())
     steps = _steps(client.store, ids, wanted, jobs_only=True)
     if dry_run:
-        say(f"{sum(map(len, steps))} to replay")
+        count = sum(map(len, steps))
+        _say_count(count, 0, f"{count} to replay", output)
         return
     told = _told(ids, fields)
     asked = {"ids": list(ids)} if ids else told
@@ -143,20 +214,17 @@ def replay(
     with recording(client.store, client.settings, "replay.start", new.id, before=told) as entry:
         started = start_replay(client.store, new, steps)
         entry.after = {"jobs": started.total, "rate_per_s": rate, "canary": canary}
-    say(_replay_line(started))
+    say_list([replay_document(started)], _REPLAYS, output=output, empty="")
 
 
 @dead_letters.command()
 @click.argument("replay_ids", metavar="[ID]...", nargs=-1)
-@_JSON
-def replays(replay_ids: Sequence[str], as_json: bool) -> None:
+@OUTPUT
+def replays(replay_ids: Sequence[str], output: Output) -> None:
     """List replays with their progress: these, or the newest hundred."""
     store = Client(load()).store
-    for each in map(partial(found_replay, store), replay_ids) if replay_ids else _newest(store):
-        if as_json:
-            say_json(replay_document(each))
-        else:
-            say(_replay_line(each))
+    found = map(partial(found_replay, store), replay_ids) if replay_ids else _newest(store)
+    say_list(map(replay_document, found), _REPLAYS, output=output, empty="There is no replay.")
 
 
 def _newest(store: JobStore) -> Iterator[Replay]:
@@ -169,7 +237,8 @@ def _newest(store: JobStore) -> Iterator[Replay]:
 
 @dead_letters.command("stop")
 @click.argument("replay_id", metavar="REPLAY")
-def stop_replay(replay_id: str) -> None:
+@OUTPUT
+def stop_replay(replay_id: str, output: Output) -> None:
     """Stop a replay; what it has brought back goes on."""
     client = Client(load())
     before = found_replay(client.store, replay_id)
@@ -181,7 +250,7 @@ def stop_replay(replay_id: str) -> None:
         entry.after = {"state": stopped.state, "replayed": stopped.replayed}
         if stopped.state == before.state:
             entry.void()
-    say(_replay_line(stopped))
+    say_list([replay_document(stopped)], _REPLAYS, output=output, empty="")
 
 
 @dead_letters.command()
@@ -190,7 +259,15 @@ def stop_replay(replay_id: str) -> None:
 @_ALL
 @_DRY_RUN
 @YES
-def purge(ids: Sequence[str], is_all: bool, dry_run: bool, is_sure: bool, **fields: Any) -> None:
+@OUTPUT
+def purge(
+    ids: Sequence[str],
+    is_all: bool,
+    dry_run: bool,
+    is_sure: bool,
+    output: Output,
+    **fields: Any,
+) -> None:
     """Remove dead letters and the records of their jobs for good: IDS, or all that fit the options.
 
     Unless IDS are given, it says how many fit, and asks before they go.
@@ -200,7 +277,7 @@ def purge(ids: Sequence[str], is_all: bool, dry_run: bool, is_sure: bool, **fiel
     steps = list(_steps(client.store, ids, wanted, jobs_only=False))
     count = sum(map(len, steps))
     if dry_run:
-        say(f"{count} to purge")
+        _say_count(count, 0, f"{count} to purge", output)
         return
     confirm(
         f"{count} dead letters and the records of their jobs go for good",
@@ -212,7 +289,11 @@ def purge(ids: Sequence[str], is_all: bool, dry_run: bool, is_sure: bool, **fiel
         entry.after = {"removed": done}
         if not done:
             entry.void()
-    say(f"{done} purged")
+    _say_count(count, done, f"{done} purged", output)
+
+
+def _say_count(matched: int, done: int, line: str, output: Output) -> None:
+    say_one({"matched": matched, "done": done}, lambda _: [line], output=output)
 
 
 def _chosen(ids: Sequence[str], fields: dict[str, Any], is_all: bool) -> DeadLetterFilter:
@@ -270,32 +351,3 @@ def _groups(store: JobStore, limit: int) -> Iterator[DeadGroup]:
         yield from found
         if cursor is None:
             return
-
-
-def _letter_line(letter: DeadLetter) -> str:
-    task = letter.task if letter.is_job else f"{letter.task or '-'} (never a job)"
-    cut = f"  cut to {letter.kept_bytes} of {letter.body_bytes} bytes" if letter.is_cut else ""
-    return (
-        f"{letter.id}  {letter.reason}  {task}{cut}  queue={letter.queue}"
-        f"  failed={rfc3339(letter.failed_at_ms)}  {_error(letter)}"
-    )
-
-
-def _group_line(group: DeadGroup) -> str:
-    letter = group.example
-    return (
-        f"{group.fingerprint}  {group.count}  {letter.reason}  {letter.task or '-'}"
-        f"  last={rfc3339(group.last_seen_ms)}  {_error(letter)}"
-    )
-
-
-def _replay_line(replay: Replay) -> str:
-    reason = f"  {replay.reason}" if replay.reason else ""
-    return (
-        f"{replay.id}  {replay.state}  total={replay.total}"
-        f"  replayed={replay.replayed}  skipped={replay.skipped}{reason}"
-    )
-
-
-def _error(letter: DeadLetter) -> str:
-    return f"{letter.error_type}: {letter.error_message.partition(chr(10))[0][:100]}"

@@ -5,25 +5,22 @@ from typing import Any
 
 import click
 
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, say_one
 from taskyard.client import Client
 from taskyard.config import load
 
 
 @click.command()
 @click.argument("job_id")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def explain(job_id: str, as_json: bool) -> None:
+@OUTPUT
+def explain(job_id: str, output: Output) -> None:
     """Say why a job is not running, or where its time went."""
     client = Client(load())
     try:
         found = client.explain(job_id)
     finally:
         client.close()
-    if as_json:
-        say_json(found, indent=2)
-    for line in () if as_json else _lines(found):
-        say(line)
+    say_one(found, _lines, output=output)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -11,9 +11,19 @@ import click
 
 from taskyard.audit_log import difference, job_facts
 from taskyard.catalogue import Catalogue
+from taskyard.cli import job_card
 from taskyard.cli.exits import FAILED, TIMED_OUT
 from taskyard.cli.log import recording
-from taskyard.cli.output import OUTPUT, Output, first_line, say, say_json, say_list
+from taskyard.cli.output import (
+    OUTPUT,
+    Output,
+    first_line,
+    say,
+    say_answers,
+    say_list,
+    say_one,
+    verdict_line,
+)
 from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
@@ -41,8 +51,14 @@ PAGE = 200
 @click.option("--tag", multiple=True, help="Word to find the job by.")
 @click.option("--id", "job_id", help="Id of your choice: the same id twice is one job.")
 @click.option("--wait", type=float, metavar="SECONDS", help="Wait for its end and show the job.")
+@OUTPUT
 def submit(
-    task: str, args: Sequence[str], kwarg: Sequence[str], wait: float | None, **options: Any
+    task: str,
+    args: Sequence[str],
+    kwarg: Sequence[str],
+    wait: float | None,
+    output: Output,
+    **options: Any,
 ) -> None:
     """Hand over a job of TASK with ARGS, each JSON or else a text; print its id."""
     asked = {
@@ -67,33 +83,39 @@ def submit(
     )
     job_id = client.dispatcher.submit(job).id
     client.close()
-    if wait is None:
-        say(job_id)
+    if wait is not None:
+        _show_end(client, job_id, wait, output)
+    elif output == "json":
+        _show_now(client, job_id, output)
     else:
-        _show_end(client, job_id, wait)
+        say(job_id)
 
 
 @click.command()
 @click.argument("job_id")
 @click.option("--wait", type=float, metavar="SECONDS", help="Wait for its end.")
-def status(job_id: str, wait: float | None) -> None:
-    """Show a job as JSON. With --wait the exit code tells how it ended: 0 completed, 1 not, 124 not yet."""
+@OUTPUT
+def status(job_id: str, wait: float | None, output: Output) -> None:
+    """Show a job. With --wait the exit code tells how it ended: 0 completed, 1 not, 124 not yet."""
     client = Client(load())
     if wait is not None:
-        _show_end(client, job_id, wait)
-        return
-    (job,) = client.store.get([job_id])
-    _show(client, _found(job, job_id))
+        _show_end(client, job_id, wait, output)
+    else:
+        _show_now(client, job_id, output)
 
 
 @click.command()
 @click.argument("job_ids", nargs=-1, required=True)
-def cancel(job_ids: Sequence[str]) -> None:
+@OUTPUT
+def cancel(job_ids: Sequence[str], output: Output) -> None:
     """Cancel jobs; print what became of each."""
     client = Client(load())
     answers = [_cancel(client, job_id) for job_id in job_ids]
-    for answer in answers:
-        say(f"{answer.id} {answer.verdict}{f' {answer.state}' if answer.state else ''}")
+    say_answers(
+        [_answer(each.id, each.verdict, each.state) for each in answers],
+        verdict_line,
+        output=output,
+    )
     if any(answer.verdict in ("too_late", "unknown") for answer in answers):
         sys.exit(FAILED)
 
@@ -178,13 +200,19 @@ def _jobs(client: Client, wanted: Filter, limit: int, *, is_due: bool) -> Iterat
 
 @click.command("run-now")
 @click.argument("job_ids", nargs=-1, required=True)
-def run_now(job_ids: Sequence[str]) -> None:
+@OUTPUT
+def run_now(job_ids: Sequence[str], output: Output) -> None:
     """Make jobs that wait due at once; print what became of each."""
     client = Client(load())
     answers = [_run_now(client, job_id) for job_id in job_ids]
-    for job_id, answer in zip(job_ids, answers, strict=True):
-        due = "due" if answer.verdict == "changed" else answer.verdict
-        say(f"{job_id} {due}{f' {answer.state}' if answer.state else ''}")
+    say_answers(
+        [
+            _answer(job_id, "due" if each.verdict == "changed" else each.verdict, each.state)
+            for job_id, each in zip(job_ids, answers, strict=True)
+        ],
+        verdict_line,
+        output=output,
+    )
     if any(answer.verdict != "changed" for answer in answers):
         sys.exit(FAILED)
 
@@ -201,6 +229,10 @@ def _run_now(client: Client, job_id: str) -> Changed:
     return answer
 
 
+def _answer(job_id: str, verdict: str, state: str) -> dict[str, str | None]:
+    return {"id": job_id, "verdict": verdict, "state": state or None}
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
@@ -214,14 +246,18 @@ def _found(job: Job | None, job_id: str) -> Job:
     return job
 
 
-def _show(client: Client, job: Job) -> None:
-    shown = Catalogue(client.store).document(job)
-    say_json(shown, indent=2)
+def _show(client: Client, job: Job, output: Output) -> None:
+    say_one(Catalogue(client.store).document(job), job_card.lines, output=output)
 
 
-def _show_end(client: Client, job_id: str, wait_s: float) -> None:
+def _show_now(client: Client, job_id: str, output: Output) -> None:
+    (job,) = client.store.get([job_id])
+    _show(client, _found(job, job_id), output)
+
+
+def _show_end(client: Client, job_id: str, wait_s: float, output: Output) -> None:
     job = _found(client.store.wait(job_id, wait_s), job_id)
-    _show(client, job)
+    _show(client, job, output)
     if job.state not in TERMINAL:
         sys.exit(TIMED_OUT)
     if job.state is not State.COMPLETED:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -11,7 +12,8 @@ from taskyard import limits
 from taskyard.audit_log import ActionName
 from taskyard.cli.exits import FAILED, NOT_FOUND, USAGE, fail
 from taskyard.cli.log import recording
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, say, say_answers, say_list, say_one
+from taskyard.cli.table import Column
 from taskyard.config import load
 from taskyard.job import rfc3339
 from taskyard.keys import MAX_KEYS, SCOPES, InvalidKey, new_key, new_token
@@ -51,7 +53,8 @@ def keys() -> None:
 @click.option(
     "--expires", callback=_duration_ms, help="Valid for so long, such as 30d. Default: for ever."
 )
-def create(name: str, expires: int | None, **fields: Any) -> None:
+@OUTPUT
+def create(name: str, expires: int | None, output: Output, **fields: Any) -> None:
     """Make a key called NAME and print it; it is shown only now."""
     token = new_token()
     try:
@@ -73,26 +76,42 @@ def create(name: str, expires: int | None, **fields: Any) -> None:
     say(text, err=True)
     if len(store.key_ring().keys) == 1:
         say("it is the first: from now on the API needs a key of every caller", err=True)
-    say(token)
+    say_one({"id": key.id, "name": name, "key": token}, lambda _: [token], output=output)
+
+
+_COLUMNS = (
+    Column("KEY", itemgetter("id")),
+    Column("STATE", itemgetter("state"), kind="state"),
+    Column("NAME", itemgetter("name"), may_be_cut=True),
+    Column("SCOPES", lambda key: ",".join(key["scopes"]), may_be_cut=True),
+    Column("TASKS", lambda key: ",".join(key["tasks"]), is_optional=True, may_be_cut=True),
+    Column("QUEUES", lambda key: ",".join(key["queues"]), is_optional=True, may_be_cut=True),
+    Column("RATE", itemgetter("rate"), kind="number", is_optional=True),
+    Column("EXPIRES", itemgetter("expires_at"), kind="time", is_optional=True),
+    Column("USED", itemgetter("last_used_at"), kind="time"),
+)
 
 
 @keys.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-def list_all(as_json: bool) -> None:
+@OUTPUT
+def list_all(output: Output) -> None:
     """List the keys, revoked and expired ones too; never the keys themselves."""
     ring = _store().key_ring()
-    documents = [_document(key, ring.now_ms) for key in ring.keys]
-    if as_json:
-        say_json(documents, indent=2)
-    for shown in () if as_json else documents:
-        say(_line(shown))
+    say_list(
+        [_document(key, ring.now_ms) for key in ring.keys],
+        _COLUMNS,
+        output=output,
+        empty="There is no key: the API serves its own machine without one. "
+        "`taskyard keys create` makes one.",
+    )
 
 
 @keys.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME_OR_ID...")
-def revoke(names: Sequence[str]) -> None:
+@OUTPUT
+def revoke(names: Sequence[str], output: Output) -> None:
     """Refuse keys from now on; APIs know it within a second."""
-    store = _each("key.revoke", names, "revoked", "was revoked already")
+    store = _each("key.revoke", names, "revoked", "was revoked already", output=output)
     ring = store.key_ring()
     if not any(_state(key, ring.now_ms) == "active" for key in ring.keys):
         text = (
@@ -103,28 +122,31 @@ def revoke(names: Sequence[str]) -> None:
 
 @keys.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME_OR_ID...")
-def forget(names: Sequence[str]) -> None:
+@OUTPUT
+def forget(names: Sequence[str], output: Output) -> None:
     """Remove keys that are revoked or expired from the list.
 
     When the last one is gone, an API on loopback serves without keys again.
     """
-    _each("key.forget", names, "forgotten", "is in use: revoke it first")
+    _each("key.forget", names, "forgotten", "is in use: revoke it first", output=output)
 
 
-def _each(action: ActionName, names: Sequence[str], *words: str) -> JobStore:
+def _each(action: ActionName, names: Sequence[str], *words: str, output: Output) -> JobStore:
     """Do something to each key, say of each whether it was done, and return where they are."""
     settings = load()
     store = open_store(settings)
     found = {key.id: key for key in (_found(store, name) for name in names)}
     act = store.revoke_keys if action == "key.revoke" else store.forget_keys
-    is_complete = True
+    answers = []
     for key in found.values():
         with recording(store, settings, action, key.name, before=_facts(key)) as entry:
             if not (is_done := bool(act([key.id]))):
                 entry.void()
-        is_complete &= is_done
-        say(f"{key.id} {key.name} {words[not is_done]}")
-    if not is_complete:
+        answers.append({"id": key.id, "name": key.name, "verdict": words[not is_done]})
+    say_answers(
+        answers, lambda each: f"{each['id']} {each['name']} {each['verdict']}", output=output
+    )
+    if any(each["verdict"] != words[0] for each in answers):
         sys.exit(FAILED)
     return store
 
@@ -158,18 +180,6 @@ def _document(key: ApiKey, now_ms: int) -> dict[str, Any]:
         "revoked_at": rfc3339(key.revoked_at_ms),
         "last_used_at": rfc3339(key.last_used_at_ms),
     }
-
-
-def _line(shown: dict[str, Any]) -> str:
-    parts = [f"{shown['id']}  {shown['state']:<7}  {shown['name']}  {','.join(shown['scopes'])}"]
-    bounds = {field: ",".join(shown[field]) for field in ("tasks", "queues")}
-    parts += [f"{field}={names}" for field, names in bounds.items() if names]
-    if shown["rate"]:
-        parts.append(f"rate={shown['rate']}")
-    if shown["expires_at"]:
-        parts.append(f"expires={shown['expires_at']}")
-    parts.append(f"used={shown['last_used_at'] or 'never'}")
-    return "  ".join(parts)
 
 
 def _state(key: ApiKey, now_ms: int) -> str:

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import click
 
 from taskyard.audit_log import ActionName, AuditLog, Entry, document
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, say_list
+from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import Settings, load
-from taskyard.job import rfc3339
 from taskyard.store.audit_log import ActionFilter, LoggedAction
 from taskyard.store.base import JobStore
 
@@ -51,6 +52,24 @@ def who() -> str:
     return f"cli:{user}@{socket.gethostname()}"
 
 
+def _facts(name: str) -> Column:
+    def value(entry: Mapping[str, Any]) -> str:
+        return json.dumps(entry[name], ensure_ascii=False) if entry[name] else ""
+
+    return Column(name.upper(), value, is_optional=True, may_be_cut=True)
+
+
+_COLUMNS = (
+    Column("AT", itemgetter("at"), kind="time"),
+    Column("WHO", itemgetter("who")),
+    Column("ACTION", itemgetter("action")),
+    Column("TARGET", itemgetter("target")),
+    Column("OUTCOME", itemgetter("outcome"), kind="state"),
+    _facts("before"),
+    _facts("after"),
+)
+
+
 @click.command("log")
 @click.option("--who", default="", help="Done by this one.")
 @click.option("--action", default="", help="This was done, such as queue.pause; or queue for all.")
@@ -58,19 +77,20 @@ def who() -> str:
 @click.option("--after", type=click.DateTime(), help="At this time (UTC) or later.")
 @click.option("--before", type=click.DateTime(), help="At this time (UTC) or before.")
 @click.option("--limit", type=click.IntRange(1), default=20, help="How many at most. Default: 20.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@OUTPUT
 def log(
-    after: datetime | None, before: datetime | None, limit: int, as_json: bool, **fields: Any
+    after: datetime | None, before: datetime | None, limit: int, output: Output, **fields: Any
 ) -> None:
     """List what operators did, the newest first."""
     bounds = {"after_ms": _milliseconds(after), "before_ms": _milliseconds(before)}
     fields |= {name: at for name, at in bounds.items() if at is not None}
     wanted = ActionFilter(**fields)
-    for entry in islice(_entries(Client(load()).store, wanted), limit):
-        if as_json:
-            say_json(document(entry))
-        else:
-            say(_line(entry))
+    say_list(
+        map(document, islice(_entries(Client(load()).store, wanted), limit)),
+        _COLUMNS,
+        output=output,
+        empty="Nothing that fits was done.",
+    )
 
 
 def _entries(store: JobStore, wanted: ActionFilter) -> Iterator[LoggedAction]:
@@ -80,20 +100,6 @@ def _entries(store: JobStore, wanted: ActionFilter) -> Iterator[LoggedAction]:
         yield from page
         if cursor is None:
             return
-
-
-def _line(entry: LoggedAction) -> str:
-    action = entry.action
-    outcome = "" if action.outcome == "done" else f"  outcome={action.outcome}"
-    facts = f"{_facts('before', action.before)}{_facts('after', action.after)}"
-    return (
-        f"{rfc3339(entry.at_ms)}  {action.who}  {action.action}  {action.target or '-'}"
-        f"{outcome}{facts}"
-    )
-
-
-def _facts(name: str, facts: dict[str, Any] | None) -> str:
-    return f"  {name}={json.dumps(facts, ensure_ascii=False)}" if facts else ""
 
 
 def _milliseconds(moment: datetime | None) -> int | None:

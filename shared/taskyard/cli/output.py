@@ -7,14 +7,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Literal
 
 import click
 
 from taskyard.cli.table import Column, Table, styled
+from taskyard.errors import TaskyardError
 from taskyard.short_text import visible
 
 Output = Literal["text", "json"]
@@ -49,6 +49,7 @@ def say_list(
     *,
     output: Output,
     empty: str,
+    page_rows: int = PAGE,
 ) -> None:
     """Print a list: a table, or one JSON object with `items`, as it comes.
 
@@ -57,26 +58,71 @@ def say_list(
         columns: What the table shows of them.
         output: Whether it is for people or for programs.
         empty: What is said, on standard error, where there is none and it is for people.
+        page_rows: How many rows are awaited before they are printed.
     """
     if output == "json":
         _say_items(documents)
         return
     table = Table(columns, width=terminal_width(), is_coloured=has_colours(), now=datetime.now(UTC))
     is_empty = True
-    for page in _pages(documents):
+    for page in _pages(documents, page_rows):
         is_empty = False
         click.echo("\n".join(table.lines(page)))
     if is_empty:
         say(empty, err=True)
 
 
-def say_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """Print lines with a name and a value each, aligned; those without a value are left out."""
-    shown = [(name, value) for name, value in fields if value]
+def say_one(
+    document: dict[str, Any],
+    lines: Callable[[dict[str, Any]], Iterable[str]],
+    *,
+    output: Output,
+) -> None:
+    """Print one document: as lines for people, or as it is."""
+    if output == "json":
+        say_json(document, indent=2)
+        return
+    for line in lines(document):
+        click.echo(line if isinstance(line, Drawn) else visible(line))
+
+
+def say_answers(
+    answers: Iterable[Mapping[str, Any]],
+    line: Callable[[Mapping[str, Any]], str],
+    *,
+    output: Output,
+) -> None:
+    """Print what became of each of several: a line each for people, `items` for programs."""
+    if output == "json":
+        _say_items(answers)
+        return
+    for answer in answers:
+        say(line(answer))
+
+
+def verdict_line(answer: Mapping[str, Any]) -> str:
+    """Return a line with the `id` of a job, the `verdict` and, where it has one, its `state`."""
+    return " ".join(filter(None, (answer["id"], answer["verdict"], answer["state"])))
+
+
+class Drawn(str):
+    """A line that is printed as it is: it has colours, and what is others' in it is visible."""
+
+    __slots__ = ()
+
+
+def card(*fields: tuple[str, Any]) -> list[str]:
+    """Return lines with a name and a value each, aligned; those without a value are left out."""
+    shown = [(name, visible(str(value))) for name, value in fields if value not in (None, "")]
     width = max((len(name) for name, _ in shown), default=0)
-    for name, value in shown:
-        text = visible(value)
-        click.echo(f"{name:<{width}}  {state(text) if name == 'state' else text}")
+    return [Drawn(f"{name:<{width}}  {_drawn(name, value)}") for name, value in shown]
+
+
+def _drawn(name: str, value: str) -> str:
+    if name != "state":
+        return value
+    word, space, note = value.partition(" ")
+    return f"{styled(word, is_coloured=has_colours())}{space}{note}"
 
 
 def first_line(text: str) -> str:
@@ -91,11 +137,6 @@ def pause_text(document: Mapping[str, Any]) -> str:
         return ""
     why = f": {pause['reason']}" if pause["reason"] else ""
     return f"by {pause.get('by') or 'nobody knows'} since {pause['at']}{why}"
-
-
-def state(word: str) -> str:
-    """Return a word of state, in its colour where there are colours."""
-    return styled(word, is_coloured=has_colours())
 
 
 def has_colours() -> bool:
@@ -119,7 +160,18 @@ def _say_items(documents: Iterable[Mapping[str, Any]]) -> None:
     click.echo("\n]}" if end else "]}")
 
 
-def _pages(documents: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    rows = iter(documents)
-    while page := list(islice(rows, PAGE)):
+def _pages(documents: Iterable[Mapping[str, Any]], rows: int) -> Iterator[list[Mapping[str, Any]]]:
+    """Give so many at a time; where reading them fails, first those that were read."""
+    page: list[Mapping[str, Any]] = []
+    try:
+        for document in documents:
+            page.append(document)
+            if len(page) == rows:
+                yield page
+                page = []
+    except TaskyardError:
+        if page:
+            yield page
+        raise
+    if page:
         yield page

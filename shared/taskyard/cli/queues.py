@@ -8,7 +8,7 @@ import click
 
 from taskyard.cli.exits import FAILED, USAGE, fail
 from taskyard.cli.log import recording
-from taskyard.cli.output import OUTPUT, Output, pause_text, say, say_list
+from taskyard.cli.output import OUTPUT, Output, pause_text, say_list
 from taskyard.cli.table import Column, span
 from taskyard.client import Client
 from taskyard.config import load
@@ -46,6 +46,12 @@ _COLUMNS = (
     Column("PAUSED", pause_text, is_optional=True, may_be_cut=True),
 )
 
+_MOVED = (
+    Column("QUEUE", itemgetter("queue")),
+    Column("STATE", itemgetter("state"), kind="state"),
+    Column("MESSAGES", itemgetter("messages"), kind="number"),
+)
+
 
 @click.group(invoke_without_command=True)
 @OUTPUT
@@ -64,7 +70,8 @@ def queues(context: click.Context, output: Output) -> None:
 @queues.command()
 @click.argument("names", metavar="NAME...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All queues, taskyard's own too.")
-def move(names: tuple[str, ...], is_all: bool) -> None:
+@OUTPUT
+def move(names: tuple[str, ...], is_all: bool, output: Output) -> None:
     """Give queues in RabbitMQ the type of QUEUE_TYPE, with all messages in them and their dead letters.
 
     Stop all services first. Interrupted at any moment, it goes on where it was when it is run again.
@@ -77,16 +84,31 @@ def move(names: tuple[str, ...], is_all: bool) -> None:
         _refuse_read(client, queue)
     settings = client.settings
     mover = QueueMove(settings.broker_url, queue_type=settings.queue_type, tls=settings.tls)
-    for queue in sorted(wanted):
-        with recording(client.store, settings, "queue.move", queue) as entry:
-            done = mover.move(queue)
-            entry.after = {each.queue: each.messages for each in done if _is_changed(each)}
-            if not entry.after:
-                entry.void()
-        for each in done:
-            say(_line(each))
-        if not done:
-            say(f"{queue}  is not there")
+    say_list(
+        (shown for queue in sorted(wanted) for shown in _move(client, mover, queue)),
+        _MOVED,
+        output=output,
+        empty="There is no queue.",
+        page_rows=1,
+    )
+
+
+def _move(client: Client, mover: QueueMove, queue: str) -> list[dict[str, Any]]:
+    """Move a queue and what belongs to it, and return what became of each."""
+    with recording(client.store, client.settings, "queue.move", queue) as entry:
+        done = mover.move(queue)
+        entry.after = {each.queue: each.messages for each in done if _is_changed(each)}
+        if not entry.after:
+            entry.void()
+    moved = [
+        {
+            "queue": each.queue,
+            "state": "moved" if _is_changed(each) else "as it should be",
+            "messages": each.messages,
+        }
+        for each in done
+    ]
+    return moved or [{"queue": queue, "state": "not there", "messages": 0}]
 
 
 def _known(store: JobStore) -> set[str]:
@@ -111,9 +133,3 @@ def _refuse_read(client: Client, queue: str) -> None:
 
 def _is_changed(moved: Moved) -> bool:
     return moved.is_new or moved.messages > 0
-
-
-def _line(moved: Moved) -> str:
-    if not _is_changed(moved):
-        return f"{moved.queue}  is as it should be"
-    return f"{moved.queue}  moved  messages={moved.messages}"

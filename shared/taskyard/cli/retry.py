@@ -1,7 +1,7 @@
 """`taskyard retry`: run ended jobs again, by their ids or all that fit a filter."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -10,7 +10,7 @@ from msgspec import structs
 from taskyard.audit_log import job_facts
 from taskyard.bulk import RETRYABLE, count_retryable, retry_found
 from taskyard.cli.log import recording
-from taskyard.cli.output import say
+from taskyard.cli.output import OUTPUT, Output, say_answers, say_one, verdict_line
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.revival import revive
@@ -34,7 +34,10 @@ STEP = 1000
 @click.option("--tag", default="", help="With this tag.")
 @click.option("--error", default="", help="A part of the latest error's type or message.")
 @click.option("--dry-run", is_flag=True, help="Only count them.")
-def retry(job_ids: Sequence[str], state: Sequence[str], dry_run: bool, **fields: Any) -> None:
+@OUTPUT
+def retry(
+    job_ids: Sequence[str], state: Sequence[str], dry_run: bool, output: Output, **fields: Any
+) -> None:
     """Run failed, cancelled and expired jobs again: JOB_IDS, or all that fit the options."""
     wanted = Filter(states=tuple(state), **fields)
     if bool(job_ids) == (wanted != Filter()) or (job_ids and dry_run):
@@ -42,24 +45,44 @@ def retry(job_ids: Sequence[str], state: Sequence[str], dry_run: bool, **fields:
     client = Client(load())
     try:
         if job_ids:
-            _retry_ids(client, job_ids)
+            _retry_ids(client, job_ids, output)
         elif dry_run:
             found = count_retryable(client.store, wanted)
-            say(f"{'' if found.is_complete else 'at least '}{found.count} to retry")
+            least = "" if found.is_complete else "at least "
+            numbers = {"dry_run": True, "matching": found.count, "retried": 0, "skipped": 0}
+            say_one(
+                numbers | {"is_complete": found.is_complete},
+                lambda told: [f"{least}{told['matching']} to retry"],
+                output=output,
+            )
         else:
-            _retry_found(client, wanted)
+            _retry_found(client, wanted, output)
     finally:
         client.close()
 
 
-def _retry_ids(client: Client, job_ids: Sequence[str]) -> None:
+def _retry_ids(client: Client, job_ids: Sequence[str], output: Output) -> None:
     answers = [_retry(client, job_id) for job_id in job_ids]
-    for answer in answers:
-        state = f" {answer.state}" if answer.state and answer.verdict != "retried" else ""
-        holder = f": {answer.holder} lives" if answer.holder else ""
-        say(f"{answer.id} {answer.verdict}{state}{holder}")
+    say_answers(
+        [
+            {
+                "id": each.id,
+                "verdict": each.verdict,
+                "state": None if each.verdict == "retried" else each.state or None,
+                "holder": each.holder or None,
+            }
+            for each in answers
+        ],
+        _line,
+        output=output,
+    )
     if any(answer.verdict != "retried" for answer in answers):
         sys.exit(1)
+
+
+def _line(answer: Mapping[str, Any]) -> str:
+    holder = f": {answer['holder']} lives" if answer["holder"] else ""
+    return f"{verdict_line(answer)}{holder}"
 
 
 def _retry(client: Client, job_id: str) -> Revived:
@@ -73,8 +96,8 @@ def _retry(client: Client, job_id: str) -> Revived:
     return answer
 
 
-def _retry_found(client: Client, wanted: Filter) -> None:
-    retried, cursor, is_complete = 0, None, False
+def _retry_found(client: Client, wanted: Filter, output: Output) -> None:
+    retried, skipped, cursor, is_complete = 0, 0, None, False
     before = {"filter": {name: value for name, value in structs.asdict(wanted).items() if value}}
     with recording(client.store, client.settings, "jobs.retry", before=before) as entry:
         while not is_complete:
@@ -82,8 +105,13 @@ def _retry_found(client: Client, wanted: Filter) -> None:
                 client.dispatcher, wanted, cursor=cursor, limit=STEP, must_connect=True
             )
             retried += done.retried
+            skipped += done.skipped
             cursor, is_complete = done.cursor, done.cursor is None
         entry.after = {"retried": retried}
         if not retried:
             entry.void()
-    say(f"{retried} retried")
+    say_one(
+        {"dry_run": False, "retried": retried, "skipped": skipped, "is_complete": True},
+        lambda told: [f"{told['retried']} retried"],
+        output=output,
+    )

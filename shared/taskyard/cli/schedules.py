@@ -1,5 +1,8 @@
 """The `taskyard schedules` commands: look after schedules from a shell."""
 
+import json
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -7,15 +10,17 @@ import click
 from taskyard.audit_log import ActionName
 from taskyard.catalogue import Catalogue
 from taskyard.cli.log import recording
-from taskyard.cli.output import say, say_json
+from taskyard.cli.output import OUTPUT, Output, card, say_list, say_one
+from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.job import rfc3339
-from taskyard.schedules.known import KnownSchedule, document, event_document
+from taskyard.schedules.known import document, event_document
 from taskyard.schedules.plan import FireEvent
 from taskyard.schedules.stored import Schedules
 
 SHOWN_EVENTS = 10
+#: Fields of a schedule's document that its card shows in a way of their own, or not.
+_HEAD = ("name", "is_paused", "task", "cron", "every_s", "timezone", "history", "links")
 
 
 @click.group()
@@ -23,45 +28,75 @@ def schedules() -> None:
     """Look after schedules."""
 
 
+def _rule(schedule: Mapping[str, Any]) -> str:
+    if schedule["cron"]:
+        return f"{schedule['cron']} ({schedule['timezone']})"
+    return f"every {schedule['every_s']:g} s"
+
+
+def _state(schedule: Mapping[str, Any]) -> str:
+    return "paused" if schedule["is_paused"] else "active"
+
+
+_COLUMNS = (
+    Column("SCHEDULE", itemgetter("name")),
+    Column("STATE", _state, kind="state"),
+    Column("TASK", itemgetter("task"), may_be_cut=True),
+    Column("RULE", _rule),
+    Column("NEXT", itemgetter("next_fire_at"), kind="time"),
+    Column("LAST", itemgetter("last_fire_at"), kind="time", is_optional=True),
+    Column("LAST JOB", itemgetter("last_job_id"), is_optional=True, may_be_cut=True),
+)
+
+
 @schedules.command(name="list")
-def list_all() -> None:
+@OUTPUT
+def list_all(output: Output) -> None:
     """List the schedules with their next fire times."""
-    for row in _schedules(Client(load())).all():
-        rule = row.schedule.cron or f"every {row.schedule.every_s:g} s"
-        shown = document(row)
-        state = "paused" if row.state.is_paused else f"next {shown['next_fire_at']}"
-        say(f"{row.name}  {row.schedule.task}  {rule}  {state}")
+    client = Client(load())
+    catalogue = Catalogue(client.store)
+    say_list(
+        (catalogue.shown(document(row)) for row in _schedules(client).all()),
+        _COLUMNS,
+        output=output,
+        empty="There is no schedule.",
+    )
 
 
 @schedules.command()
 @click.argument("name")
-def show(name: str) -> None:
-    """Show a schedule and what became of its last fire times, as JSON."""
+@OUTPUT
+def show(name: str, output: Output) -> None:
+    """Show a schedule and what became of its last fire times."""
     client = Client(load())
     found = _schedules(client)
     row = found.get(name)
     events = found.history(name, SHOWN_EVENTS)
     shown = Catalogue(client.store).shown(document(row))
-    _echo({**shown, "history": [event_document(event) for event in events]})
+    history = [event_document(event) for event in events]
+    say_one({**shown, "history": history}, _card, output=output)
 
 
 @schedules.command()
 @click.argument("name")
-def pause(name: str) -> None:
+@OUTPUT
+def pause(name: str, output: Output) -> None:
     """Pause a schedule."""
-    _set_paused("schedule.pause", name, True)
+    _set_paused("schedule.pause", name, True, output)
 
 
 @schedules.command()
 @click.argument("name")
-def resume(name: str) -> None:
+@OUTPUT
+def resume(name: str, output: Output) -> None:
     """Resume a schedule; what passed meanwhile is left out."""
-    _set_paused("schedule.resume", name, False)
+    _set_paused("schedule.resume", name, False, output)
 
 
 @schedules.command()
 @click.argument("name")
-def trigger(name: str) -> None:
+@OUTPUT
+def trigger(name: str, output: Output) -> None:
     """Run a schedule's task now; print the job's id."""
     client = Client(load())
     found = _schedules(client)
@@ -74,10 +109,10 @@ def trigger(name: str) -> None:
     at = client.store.now_ms()
     found.tell(name, FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id))
     client.close()
-    say(job_id)
+    say_one({"id": job_id}, lambda _: [job_id], output=output)
 
 
-def _set_paused(action: ActionName, name: str, is_paused: bool) -> None:
+def _set_paused(action: ActionName, name: str, is_paused: bool, output: Output) -> None:
     client = Client(load())
     old = _schedules(client).get(name)
     with recording(
@@ -87,17 +122,33 @@ def _set_paused(action: ActionName, name: str, is_paused: bool) -> None:
         entry.after = {"is_paused": is_paused}
         if row.version == old.version:
             entry.void()
-    _tell(row)
+    shown = Catalogue(client.store).shown(document(row))
+    say_one(shown, _line, output=output)
 
 
 def _schedules(client: Client) -> Schedules:
     return Schedules(client.store, Catalogue(client.store))
 
 
-def _tell(row: KnownSchedule) -> None:
-    state = "paused" if row.state.is_paused else f"next {rfc3339(row.state.next_at)}"
-    say(f"{row.name}  {state}")
+def _line(shown: dict[str, Any]) -> list[str]:
+    state = "paused" if shown["is_paused"] else f"next {shown['next_fire_at']}"
+    return [f"{shown['name']}  {state}"]
 
 
-def _echo(value: dict[str, Any]) -> None:
-    say_json(value, indent=2)
+def _card(shown: dict[str, Any]) -> Iterator[str]:
+    """Return lines with the fields of a schedule, but for those that say nothing, and its history."""
+    rest = {
+        name: json.dumps(value, ensure_ascii=False)
+        for name, value in shown.items()
+        if name not in _HEAD and value not in (None, [], {}, "", False)
+    }
+    yield from card(
+        ("name", shown["name"]),
+        ("state", _state(shown)),
+        ("task", shown["task"]),
+        ("rule", _rule(shown)),
+        *rest.items(),
+    )
+    for event in shown["history"]:
+        reason = f"  {event['reason']}" if event["reason"] else ""
+        yield f"{event['fire_at']}  {event['outcome']:<9}  {event['job_id'] or '-'}{reason}"
