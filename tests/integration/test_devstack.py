@@ -4,11 +4,13 @@ import base64
 import http.client
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -51,8 +53,20 @@ server.serve_forever()
 print("stopped")
 """
 
-# Addresses that the stand-ins never connect to; with them the runner starts no servers.
-GIVEN = {"BROKER_URL": "amqp://127.0.0.1:1/", "RESULT_BACKEND": "redis://127.0.0.1:1/0"}
+# Addresses where something listens that the stand-ins never talk to; with them the runner starts no servers.
+GIVEN: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def given():
+    """Servers that the user has brought, as far as the runner looks at them."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as broker,
+        socket.create_server(("127.0.0.1", 0), backlog=100) as store,
+    ):
+        GIVEN["BROKER_URL"] = f"amqp://guest:pass-word@127.0.0.1:{broker.getsockname()[1]}/"
+        GIVEN["RESULT_BACKEND"] = f"redis://:pass-word@127.0.0.1:{store.getsockname()[1]}/0"
+        yield
 
 
 class Runner(Process):
@@ -217,15 +231,76 @@ def test_the_runner_starts_everything_and_leaves_nothing(checkout):
     assert runner.left_behind() == []
 
 
+def env_of(checkout):
+    """Return what a shell has after `source ./.run/env`."""
+    lines = (checkout / ".run" / "env").read_text().splitlines()
+    exports = [line.removeprefix("export ") for line in lines if line.startswith("export ")]
+    return {name: shlex.split(text)[0] for name, _, text in (e.partition("=") for e in exports)}
+
+
+def test_a_run_in_a_shell_with_its_own_addresses_has_its_own_servers_there_again(checkout):
+    """`source ./.run/env`, then `make run`; a port that is taken meanwhile is told and replaced."""
+    with Runner(checkout, RESULT_BACKEND="") as runner:
+        first = env_of(checkout)
+        assert runner.end().startswith("runner exited with 0")
+
+    address = first["RESULT_BACKEND"]
+    with Runner(checkout, RESULT_BACKEND=address) as runner:
+        assert "Starting redis" in runner.lines
+        assert env_of(checkout) == {**first, "API_URL": env_of(checkout)["API_URL"]}
+        assert runner.end().startswith("runner exited with 0")
+
+    port = urlsplit(address).port
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        Runner(checkout, RESULT_BACKEND=address) as runner,
+    ):
+        other = urlsplit(env_of(checkout)["RESULT_BACKEND"]).port
+        assert runner.end().startswith("runner exited with 0")
+    told = next(line for line in runner.lines if f"Port {port} is taken" in line)
+    assert other != port
+    assert f"port {other}" in told
+    assert ".run/env" in told
+
+
+def test_servers_that_do_not_answer_are_refused_before_anything_starts(checkout, tmp_path):
+    """Both at once, by address and variable, whichever form it has."""
+    broker, store = choose_port(), choose_port()
+    secret = tmp_path / "secret"
+    secret.write_text(f"redis://:pass-word@127.0.0.1:{store}/0\n")
+
+    message = Runner(
+        checkout,
+        BROKER_URL=f"amqp://u:pass-word@127.0.0.1:{broker},127.0.0.1/v",
+        RESULT_BACKEND="",
+        RESULT_BACKEND_FILE=str(secret),
+    ).fail()
+
+    assert f"RabbitMQ at 127.0.0.1:{broker},127.0.0.1:5672 does not answer" in message
+    assert f"Redis at 127.0.0.1:{store} does not answer" in message
+    assert "unset BROKER_URL" in message
+    assert "unset RESULT_BACKEND_FILE" in message
+    assert "Starting" not in message
+    assert "pass-word" not in message
+
+
 def test_services_start_worker_first_and_stop_in_reverse(checkout):
-    """The worker writes the catalogue that the API reads, and outlives those that give it work."""
+    """The worker writes the catalogue that the API reads, and outlives those that give it work.
+
+    Servers that the user has brought are named, without passwords, which the file for other terminals has.
+    """
     with Runner(checkout) as runner:
+        assert env_of(checkout).items() >= GIVEN.items()
         assert runner.end(signal.SIGINT).startswith("runner exited with 0")
 
     services = [line.split()[0] for line in runner.lines if "pid" in line]
     stopped = [line.split()[0] for line in runner.lines if line.endswith("| stopped")]
     assert services[0] == "worker"
     assert stopped == ["api", "scheduler", "worker"]
+    for server, variable in (("RabbitMQ", "BROKER_URL"), ("Redis", "RESULT_BACKEND")):
+        place = GIVEN[variable].rpartition("@")[2].partition("/")[0]
+        assert f"Using {server} at {place} ({variable})" in runner.lines
+    assert not any("pass-word" in line for line in runner.lines)
     assert runner.left_behind() == []
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from taskyard.devstack.addresses import greeting, write_env_file
 from taskyard.devstack.console import Console
 from taskyard.devstack.errors import DevStackError, StopRequested
 from taskyard.devstack.folders import locked
+from taskyard.devstack.kept_ports import KeptPorts
 from taskyard.devstack.leftovers import end_leftovers, find_leftovers
 from taskyard.devstack.probes import answers, http_status
 from taskyard.devstack.process import Process
@@ -250,6 +252,42 @@ def test_a_port_is_chosen_by_one_process_at_a_time(tmp_path, monkeypatch):
     assert ports.choose_port() == port
 
 
+def test_a_port_is_kept_from_one_run_to_the_next(tmp_path):
+    """Addresses in other terminals stay good; another folder has other ports."""
+    kept = KeptPorts(tmp_path / "ports")
+    port = kept.choose("redis")
+    reserved = KeptPorts(tmp_path / "ports")
+
+    assert reserved.port("redis") == port
+    assert KeptPorts(tmp_path / "elsewhere").port("redis") is None
+    assert kept.moved == []
+
+
+def test_a_kept_port_that_is_taken_is_replaced_for_good(tmp_path):
+    """By a free one, and whoever asks is told of both."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        (tmp_path / "ports").write_text(json.dumps({"redis": taken}))
+        kept = KeptPorts(tmp_path / "ports")
+        port = kept.choose("redis")
+
+    assert port != taken
+    assert kept.moved == [("redis", taken, port)]
+    assert KeptPorts(tmp_path / "ports").port("redis") == port
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"redis": "x"}', '{"redis": 70000}', "\\x00"])
+def test_a_damaged_file_of_ports_is_as_good_as_none(tmp_path, content):
+    """It costs the old addresses, and no start."""
+    (tmp_path / "ports").write_text(content)
+
+    kept = KeptPorts(tmp_path / "ports")
+
+    assert kept.port("redis") is None
+    assert KeptPorts(tmp_path / "ports").port("redis") is None
+    assert kept.choose("redis") == KeptPorts(tmp_path / "ports").port("redis")
+
+
 def test_probes_of_a_port_where_nothing_listens_say_no():
     """An absent server is an answer, not an error."""
     port = ports.choose_port()
@@ -401,6 +439,21 @@ def test_given_servers_are_kept(checkout):
         assert (settings.has_broker, settings.has_store) == (True, False)
 
 
+def test_addresses_of_its_own_servers_are_not_given_by_the_user(checkout):
+    """They come from its file for other terminals; one that was changed since is the user's again."""
+    folder = checkout / ".run"
+    folder.mkdir()
+    (folder / "ports").write_text(json.dumps({"rabbitmq": 20001, "redis": 20002}))
+    own = {
+        "BROKER_URL": "amqp://guest:guest@127.0.0.1:20001/",
+        "RESULT_BACKEND": "redis://127.0.0.1:20002/0",
+    }
+    theirs = {"BROKER_URL": "amqp://guest:guest@127.0.0.1:5672/"}
+
+    assert read_settings(own, checkout).given_addresses == {}
+    assert read_settings({**own, **theirs}, checkout).given_addresses == theirs
+
+
 def test_every_fault_in_the_settings_is_named_at_once(tmp_path):
     """One run shows them all."""
     environ = {"API_PORT": "http", "SHUTDOWN_GRACE": "-1"}
@@ -497,10 +550,22 @@ def test_the_env_file_can_be_sourced_and_is_private(tmp_path):
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_the_greeting_shows_how_to_submit_and_to_read_a_job(tmp_path):
-    """The lines can be pasted."""
-    text = greeting("http://127.0.0.1:5000", env_file=tmp_path / "env", seconds=4.04)
+def test_the_greeting_shows_how_to_submit_and_to_read_a_job():
+    """The lines can be pasted; servers are named without passwords."""
+    addresses = {
+        "API_URL": "http://127.0.0.1:5000",
+        "BROKER_URL": "amqp://u:pass-word@one,two:5673/v",
+        "RESULT_BACKEND": "redis://:pass-word@127.0.0.1:20002/0",
+        "RABBITMQ_MANAGEMENT_URL": "http://guest:guest@127.0.0.1:20003",
+    }
+
+    text = greeting(addresses, env_file=".run/env", seconds=4.04)
 
     assert "ready after 4.0 s" in text
     assert "curl -s http://127.0.0.1:5000/v1/jobs -H" in text
-    assert "http://127.0.0.1:5000/v1/jobs/<id>?wait_s=5" in text
+    assert "http://127.0.0.1:5000/v1/jobs/first?wait_s=5" in text
+    assert "one:5672,two:5673" in text
+    assert "http://127.0.0.1:20003 (guest, guest)" in text
+    assert "127.0.0.1:20002\n" in text
+    assert "source ./.run/env && .venv/bin/taskyard submit background_task 1 2 --wait 5" in text
+    assert "pass-word" not in text

@@ -38,10 +38,22 @@ def choose_port() -> int:
     """
     for _ in range(1000):
         port = random.randint(FIRST_PORT, LAST_PORT)
-        if port not in _chosen and _reserve(port) and is_free(port):
-            _chosen.add(port)
+        if claim(port):
             return port
     raise OSError(f"no free port between {FIRST_PORT} and {LAST_PORT}")
+
+
+def any_port(_use: str) -> int:
+    """Return a free loopback port, whatever it is for."""
+    return choose_port()
+
+
+def claim(port: int) -> bool:
+    """Return whether `port` is free; if so, no other process of this user chooses it while this one lives."""
+    if port in _chosen or not _reserve(port) or not is_free(port):
+        return False
+    _chosen.add(port)
+    return True
 
 
 def _reserve(port: int) -> bool:

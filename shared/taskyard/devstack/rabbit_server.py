@@ -9,7 +9,7 @@ from taskyard.devstack.epmd import Epmd
 from taskyard.devstack.errors import DevStackError
 from taskyard.devstack.folders import make_private
 from taskyard.devstack.install import RABBITMQ_PACKAGE, explain_missing
-from taskyard.devstack.ports import LOOPBACK, choose_port
+from taskyard.devstack.ports import LOOPBACK, any_port, choose_port
 from taskyard.devstack.probes import answers, http_status
 from taskyard.devstack.process import Process
 from taskyard.devstack.programs import find_epmd, find_rabbitmq
@@ -17,6 +17,9 @@ from taskyard.devstack.waiting import never, wait_for
 
 # The data folder is named after the node, so the name must not change with the ports.
 NODE_NAME = "taskyard@localhost"
+
+#: Name and password of the user that a fresh RabbitMQ has, for clients of this machine.
+LOGIN = ("guest", "guest")
 
 # The first bytes that a client sends, and those of the broker's `connection.start` in reply.
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -43,12 +46,22 @@ PLUGINS = "[rabbitmq_management,rabbitmq_prometheus].\n"
 
 
 class RabbitServer(Process):
-    """A RabbitMQ with its data in `folder`/rabbitmq; the data outlives it, the ports do not."""
+    """A RabbitMQ with its data in `folder`/rabbitmq; the data outlives it."""
 
     ready_timeout_s = 90.0
 
-    def __init__(self, folder: Path, *, stack: Path | None = None, extra_config: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stack: Path | None = None,
+        extra_config: str = "",
+        port_of: Callable[[str], int] = any_port,
+    ) -> None:
         """Choose the ports and write the configuration, `extra_config` below our own; nothing runs yet.
+
+        Args:
+            port_of: Returns the port for `rabbitmq`, `rabbitmq_page` and `rabbitmq_metrics`.
 
         Raises:
             DevStackError: If RabbitMQ is not installed.
@@ -56,7 +69,9 @@ class RabbitServer(Process):
         program, epmd = find_rabbitmq(), find_epmd()
         if program is None or epmd is None:
             raise DevStackError(explain_missing([RABBITMQ_PACKAGE]))
-        self.port, self.management_port, self.prometheus_port = (choose_port() for _ in range(3))
+        self.port = port_of("rabbitmq")
+        self.management_port = port_of("rabbitmq_page")
+        self.prometheus_port = port_of("rabbitmq_metrics")
         self._folder = folder.resolve() / "rabbitmq"
         self._epmd = Epmd(epmd, stack=stack or folder)
         self._write_config(extra_config)
@@ -74,12 +89,12 @@ class RabbitServer(Process):
     @property
     def login(self) -> tuple[str, str]:
         """Name and password of the user that may do everything."""
-        return "guest", "guest"
+        return LOGIN
 
     @property
     def url(self) -> str:
         """The address for `BROKER_URL`."""
-        return f"amqp://{':'.join(self.login)}@{LOOPBACK}:{self.port}/"
+        return rabbit_url(self.port, self.login)
 
     @property
     def management_url(self) -> str:
@@ -162,3 +177,8 @@ class RabbitServer(Process):
             "ERL_CRASH_DUMP": str(folder / "log" / "erl_crash.dump"),
             **self._epmd.client_env(),
         }
+
+
+def rabbit_url(port: int, login: tuple[str, str] = LOGIN) -> str:
+    """Return the address of such a RabbitMQ on `port`."""
+    return f"amqp://{':'.join(login)}@{LOOPBACK}:{port}/"

@@ -1,19 +1,19 @@
 """How a private Redis is run: on loopback, with every write kept in its append-only file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from taskyard.devstack.errors import DevStackError
 from taskyard.devstack.folders import make_private
 from taskyard.devstack.install import REDIS_PACKAGE, explain_missing
-from taskyard.devstack.ports import LOOPBACK, choose_port
+from taskyard.devstack.ports import LOOPBACK, any_port
 from taskyard.devstack.probes import answers
 from taskyard.devstack.process import Process
 from taskyard.devstack.programs import find_redis
 
 
 class RedisServer(Process):
-    """A Redis with its data in `folder`/redis; the data outlives it, the port does not."""
+    """A Redis with its data in `folder`/redis; the data outlives it."""
 
     def __init__(
         self,
@@ -21,8 +21,12 @@ class RedisServer(Process):
         *,
         stack: Path | None = None,
         extra_options: Mapping[str, str] | None = None,
+        port_of: Callable[[str], int] = any_port,
     ) -> None:
         """Choose a port and make the folder; nothing runs yet.
+
+        Args:
+            port_of: Returns the port for `redis`.
 
         Raises:
             DevStackError: If Redis is not installed.
@@ -30,7 +34,7 @@ class RedisServer(Process):
         program = find_redis()
         if program is None:
             raise DevStackError(explain_missing([REDIS_PACKAGE]))
-        self.port = choose_port()
+        self.port = port_of("redis")
         data = folder.resolve() / "redis"
         make_private(data)
         argv = [str(program), *_options(self.port, data, extra_options or {})]
@@ -39,11 +43,16 @@ class RedisServer(Process):
     @property
     def url(self) -> str:
         """The address for `RESULT_BACKEND`."""
-        return f"redis://{LOOPBACK}:{self.port}/0"
+        return redis_url(self.port)
 
     def is_ready(self) -> bool:
         """Return whether it answers PING, which it does not while it loads its data."""
         return answers(self.port, question=b"PING\r\n", answer=b"+PONG")
+
+
+def redis_url(port: int) -> str:
+    """Return the address of such a Redis on `port`."""
+    return f"redis://{LOOPBACK}:{port}/0"
 
 
 def _options(port: int, data: Path, extra: Mapping[str, str]) -> list[str]:

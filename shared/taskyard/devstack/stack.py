@@ -5,7 +5,9 @@ import time
 from taskyard.devstack.addresses import greeting, write_env_file
 from taskyard.devstack.console import Console
 from taskyard.devstack.errors import DevStackError
+from taskyard.devstack.given_servers import check_answering, lines
 from taskyard.devstack.install import RABBITMQ_PACKAGE, REDIS_PACKAGE, ensure_installed
+from taskyard.devstack.kept_ports import KeptPorts
 from taskyard.devstack.leftovers import end_leftovers
 from taskyard.devstack.ports import LOOPBACK, is_free
 from taskyard.devstack.process import Process
@@ -15,6 +17,7 @@ from taskyard.devstack.service import Service
 from taskyard.devstack.settings import Settings
 from taskyard.devstack.stop_requests import StopRequests
 
+ENV_FILE = ".run/env"
 WATCH_INTERVAL_S = 0.2
 SERVICE_GRACE_S = 10.0
 
@@ -29,21 +32,24 @@ class Stack:
         self._stops = stops
         self._started: list[Process] = []
         self._addresses: dict[str, str] = {}
-        self._env_file = settings.folder / "env"
+        self._env_file = settings.checkout / ENV_FILE
+        self._ports = KeptPorts(settings.ports_file)
 
     def start(self) -> None:
         """Start everything; return once all of it is ready and the user was told.
 
         Raises:
-            DevStackError: If a program is missing, the port taken, or a process not ready.
+            DevStackError: If a program is missing, the port taken, a process not ready, or a server of the
+                user does not answer.
             StopRequested: If the user asked to stop meanwhile.
         """
         began = time.monotonic()
         self._env_file.unlink(missing_ok=True)  # an earlier run's, if that was killed
         self._check_api_port()
+        self._look_for_given_servers()
         self._start_servers()
         self._start_services()
-        write_env_file(self._env_file, self._addresses)
+        write_env_file(self._env_file, {**self._addresses, **self._settings.shared})
         self._greet(time.monotonic() - began)
 
     def watch(self) -> None:
@@ -77,6 +83,12 @@ class Stack:
                 "Stop what listens there, or choose another port: API_PORT=8000 make run"
             )
 
+    def _look_for_given_servers(self) -> None:
+        """Say which servers the user has brought; without them the services would only retry for ever."""
+        check_answering(self._settings.given_addresses)
+        for line in lines(self._settings.given_addresses):
+            self._console.say(line)
+
     def _start_servers(self) -> None:
         """Start the servers that the user has not brought."""
         servers: list[Process] = []
@@ -84,21 +96,22 @@ class Stack:
         self._addresses.update(self._settings.given_addresses)
         if not self._settings.has_broker:
             ensure_installed([RABBITMQ_PACKAGE])
-            rabbit = RabbitServer(folder)
+            rabbit = RabbitServer(folder, port_of=self._port_of)
             self._addresses["BROKER_URL"] = rabbit.url
             self._addresses["RABBITMQ_MANAGEMENT_URL"] = rabbit.management_url
             servers.append(rabbit)
         if not self._settings.has_store:
             ensure_installed([REDIS_PACKAGE])
-            redis = RedisServer(folder)
+            redis = RedisServer(folder, port_of=self._port_of)
             self._addresses["RESULT_BACKEND"] = redis.url
             servers.append(redis)
         self._bring_up(*servers)
 
     def _start_services(self) -> None:
         settings = self._settings
-        worker = self._service("worker", grace_s=settings.worker_grace_s)
-        scheduler = self._service("scheduler")
+        port_of = self._port_of
+        worker = self._service("worker", port=port_of("worker"), grace_s=settings.worker_grace_s)
+        scheduler = self._service("scheduler", port=port_of("scheduler"))
         api = self._service("api", host=settings.api_host, port=settings.api_port)
         self._addresses["API_URL"] = api.url
         self._addresses["WORKER_METRICS_URL"] = worker.metrics_url
@@ -111,8 +124,8 @@ class Stack:
         self,
         name: str,
         *,
+        port: int,
         host: str = LOOPBACK,
-        port: int | None = None,
         grace_s: float = SERVICE_GRACE_S,
     ) -> Service:
         return Service(
@@ -126,6 +139,17 @@ class Stack:
             grace_s=grace_s,
         )
 
+    def _port_of(self, use: str) -> int:
+        """Return the port that it had before, or else say so."""
+        port = self._ports.choose(use)
+        while self._ports.moved:
+            what, old, new = self._ports.moved.pop()
+            self._console.say(
+                f"Port {old} is taken: {what} is on port {new} from now on, "
+                f"and terminals that have sourced {ENV_FILE} before must do so again"
+            )
+        return port
+
     def _bring_up(self, *processes: Process) -> None:
         """Start the processes side by side; return once each is ready."""
         for process in processes:
@@ -136,5 +160,4 @@ class Stack:
             process.wait_ready(self._stops.raise_if_any)
 
     def _greet(self, seconds: float) -> None:
-        env_file = self._env_file.relative_to(self._settings.checkout)
-        self._console.say(greeting(self._addresses["API_URL"], env_file=env_file, seconds=seconds))
+        self._console.say(greeting(self._addresses, env_file=ENV_FILE, seconds=seconds))
