@@ -39,7 +39,7 @@ class ActionQuery(BaseModel):
     target: Text | None = Field(default=None, description="On what: a name or an id.")
     after: Time | None = Field(default=None, description="At this time or later (RFC 3339).")
     before: Time | None = Field(default=None, description="At this time or before (RFC 3339).")
-    limit: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=paging.MAX_LIMIT)] = Field(
+    limit: Annotated[int, Field(ge=1, le=paging.MAX_LIMIT), BeforeValidator(_whole)] = Field(
         default=paging.DEFAULT_LIMIT, description="Entries of a page."
     )
     cursor: str | None = Field(default=None, description="The `cursor` of the page before.")

@@ -25,8 +25,8 @@ BATCH_JOBS = 500
 PURGE_MAX_S = 15.0
 
 
-class PurgeRequest(BaseModel):
-    """How to purge."""
+class QueuePurgeRequest(BaseModel):
+    """How to purge a queue."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,7 +34,7 @@ class PurgeRequest(BaseModel):
 
 
 SCHEMAS: dict[str, Any] = {
-    "PurgeRequest": PurgeRequest.model_json_schema(),
+    "QueuePurgeRequest": QueuePurgeRequest.model_json_schema(),
     "Purge": {
         "type": "object",
         "properties": {
@@ -47,7 +47,7 @@ SCHEMAS: dict[str, Any] = {
     },
 }
 INPUTS = {
-    ("post", "/v1/queues/{name}/purge"): openapi.Input("PurgeRequest", is_body_optional=True),
+    ("post", "/v1/queues/{name}/purge"): openapi.Input("QueuePurgeRequest", is_body_optional=True),
 }
 
 
@@ -115,5 +115,5 @@ def _purge(queue: str) -> tuple[int, int]:
             return total, step.left
 
 
-def _asked() -> PurgeRequest:
-    return validated(PurgeRequest, inputs.optional_object(parts().settings.payload_max_bytes))
+def _asked() -> QueuePurgeRequest:
+    return validated(QueuePurgeRequest, inputs.optional_object(parts().settings.payload_max_bytes))
