@@ -40,7 +40,7 @@ class ActionQuery(BaseModel):
     after: Time | None = Field(default=None, description="At this time or later (RFC 3339).")
     before: Time | None = Field(default=None, description="At this time or before (RFC 3339).")
     limit: Annotated[int, Field(ge=1, le=paging.MAX_LIMIT), BeforeValidator(_whole)] = Field(
-        default=paging.DEFAULT_LIMIT, description="Entries of a page."
+        default=paging.DEFAULT_LIMIT, description="Entries of a page.", examples=[20]
     )
     cursor: str | None = Field(default=None, description="The `cursor` of the page before.")
 

@@ -71,7 +71,7 @@ _TRACEPARENT = openapi.parameter(
 )
 INPUTS = {
     ("post", "/v1/jobs/batch"): openapi.Input(
-        "BatchRequest", (_TRACEPARENT, idempotency.PARAMETER)
+        "BatchRequest", (_TRACEPARENT, {**idempotency.PARAMETER, "example": "import-2026-11-24"})
     ),
 }
 

@@ -9,12 +9,13 @@ from flask import Response, current_app, render_template_string
 from markupsafe import Markup, escape
 
 from services.api import openapi
+from services.api.parts import parts
 from services.api.schemas import TEXT
 from taskyard.browsers import POLICY
 
 blueprint = APIBlueprint("docs", __name__)
 
-#: Where an application keeps its page, which is made once.
+#: Where an application keeps its page, which is made once with and once without keys.
 _KEY = "taskyard_reference"
 _TEMPLATE = (Path(__file__).parent / "docs.html").read_text()
 #: The page needs nothing but itself, and no script at all.
@@ -31,15 +32,15 @@ def reference() -> Response:
 
     It has the same as the document, without any script.
     """
-    made = current_app.extensions
-    if _KEY not in made:
-        made[_KEY] = _page()
+    is_key_needed = parts().keyring.may_be_needed()
+    made = current_app.extensions.setdefault(_KEY, {})
+    if is_key_needed not in made:
+        made[is_key_needed] = _page(openapi.document(is_key_needed=is_key_needed))
     headers = {"Content-Security-Policy": _POLICY}
-    return Response(made[_KEY], headers=headers, content_type="text/html; charset=utf-8")
+    return Response(made[is_key_needed], headers=headers, content_type="text/html; charset=utf-8")
 
 
-def _page() -> str:
-    spec: dict[str, Any] = current_app.spec  # type: ignore[attr-defined]  # of APIFlask
+def _page(spec: dict[str, Any]) -> str:
     return render_template_string(
         _TEMPLATE, spec=spec, tags=_by_tag(spec), told=_told, marked=_marked
     )

@@ -2,12 +2,44 @@
 
 from typing import Any
 
-REQUESTS: list[dict[str, Any]] = [
-    {"task": "background_task", "args": [1, 2]},
-    {"task": "background_task", "kwargs": {"a": 1, "b": 2}, "priority": 9, "delay_s": 60},
-]
+_ID = "order-4711"
+_SCHEDULE: dict[str, Any] = {
+    "task": "background_task",
+    "args": [1, 2],
+    "cron": "30 3 * * *",
+    "timezone": "Europe/Berlin",
+}
+#: Bodies of requests, by the name of their schema; of the first, `/docs` makes a command for a shell.
+BODIES: dict[str, list[dict[str, Any]]] = {
+    "JobRequest": [
+        {"id": _ID, "task": "background_task", "args": [1, 2]},
+        {"task": "background_task", "kwargs": {"a": 1, "b": 2}, "priority": 9, "delay_s": 60},
+    ],
+    "BatchRequest": [{"jobs": [{"task": "background_task", "args": [n, n]} for n in range(1, 4)]}],
+    "ChangeRequest": [{"priority": 9, "delay_s": 3600}],
+    "CancelRequest": [
+        {"filter": {"task": "background_task", "state": ["scheduled"]}, "dry_run": True}
+    ],
+    "RetryRequest": [{"filter": {"error": "ConnectionError"}, "limit": 500}],
+    "PauseRequest": [{"reason": "the mail server is away"}],
+    "LimitsRequest": [{"concurrency": 5, "rate": "100/m"}],
+    "QueuePurgeRequest": [{"dry_run": True}],
+    "ScheduleRequest": [{"name": "nightly-sum", **_SCHEDULE}],
+    "ScheduleChange": [_SCHEDULE],
+    "PurgeRequest": [{"filter": {"task": "background_task"}, "dry_run": True}],
+    "ReplayRequest": [{"filter": {"task": "background_task"}, "canary": 10, "rate_per_s": 50}],
+}
+#: What is in a path, by the names in it, and by what `name` is of.
+_PATH: dict[str, tuple[str, str]] = {
+    "job_id": ("The job's id.", _ID),
+    "letter_id": ("The dead letter's id.", "invoice-815"),
+    "replay_id": ("The replay's id.", "01a20c17-3fd1-7440-95a5-cadc79824373"),
+    "tasks": ("The task's name.", "background_task"),
+    "queues": ("The queue's name.", "default"),
+    "schedules": ("The schedule's name.", "nightly-sum"),
+}
 JOB: dict[str, Any] = {
-    "id": "01a20c17-3fd1-7440-95a5-cadc79824373",
+    "id": _ID,
     "task": "background_task",
     "queue": "default",
     "state": "completed",
@@ -44,7 +76,7 @@ JOB: dict[str, Any] = {
         }
     ],
     "attempts_omitted": 0,
-    "links": {"self": "/v1/jobs/01a20c17-3fd1-7440-95a5-cadc79824373"},
+    "links": {"self": f"/v1/jobs/{_ID}"},
 }
 PROBLEM: dict[str, Any] = {
     "type": "about:blank",
@@ -61,3 +93,9 @@ PROBLEM: dict[str, Any] = {
     ],
     "request_id": "01a20c17-3feb-76be-85af-34d717ec49d8",
 }
+
+
+def path_value(path: str, name: str) -> dict[str, str]:
+    """Return what OpenAPI tells of a parameter in a path: a description and an example."""
+    description, example = _PATH[path.split("/")[2] if name == "name" else name]
+    return {"description": description, "example": example}

@@ -30,7 +30,10 @@ class JobFilter(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     state: list[StateName] = Field(
-        default=[], max_length=MAX_STATES, description="In one of these states."
+        default=[],
+        max_length=MAX_STATES,
+        description="In one of these states.",
+        examples=[["failed"]],
     )
     queue: Name | None = Field(default=None, description="In this queue.")
     task: Name | None = Field(default=None, description="Of this task.")
@@ -76,7 +79,7 @@ class ListQuery(JobFilter):
         description="`created`: newest first. `run_at`: those that wait for a time, soonest first.",
     )
     limit: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] = Field(
-        default=50, description="How many at most."
+        default=50, description="How many at most.", examples=[20]
     )
     cursor: str | None = Field(
         default=None, description="Where to go on: the `cursor` of the page before."
@@ -107,7 +110,12 @@ def parameters(model: type[BaseModel]) -> tuple[dict[str, Any], ...]:
     """Return the descriptions of a model's fields as parameters of a query."""
     schema = model.model_json_schema()
     return tuple(
-        openapi.parameter(name, _plain(part), part["description"])
+        openapi.parameter(
+            name,
+            _plain(part),
+            part["description"],
+            example=next(iter(part.get("examples", [])), None),
+        )
         for name, part in schema["properties"].items()
     )
 

@@ -59,6 +59,7 @@ _WAIT = openapi.parameter(
     "wait_s",
     {**SECONDS, "default": 0},
     "Answer when the job has ended, but after so many seconds at the latest.",
+    example=5,
 )
 _SUBMIT = (_TRACEPARENT, idempotency.PARAMETER, preferences.PARAMETER)
 INPUTS = {

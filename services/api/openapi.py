@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 from apiflask import APIFlask
-from flask import Response
+from flask import Response, current_app
 
-from services.api import scopes
+from services.api import curl, examples, scopes
 from services.api.parts import parts
 from services.api.problems import CONTENT_TYPE as PROBLEM_TYPE
 from services.api.replies import reply
@@ -24,6 +24,9 @@ Described = dict[str, str | dict[str, dict[str, Any]]]
 Responses = dict[int | str, Described]
 
 _DESCRIPTION = """Self-hosted background jobs: submit them, follow them, cancel them.
+
+The commands for a shell take the address of the API from `API_URL`, such as `http://127.0.0.1:5000`, and the
+key, where one is needed, from `API_KEY`.
 
 Errors are problems (RFC 9457). Besides those that are told of each operation, any path may answer 405 with
 `Allow`, and what is no proper request of HTTP, or comes too slowly, 400, 408, 413, 414, 417, 431, 501 or 503.
@@ -54,6 +57,10 @@ _REQUEST_ID: Part = {
 }
 
 
+#: Where an application keeps its document.
+_KEY = "taskyard_openapi"
+
+
 @dataclass(frozen=True)
 class Input:
     """What a route takes besides its path: the name of its body's schema, and parameters."""
@@ -72,9 +79,12 @@ OPEN_TO_ANY_QUERY = frozenset(
 Inputs = Mapping[tuple[str, str], Input]
 
 
-def parameter(name: str, schema: Part, description: str, *, place: str = "query") -> Part:
-    """Return the description of an optional parameter."""
-    return {"name": name, "in": place, "description": description, "schema": schema}
+def parameter(
+    name: str, schema: Part, description: str, *, place: str = "query", example: Any = None
+) -> Part:
+    """Return the description of an optional parameter; with an `example`, commands show it."""
+    told = {"name": name, "in": place, "description": description, "schema": schema}
+    return told if example is None else {**told, "example": example}
 
 
 def answer(description: str, schema: str, *headers: str) -> Described:
@@ -167,10 +177,10 @@ def publish(app: APIFlask, routes: Iterable[ModuleType], settings: Settings) -> 
         routes: Modules of routes; each may have `SCHEMAS` (by name) and `INPUTS`, for what it alone knows.
         settings: They say which routes ask for a key.
     """
-    document = other("The document.", "application/json", {"type": "object"})
+    told = other("The document.", "application/json", {"type": "object"})
 
     @app.get("/openapi.json", endpoint="openapi")
-    @app.doc(tags=["Operation"], responses=answers({200: document}))
+    @app.doc(tags=["Operation"], responses=answers({200: told}))
     def get_openapi() -> Response:
         """Return this document (OpenAPI 3.1).
 
@@ -180,13 +190,26 @@ def publish(app: APIFlask, routes: Iterable[ModuleType], settings: Settings) -> 
 
     @cache
     def encoded(is_key_needed: bool) -> msgspec.Raw:
-        return msgspec.Raw(msgspec.json.encode(made if is_key_needed else _optional(made)))
+        return msgspec.Raw(msgspec.json.encode(document(is_key_needed)))
+
+    @cache
+    def document(is_key_needed: bool) -> Part:
+        return curl.with_commands(made if is_key_needed else _optional(made))
 
     schemas = all_schemas()
     for module in routes:
         schemas |= getattr(module, "SCHEMAS", {})
+    for name, bodies in examples.BODIES.items():
+        schemas[name] = {**schemas[name], "examples": bodies}
     app.spec_processor(partial(_complete, schemas, inputs_of(routes), settings))
-    made = app.spec
+    made: Any = app.spec
+    app.extensions[_KEY] = document
+
+
+def document(*, is_key_needed: bool) -> Part:
+    """Return the document that the application at hand publishes."""
+    made: Part = current_app.extensions[_KEY](is_key_needed)
+    return made
 
 
 def _complete(schemas: Part, inputs: Inputs, settings: Settings, spec: Any) -> Any:
@@ -200,7 +223,13 @@ def _complete(schemas: Part, inputs: Inputs, settings: Settings, spec: Any) -> A
             for status, problem in _problems(*_general(path, told, rule)).items():
                 operation["responses"].setdefault(str(status), problem)
             _secure(operation, rule)
-            operation["parameters"] += [_REQUEST_ID, *told.parameters]
+            operation["parameters"] = [
+                *(
+                    each | examples.path_value(path, each["name"])
+                    for each in operation["parameters"]
+                ),
+                *(_REQUEST_ID, *told.parameters),
+            ]
             if told.body is not None:
                 content = {"application/json": {"schema": ref(told.body)}}
                 operation["requestBody"] = {

@@ -29,6 +29,7 @@ LIMIT = openapi.parameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     "Entries of a page.",
+    example=20,
 )
 CURSOR = openapi.parameter("cursor", TEXT, "The `next` or `cursor` of the page before.")
 #: What a list says of its cursor.

@@ -30,6 +30,7 @@ _COUNT = openapi.parameter(
     "count",
     {"type": "integer", "minimum": 1, "maximum": MAX_COUNT, "default": 10},
     "How many at most.",
+    example=3,
 )
 INPUTS = {
     ("post", "/v1/schedules/preview"): openapi.Input("ScheduleRequest", (_COUNT,)),

@@ -9,14 +9,6 @@ from taskyard.schedules.plan import Outcome
 from taskyard.schedules.rule import Schedule
 
 _REQUEST = Schedule.model_json_schema()
-_EXAMPLE = {
-    "name": "nightly-sum",
-    "task": "background_task",
-    "args": [1, 2],
-    "cron": "30 3 * * *",
-    "timezone": "Europe/Berlin",
-}
-_CHANGE_EXAMPLE = {key: value for key, value in _EXAMPLE.items() if key != "name"}
 
 
 def _shown() -> dict[str, Schema]:
@@ -42,7 +34,7 @@ def _change() -> Schema:
     ignored = {name: {"readOnly": True, **schema} for name, schema in _shown().items()}
     properties = {**_REQUEST["properties"], **ignored}
     changed = {"title": "ScheduleChange", "properties": properties, "required": required}
-    return {**_REQUEST, **changed, "examples": [_CHANGE_EXAMPLE]}
+    return {**_REQUEST, **changed}
 
 
 def _schedule() -> Schema:
@@ -62,7 +54,7 @@ def _event() -> Schema:
 
 
 SCHEMAS: dict[str, Schema] = {
-    "ScheduleRequest": {**_REQUEST, "examples": [_EXAMPLE]},
+    "ScheduleRequest": _REQUEST,
     "ScheduleChange": _change(),
     "Schedule": _schedule(),
     "ScheduleList": record(items=array(ref("Schedule")), cursor=NEXT),

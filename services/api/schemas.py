@@ -32,7 +32,7 @@ def ref(name: str) -> Schema:
 def all_schemas() -> dict[str, Schema]:
     """Return every schema by its name."""
     return {
-        "JobRequest": _job_request(),
+        "JobRequest": JobRequest.model_json_schema(),
         "Job": {**_job(), "examples": [examples.JOB]},
         "JobState": _job_state(),
         "JobOrState": {"anyOf": [ref("Job"), ref("JobState")]},
@@ -52,10 +52,6 @@ def all_schemas() -> dict[str, Schema]:
 
 def _list(name: str) -> Schema:
     return _record(items=_array(ref(name)))
-
-
-def _job_request() -> Schema:
-    return {**JobRequest.model_json_schema(), "examples": examples.REQUESTS}
 
 
 def _job() -> Schema:

@@ -1,8 +1,10 @@
 """The whole system as its users see it: api, worker and scheduler as processes, on real servers."""
 
+import html
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -180,6 +182,47 @@ for module in pkgutil.walk_packages(taskyard.__path__, "taskyard."):
 
     assert [line for line in missing if not line.endswith(" opentelemetry")] == []
     assert all(line.startswith("taskyard.tracing.") for line in missing)
+
+
+def test_the_reference_page_has_a_command_of_each_operation_that_works(yard, services, rest):
+    """Each is run by a shell, as it is shown, and finds its route, query and body as they should be."""
+    with urllib.request.urlopen(f"{rest.url}/docs", timeout=30) as answer:
+        page = answer.read().decode()
+    shown = re.findall(r'<pre class="command">(.*?)</pre>', page, re.DOTALL)
+    paths = rest.call("GET", "/openapi.json")[2]["paths"]
+    assert len(shown) == sum(map(len, paths.values()))
+    rest.submit("fail", id="invoice-815", max_retries=0)
+    assert rest.ended("invoice-815")["state"] == "failed"
+    order = {"id": "order-4711", "task": "background_task", "args": [1, 2]}
+    schedule = {"name": "nightly-sum", "task": "nap", "cron": "@daily"}
+
+    answers = {}
+    for command in map(html.unescape, shown):
+        # Again, if a command before has deleted them.
+        rest.call("POST", "/v1/jobs", order)
+        rest.ended(order["id"])
+        rest.call("POST", "/v1/schedules", schedule)
+        answers[command] = status_of(command, rest.url)
+
+    # Some ask for what a job that has ended, or a dead letter that is a job, refuses; there is no replay.
+    refused = {c: status for c, status in answers.items() if status not in (200, 201, 202, 204)}
+    told = {404: "/replays/", 422: "/resubmit"}
+    assert [c for c, status in refused.items() if status != 409 and told[status] not in c] == []
+    assert len(refused) < 10, refused
+
+
+def status_of(command: str, api_url: str) -> int:
+    """Return the status that a shell's command is answered with, whatever follows."""
+    # A stream has no end.
+    script = f'curl() {{ command curl --dump-header - "$@"; }}\n{command}'
+    environment = {**os.environ, "API_URL": api_url}
+    with subprocess.Popen(
+        ["bash", "-c", script], env=environment, stdout=subprocess.PIPE, start_new_session=True
+    ) as shell:
+        assert shell.stdout is not None
+        line = shell.stdout.readline()
+        os.killpg(shell.pid, signal.SIGKILL)
+    return int(line.split()[1])
 
 
 @pytest.mark.parametrize("example", ["publish_job.py", "dramatiq_producer.py", "submit.sh"])

@@ -216,6 +216,25 @@ def test_the_reference_page_has_every_operation(client):
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
 
 
+def test_a_command_asks_for_what_its_operation_takes(client):
+    """With the key where one is needed, and the values that the document has for examples."""
+    paths = client.get("/openapi.json").json["paths"]
+
+    def command(method, path):
+        (sample,) = paths[path][method]["x-codeSamples"]
+        return sample["source"]
+
+    assert command("get", "/healthz") == 'curl -sS "$API_URL/healthz"'
+    assert command("patch", "/v1/jobs/{job_id}").splitlines() == [
+        'curl -sS -X PATCH "$API_URL/v1/jobs/order-4711" \\',
+        '  -H "Authorization: Bearer $API_KEY" \\',
+        "  -H 'Content-Type: application/json' \\",
+        """  -d '{"priority": 9, "delay_s": 3600}'""",
+    ]
+    assert "-H 'Idempotency-Key: " in command("post", "/v1/jobs/batch")
+    assert "/v1/jobs?state=failed&limit=20" in command("get", "/v1/jobs")
+
+
 def test_the_examples_conform_to_their_schemas(client):
     """What the document shows is what it says."""
     components = client.get("/openapi.json").json["components"]
