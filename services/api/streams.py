@@ -231,5 +231,7 @@ def _event(name: str, event_id: str, data: Any) -> str:
 
 def _version(job: Job) -> str:
     """Return what tells one state of the job from another; nobody has to remember it."""
-    told = [job.state, job.attempt, job.cancel_requested, job.reason, job.finished_at, job.run_at]
+    # A parked job goes to its queue every other second to be looked at, which changes nothing for anybody.
+    where = None if job.reason == "unknown_task" else [job.state, job.run_at]
+    told = [where, job.attempt, job.cancel_requested, job.reason, job.finished_at]
     return f"{zlib.crc32(msgspec.json.encode([told, job.progress])):08x}"

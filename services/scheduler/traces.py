@@ -12,11 +12,16 @@ from taskyard.store.base import Ready
 
 
 def dispatched(jobs: Sequence[Ready], operation: str, started_ns: int) -> None:
-    """Tell of pending jobs whose messages were published between `started_ns` and now."""
+    """Tell of pending jobs whose messages were published between `started_ns` and now.
+
+    Those that are looked at every other second, until a worker knows their task, are none of them.
+    """
     recorder = tracing.active()
     if recorder is None:
         return
     for job in jobs:
+        if job.is_parked:
+            continue
         try:
             message = decode(job.body)
         except ValueError:

@@ -78,7 +78,11 @@ class Starter:
         if attempt.delivery.refusal is not None:
             return attempt.delivery.refusal.error
         if attempt.task not in self._tasks:
-            return UnknownTask(f"no worker knew the task for {self._unknown_task_ttl_s} s")
+            waited_s = self._unknown_task_ttl_s
+            text = (
+                f"no worker knew the task for {waited_s} s: restart the worker after adding a task"
+            )
+            return UnknownTask(text)
         return None
 
     def _attempt(self, delivery: Delivery, message: Message, verdict: Verdict) -> Attempt:

@@ -183,7 +183,7 @@ class Catalogue:
         if not self._tasks:
             text = f"no task {name!r}: no worker has told its tasks yet; is one running?"
             return Fault("/task", "unknown_task", text)
-        return _unknown("task", name, self._tasks)
+        return _unknown("task", name, self._tasks, "; restart the worker after adding a task")
 
 
 def _unique_rule(task: Mapping[str, Any]) -> UniqueRule | None:
@@ -197,9 +197,11 @@ def _unique_rule(task: Mapping[str, Any]) -> UniqueRule | None:
     )
 
 
-def _unknown(kind: str, name: str, known: Any) -> Fault:
+def _unknown(kind: str, name: str, known: Any, besides: str = "") -> Fault:
     near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"see GET /v1/{kind}s"
+    hint = (
+        f"did you mean {' or '.join(map(repr, near))}?" if near else f"see GET /v1/{kind}s{besides}"
+    )
     return Fault(f"/{kind}", f"unknown_{kind}", f"no {kind} {name!r}; {hint}")
 
 

@@ -169,6 +169,50 @@ def test_a_parked_job_comes_back_and_runs_where_its_task_is_known(store):
     assert get(store, job_id).reason is None
 
 
+def states_told(subscription, job_id, last):
+    """Return the states that a job came to, as they were told, up to this one."""
+    told = []
+
+    def is_told():
+        told.extend(each.state for each in subscription.get(0.1) if each and each.id == job_id)
+        return last in told
+
+    poll(is_told)
+    return told
+
+
+def test_a_parked_job_that_is_looked_at_again_and_again_is_told_of_once(store):
+    """When it is parked, and when it goes on: between these nothing has changed for anyone."""
+    subscription = store.subscribe()
+    job_id = pending(store)
+    for _ in range(3):
+        claim(store, job_id, park_delay_ms=1, park_ttl_ms=HOUR_MS)
+        (ready,) = poll(lambda: store.take_due(10)[0])
+        assert (ready.id, ready.is_parked) == (job_id, True)
+    assert get(store, job_id).reason == "unknown_task"
+    claim(store, job_id)
+
+    assert states_told(subscription, job_id, "running") == ["pending", "scheduled", "running"]
+    assert counts(store) == {"default": {"running": 1}}
+    subscription.close()
+
+
+def test_a_job_that_was_parked_once_is_told_of_as_any_other_after_that(store):
+    """It waits for its retry, and comes again."""
+    job_id = pending(store)
+    claim(store, job_id, park_delay_ms=1, park_ttl_ms=HOUR_MS)
+    poll(lambda: store.take_due(10)[0])
+    verdict = claim(store, job_id)
+    subscription = store.subscribe()
+
+    settle(store, job_id, verdict.token, "retrying", delay_ms=1)
+    (ready,) = poll(lambda: store.take_due(10)[0])
+
+    assert not ready.is_parked
+    assert states_told(subscription, job_id, "pending") == ["retrying", "pending"]
+    subscription.close()
+
+
 def test_a_job_parked_for_too_long_runs(store):
     """So that it fails where it can be seen."""
     job_id = pending(store)

@@ -366,12 +366,17 @@ def test_a_suspect_of_a_paused_task_is_put_aside_and_is_a_suspect_still(store):
 
 
 def test_a_parked_suspect_comes_back_as_one(store):
-    """The lone child that took it does not know its task."""
+    """The lone child that took it does not know its task; of further looks nobody is told."""
     job_id = suspect(store)
 
     assert start(store, job_id, park_delay_ms=1, park_ttl_ms=HOUR_MS).kind == "parked"
+    subscription = store.subscribe()
+    assert poll(lambda: store.take_due(10) and take(store)) == job_id
+    assert start(store, job_id, park_delay_ms=1, park_ttl_ms=HOUR_MS).kind == "parked"
     assert poll(lambda: store.take_due(10) and take(store)) == job_id
     assert start(store, job_id).kind == "run"
+    assert [each.state for each in poll(lambda: subscription.get(0.1))] == ["running"]
+    subscription.close()
 
 
 def test_a_suspect_can_be_run_now(store):

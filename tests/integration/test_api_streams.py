@@ -98,6 +98,36 @@ def test_a_job_is_streamed_until_it_ends(api, submit, store, worker, conforms):
     assert again.next()[1] == last_id
 
 
+def test_a_parked_job_s_stream_tells_of_no_looks_at_it(api, submit, store):
+    """Whether its message is in the queue for another look, or it waits for the next."""
+    job_id = submit()
+
+    def told():
+        stream = Stream(api, f"/v1/jobs/{job_id}/events")
+        _, version, job = stream.next()
+        stream.close()
+        return version, job["state"]
+
+    def park(delay_ms):
+        jobs.claim(store, job_id, park_delay_ms=delay_ms, park_ttl_ms=HOUR_MS)
+
+    before = told()
+    park(1)
+    parked = told()
+    poll(lambda: store.take_due(10)[0])
+    looked_at = told()
+    park(HOUR_MS)
+    again = told()
+
+    assert [state for _, state in (before, parked, looked_at, again)] == [
+        "pending",
+        "scheduled",
+        "pending",
+        "scheduled",
+    ]
+    assert parked[0] == looked_at[0] == again[0] != before[0]
+
+
 def test_a_stream_goes_on_after_the_last_event(api, submit, worker):
     """What the client has seen is not told again."""
     job_id = submit()

@@ -120,6 +120,13 @@ def test_an_unknown_task_is_told_with_its_neighbours(api):
     assert "'add'" in answer.json["errors"][0]["detail"]
 
 
+def test_a_task_that_no_worker_has_told_may_be_new(api):
+    """Where no name is near: it was added, and the worker has not been restarted since."""
+    answer = api.post("/v1/jobs", json={"task": "brand.new"})
+
+    assert answer.json["errors"][0]["detail"].endswith("restart the worker after adding a task")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

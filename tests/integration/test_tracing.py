@@ -14,6 +14,7 @@ import pytest
 from taskyard import trace_context
 from taskyard.message import new_id
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
+from taskyard.store.waiting import Change
 from tests import worker_tasks as tasks
 from tests.collector import Collector, Span
 from tests.polling import poll
@@ -63,6 +64,26 @@ def spans_of(collector: Collector, trace_id: str, *names: str) -> dict[str, list
         return by_name if all(counts[name] >= names.count(name) for name in names) else None
 
     return poll(found)
+
+
+def test_looks_at_a_parked_job_are_no_spans(yard, collector, trace_id):
+    """It goes to its queue every other second until a worker knows its task."""
+    job_id = new_id()
+    traceparent = f"00-{trace_id}-{CALLER}-01"
+    yard.publish(
+        yard.body("nobody.knows", 1, message_id=job_id, options={"traceparent": traceparent})
+    )
+    first = poll(lambda: yard.job_in("scheduled", job_id))
+
+    yard.store.change(job_id, Change(delay_ms=0))
+    poll(lambda: (job := yard.job_in("scheduled", job_id)) and job.run_at > first.run_at)
+    yard.client.handle(job_id).cancel()
+    later = trace_id[::-1]
+    asked = {"task": tasks.add.name, "args": [1], "queue": yard.queue, "delay_s": 0.01}
+    post(f"{yard.url}/v1/jobs", asked, traceparent=f"00-{later}-{CALLER}-01")
+    spans_of(collector, later, f"dispatch {yard.queue}")  # of the same process, after the others
+
+    assert collector.of_trace(trace_id) == []
 
 
 @pytest.mark.parametrize("task", [tasks.traced, tasks.traced_later])

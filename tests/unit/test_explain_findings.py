@@ -235,6 +235,13 @@ def test_a_parked_job_hopes():
     assert "it is given up in 1 h." in hopeless.summary
 
 
+def test_a_parked_job_is_told_as_one_while_its_message_is_looked_at_again():
+    """Its message is in the queue for that, every other second."""
+    known = situation("pending", parked_at=NOW - 1_000, run_at=NOW, reason="unknown_task")
+
+    assert findings(known)[0].code == "parked"
+
+
 @pytest.mark.parametrize(
     ("reason", "words"),
     [

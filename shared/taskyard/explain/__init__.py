@@ -23,7 +23,7 @@ from taskyard.schedules.rule import name_of
 from taskyard.store import JobStore
 from taskyard.store.explaining import Holder
 
-__all__ = ["explain"]
+__all__ = ["explain", "first_finding"]
 
 
 def explain(
@@ -50,6 +50,16 @@ def explain(
     """
     situation = _naming(_situation(store, settings, job_id, ask_broker), nameable)
     return document(situation, findings(situation))
+
+
+def first_finding(store: JobStore, settings: Settings, job_id: str) -> Finding:
+    """Return the most decisive finding about a job, without a look at RabbitMQ.
+
+    Raises:
+        JobNotFound, StoreUnavailable, StoreFault: As `explain`.
+    """
+    situation = _situation(store, settings, job_id, lambda: BrokerState(kind="ready"))
+    return findings(situation)[0]
 
 
 def findings(situation: Situation) -> list[Finding]:
@@ -153,6 +163,7 @@ def _ready(situation: Situation) -> Iterator[Finding]:
     message = list(waits.message(situation))
     stops = [
         *held.pauses(situation),
+        *waits.parked(situation),
         *line.workers(situation),
         *waits.broker(situation),
         *waits.expiry(situation),

@@ -98,7 +98,8 @@ def _task_unknown(situation: Situation) -> Finding:
     }
     return Finding(
         code="task_unknown",
-        summary=f"No live worker of the queue {situation.job.queue!r} knows the task {situation.task!r}.",
+        summary=f"No live worker of the queue {situation.job.queue!r} knows the task {situation.task!r};"
+        f" {'those that do read other queues' if elsewhere else 'restart the worker after adding a task'}.",
         facts={
             "task": situation.task,
             "queue": situation.job.queue,

@@ -68,7 +68,7 @@ def time(situation: Situation) -> Iterator[Finding]:
     if late_ms(situation) > LATE_S * 1000:
         yield _overdue(situation, job.run_at)
     if facts.parked_at is not None:
-        yield _parked(situation, facts.parked_at)
+        yield from parked(situation)
     elif job.state is State.RETRYING:
         yield _retry(situation, job.run_at)
     elif late_ms(situation) <= LATE_S * 1000:
@@ -145,16 +145,20 @@ def _suspect(situation: Situation) -> Finding:
     )
 
 
-def _parked(situation: Situation, parked_at: int) -> Finding:
-    now_ms, job = situation.facts.now_ms, situation.job
+def parked(situation: Situation) -> Iterator[Finding]:
+    """Give that no worker that has looked at a job knew its task; its message may be in the queue for another."""
+    now_ms, job, parked_at = situation.facts.now_ms, situation.job, situation.facts.parked_at
+    if parked_at is None:
+        return
     given_up_at = parked_at + round(situation.limits.unknown_task_ttl_s * 1000)
     knowing = len(situation.knowing)
     hope = (
         "one that knows it reads its queue by now"
         if knowing
-        else f"it is given up in {span(given_up_at - now_ms)}"
+        else "restart the worker after adding a task;"
+        f" it is given up in {span(given_up_at - now_ms)}"
     )
-    return Finding(
+    yield Finding(
         code="parked",
         summary="It is parked: the worker that looked at it does not know the task"
         f" {situation.task!r}; {hope}.",

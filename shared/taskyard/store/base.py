@@ -123,6 +123,8 @@ class Ready(Struct, frozen=True, array_like=True):
     replaces: bool = False
     #: The priority that it has risen to by waiting; -1: it has its own.
     raised_to: int = -1
+    #: No worker that has looked at it knew its task, and this is for another look.
+    is_parked: bool = False
 
 
 class Cancelled(Struct, frozen=True, array_like=True):

@@ -187,13 +187,14 @@ local function start(id, key, old_queue, queue, attempt, crashes, ready_at, park
   return {'run', token, crashes, ready_at, now, first_failed_at}
 end
 
+-- Puts a job off until another look. Only of the first is told: for those who listen nothing changes with the others.
 local function park(id, key, queue, parked_at, delay_ms, out)
   redis.call('HSET', key, 'state', 'scheduled', 'reason', 'unknown_task', 'parked_at', parked_at or now,
     'run_at', now + delay_ms, 'out', out)
   leave_pending(id, queue)
   wait_until(id, now + delay_ms)
   count(queue, 'pending', -1)
-  enter(id, queue, 'scheduled')
+  if parked_at then count(queue, 'scheduled', 1) else enter(id, queue, 'scheduled') end
   return {'parked', 0, 0, 0, 0}
 end
 
@@ -225,12 +226,12 @@ local function was_withdrawn(id)
 end
 
 -- Takes a job from those that are tried alone: it is as ready as one whose message has come.
-local function leave_suspects(id, key, queue, state)
+local function leave_suspects(id, key, queue, state, parked_at)
   redis.call('ZREM', P .. 'suspects:' .. queue, id)
   redis.call('HDEL', key, 'reason')
   redis.call('HSET', key, 'state', 'pending')
   count(queue, state, -1)
-  enter(id, queue, 'pending')
+  if parked_at then count(queue, 'pending', 1) else enter(id, queue, 'pending') end
 end
 
 -- Answers a claim that starts nothing: its message is acknowledged. A suspect comes without one. With the last that was
@@ -300,7 +301,7 @@ local function judge(claim)
     return skip('duplicate', id, key, state, attempt, is_alone, queue)
   end
   if has_pauses and is_paused('queue', queue) then return {'paused', 0, 0, 0, 0} end
-  if suspect_out then leave_suspects(id, key, old_queue, state) end
+  if suspect_out then leave_suspects(id, key, old_queue, state, r[8]) end
   local out = suspect_out or 0 -- where it does not start
   if expires_at and expires_at <= now then
     if held_limit then release(id, held_limit) end

@@ -7,7 +7,7 @@ local pending = {} -- ids by queue
 local taken = {}
 each_apart(waiting, due, function(id)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces', 'suspect', 'raised')
+  local r = redis.call('HMGET', key, 'queue', 'body', 'attempt', 'state', 'run_at', 'replaces', 'suspect', 'raised', 'parked_at')
   if r[4] and r[7] then
     wait_alone(id, r[1], now)
   elseif r[4] then
@@ -16,7 +16,8 @@ each_apart(waiting, due, function(id)
     pending[r[1]] = pending[r[1]] or {}
     table.insert(pending[r[1]], id)
     count(r[1], r[4], -1)
-    enter(id, r[1], 'pending')
+    row[9] = r[9] and true or false
+    if r[9] then count(r[1], 'pending', 1) else enter(id, r[1], 'pending') end -- for another look
     ready[#ready + 1] = row
     left_bytes = left_bytes - #r[2]
   end
