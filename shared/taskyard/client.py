@@ -1,14 +1,17 @@
 """The Python door: a process's one dispatcher, opened when it is first needed, and job handles."""
 
 import atexit
+import logging
+import math
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from taskyard import context
-from taskyard.errors import JobFailed, JobNotFound, TooLate
+from taskyard.errors import JobFailed, JobNotFound, TaskyardError, TooLate
 from taskyard.job import TERMINAL, Job, State, document
 from taskyard.secrets import redacted
 from taskyard.task import Task
@@ -17,9 +20,19 @@ from taskyard.tracing import Publishing
 if TYPE_CHECKING:  # `import taskyard` stays quick: see `_get_ready`
     from taskyard.config import Settings
     from taskyard.dispatcher import Dispatcher
+    from taskyard.explain.findings import Finding
     from taskyard.request import Defaults, JobRequest
     from taskyard.store.base import JobStore, NewJob
     from taskyard.task_options import TaskOptions
+
+logger = logging.getLogger(__name__)
+
+#: After so long a wait it is looked whether anything comes of it. Seconds.
+WARN_AFTER_S = 10.0
+#: Longest single wait. Seconds.
+MAX_WAIT_S = 3600.0
+#: Shortest time limit of a wait whose end is told with the reason: the store is asked for that. Seconds.
+WHY_FROM_S = 1.0
 
 
 class JobHandle:
@@ -33,6 +46,7 @@ class JobHandle:
     def __init__(self, job_id: str, client: "Client") -> None:
         self.id = job_id
         self._client = client
+        self._has_warned = False
 
     def __repr__(self) -> str:
         """Return a text with the id."""
@@ -54,9 +68,12 @@ class JobHandle:
     def get(self, timeout: float | None = None) -> Any:
         """Return the result, waiting for it at most `timeout` seconds (None: for ever).
 
+        What keeps the job from running, and does not pass by itself, is logged once as a warning after
+        `WARN_AFTER_S`.
+
         Raises:
             JobFailed: If it failed, was cancelled or expired.
-            TimeoutError: If it has not ended after `timeout`.
+            TimeoutError: If it has not ended after `timeout`; it says why, if that is `WHY_FROM_S` or longer.
             JobNotFound: If its record has expired.
         """
         job = self._wait(timeout)
@@ -95,15 +112,36 @@ class JobHandle:
         return job
 
     def _wait(self, timeout_s: float | None) -> Job:
-        wait_s = 3600.0 if timeout_s is None else max(0.0, timeout_s)
+        began = time.monotonic()
+        until = math.inf if timeout_s is None else began + max(0.0, timeout_s)
+        wait_s = min(WARN_AFTER_S, until - began)
         while True:
             job = self._client.store.wait(self.id, wait_s)
             if job is None:
                 raise JobNotFound(self.id)
             if job.state in TERMINAL:
                 return job
-            if timeout_s is not None:
-                raise TimeoutError(f"job {self.id!r} is still {job.state} after {timeout_s:g} s")
+            wait_s = min(MAX_WAIT_S, until - time.monotonic())
+            if timeout_s is not None and wait_s <= 0:
+                raise TimeoutError(self._still(job, timeout_s))
+            if not self._has_warned:
+                self._warn(job)
+
+    def _still(self, job: Job, timeout_s: float) -> str:
+        text = f"job {self.id!r} is still {job.state} after {timeout_s:g} s"
+        if timeout_s < WHY_FROM_S:  # who asks that often is not told each time
+            return text
+        why = self._client.why_not_ended(self.id)
+        return f"{text}: {why.summary}" if why else text
+
+    def _warn(self, job: Job) -> None:
+        self._has_warned = True
+        if job.state is State.RUNNING:
+            return
+        why = self._client.why_not_ended(self.id)
+        if why and why.needs_action:
+            facts = {"job_id": self.id, "state": job.state.value}
+            logger.warning("job %s is waited for: %s", self.id, why.summary, extra=facts)
 
 
 class Client:
@@ -196,6 +234,15 @@ class Client:
         return explain.explain(
             self.store, self.settings, job_id, ask_broker=lambda: broker_look.look(url, tls=tls)
         )
+
+    def why_not_ended(self, job_id: str) -> "Finding | None":
+        """Return the most decisive finding about a job, by the store alone; None if that cannot tell."""
+        from taskyard import explain
+
+        try:
+            return explain.first_finding(self.store, self.settings, job_id)
+        except TaskyardError:
+            return None
 
     def close(self) -> None:
         """Close all connections; safe to call twice."""

@@ -171,7 +171,7 @@ def test_a_parked_job_comes_back_and_runs_where_its_task_is_known(store):
 
 def states_told(subscription, job_id, last):
     """Return the states that a job came to, as they were told, up to this one."""
-    told = []
+    told: list[str] = []
 
     def is_told():
         told.extend(each.state for each in subscription.get(0.1) if each and each.id == job_id)

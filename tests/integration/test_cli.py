@@ -72,7 +72,8 @@ def test_the_exit_code_tells_how_a_job_ended(run, yard):
     code, out, _ = run("submit", tasks.echo.name, "--delay", "3600")
     job_id = out.strip()
     assert code == 0
-    assert run("status", job_id, "--wait", "0.1")[0] == 124
+    code, _, err = run("status", job_id, "--wait", "0.1")
+    assert (code, "it is still scheduled: It is to run at " in err) == (124, True)
     assert (0, json.loads(run("status", job_id, "-o", "json")[1])["state"]) == (0, "scheduled")
     assert run("cancel", job_id)[:2] == (0, f"{job_id} cancelled cancelled\n")
     assert run("cancel", job_id)[0] == 1

@@ -259,6 +259,8 @@ def _show_end(client: Client, job_id: str, wait_s: float, output: Output) -> Non
     job = _found(client.store.wait(job_id, wait_s), job_id)
     _show(client, job, output)
     if job.state not in TERMINAL:
+        why = client.why_not_ended(job_id)
+        say(f"it is still {job.state}{f': {why.summary}' if why else ''}", err=True)
         sys.exit(TIMED_OUT)
     if job.state is not State.COMPLETED:
         sys.exit(FAILED)

@@ -146,7 +146,7 @@ def _suspect(situation: Situation) -> Finding:
 
 
 def parked(situation: Situation) -> Iterator[Finding]:
-    """Give that no worker that has looked at a job knew its task; its message may be in the queue for another."""
+    """Give that no worker that has looked at a job knew its task; its message may be out for another look."""
     now_ms, job, parked_at = situation.facts.now_ms, situation.job, situation.facts.parked_at
     if parked_at is None:
         return
