@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.api import inputs, openapi, paging
 from services.api.filters import JobFilter
 from services.api.parts import parts
-from services.api.recording import recording
+from services.api.recording import actor
 from services.api.replies import reply
 from services.api.schemas import TEXT, WHOLE
-from taskyard.bulk import cancel_found, count_living
+from taskyard.bulk import count_living
 from taskyard.errors import Fault, InvalidSubmission
+from taskyard.operations import jobs
 from taskyard.request import Whole, validated
 from taskyard.store.pages import Cursor
 
@@ -104,17 +105,9 @@ def cancel_many() -> Response:
         found = count_living(parts().store, wanted)
         numbers = {"matching": found.count, "cancelled": 0, "requested": 0, "too_late": 0}
         return told(numbers, None, is_complete=found.is_complete)
-    with recording("jobs.cancel", before=meant(request)) as entry:
-        done = cancel_found(
-            parts().store,
-            wanted,
-            cursor=cursor_of(request),
-            limit=request.limit,
-            ttl_ms=parts().settings.result_ttl * 1000,
-        )
-        entry.after = {"cancelled": done.cancelled, "requested": done.requested}
-        if not done.cancelled + done.requested:
-            entry.void()
+    done = jobs.cancel_found(
+        actor(), wanted, told=meant(request), cursor=cursor_of(request), limit=request.limit
+    )
     numbers = {name: getattr(done, name) for name in ("cancelled", "requested", "too_late")}
     return told(numbers, done.cursor, is_complete=done.cursor is None)
 

@@ -1,28 +1,23 @@
 """The routes by which an operator pauses tasks and queues, and sets the limits of tasks."""
 
-import time
 from http import HTTPStatus
-from typing import Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.api import inputs, openapi, principal
+from services.api import inputs, openapi
 from services.api.parts import parts
-from services.api.recording import recording
+from services.api.recording import actor
 from services.api.replies import reply
 from services.api.schemas import TEXT, TIME
 from taskyard import limits
-from taskyard.audit_log import ActionName
-from taskyard.errors import Fault, InvalidSubmission, NotFound
-from taskyard.job import rfc3339
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.operations import controls
 from taskyard.request import Integer, validated
-from taskyard.store.controls import Limits
+from taskyard.store.controls import Kind, Limits
 
 blueprint = APIBlueprint("controls", __name__)
-
-Kind = Literal["task", "queue"]
 
 
 class PauseRequest(BaseModel):
@@ -120,7 +115,7 @@ def resume_queue(name: str) -> Response:
 @blueprint.doc(tags=["Controls"], responses=_LIMITED)
 def get_limits(name: str) -> Response:
     """Return the limits of a task that hold now."""
-    _check_known("task", name)
+    controls.check_known(parts().store, "task", name)
     return _limits(name)
 
 
@@ -131,12 +126,8 @@ def put_limits(name: str) -> Response:
 
     They win over what the task declares, until they are deleted.
     """
-    _check_known("task", name)
     asked = validated(LimitsRequest, inputs.json_object(parts().settings.payload_max_bytes))
-    wanted = _checked(asked)
-    with recording("task.limit", name, before=_limits_now(name)) as entry:
-        parts().store.set_limits(name, wanted)
-        entry.after = limits.describe(wanted)
+    controls.set_limits(actor(), name, _checked(asked))
     return _limits(name)
 
 
@@ -144,43 +135,23 @@ def put_limits(name: str) -> Response:
 @blueprint.doc(tags=["Controls"], responses=_LIMITED)
 def delete_limits(name: str) -> Response:
     """Take back the limits that were set, so that what the task declares holds again."""
-    _check_known("task", name)
-    with recording("task.unlimit", name, before=_limits_now(name)) as entry:
-        parts().store.set_limits(name, None)
-        entry.after = _limits_now(name)
+    controls.set_limits(actor(), name, None)
     return _limits(name)
 
 
 def _pause(kind: Kind, name: str) -> Response:
-    _check_known(kind, name)
     asked = validated(PauseRequest, inputs.optional_object(parts().settings.payload_max_bytes))
-    at = rfc3339(time.time_ns() // 1_000_000)
-    pause = {"at": at, "by": principal.who(), "reason": asked.reason}
-    with recording("task.pause" if kind == "task" else "queue.pause", name) as entry:
-        if parts().store.pause(kind, name, pause):
-            entry.before, entry.after = {"paused": None}, {"paused": pause}
-        else:
-            entry.void()
+    controls.pause(actor(), kind, name, asked.reason)
     return reply({"name": name, "paused": parts().store.pauses(kind).get(name)})
 
 
 def _resume(kind: Kind, name: str) -> Response:
-    _check_known(kind, name)
-    before = {"paused": parts().store.pauses(kind).get(name)}
-    action: ActionName = "task.resume" if kind == "task" else "queue.resume"
-    with recording(action, name, before=before) as entry:
-        entry.after = {"paused": None}
-        if not parts().store.resume(kind, name):
-            entry.void()
+    controls.resume(actor(), kind, name)
     return reply({"name": name, "paused": None})
 
 
 def _limits(task: str) -> Response:
-    return reply({"task": task, **_limits_now(task)})
-
-
-def _limits_now(task: str) -> dict[str, Any]:
-    return limits.describe(parts().store.limits().get(task, Limits()))
+    return reply({"task": task, **controls.limits_of(parts().store, task)})
 
 
 def _checked(asked: LimitsRequest) -> Limits:
@@ -193,11 +164,3 @@ def _checked(asked: LimitsRequest) -> Limits:
     if faults:
         raise InvalidSubmission(faults)
     return limits.limits(asked.concurrency, asked.rate)
-
-
-def _check_known(kind: Kind, name: str) -> None:
-    """Take names of the catalogue, and of what is paused: it may be gone from the catalogue since."""
-    store = parts().store
-    known = {task["name"] for task in store.tasks()} if kind == "task" else set(store.queues())
-    if name not in known and name not in store.pauses(kind):
-        raise NotFound(kind, name)

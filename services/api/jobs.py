@@ -8,14 +8,14 @@ from flask import Response
 
 from services.api import idempotency, inputs, openapi, preferences, reach, submitted
 from services.api.parts import parts
-from services.api.recording import recording
+from services.api.recording import actor
 from services.api.replies import reply
 from services.api.schemas import SECONDS, TEXT
 from taskyard import metrics
-from taskyard.audit_log import job_facts
-from taskyard.errors import JobNotFound, TaskyardError, TooLate
+from taskyard.errors import JobNotFound, TaskyardError
 from taskyard.job import Job
 from taskyard.message import decode
+from taskyard.operations import jobs as operations
 from taskyard.request import Defaults, JobRequest, new_job
 from taskyard.store.base import Created, NewJob
 from taskyard.tracing import Publishing
@@ -135,15 +135,7 @@ def cancel(job_id: str) -> Response:
     A job that does not run yet is cancelled at once. One that runs is asked to stop, which may take
     a moment.
     """
-    ttl_ms = parts().settings.result_ttl * 1000
-    (before,) = parts().read([job_id])
-    with recording("job.cancel", job_id, before=job_facts(before)) as entry:
-        (answer,) = parts().store.cancel([job_id], ttl_ms)
-        if answer.verdict == "unknown":
-            raise JobNotFound(job_id)
-        if answer.verdict == "too_late":
-            raise TooLate(job_id, answer.state)
-        entry.after = {"verdict": answer.verdict}
+    answer = operations.cancel(actor(), job_id)
     (job,) = parts().read([job_id])
     shown = parts().catalogue.document(_found(job, job_id))
     return reply(shown, 202 if answer.verdict == "requested" else 200)

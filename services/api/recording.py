@@ -8,6 +8,21 @@ from services.api.parts import parts
 from services.api.principal import who
 from services.api.request_log import request_id
 from taskyard.audit_log import ActionName, Entry
+from taskyard.operations.actor import Actor
+
+
+def actor() -> Actor:
+    """Return who makes this request, as what operators do is called with."""
+    return Actor(
+        store=parts().store,
+        settings=parts().settings,
+        catalogue=parts().catalogue,
+        schedules=parts().schedules,
+        audit_log=parts().audit_log,
+        who=who(),
+        request_id=request_id(),
+        read=parts().read,
+    )
 
 
 def recording(
@@ -23,9 +38,7 @@ def recording(
     Raises:
         StoreUnavailable: If the entry could not be written; nothing is done then.
     """
-    return parts().audit_log.recording(
-        action, target, who=who(), request_id=request_id(), before=before
-    )
+    return actor().recording(action, target, before=before)
 
 
 def record(

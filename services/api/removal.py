@@ -1,6 +1,5 @@
 """The routes that take jobs away: the record of one that has ended, and all that wait in a queue."""
 
-import time
 from http import HTTPStatus
 from typing import Any
 
@@ -10,17 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.api import inputs, openapi
 from services.api.parts import parts
-from services.api.recording import recording
+from services.api.recording import actor
 from services.api.replies import reply
 from services.api.schemas import TEXT, WHOLE
-from taskyard.audit_log import job_facts
-from taskyard.errors import JobNotFound, NotFound, TooEarly
+from taskyard.operations import controls, jobs
 from taskyard.request import validated
 
 blueprint = APIBlueprint("removal", __name__)
 
-#: Jobs of one call of the store, which nothing else of it can interrupt.
-BATCH_JOBS = 500
 #: A request goes on purging for so long; then it says how many are left. Seconds.
 PURGE_MAX_S = 15.0
 
@@ -63,13 +59,7 @@ def remove(job_id: str) -> Response:
 
     The dead letter of a failed job stays where it is.
     """
-    (job,) = parts().read([job_id])
-    with recording("job.delete", job_id, before=job_facts(job)):
-        (answer,) = parts().store.remove([job_id])
-        if answer.verdict == "unknown":
-            raise JobNotFound(job_id)
-        if answer.verdict == "too_early":
-            raise TooEarly(job_id, answer.state)
+    jobs.remove(actor(), job_id)
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -86,33 +76,11 @@ def purge(name: str) -> Response:
     What runs goes on, and what waits for its time is left. Where there is more than can be done in some
     seconds, `left` is not 0: send the request again.
     """
-    store = parts().store
-    if name not in store.queues() and not any(counts.queue == name for counts in store.counts()):
-        raise NotFound("queue", name)
+    cancelled, left = 0, controls.purgeable(parts().store, name)
     dry_run = _asked().dry_run
-    cancelled, left = (0, store.purge(name, limit=0, ttl_ms=1).left) if dry_run else _purged(name)
+    if not dry_run:
+        cancelled, left = controls.purge(actor(), name, max_s=PURGE_MAX_S)
     return reply({"queue": name, "dry_run": dry_run, "cancelled": cancelled, "left": left})
-
-
-def _purged(queue: str) -> tuple[int, int]:
-    with recording("queue.purge", queue) as entry:
-        cancelled, left = _purge(queue)
-        entry.after = {"cancelled": cancelled, "left": left}
-    return cancelled, left
-
-
-def _purge(queue: str) -> tuple[int, int]:
-    """Cancel what is pending now; what comes meanwhile is not asked for."""
-    before_ms: int | None = None
-    deadline = time.monotonic() + PURGE_MAX_S
-    ttl_ms = parts().settings.result_ttl * 1000
-    total = 0
-    while True:
-        step = parts().store.purge(queue, limit=BATCH_JOBS, ttl_ms=ttl_ms, before_ms=before_ms)
-        before_ms = step.before_ms
-        total += step.cancelled
-        if not step.left or time.monotonic() > deadline:
-            return total, step.left
 
 
 def _asked() -> QueuePurgeRequest:

@@ -1,6 +1,5 @@
 """The routes of what schedules fire: what comes, what was, and one more job now."""
 
-import contextlib
 from http import HTTPStatus
 
 from apiflask import APIBlueprint
@@ -9,14 +8,13 @@ from msgspec import structs
 
 from services.api import inputs, openapi, reach, submitted
 from services.api.parts import parts
-from services.api.recording import recording
+from services.api.recording import actor, recording
 from services.api.replies import reply
 from taskyard import metrics
-from taskyard.errors import ScheduleNotFound, Unavailable
 from taskyard.job import rfc3339
+from taskyard.operations.schedules import note_triggered
 from taskyard.schedules import rule as rules
 from taskyard.schedules.known import event_document
-from taskyard.schedules.plan import FireEvent
 from taskyard.schedules.rule import Schedule
 from taskyard.tracing import Publishing
 
@@ -82,14 +80,10 @@ def trigger(name: str) -> Response:
             entry.after = {"job": created.id}
         publishing.made(created.id, job.queue, is_new=created.is_new)
     submitted.tell(job, created, publishing.traceparent)
-    at = parts().store.now_ms()
-    event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=created.id)
-    # The job is made: that nobody could write it down is no reason to have it asked for again.
-    with contextlib.suppress(Unavailable, ScheduleNotFound):
-        parts().schedules.tell(name, event)
+    note_triggered(actor(), name, created.id)
     if created.is_new:
         metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
-    metrics.SCHEDULE_FIRES.labels(event.outcome).inc()
+    metrics.SCHEDULE_FIRES.labels("triggered").inc()
     return submitted.answer(created)
 
 

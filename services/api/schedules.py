@@ -10,13 +10,13 @@ from flask import Response
 from services.api import inputs, openapi, paging, reach
 from services.api.parts import parts
 from services.api.principal import current
-from services.api.recording import recording
+from services.api.recording import actor
 from services.api.replies import reply
 from services.api.schedule_schemas import SCHEMAS as SCHEMAS
 from services.api.schedule_schemas import SHOWN_FIELDS
 from services.api.schemas import TEXT
-from taskyard.audit_log import ActionName, changed_arguments, difference, schedule_facts
-from taskyard.errors import Fault, InvalidSubmission, ScheduleNotFound
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.operations import schedules
 from taskyard.schedules.known import KnownSchedule, document
 from taskyard.schedules.rule import Schedule
 
@@ -73,9 +73,7 @@ def list_all() -> Response:
 def create() -> Response:
     """Add a schedule; its arguments are checked like those of a job."""
     schedule = _checked(_body())
-    with recording("schedule.create", schedule.name) as entry:
-        row = parts().schedules.create(schedule, reach=reach.of_caller())
-        entry.after = schedule_facts(row)
+    row = schedules.create(actor(), schedule, reach=reach.of_caller())
     return _shown(row, HTTPStatus.CREATED)
 
 
@@ -105,16 +103,10 @@ def put(name: str) -> Response:
     data = {key: value for key, value in _body().items() if key not in SHOWN_FIELDS}
     if data.setdefault("name", name) != name:
         raise InvalidSubmission([Fault("/name", "conflict", f"must be {name!r}, as in the path")])
-    old = _known(name)
-    schedule = _checked(_with_secrets(old, data))
-    with recording("schedule.change" if old else "schedule.create", name) as entry:
-        row = parts().schedules.put(
-            schedule, accepts=_accepted_version(old), reach=reach.of_caller()
-        )
-        before, after = difference(schedule_facts(old) or {}, schedule_facts(row) or {})
-        arguments = changed_arguments(old, row)
-        entry.before = before if old else None
-        entry.after = {**after, "changed": arguments} if arguments else after
+    old = schedules.found(parts().schedules, name)
+    schedule = _checked(schedules.with_secrets(parts().catalogue, old, data))
+    accepts = _accepted_version(old)
+    row = schedules.put(actor(), schedule, old, accepts=accepts, reach=reach.of_caller())
     return _shown(row, HTTPStatus.CREATED if row.version == 1 else HTTPStatus.OK)
 
 
@@ -127,9 +119,8 @@ def put(name: str) -> Response:
 )
 def delete(name: str) -> Response:
     """Remove a schedule and its history; jobs that it made stay."""
-    old = _known(name)
-    with recording("schedule.delete", name, before=schedule_facts(old)):
-        parts().schedules.remove(name, accepts=_accepted_version(old))
+    old = schedules.found(parts().schedules, name)
+    schedules.delete(actor(), name, old, accepts=_accepted_version(old))
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -137,14 +128,14 @@ def delete(name: str) -> Response:
 @blueprint.doc(tags=["Schedules"], responses=_SHOWN)
 def pause(name: str) -> Response:
     """Pause a schedule; what it fired already goes on."""
-    return _set_paused("schedule.pause", name, True)
+    return _shown(schedules.set_paused(actor(), name, True))
 
 
 @blueprint.post("/v1/schedules/<name>/resume", endpoint="resume_schedule")
 @blueprint.doc(tags=["Schedules"], responses=_SHOWN)
 def resume(name: str) -> Response:
     """Resume a schedule; fire times that passed meanwhile are left out."""
-    return _set_paused("schedule.resume", name, False)
+    return _shown(schedules.set_paused(actor(), name, False))
 
 
 def _checked(data: dict[str, Any]) -> Schedule:
@@ -186,34 +177,6 @@ def _place(schedule: Schedule) -> tuple[str, str]:
 
 def _body() -> dict[str, Any]:
     return inputs.json_object(parts().settings.payload_max_bytes)
-
-
-def _with_secrets(old: KnownSchedule | None, data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data with the values of secrets that were sent back as they were shown."""
-    args, kwargs = data.get("args", []), data.get("kwargs", {})
-    is_plain = isinstance(args, list) and isinstance(kwargs, dict)
-    if old is None or data.get("task") != old.schedule.task or not is_plain:
-        return data
-    kept = (old.schedule.args, old.schedule.kwargs)
-    args, kwargs = parts().catalogue.restored(old.schedule.task, (args, kwargs), kept)
-    return {**data, "args": args, "kwargs": kwargs}
-
-
-def _known(name: str) -> KnownSchedule | None:
-    try:
-        return parts().schedules.get(name)
-    except ScheduleNotFound:
-        return None
-
-
-def _set_paused(action: ActionName, name: str, is_paused: bool) -> Response:
-    old = parts().schedules.get(name)
-    with recording(action, name, before={"is_paused": old.state.is_paused}) as entry:
-        row = parts().schedules.set_paused(name, is_paused)
-        entry.after = {"is_paused": is_paused}
-        if row.version == old.version:
-            entry.void()
-    return _shown(row)
 
 
 def _shown(row: KnownSchedule, status: HTTPStatus = HTTPStatus.OK) -> Response:

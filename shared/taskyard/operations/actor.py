@@ -1,0 +1,42 @@
+"""Who acts, and what actions work with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from msgspec import Struct
+
+from taskyard.audit_log import ActionName, AuditLog, Entry
+from taskyard.catalogue import Catalogue
+from taskyard.config import Settings
+from taskyard.job import Job
+from taskyard.schedules.stored import Schedules
+from taskyard.store.base import JobStore
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """An operator at one door; what they may reach is for that door to check."""
+
+    store: JobStore
+    settings: Settings
+    catalogue: Catalogue
+    schedules: Schedules
+    audit_log: AuditLog
+    #: As the audit log names them.
+    who: str
+    request_id: str | None = None
+    #: Gives jobs by their ids, as `store.look` does.
+    read: Callable[[Sequence[str]], Sequence[Job | None]]
+
+    @property
+    def ttl_ms(self) -> int:
+        """How long records of jobs that end now are kept. Milliseconds."""
+        return self.settings.result_ttl * 1000
+
+    def recording(
+        self, action: ActionName, target: str = "", *, before: Mapping[str, Any] | None = None
+    ) -> AbstractContextManager[Entry]:
+        """Have what is done within written down as theirs; see `AuditLog.recording`."""
+        return self.audit_log.recording(
+            action, target, who=self.who, request_id=self.request_id, before=before
+        )
