@@ -12,13 +12,14 @@ from click.testing import CliRunner
 from taskyard.catalogue import Catalogue
 from taskyard.cli import main
 from taskyard.inventory import queue_documents
+from taskyard.job import rfc3339
 from taskyard.schedules.rule import parse
 from taskyard.schedules.stored import Schedules
-from taskyard.store.audit_log import Action
+from taskyard.store.audit_log import Action, ActionFilter
 from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import DeadLetter
 from tests import worker_tasks as tasks
-from tests.contract.jobs import pending
+from tests.contract.jobs import HOUR_MS, pending
 from tests.polling import poll
 
 
@@ -75,7 +76,7 @@ def test_the_exit_code_tells_how_a_job_ended(run, yard):
     code, _, err = run("status", job_id, "--wait", "0.1")
     assert (code, "it is still scheduled: It is to run at " in err) == (124, True)
     assert (0, json.loads(run("status", job_id, "-o", "json")[1])["state"]) == (0, "scheduled")
-    assert run("cancel", job_id)[:2] == (0, f"{job_id} cancelled cancelled\n")
+    assert run("cancel", job_id)[:2] == (0, f"{job_id} cancelled\n")
     assert run("cancel", job_id)[0] == 1
     assert run("status", "nobody")[0] == 3
 
@@ -85,8 +86,9 @@ def test_what_is_wrong_is_named(run):
     code, _, err = run("submit", "test.ad", "1", "--priority", "11")
 
     assert code == 2
-    assert "/priority" in err
-    assert "did you mean 'test.add'" in err
+    priority, task = err.splitlines()
+    assert priority.startswith("--priority: ")
+    assert task.startswith("TASK: no task 'test.ad'; did you mean 'test.add'")
 
 
 @pytest.fixture
@@ -192,7 +194,8 @@ def test_jobs_are_listed_and_run_now(run, rows, items, yard):
     assert run("run-now", job_id)[:2] == (0, f"{job_id} due scheduled\n")
     assert job_id in [ready.id for ready in yard.store.take_due(10)[0]]
     assert run("run-now", job_id)[:2] == (1, f"{job_id} too_late pending\n")
-    assert run("run-now", "nobody")[0] == 1
+    code, out, err = run("run-now", "nobody")
+    assert (code, out, "no job 'nobody'" in err) == (3, "nobody unknown\n", True)
 
 
 def test_schedules_are_looked_after(run, rows, items, yard):
@@ -236,7 +239,8 @@ def test_a_task_is_paused_resumed_and_limited(run, yard):
     assert yard.store.pauses("task")[name]["reason"] == "why"
     assert run("resume", "task", name)[1] == "resumed\n"
     assert run("resume", "task", name)[1] == "was not paused\n"
-    assert run("pause", "queue", "nothing")[0] == 3
+    code, _, err = run("pause", "queue", "nothing")
+    assert (code, "no queue 'nothing'" in err) == (3, True)
 
     shown = {"task": name, "concurrency": 3, "rate": "5/m"}
     limit = ("limit", name, "-o", "json")
@@ -297,9 +301,9 @@ def test_keys_are_in_the_audit_log_without_themselves(yard):
         ["create", "audited", "--scope", "jobs:read", "--task", tasks.add.name],
         ["create", "audited", "--scope", "jobs:read"],
         ["forget", "audited"],
+        ["revoke", "audited", "--yes"],
         ["revoke", "audited"],
-        ["revoke", "audited"],
-        ["forget", "audited"],
+        ["forget", "audited", "--yes"],
     ):
         done = CliRunner().invoke(main, ["keys", *args], env=yard.env)
         token = token or done.stdout.strip()
@@ -318,16 +322,131 @@ def test_keys_are_in_the_audit_log_without_themselves(yard):
     assert token not in out
 
 
+@pytest.fixture
+def here(yard):
+    """A function that runs the command in this process: one for each of so many would take long."""
+
+    def run(*args):
+        done = CliRunner().invoke(main, args, env=yard.env)
+        return done.exit_code, done.stdout, done.stderr
+
+    return run
+
+
+def test_jobs_that_fit_are_cancelled_after_a_yes(here, yard):
+    """Counted first; without a terminal to ask at, `--yes` is needed."""
+    ids = [pending(yard.store, queue="crowd", task="t", delay_ms=HOUR_MS) for _ in range(3)]
+    other = pending(yard.store, queue="other", task="t", delay_ms=HOUR_MS)
+
+    assert here("cancel", "--queue", "crowd", "--dry-run")[:2] == (0, "3 jobs would be cancelled\n")
+    code, out, err = here("cancel", "--queue", "crowd")
+    assert (code, out) == (2, "")
+    assert "3 jobs will be cancelled: give --yes if that is meant (nothing was done)" in err
+    assert {job.state for job in yard.store.get(ids)} == {"scheduled"}
+    assert here("cancel", "--queue", "crowd", "--after", "1h", "--yes")[:2] == (
+        0,
+        "3 jobs cancelled\n",
+    )
+
+    assert {job.state for job in yard.store.get(ids)} == {"cancelled"}
+    assert yard.store.get([other])[0].state == "scheduled"
+    (entry,) = yard.store.find_actions(ActionFilter(action="jobs.cancel"), 10)[0]
+    assert entry.action.before["filter"]["queue"] == "crowd"
+    assert entry.action.before["filter"]["created_after"].endswith("Z")
+    assert entry.action.after == {"cancelled": 3, "requested": 0}
+
+
+def test_a_cancellation_says_which_jobs(here):
+    """None is not all, ids and a filter do not go together, and a wrong name is told with the right one."""
+    for wrong in ([], ["x", "--queue", "crowd"], ["x", "--dry-run"], ["--state", "failed"]):
+        assert here("cancel", *wrong)[0] == 2
+    code, out, err = here("cancel", "--task", "test.ad")
+    assert (code, out) == (0, "0 jobs cancelled\n")
+    assert err.startswith("No job fits: no task 'test.ad'; did you mean 'test.add'")
+    code, out, err = here("cancel", "nobody")
+    assert (code, out, "no job 'nobody'" in err) == (3, "nobody unknown\n", True)
+
+
+def test_jobs_are_counted_and_found_by_their_time(here, rows, yard):
+    """With what is printed as their time, and more of them than a page if all are asked for."""
+    first, second = (
+        pending(yard.store, queue="timed", task="t", delay_ms=HOUR_MS, tags=["timed"])
+        for _ in range(2)
+    )
+    shown = {row["ID"]: row["CREATED"] for row in rows("jobs", "--tag", "timed")}
+
+    assert rows("jobs", "--tag", "timed", "--limit", "1") == rows("jobs", "--tag", "timed")[:1]
+    assert len(rows("jobs", "--tag", "timed", "--limit", "1", "--all")) == 2
+    assert here("jobs", "--tag", "timed", "--count")[1] == "2 jobs\n"
+    assert first in here("jobs", "--tag", "timed", "--after", shown[first])[1]
+    assert second not in here("jobs", "--tag", "timed", "--before", shown[second])[1]
+    assert here("jobs", "--tag", "timed", "--before", "1h")[1] == ""
+    counted = json.loads(here("jobs", "--queue", "timed", "--count", "-o", "json")[1])
+    assert counted == {"count": 2, "is_complete": True}
+
+
+def test_a_job_that_waits_is_changed(here, yard):
+    """As over REST, with its checks and its entry in the audit log."""
+    job_id = here("submit", tasks.echo.name, "1", "--delay", "1h")[1].strip()
+
+    code, out, _ = here("change", job_id, "[2]", "--priority", "9", "--run-at", "2100-01-01 10:00")
+
+    (job,) = yard.store.get([job_id])
+    assert (code, out) == (0, f"{job_id} changed  priority=9  due=2100-01-01T10:00:00.000Z\n")
+    assert (job.message.priority, job.message.args, rfc3339(job.run_at)) == (
+        9,
+        [[2]],
+        "2100-01-01T10:00:00.000Z",
+    )
+    (entry,) = yard.store.find_actions(ActionFilter(action="job.change", target=job_id), 10)[0]
+    assert entry.action.after["changed"] == ["args"]
+    code, _, err = here("change", job_id, "--delay", "1m", "--run-at", "1h", "-k", "x=1")
+    assert (code, err.splitlines()) == (2, ["--run-at: give --delay or --run-at, not both"])
+    assert here("change", job_id)[::2] == (
+        2,
+        "nothing to change; give any of --run-at, --delay, --priority, ARGS, -k\n",
+    )
+    assert here("change", "nobody", "--priority", "1")[0] == 3
+
+
+def test_records_of_jobs_that_ended_are_removed(here, yard):
+    """For good, so only after a yes; one that has not ended stays."""
+    ended, waiting = (
+        pending(yard.store, queue="gone", task="t", delay_ms=HOUR_MS) for _ in range(2)
+    )
+    assert here("cancel", ended)[1] == f"{ended} cancelled\n"
+
+    code, _, err = here("remove", ended, waiting)
+    assert (code, "2 records of jobs will be removed for good: give --yes" in err) == (2, True)
+    code, out, _ = here("remove", ended, waiting, "--yes")
+
+    assert (code, out) == (1, f"{ended} removed\n{waiting} too_early scheduled\n")
+    assert [job is None for job in yard.store.get([ended, waiting])] == [True, False]
+
+
+def test_a_job_that_is_there_already_is_told(here):
+    """By its id on standard output, and on standard error that nothing was submitted."""
+    args = ("submit", tasks.echo.name, "1", "--id", "twice", "--delay", "1h", "--expires", "2h")
+    assert here(*args)[:2] == (0, "twice\n")
+
+    code, out, err = here(*args)
+
+    assert (code, out) == (0, "twice\n")
+    assert err == "twice was there already: nothing was submitted\n"
+    status = json.loads(here("status", "twice", "-o", "json")[1])
+    assert status["expires_at"] > status["run_at"]
+
+
 def test_ended_jobs_are_retried(run, yard):
     """By id or by a filter; ids that cannot be retried make the exit code 1."""
     job_id = run("submit", tasks.add.name, "1", "--delay", "3600", "--tag", "retried")[1].strip()
     assert run("cancel", job_id)[0] == 0
 
-    assert run("retry", "--tag", "retried", "--dry-run")[1] == "1 to retry\n"
+    assert run("retry", "--tag", "retried", "--dry-run")[1] == "1 job would be retried\n"
     assert run("retry", job_id) == (0, f"{job_id} retried\n", "")
     assert yard.ended(job_id).state == "completed"
     assert run("retry", job_id) == (1, f"{job_id} too_late completed\n", "")
-    assert run("retry", "--tag", "retried")[1] == "0 retried\n"
+    assert run("retry", "--tag", "retried") == (0, "0 jobs retried\n", "No job fits.\n")
     assert run("retry")[0] == 2
     assert run("retry", job_id, "--tag", "retried")[0] == 2
 
@@ -355,6 +474,16 @@ def test_a_pause_says_that_it_was_made_here(run, yard):
         assert (pause["by"].partition(":")[0], pause["reason"]) == ("cli", "to see")
     finally:
         run("resume", "queue", yard.queue)
+
+
+def test_a_pause_of_what_no_worker_tells_any_more_can_be_asked_for_again(here, yard):
+    """And taken back; what there never was is told, when it is resumed too."""
+    yard.store.pause("queue", "gone-queue", {"at": "2026-11-24", "by": "anna", "reason": ""})
+
+    assert here("pause", "queue", "gone-queue") == (0, "was paused\n", "")
+    assert here("resume", "queue", "gone-queue") == (0, "resumed\n", "")
+    code, _, err = here("resume", "queue", "gone-queue")
+    assert (code, "no queue 'gone-queue'" in err) == (3, True)
 
 
 #: What a producer may call anything: it ends lines, moves the cursor, and turns around what follows.

@@ -106,14 +106,15 @@ def test_a_replay_takes_the_jobs_that_fit(run, yard):
     assert run("replay", *options, "--dry-run")[:2] == (0, "2 to replay\n")
     assert yard.store.newest_replays()[0] == []
 
-    code, out, _ = run("replay", *options, "--rate", "5", "--canary", "1")
+    code, out, _ = run("replay", *options, "--rate", "5", "--canary", "1", "--yes")
 
     (replay,) = yard.store.newest_replays()[0]
     assert (0, replay.id) == (code, replay_id(out))
     assert (replay.total, replay.rate_per_s, replay.canary) == (2, 5, 1)
     (shown,) = json.loads(run("replays", replay.id, "-o", "json")[1])["items"]
     assert shown["asked"]["filter"] == {"queue": yard.queue, "fingerprint": "f"}
-    assert row(run("replay", "--all")[1])["TOTAL"] == "3"
+    assert run("replay", "--all")[:2] == (2, "")
+    assert row(run("replay", "--all", "--yes")[1])["TOTAL"] == "3"
 
 
 def test_single_jobs_are_replayed(run, yard):
@@ -123,13 +124,16 @@ def test_single_jobs_are_replayed(run, yard):
     code, _, err = run("replay", "stranger", "nobody")
 
     assert code == 2
-    assert "'stranger' never was a job" in err
-    assert "no dead letter 'nobody'" in err
+    assert err.splitlines() == [
+        "'stranger' never was a job: resubmit it, corrected",
+        "no dead letter 'nobody'",
+    ]
+    assert run("purge", "nobody", "--yes")[0] == 3
 
 
 def test_a_replay_is_stopped(run, yard):
     """It is listed with its state; one that is not there is told."""
-    started = replay_id(run("replay", "--all")[1])
+    started = replay_id(run("replay", "--all", "--yes")[1])
     assert (row(run("replays")[1])["REPLAY"], row(run("replays")[1])["STATE"]) == (
         started,
         "running",
@@ -148,7 +152,8 @@ def test_dead_letters_are_purged(run):
     assert len(ids(run)) == 4
 
     assert run("purge", "--reason", "timeout", "--yes")[:2] == (0, "1 purged\n")
-    assert run("purge", "stranger")[:2] == (0, "1 purged\n")
+    assert run("purge", "stranger")[:2] == (2, "")
+    assert run("purge", "stranger", "--yes")[:2] == (0, "1 purged\n")
 
     assert ids(run) == ["three", "two"]
     assert run("purge", "--all", "--yes")[:2] == (0, "2 purged\n")
@@ -159,7 +164,9 @@ def test_what_fits_is_purged_only_if_that_is_said(run):
     code, out, err = run("purge", "--all")
 
     assert (code, out) == (2, "")
-    assert "4 dead letters and the records of their jobs go for good: give --yes" in err
+    assert (
+        "4 dead letters will be removed for good, with the records of their jobs: give --yes" in err
+    )
     assert len(ids(run)) == 4
 
 

@@ -280,12 +280,13 @@ def test_a_key_is_made_listed_and_revoked(run, store):
         run("forget", "ci")[0],
         run("forget", "ci")[1].strip().split(" ", 2)[2],
     ) == (1, "is in use: revoke it first")
-    code, out, err = run("revoke", "ci")
+    assert run("revoke", "ci")[:2] == (2, "")
+    code, out, err = run("revoke", "ci", "--yes")
     assert (code, out) == (0, f"{key_id} ci revoked\n")
     assert "no key is left" in err
     assert run("revoke", key_id)[0] == 1
     assert "revoked" in run("list")[1]
-    assert run("forget", key_id)[:2] == (0, f"{key_id} ci forgotten\n")
+    assert run("forget", key_id, "--yes")[:2] == (0, f"{key_id} ci forgotten\n")
     assert run("list")[1] == ""
 
 
@@ -296,8 +297,8 @@ def test_a_key_is_made_listed_and_revoked(run, store):
         (["create", "c i", "--scope", "admin"], 2, "name 'c i'"),
         (["create", "ci", "--scope", "everything"], 2, "everything"),
         (["create", "ci", "--scope", "admin", "--queue", "q"], 2, "cannot be bound"),
-        (["create", "ci", "--scope", "admin", "--expires", "soon"], 2, "like 30d"),
-        (["create", "ci", "--scope", "admin", "--expires", "0d"], 2, "like 30d"),
+        (["create", "ci", "--scope", "admin", "--expires", "soon"], 2, "like 90s, 10m"),
+        (["create", "ci", "--scope", "admin", "--expires", "0d"], 2, "more than 0"),
         (["create", "ci", "--scope", "admin", "--rate", "often"], 2, "rate='often'"),
         (["create", "taken", "--scope", "admin"], 1, "is a key 'taken' already"),
         (["revoke", "nobody"], 3, "no key 'nobody'"),

@@ -6,16 +6,18 @@ import click
 
 from taskyard import __version__
 from taskyard.cli.audit import audit
+from taskyard.cli.cancel import cancel, remove
 from taskyard.cli.controls import limit, pause, resume, tasks, workers
 from taskyard.cli.dead_letters import dead_letters
 from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail
 from taskyard.cli.explain import explain
-from taskyard.cli.jobs import cancel, jobs, run_now, status, submit
+from taskyard.cli.jobs import jobs, status, submit
 from taskyard.cli.keys import keys
 from taskyard.cli.log import log
 from taskyard.cli.queues import queues
 from taskyard.cli.retry import retry
 from taskyard.cli.schedules import schedules
+from taskyard.cli.waiting import change, run_now
 from taskyard.errors import (
     DeadLetterNotFound,
     InvalidSubmission,
@@ -28,7 +30,7 @@ from taskyard.errors import (
 )
 
 COMMANDS: tuple[click.Command, ...] = (
-    *(submit, status, cancel, jobs, run_now, retry, explain),
+    *(submit, status, cancel, jobs, change, run_now, retry, remove, explain),
     *(tasks, queues, workers, pause, resume, limit),
     *(schedules, dead_letters, audit, log, keys),
 )

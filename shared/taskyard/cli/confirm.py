@@ -19,5 +19,10 @@ def confirm(what: str, *, is_sure: bool) -> None:
     if is_sure:
         return
     if not sys.stdin.isatty():
-        fail(f"{what}: give --yes if that is meant", USAGE)
+        fail(f"{what}: give --yes if that is meant (nothing was done)", USAGE)
     click.confirm(f"{what}. Go on?", abort=True, err=True)
+
+
+def count_of(count: int, noun: str, *, is_complete: bool = True) -> str:
+    """Return how many there are of something, such as `1 job` or `at least 20 jobs`."""
+    return f"{'' if is_complete else 'at least '}{count} {noun}{'' if count == 1 else 's'}"

@@ -1,6 +1,5 @@
 """The commands on tasks and workers, and on what tasks and queues may start."""
 
-import time
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
@@ -8,17 +7,17 @@ from typing import Any
 import click
 
 from taskyard import limits
-from taskyard.audit_log import ActionName
-from taskyard.cli.exits import NOT_FOUND, USAGE, fail
-from taskyard.cli.log import recording, who
+from taskyard.cli.exits import USAGE, fail
+from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, card, pause_text, say_list, say_one
 from taskyard.cli.table import Column
+from taskyard.cli.words import check_known
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.inventory import task_documents, worker_documents
-from taskyard.job import rfc3339
+from taskyard.operations import controls
 from taskyard.store import JobStore
-from taskyard.store.controls import Kind, Limits
+from taskyard.store.controls import Kind
 
 KIND = click.argument("kind", type=click.Choice(["task", "queue"]))
 
@@ -107,19 +106,9 @@ def workers(output: Output) -> None:
 def pause(kind: Kind, name: str, reason: str, output: Output) -> None:
     """Let no job of a task or queue start until it is resumed; what runs goes on."""
     client = Client(load())
-    store = client.store
-    known = store.queues() if kind == "queue" else [task["name"] for task in store.tasks()]
-    if name not in known:
-        fail(f"no {kind} {name!r}; there are: {', '.join(known) or 'none'}", NOT_FOUND)
-    pause = {"at": rfc3339(time.time_ns() // 1_000_000), "by": who(), "reason": reason}
-    with recording(
-        client.store, client.settings, "task.pause" if kind == "task" else "queue.pause", name
-    ) as entry:
-        if is_new := store.pause(kind, name, pause):
-            entry.before, entry.after = {"paused": None}, {"paused": pause}
-        else:
-            entry.void()
-    _say_pause(store, kind, name, "paused" if is_new else "was paused", output)
+    check_known(client.store, kind, name)
+    is_new = controls.pause(actor(client), kind, name, reason)
+    _say_pause(client.store, kind, name, "paused" if is_new else "was paused", output)
 
 
 @click.command()
@@ -129,12 +118,8 @@ def pause(kind: Kind, name: str, reason: str, output: Output) -> None:
 def resume(kind: Kind, name: str, output: Output) -> None:
     """Let jobs of a task or queue start again."""
     client = Client(load())
-    before = {"paused": client.store.pauses(kind).get(name)}
-    action: ActionName = "task.resume" if kind == "task" else "queue.resume"
-    with recording(client.store, client.settings, action, name, before=before) as entry:
-        entry.after = {"paused": None}
-        if not (is_changed := client.store.resume(kind, name)):
-            entry.void()
+    check_known(client.store, kind, name)
+    is_changed = controls.resume(actor(client), kind, name)
     said = "resumed" if is_changed else "was not paused"
     _say_pause(client.store, kind, name, said, output)
 
@@ -161,16 +146,15 @@ def limit(
 ) -> None:
     """Set the limits of a task; without options, show them."""
     client = Client(load())
-    store = client.store
-    if task not in [known["name"] for known in store.tasks()]:
-        fail(f"no task {task!r}", NOT_FOUND)
+    check_known(client.store, "task", task)
     try:
         asked = limits.limits(concurrency, rate)
     except ValueError as error:
         fail(str(error), USAGE)
     if asked or reset or lift:
-        _limit(client, task, None if reset else asked)
-    say_one({"task": task, **_limits(store, task)}, _limit_card, output=output)
+        controls.set_limits(actor(client), task, None if reset else asked)
+    shown = {"task": task, **controls.limits_of(client.store, task)}
+    say_one(shown, _limit_card, output=output)
 
 
 def _limit_card(shown: dict[str, Any]) -> list[str]:
@@ -179,16 +163,3 @@ def _limit_card(shown: dict[str, Any]) -> list[str]:
         ("concurrency", shown["concurrency"] or "no limit"),
         ("rate", shown["rate"] or "no limit"),
     )
-
-
-def _limit(client: Client, task: str, asked: Limits | None) -> None:
-    action: ActionName = "task.unlimit" if asked is None else "task.limit"
-    with recording(
-        client.store, client.settings, action, task, before=_limits(client.store, task)
-    ) as entry:
-        client.store.set_limits(task, asked)
-        entry.after = _limits(client.store, task)
-
-
-def _limits(store: JobStore, task: str) -> dict[str, Any]:
-    return limits.describe(store.limits().get(task, Limits()))

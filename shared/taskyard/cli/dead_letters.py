@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -13,10 +12,12 @@ import msgspec
 
 from taskyard.audit_log import some_ids
 from taskyard.catalogue import Catalogue
-from taskyard.cli.confirm import YES, confirm
+from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.log import recording
 from taskyard.cli.output import OUTPUT, Output, card, first_line, say_list, say_one
 from taskyard.cli.table import Column
+from taskyard.cli.times import PAST
+from taskyard.cli.words import in_words
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import DeadLetterNotFound
@@ -32,17 +33,16 @@ from taskyard.store.replays import NewReplay, Replay
 
 #: Dead letters, or groups, that are read at a time.
 PAGE = 200
-_MOMENT = click.DateTime(
-    ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
-)
 _FILTERS = (
     click.option("--queue", default="", help="Of this queue."),
     click.option("--task", default="", help="Of this task."),
     click.option("--reason", default="", help="Dead for this reason, such as timeout."),
     click.option("--error-type", default="", help="Whose last error was of this type."),
     click.option("--fingerprint", default="", help="Of this group."),
-    click.option("--after", type=_MOMENT, help="Died at this time (UTC) or later."),
-    click.option("--before", type=_MOMENT, help="Died at this time (UTC) or before."),
+    click.option(
+        "--after", "after_ms", type=PAST, help="Died at this time or later, such as 2h (ago)."
+    ),
+    click.option("--before", "before_ms", type=PAST, help="Died at this time or before."),
 )
 _LIMIT = click.option(
     "--limit", type=click.IntRange(1), default=20, help="How many at most. Default: 20."
@@ -174,6 +174,7 @@ def show(letter_id: str, output: Output) -> None:
 @_filters
 @_ALL
 @_DRY_RUN
+@YES
 @OUTPUT
 @click.option(
     "--rate",
@@ -190,19 +191,24 @@ def replay(
     ids: Sequence[str],
     is_all: bool,
     dry_run: bool,
+    is_sure: bool,
     rate: float | None,
     canary: int,
     output: Output,
     **fields: Any,
 ) -> None:
-    """Run the jobs of dead letters again: IDS, or all that fit the options. The schedulers do it."""
+    """Run the jobs of dead letters again: IDS, or all that fit the options. The schedulers do it.
+
+    Unless IDS are given, it says how many fit, and asks before it starts.
+    """
     wanted = _chosen(ids, fields, is_all)
     client = Client(load())
-    steps = _steps(client.store, ids, wanted, jobs_only=True)
+    steps = list(_steps(client.store, ids, wanted, jobs_only=True))
+    count = sum(map(len, steps))
     if dry_run:
-        count = sum(map(len, steps))
         _say_count(count, 0, f"{count} to replay", output)
         return
+    confirm(f"{count_of(count, 'job')} will run again", is_sure=is_sure or bool(ids) or not count)
     told = _told(ids, fields)
     asked = {"ids": list(ids)} if ids else told
     new = NewReplay(
@@ -270,7 +276,7 @@ def purge(
 ) -> None:
     """Remove dead letters and the records of their jobs for good: IDS, or all that fit the options.
 
-    Unless IDS are given, it says how many fit, and asks before they go.
+    It says how many they are, and asks before they go.
     """
     wanted = _chosen(ids, fields, is_all)
     client = Client(load())
@@ -279,10 +285,10 @@ def purge(
     if dry_run:
         _say_count(count, 0, f"{count} to purge", output)
         return
-    confirm(
-        f"{count} dead letters and the records of their jobs go for good",
-        is_sure=is_sure or bool(ids) or not count,
+    what = (
+        f"{count_of(count, 'dead letter')} will be removed for good, with the records of their jobs"
     )
+    confirm(what, is_sure=is_sure or not count)
     told = _told(ids, fields)
     with recording(client.store, client.settings, "dead_letters.purge", before=told) as entry:
         _, done = purge_letters(client.store, steps)
@@ -308,30 +314,22 @@ def _steps(
     store: JobStore, ids: Sequence[str], wanted: DeadLetterFilter, *, jobs_only: bool
 ) -> Iterator[Step]:
     if ids:
-        return iter([by_ids(store, ids, jobs_only=jobs_only)])
+        with in_words():
+            return iter([by_ids(store, ids, jobs_only=jobs_only)])
     return by_filter(store, msgspec.structs.replace(wanted, jobs_only=jobs_only))
 
 
 def _wanted(fields: dict[str, Any]) -> DeadLetterFilter:
-    chosen = {name: value for name, value in fields.items() if name not in ("after", "before")}
-    bounds = {f"{name}_ms": _milliseconds(fields[name]) for name in ("after", "before")}
-    chosen |= {name: at for name, at in bounds.items() if at is not None}
-    return DeadLetterFilter(**chosen)
+    return DeadLetterFilter(**{name: value for name, value in fields.items() if value is not None})
 
 
 def _told(ids: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
     """Return which ones were asked for, as the audit log tells it."""
     if ids:
         return some_ids(list(ids))
-    times = {name: rfc3339(_milliseconds(fields[name])) for name in ("after", "before")}
-    return {"filter": {name: value for name, value in {**fields, **times}.items() if value}}
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    at = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return max(0, round(at.timestamp() * 1000))
+    times = {name: rfc3339(fields[f"{name}_ms"]) for name in ("after", "before")}
+    names = {name: value for name, value in fields.items() if not name.endswith("_ms")}
+    return {"filter": {name: value for name, value in {**names, **times}.items() if value}}
 
 
 def _letters(store: JobStore, wanted: DeadLetterFilter, limit: int) -> Iterator[DeadLetter]:

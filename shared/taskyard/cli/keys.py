@@ -1,8 +1,8 @@
 """The `taskyard keys` commands: make, list and revoke the API's keys."""
 
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import filterfalse
 from operator import itemgetter
 from typing import Any
 
@@ -10,31 +10,19 @@ import click
 
 from taskyard import limits
 from taskyard.audit_log import ActionName
+from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import FAILED, NOT_FOUND, USAGE, fail
 from taskyard.cli.log import recording
 from taskyard.cli.output import OUTPUT, Output, say, say_answers, say_list, say_one
 from taskyard.cli.table import Column
+from taskyard.cli.times import DURATION
 from taskyard.config import load
 from taskyard.job import rfc3339
 from taskyard.keys import MAX_KEYS, SCOPES, InvalidKey, new_key, new_token
-from taskyard.message import MAX_SECONDS
 from taskyard.store import open_store
 from taskyard.store.base import JobStore
 from taskyard.store.controls import Limits
 from taskyard.store.keys import ApiKey, NewKey
-
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _duration_ms(_context: Any, _parameter: Any, text: str | None) -> int | None:
-    """Return a time such as 30d in milliseconds."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text, re.ASCII)
-    seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
-    if not 0 < seconds <= MAX_SECONDS:
-        raise click.BadParameter(f"{text!r} must be a time like 30d, 12h, 90m or 30s")
-    return seconds * 1000
 
 
 @click.group()
@@ -50,12 +38,13 @@ def keys() -> None:
 @click.option("--task", "tasks", multiple=True, help="Only this task; repeat. Default: all.")
 @click.option("--queue", "queues", multiple=True, help="Only this queue; repeat. Default: all.")
 @click.option("--rate", help="Requests within a time, such as 100/m. Default: any number.")
-@click.option(
-    "--expires", callback=_duration_ms, help="Valid for so long, such as 30d. Default: for ever."
-)
+@click.option("--expires", type=DURATION, help="Valid for so long, such as 30d. Default: for ever.")
 @OUTPUT
-def create(name: str, expires: int | None, output: Output, **fields: Any) -> None:
+def create(name: str, expires: float | None, output: Output, **fields: Any) -> None:
     """Make a key called NAME and print it; it is shown only now."""
+    if expires == 0:
+        raise click.BadParameter("must be more than 0", param_hint="'--expires'")
+    ttl_ms = None if expires is None else round(expires * 1000)
     token = new_token()
     try:
         key = new_key(token, name=name, **fields)
@@ -64,8 +53,8 @@ def create(name: str, expires: int | None, output: Output, **fields: Any) -> Non
     settings = load()
     store = open_store(settings)
     with recording(store, settings, "key.create", name) as entry:
-        verdict = store.add_key(key, ttl_ms=expires, max_keys=MAX_KEYS)
-        entry.after = {**_facts(key), "ttl_ms": expires}
+        verdict = store.add_key(key, ttl_ms=ttl_ms, max_keys=MAX_KEYS)
+        entry.after = {**_facts(key), "ttl_ms": ttl_ms}
         if verdict != "added":
             entry.void()
     if verdict == "name_taken":
@@ -108,10 +97,14 @@ def list_all(output: Output) -> None:
 
 @keys.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME_OR_ID...")
+@YES
 @OUTPUT
-def revoke(names: Sequence[str], output: Output) -> None:
+def revoke(names: Sequence[str], is_sure: bool, output: Output) -> None:
     """Refuse keys from now on; APIs know it within a second."""
-    store = _each("key.revoke", names, "revoked", "was revoked already", output=output)
+    store, found, is_active = _chosen(names)
+    touched = list(filter(is_active, found))
+    confirm(f"{_told(touched)} will be refused for good", is_sure=is_sure or not touched)
+    _each(store, found, "key.revoke", "revoked", "was revoked already", output=output)
     ring = store.key_ring()
     if not any(_state(key, ring.now_ms) == "active" for key in ring.keys):
         text = (
@@ -122,23 +115,41 @@ def revoke(names: Sequence[str], output: Output) -> None:
 
 @keys.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME_OR_ID...")
+@YES
 @OUTPUT
-def forget(names: Sequence[str], output: Output) -> None:
+def forget(names: Sequence[str], is_sure: bool, output: Output) -> None:
     """Remove keys that are revoked or expired from the list.
 
     When the last one is gone, an API on loopback serves without keys again.
     """
-    _each("key.forget", names, "forgotten", "is in use: revoke it first", output=output)
+    store, found, is_active = _chosen(names)
+    touched = list(filterfalse(is_active, found))
+    what = f"{_told(touched)} will be removed from the list for good"
+    confirm(what, is_sure=is_sure or not touched)
+    _each(store, found, "key.forget", "forgotten", "is in use: revoke it first", output=output)
 
 
-def _each(action: ActionName, names: Sequence[str], *words: str, output: Output) -> JobStore:
-    """Do something to each key, say of each whether it was done, and return where they are."""
+def _chosen(names: Sequence[str]) -> tuple[JobStore, list[ApiKey], Callable[[ApiKey], bool]]:
+    """Return where the keys are, those of these names or ids, each once, and what tells which are active."""
+    store = _store()
+    ring = store.key_ring()
+    found = {key.id: key for key in (_found(ring.keys, name) for name in names)}
+    return store, list(found.values()), lambda key: _state(key, ring.now_ms) == "active"
+
+
+def _told(found: Sequence[ApiKey]) -> str:
+    """Return how many keys these are and which, for a question."""
+    return f"{count_of(len(found), 'key')} ({', '.join(key.name for key in found)})"
+
+
+def _each(
+    store: JobStore, found: Sequence[ApiKey], action: ActionName, *words: str, output: Output
+) -> None:
+    """Do something to each key, and say of each whether it was done."""
     settings = load()
-    store = open_store(settings)
-    found = {key.id: key for key in (_found(store, name) for name in names)}
     act = store.revoke_keys if action == "key.revoke" else store.forget_keys
     answers = []
-    for key in found.values():
+    for key in found:
         with recording(store, settings, action, key.name, before=_facts(key)) as entry:
             if not (is_done := bool(act([key.id]))):
                 entry.void()
@@ -148,7 +159,6 @@ def _each(action: ActionName, names: Sequence[str], *words: str, output: Output)
     )
     if any(each["verdict"] != words[0] for each in answers):
         sys.exit(FAILED)
-    return store
 
 
 def _facts(key: ApiKey | NewKey) -> dict[str, Any]:
@@ -157,9 +167,8 @@ def _facts(key: ApiKey | NewKey) -> dict[str, Any]:
     return {"id": key.id, **{name: list(getattr(key, name)) for name in fields}}
 
 
-def _found(store: JobStore, name: str) -> ApiKey:
+def _found(ring: Sequence[ApiKey], name: str) -> ApiKey:
     """Return the key of this id, or the last one of this name."""
-    ring = store.key_ring().keys
     fitting = [key for key in ring if key.id == name] or [key for key in ring if key.name == name]
     if not fitting:
         fail(f"no key {name!r}; `taskyard keys list` shows them", NOT_FOUND)

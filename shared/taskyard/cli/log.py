@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -14,10 +13,14 @@ from typing import Any
 import click
 
 from taskyard.audit_log import ActionName, AuditLog, Entry, document
+from taskyard.catalogue import Catalogue
 from taskyard.cli.output import OUTPUT, Output, say_list
 from taskyard.cli.table import Column
+from taskyard.cli.times import PAST
 from taskyard.client import Client
 from taskyard.config import Settings, load
+from taskyard.operations.actor import Actor
+from taskyard.schedules.stored import Schedules
 from taskyard.store.audit_log import ActionFilter, LoggedAction
 from taskyard.store.base import JobStore
 
@@ -34,13 +37,30 @@ def recording(
     before: Mapping[str, Any] | None = None,
 ) -> AbstractContextManager[Entry]:
     """Have what is done within written down as this user's; see `AuditLog.recording`."""
-    log = AuditLog(
+    return _audit_log(store, settings).recording(action, target, who=who(), before=before)
+
+
+def _audit_log(store: JobStore, settings: Settings) -> AuditLog:
+    return AuditLog(
         store,
         origin="cli",
         max_entries=settings.audit_log_max,
         ttl_s=settings.audit_log_ttl,
     )
-    return log.recording(action, target, who=who(), before=before)
+
+
+def actor(client: Client) -> Actor:
+    """Return who runs this command, as what operators do is called with."""
+    catalogue, settings = Catalogue(client.store), client.settings
+    return Actor(
+        store=client.store,
+        settings=settings,
+        catalogue=catalogue,
+        schedules=Schedules(client.store, catalogue),
+        audit_log=_audit_log(client.store, settings),
+        who=who(),
+        read=client.store.look,
+    )
 
 
 def who() -> str:
@@ -74,17 +94,16 @@ _COLUMNS = (
 @click.option("--who", default="", help="Done by this one.")
 @click.option("--action", default="", help="This was done, such as queue.pause; or queue for all.")
 @click.option("--target", default="", help="To this name or id.")
-@click.option("--after", type=click.DateTime(), help="At this time (UTC) or later.")
-@click.option("--before", type=click.DateTime(), help="At this time (UTC) or before.")
+@click.option("--after", "after_ms", type=PAST, help="At this time or later.")
+@click.option("--before", "before_ms", type=PAST, help="At this time or before.")
 @click.option("--limit", type=click.IntRange(1), default=20, help="How many at most. Default: 20.")
 @OUTPUT
-def log(
-    after: datetime | None, before: datetime | None, limit: int, output: Output, **fields: Any
-) -> None:
-    """List what operators did, the newest first."""
-    bounds = {"after_ms": _milliseconds(after), "before_ms": _milliseconds(before)}
-    fields |= {name: at for name, at in bounds.items() if at is not None}
-    wanted = ActionFilter(**fields)
+def log(limit: int, output: Output, **fields: Any) -> None:
+    """List what operators did, the newest first.
+
+    Times are as they are printed, dates, or like 2h (ago); without a zone they are in UTC.
+    """
+    wanted = ActionFilter(**{name: value for name, value in fields.items() if value is not None})
     say_list(
         map(document, islice(_entries(Client(load()).store, wanted), limit)),
         _COLUMNS,
@@ -100,7 +119,3 @@ def _entries(store: JobStore, wanted: ActionFilter) -> Iterator[LoggedAction]:
         yield from page
         if cursor is None:
             return
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.replace(tzinfo=UTC).timestamp() * 1000)

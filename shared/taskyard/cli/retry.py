@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from msgspec import structs
 
 from taskyard.audit_log import job_facts
 from taskyard.bulk import RETRYABLE, count_retryable, retry_found
+from taskyard.cli import which_jobs
+from taskyard.cli.confirm import YES, count_of
 from taskyard.cli.log import recording
 from taskyard.cli.output import OUTPUT, Output, say_answers, say_one, verdict_line
 from taskyard.client import Client
@@ -23,39 +24,29 @@ STEP = 1000
 
 @click.command()
 @click.argument("job_ids", nargs=-1)
-@click.option(
-    "--state",
-    multiple=True,
-    type=click.Choice([s.value for s in RETRYABLE]),
-    help="In this state; repeat.",
-)
-@click.option("--queue", default="", help="In this queue.")
-@click.option("--task", default="", help="Of this task.")
-@click.option("--tag", default="", help="With this tag.")
-@click.option("--error", default="", help="A part of the latest error's type or message.")
+@which_jobs.job_filter(RETRYABLE)
 @click.option("--dry-run", is_flag=True, help="Only count them.")
+@YES
 @OUTPUT
 def retry(
-    job_ids: Sequence[str], state: Sequence[str], dry_run: bool, output: Output, **fields: Any
+    job_ids: Sequence[str], dry_run: bool, is_sure: bool, output: Output, **fields: Any
 ) -> None:
-    """Run failed, cancelled and expired jobs again: JOB_IDS, or all that fit the options."""
-    wanted = Filter(states=tuple(state), **fields)
-    if bool(job_ids) == (wanted != Filter()) or (job_ids and dry_run):
-        raise click.UsageError("give ids, or options that say which jobs")
+    """Run failed, cancelled and expired jobs again: JOB_IDS, or all that fit the options.
+
+    Unless JOB_IDS are given, it says how many fit, and asks.
+    """
+    wanted = which_jobs.chosen(job_ids, fields, dry_run=dry_run)
     client = Client(load())
     try:
         if job_ids:
             _retry_ids(client, job_ids, output)
-        elif dry_run:
-            found = count_retryable(client.store, wanted)
-            least = "" if found.is_complete else "at least "
-            numbers = {"dry_run": True, "matching": found.count, "retried": 0, "skipped": 0}
-            say_one(
-                numbers | {"is_complete": found.is_complete},
-                lambda told: [f"{least}{told['matching']} to retry"],
-                output=output,
-            )
+            return
+        found = count_retryable(client.store, wanted)
+        if dry_run:
+            numbers = {"retried": 0, "skipped": 0}
+            which_jobs.say_dry_run(found, numbers, "retried", output=output)
         else:
+            which_jobs.ask(client.store, wanted, found, "retried", is_sure=is_sure)
             _retry_found(client, wanted, output)
     finally:
         client.close()
@@ -98,8 +89,8 @@ def _retry(client: Client, job_id: str) -> Revived:
 
 def _retry_found(client: Client, wanted: Filter, output: Output) -> None:
     retried, skipped, cursor, is_complete = 0, 0, None, False
-    before = {"filter": {name: value for name, value in structs.asdict(wanted).items() if value}}
-    with recording(client.store, client.settings, "jobs.retry", before=before) as entry:
+    told = which_jobs.told(wanted)
+    with recording(client.store, client.settings, "jobs.retry", before=told) as entry:
         while not is_complete:
             done = retry_found(
                 client.dispatcher, wanted, cursor=cursor, limit=STEP, must_connect=True
@@ -112,6 +103,6 @@ def _retry_found(client: Client, wanted: Filter, output: Output) -> None:
             entry.void()
     say_one(
         {"dry_run": False, "retried": retried, "skipped": skipped, "is_complete": True},
-        lambda told: [f"{told['retried']} retried"],
+        lambda _: [f"{count_of(retried, 'job')} retried"],
         output=output,
     )

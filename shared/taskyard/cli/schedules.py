@@ -7,15 +7,14 @@ from typing import Any
 
 import click
 
-from taskyard.audit_log import ActionName
 from taskyard.catalogue import Catalogue
-from taskyard.cli.log import recording
+from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, card, say_list, say_one
 from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
+from taskyard.operations import schedules as operations
 from taskyard.schedules.known import document, event_document
-from taskyard.schedules.plan import FireEvent
 from taskyard.schedules.stored import Schedules
 
 SHOWN_EVENTS = 10
@@ -82,7 +81,7 @@ def show(name: str, output: Output) -> None:
 @OUTPUT
 def pause(name: str, output: Output) -> None:
     """Pause a schedule."""
-    _set_paused("schedule.pause", name, True, output)
+    _set_paused(name, True, output)
 
 
 @schedules.command()
@@ -90,7 +89,7 @@ def pause(name: str, output: Output) -> None:
 @OUTPUT
 def resume(name: str, output: Output) -> None:
     """Resume a schedule; what passed meanwhile is left out."""
-    _set_paused("schedule.resume", name, False, output)
+    _set_paused(name, False, output)
 
 
 @schedules.command()
@@ -99,29 +98,21 @@ def resume(name: str, output: Output) -> None:
 def trigger(name: str, output: Output) -> None:
     """Run a schedule's task now; print the job's id."""
     client = Client(load())
-    found = _schedules(client)
-    row = found.get(name)
+    by = actor(client)
+    row = by.schedules.get(name)
     max_bytes = client.settings.payload_max_bytes
-    job = found.job(row.schedule, max_bytes, job_id=None, reach=row.state.reach)
-    with recording(client.store, client.settings, "schedule.trigger", name) as entry:
+    job = by.schedules.job(row.schedule, max_bytes, job_id=None, reach=row.state.reach)
+    with by.recording("schedule.trigger", name) as entry:
         job_id = client.dispatcher.submit(job).id
         entry.after = {"job": job_id}
-    at = client.store.now_ms()
-    found.tell(name, FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id))
+    operations.note_triggered(by, name, job_id)
     client.close()
     say_one({"id": job_id}, lambda _: [job_id], output=output)
 
 
-def _set_paused(action: ActionName, name: str, is_paused: bool, output: Output) -> None:
+def _set_paused(name: str, is_paused: bool, output: Output) -> None:
     client = Client(load())
-    old = _schedules(client).get(name)
-    with recording(
-        client.store, client.settings, action, name, before={"is_paused": old.state.is_paused}
-    ) as entry:
-        row = _schedules(client).set_paused(name, is_paused)
-        entry.after = {"is_paused": is_paused}
-        if row.version == old.version:
-            entry.void()
+    row = operations.set_paused(actor(client), name, is_paused)
     shown = Catalogue(client.store).shown(document(row))
     say_one(shown, _line, output=output)
 

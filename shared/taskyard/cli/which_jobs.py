@@ -1,0 +1,167 @@
+"""Which jobs a command is about: those of some ids, or all that fit a filter; the same for all commands."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+from msgspec import structs
+
+from taskyard.cli.confirm import confirm, count_of
+from taskyard.cli.exits import FAILED, NOT_FOUND
+from taskyard.cli.output import Output, say, say_answers, say_one, verdict_line
+from taskyard.cli.times import PAST
+from taskyard.cli.words import unknown
+from taskyard.errors import JobNotFound, TooEarly, TooLate
+from taskyard.job import State, rfc3339
+from taskyard.operations.controls import known
+from taskyard.store.base import JobStore
+from taskyard.store.controls import Kind
+from taskyard.store.finding import Count, Filter
+
+Command = Callable[..., None]
+
+
+def job_filter(states: Sequence[State]) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command the options of a filter; `states` may be asked for.
+
+    What is given for them comes in as `fields`, for `wanted`.
+    """
+    options = (
+        click.option(
+            "--state",
+            "states",
+            multiple=True,
+            type=click.Choice([state.value for state in states]),
+            help="In this state; repeat.",
+        ),
+        click.option("--queue", default="", help="In this queue."),
+        click.option("--task", default="", help="Of this task."),
+        click.option("--tag", default="", help="With this tag."),
+        click.option("--origin", default="", help="That came through this door, such as api."),
+        click.option("--error", default="", help="A part of the latest error's type or message."),
+        click.option(
+            "--after",
+            "created_after_ms",
+            type=PAST,
+            help="Submitted at this time or later: a time (UTC), a date, or like 2h (ago).",
+        ),
+        click.option(
+            "--before", "created_before_ms", type=PAST, help="Submitted before this time."
+        ),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def wanted(fields: dict[str, Any]) -> Filter:
+    """Return the filter that the options of `job_filter` say."""
+    return Filter(**{**fields, "states": tuple(fields["states"])})
+
+
+def chosen(job_ids: Sequence[str], fields: dict[str, Any], *, dry_run: bool) -> Filter:
+    """Return the filter of a command that takes ids or one; one that would mean all jobs is refused."""
+    found = wanted(fields)
+    if bool(job_ids) == (found != Filter()):
+        raise click.UsageError("give ids, or options that say which jobs")
+    if job_ids and dry_run:
+        raise click.UsageError("--dry-run counts what fits options; it does not go with ids")
+    return found
+
+
+def told(chosen: Filter) -> dict[str, Any]:
+    """Return which jobs a filter means, as the audit log tells it: by the names of REST's fields."""
+    fields = {name: value for name, value in structs.asdict(chosen).items() if value}
+    if states := fields.pop("states", None):
+        fields["state"] = list(states)
+    for name in ("created_after", "created_before"):
+        if at := fields.pop(f"{name}_ms", None):
+            fields[name] = rfc3339(at)
+    return {"filter": fields}
+
+
+def none_fits(store: JobStore, chosen: Filter) -> str:
+    """Return what to say where no job fits: which names of the filter nobody knows."""
+    kinds: tuple[tuple[Kind, str], ...] = (("queue", chosen.queue), ("task", chosen.task))
+    wrong = [
+        unknown(kind, name, names)
+        for kind, name in kinds
+        if name and name not in (names := known(store, kind))
+    ]
+    return f"No job fits{': ' * bool(wrong)}{'; '.join(wrong) or '.'}"
+
+
+def say_count(found: Count, *, output: Output) -> None:
+    """Print how many jobs fit; for programs as `GET /v1/jobs/count` gives it."""
+    say_one(
+        {"count": found.count, "is_complete": found.is_complete},
+        lambda _: [count_of(found.count, "job", is_complete=found.is_complete)],
+        output=output,
+    )
+
+
+def say_dry_run(found: Count, numbers: dict[str, int], done: str, *, output: Output) -> None:
+    """Print how many jobs something would be done to; for programs as REST answers a `dry_run`.
+
+    Args:
+        found: How many there are.
+        numbers: What an answer counts, all of it nothing.
+        done: What would be done, such as `cancelled`.
+        output: Whether it is for people or for programs.
+    """
+    counted = count_of(found.count, "job", is_complete=found.is_complete)
+    say_one(
+        {"dry_run": True, "matching": found.count, **numbers, "is_complete": found.is_complete},
+        lambda _: [f"{counted} would be {done}"],
+        output=output,
+    )
+
+
+def ask(store: JobStore, wanted: Filter, found: Count, done: str, *, is_sure: bool) -> None:
+    """Say to how many jobs something will be done, and ask; end the command unless the user agrees.
+
+    Args:
+        store: Where they are.
+        wanted: Which are meant.
+        found: How many these are.
+        done: What would be done, such as `cancelled`.
+        is_sure: Whether `--yes` was given.
+    """
+    if found.is_complete and not found.count:
+        say(none_fits(store, wanted), err=True)
+    else:
+        counted = count_of(found.count, "job", is_complete=found.is_complete)
+        confirm(f"{counted} will be {done}", is_sure=is_sure)
+
+
+def each(job_ids: Sequence[str], act: Callable[[str], tuple[str, str]], *, output: Output) -> None:
+    """Do something to each job, and print what became of it, or why it was not done.
+
+    The exit code tells whether something was not done, and whether that was because there was no such job.
+
+    Args:
+        job_ids: Which ones.
+        act: Does it, and returns what became of the job, and its state where that says more.
+        output: Whether it is for people or for programs.
+    """
+    wrong: set[int] = set()
+    answers = []
+    for job_id in dict.fromkeys(job_ids):
+        verdict, state = "unknown", ""
+        try:
+            verdict, state = act(job_id)
+        except JobNotFound as error:
+            wrong.add(NOT_FOUND)
+            say(str(error), err=True)
+        except (TooLate, TooEarly) as error:
+            wrong.add(FAILED)
+            verdict, state = error.code, error.state
+        answers.append({"id": job_id, "verdict": verdict, "state": state or None})
+    say_answers(answers, verdict_line, output=output)
+    if wrong:
+        sys.exit(min(wrong))

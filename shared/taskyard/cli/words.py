@@ -1,0 +1,103 @@
+"""What is wrong with what a command was given, in the command's own words and not in those of REST."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from taskyard.cli.exits import NOT_FOUND, USAGE, fail
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.operations.controls import known
+from taskyard.store.base import JobStore
+from taskyard.store.controls import Kind
+
+#: Fields of REST and the options that they are here.
+FIELDS = {
+    "task": "TASK",
+    "args": "ARGS",
+    "kwargs": "-k",
+    "id": "--id",
+    "queue": "--queue",
+    "priority": "--priority",
+    "delay_s": "--delay",
+    "run_at": "--run-at",
+    "expires_s": "--expires",
+    "max_retries": "--max-retries",
+    "timeout_s": "--timeout",
+    "tags": "--tag",
+    "name": "NAME",
+    "description": "--description",
+    "cron": "--cron",
+    "every_s": "--every",
+    "anchor_at": "--anchor",
+    "timezone": "--timezone",
+    "jitter_s": "--jitter",
+    "missed": "--missed",
+    "missed_max": "--missed-max",
+    "grace_s": "--grace",
+    "overlap": "--overlap",
+    "is_paused": "--paused",
+    #: Given by their ids.
+    "ids": "",
+}
+_NAMES = re.compile(rf"\b({'|'.join(FIELDS)})\b")
+_LISTS = re.compile(r"see GET /v1/(\w+)")
+#: What texts of these kinds name are fields; those of others repeat what was given.
+_OF_FIELDS = frozenset({"conflict", "empty", "missing"})
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """End the command where what it was given is refused, and say so by the names of its options."""
+    try:
+        yield
+    except InvalidSubmission as error:
+        is_missing = all(fault.code == "not_found" for fault in error.faults)
+        fail(list(map(said, error.faults)), NOT_FOUND if is_missing else USAGE)
+
+
+def said(fault: Fault) -> str:
+    """Return a fault in the words of the command line."""
+    first, *others = (_unescaped(part) for part in fault.pointer.removeprefix("/").split("/"))
+    text = _LISTS.sub(r"`taskyard \1` lists them", fault.detail)
+    if first != "kwargs" and fault.code in _OF_FIELDS:
+        text = _NAMES.sub(lambda match: FIELDS[match[1]], text)
+    where = _where(first, others)
+    return f"{where}: {text}" if where else text
+
+
+def _where(field: str, others: list[str]) -> str:
+    if field not in FIELDS:
+        return field
+    if field == "args" and others:
+        place, *others = others
+        return _within(f"argument {int(place) + 1}" if place.isdigit() else place, others)
+    if field == "kwargs" and others:
+        name, *others = others
+        return _within(f"-k {name}", others)
+    return FIELDS[field]
+
+
+def _within(where: str, path: Iterable[str]) -> str:
+    inner = ".".join(path)
+    return f"{where}, in {inner}" if inner else where
+
+
+def _unescaped(part: str) -> str:
+    return part.replace("~1", "/").replace("~0", "~")
+
+
+def check_known(store: JobStore, kind: Kind, name: str) -> None:
+    """End the command if there is no such task or queue; say which one may be meant."""
+    names = known(store, kind)
+    if name not in names:
+        fail(unknown(kind, name, names), NOT_FOUND)
+
+
+def unknown(kind: str, name: str, names: Iterable[str]) -> str:
+    """Return that there is no such task or queue, and which one may be meant."""
+    names = sorted(names)
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return f"no {kind} {name!r}; did you mean {' or '.join(map(repr, near))}?"
+    return f"no {kind} {name!r}; there are: {', '.join(names) or 'none'}"
