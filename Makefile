@@ -37,6 +37,9 @@ help: ## Show this list
 run: $(VENV)/.runtime ## Start RabbitMQ, Redis and the three services; Ctrl-C stops them
 	@exec $(BIN)/python -m taskyard.devstack
 
+.PHONY: install
+install: $(VENV)/.runtime ## Install taskyard into .venv, for programs beside `docker compose up`
+
 # --- Checking -------------------------------------------------------------------------------------
 
 .PHONY: test

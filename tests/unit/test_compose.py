@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -69,6 +70,107 @@ def test_every_setting_in_the_environment_reaches_a_service(services):
 
     assert FIELDS.keys() - passed - OF_THE_CONTAINER == set()
     assert passed & OF_THE_CONTAINER == {"broker_url", "result_backend"}
+
+
+def test_redis_has_a_password_wherever_it_can_be_reached(services):
+    """The services have the same; with secrets it comes from its file."""
+    redis = services["redis"]
+    secret = yaml.safe_load((DEPLOY.parent / "compose.secrets.yml").read_text())["services"]
+    tls = yaml.safe_load((DEPLOY.parent / "compose.tls.yml").read_text())["services"]
+
+    assert redis["environment"] == {"REDIS_PASSWORD": "${REDIS_PASSWORD:-redis}"}
+    assert "requirepass" in redis["entrypoint"][2]
+    assert secret["redis"] == {"environment": {"REDIS_PASSWORD": ""}, "secrets": ["redis"]}
+    for name in ("api", "worker", "scheduler"):
+        address = ":${REDIS_PASSWORD:-redis}@redis:6379/0"
+        assert services[name]["environment"]["RESULT_BACKEND"] == f"redis://{address}"
+        assert tls[name]["environment"]["RESULT_BACKEND"] == f"rediss://{address}"
+
+
+@pytest.mark.parametrize("password", ["", "with/slash", "with space", "two\nlines"])
+def test_redis_does_not_start_with_a_password_that_would_break_a_url(services, password):
+    """Nor without one."""
+    script = services["redis"]["entrypoint"][2].replace("$$", "$")
+
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", "redis-server"],
+        env={"PATH": os.environ["PATH"], "REDIS_PASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "REDIS_PASSWORD must be of letters" in done.stderr
+
+
+DOCKER = """#!/bin/sh
+case "$*" in
+  "compose port api 5000") echo 127.0.0.1:8000 ;;
+  "compose port rabbitmq 5671") echo 127.0.0.1:5691 ;;
+  "compose port rabbitmq 5672") echo 127.0.0.1:5692 ;;
+  "compose port redis 6379") echo 127.0.0.1:6399 ;;
+  "compose exec -T api sh "*) shift 4; exec "$@" ;;
+  *) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def addresses(tmp_path):
+    """A function that returns what a shell has after deploy/addresses.sh, beside a stand-in for Docker."""
+    deploy = tmp_path / "deploy"
+    deploy.mkdir()
+    shutil.copy(DEPLOY.parent / "addresses.sh", deploy)
+    stand_in = tmp_path / "docker"
+    stand_in.write_text(DOCKER)
+    stand_in.chmod(0o755)
+
+    def addresses(**of_the_api):
+        env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **of_the_api}
+        done = subprocess.run(
+            [str(deploy / "addresses.sh")], env=env, capture_output=True, text=True, check=True
+        )
+        exports = [line.removeprefix("export ") for line in done.stdout.splitlines()]
+        return {each.partition("=")[0]: shlex.split(each.partition("=")[2])[0] for each in exports}
+
+    return addresses
+
+
+def test_programs_on_the_host_are_told_where_the_servers_are(addresses, tmp_path):
+    """With the ports that are published, and what the services have in common."""
+    plain = {
+        "BROKER_URL": "amqp://api:pass-word@rabbitmq:5672/taskyard",
+        "RESULT_BACKEND": "redis://:redis@redis:6379/0",
+        "QUEUE_TYPE": "classic",
+    }
+
+    assert addresses(**plain) == {
+        "BROKER_URL": "amqp://api:pass-word@127.0.0.1:5692/taskyard",
+        "RESULT_BACKEND": "redis://:redis@127.0.0.1:6399/0",
+        "API_URL": "http://127.0.0.1:8000",
+        "QUEUE_TYPE": "classic",
+    }
+    (tmp_path / ".run").mkdir()
+    (tmp_path / ".run/env").write_text("export BROKER_URL=amqp://of-make-run\n")
+    assert addresses(**plain) == {"BROKER_URL": "amqp://of-make-run"}
+
+
+def test_programs_on_the_host_are_told_what_secrets_and_tls_need(addresses, tmp_path):
+    """Addresses from files, the name of the certificates, and the CA."""
+    (tmp_path / "broker").write_text("amqps://api:0123@rabbitmq:5671/taskyard\n")
+    (tmp_path / "store").write_text("rediss://:4567@redis:6379/0\n")
+
+    found = addresses(
+        BROKER_URL_FILE=str(tmp_path / "broker"), RESULT_BACKEND_FILE=str(tmp_path / "store")
+    )
+
+    assert found == {
+        "TLS_CA_FILE": str(tmp_path / "deploy/certificates/ca.pem"),
+        "BROKER_URL": "amqps://api:0123@localhost:5691/taskyard",
+        "RESULT_BACKEND": "rediss://:4567@localhost:6399/0",
+        "API_URL": "http://127.0.0.1:8000",
+    }
 
 
 def test_no_log_fills_the_disk(services):
