@@ -95,6 +95,11 @@ local function enter(id, queue, state)
   told[#told + 1] = state
 end
 
+-- Does so with a job that no worker knew the task of when it was looked at, at `parked_at`: of further looks nobody is told.
+local function enter_for_look(id, queue, state, parked_at)
+  if parked_at then count(queue, state, 1) else enter(id, queue, state) end
+end
+
 -- Calls `act` with each item by itself. Answers its answers, and by place what is wrong with the data that some have met:
 -- the others go on, and are counted. Else a script that fails has done what it did before.
 local function apart(items, act)

@@ -187,14 +187,14 @@ local function start(id, key, old_queue, queue, attempt, crashes, ready_at, park
   return {'run', token, crashes, ready_at, now, first_failed_at}
 end
 
--- Puts a job off until another look. Only of the first is told: for those who listen nothing changes with the others.
+-- Puts a job off until another look.
 local function park(id, key, queue, parked_at, delay_ms, out)
   redis.call('HSET', key, 'state', 'scheduled', 'reason', 'unknown_task', 'parked_at', parked_at or now,
     'run_at', now + delay_ms, 'out', out)
   leave_pending(id, queue)
   wait_until(id, now + delay_ms)
   count(queue, 'pending', -1)
-  if parked_at then count(queue, 'scheduled', 1) else enter(id, queue, 'scheduled') end
+  enter_for_look(id, queue, 'scheduled', parked_at)
   return {'parked', 0, 0, 0, 0}
 end
 
@@ -231,7 +231,7 @@ local function leave_suspects(id, key, queue, state, parked_at)
   redis.call('HDEL', key, 'reason')
   redis.call('HSET', key, 'state', 'pending')
   count(queue, state, -1)
-  if parked_at then count(queue, 'pending', 1) else enter(id, queue, 'pending') end
+  enter_for_look(id, queue, 'pending', parked_at)
 end
 
 -- Answers a claim that starts nothing: its message is acknowledged. A suspect comes without one. With the last that was

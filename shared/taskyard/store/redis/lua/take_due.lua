@@ -17,7 +17,7 @@ each_apart(waiting, due, function(id)
     table.insert(pending[r[1]], id)
     count(r[1], r[4], -1)
     row[9] = r[9] and true or false
-    if r[9] then count(r[1], 'pending', 1) else enter(id, r[1], 'pending') end -- for another look
+    enter_for_look(id, r[1], 'pending', r[9])
     ready[#ready + 1] = row
     left_bytes = left_bytes - #r[2]
   end
