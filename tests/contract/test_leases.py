@@ -269,6 +269,20 @@ def test_a_lost_worker_stays_listed_for_a_while(store):
     assert [(w["id"], w["is_alive"]) for w in store.workers()] == [("w1", False)]
 
 
+def test_a_child_that_died_of_a_suspect_is_not_listed(store):
+    """That is what it is for: its death is in the attempts of the job, and another takes its place."""
+    running(store, owner="w1")
+    store.heartbeat("w1", {"is_lone": True}, HOUR_MS, [])
+    store.heartbeat("w2", {"is_lone": False}, 0, [])
+
+    for owner in ("w1", "w2", "w3"):
+        store.end_lease(owner, "signal 9", is_own_death=True)
+
+    assert [(w["id"], w["is_alive"]) for w in store.workers()] == [("w2", False)]
+    (lost,) = store.lost("r1", HOUR_MS, 10)
+    assert (lost.exit, lost.is_own_death) == ("signal 9", True)
+
+
 def test_an_outage_extends_the_leases_that_nobody_could_extend(store):
     """The first look in a long time gives them time; the next ones find what was not extended then."""
     job_id, _ = running(store)

@@ -215,7 +215,8 @@ class AttemptStore(Protocol):
         """End `owner`'s lease now: it is known to be gone, for this reason; False if it held no job.
 
         What was on its way of it and comes later changes nothing: its heartbeats are void, its claims are
-        granted nothing. Its outcomes are taken as before.
+        granted nothing. Its outcomes are taken as before. It stays among `workers` for a while, unless it was
+        there to try suspects alone: it is meant to die of them.
 
         Args:
             owner: Whose lease it is.

@@ -8,7 +8,13 @@ redis.call('ZREMRANGEBYSCORE', P .. 'departed', '-inf', now - DEPARTED_MS)
 redis.call('DEL', P .. 'cancels:' .. owner)
 redis.call('HDEL', P .. 'beats', owner)
 redis.call('DEL', P .. 'calls:' .. owner)
-if exit_reason == '' then redis.call('HDEL', P .. 'workers', owner) end
+-- A child that tries suspects alone dies of them: that is told by their attempts, and another takes its place.
+local function is_lone()
+  local row = redis.call('HGET', P .. 'workers', owner)
+  local is_json, info = pcall(cjson.decode, row and string.match(row, '^%d+|(.*)$') or '')
+  return is_json and type(info) == 'table' and info.is_lone == true
+end
+if exit_reason == '' or is_lone() then redis.call('HDEL', P .. 'workers', owner) end
 local has_jobs = redis.call('EXISTS', P .. 'held:' .. owner) == 1
 if has_jobs then
   if exit_reason ~= '' then redis.call('HSET', P .. 'exits', owner, exit_reason) end
