@@ -7,16 +7,18 @@ the action is not carried out. One that a crash or a deadline cut off stays ther
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
 
 from taskyard.errors import TaskyardError, Unavailable
 from taskyard.job import Job, rfc3339
 from taskyard.message import new_id
-from taskyard.schedules.known import KnownSchedule
 from taskyard.store import JobStore
 from taskyard.store.audit_log import Action, LoggedAction
+
+if TYPE_CHECKING:  # it brings pydantic along
+    from taskyard.schedules.known import KnownSchedule
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +181,7 @@ def job_facts(job: Job | None) -> dict[str, Any] | None:
     }
 
 
-def schedule_facts(row: KnownSchedule | None) -> dict[str, Any] | None:
+def schedule_facts(row: "KnownSchedule | None") -> dict[str, Any] | None:
     """Return what an entry says of a schedule."""
     if row is None:
         return None
@@ -187,7 +189,7 @@ def schedule_facts(row: KnownSchedule | None) -> dict[str, Any] | None:
     return {**fields, "is_paused": row.state.is_paused, "version": row.version}
 
 
-def changed_arguments(old: KnownSchedule | None, new: KnownSchedule) -> list[str]:
+def changed_arguments(old: "KnownSchedule | None", new: "KnownSchedule") -> list[str]:
     """Return which of a schedule's arguments are not what they were, by name only."""
     if old is None:
         return []

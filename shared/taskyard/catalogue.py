@@ -4,20 +4,23 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from taskyard import signature
 from taskyard.errors import Fault, InvalidSubmission, StoreUnavailable
 from taskyard.group_commit import GroupCommit
 from taskyard.job import Job, document
-from taskyard.request import Defaults, JobRequest, UniqueRule, parse
 from taskyard.secrets import redacted, restored
 from taskyard.store.base import JobStore
 from taskyard.task import Task
 
+if TYPE_CHECKING:  # what checks requests is slow to import: who only shows jobs does not need it
+    from taskyard.request import Defaults, JobRequest, UniqueRule
 
-def describe(task: Task[..., Any], defaults: Defaults) -> dict[str, Any]:
+
+def describe(task: Task[..., Any], defaults: "Defaults") -> dict[str, Any]:
     """Return a task's document in the catalogue, as `GET /v1/tasks` shows it."""
+    from taskyard import signature
+
     return {
         "name": task.name,
         "description": (task.function.__doc__ or "").strip().partition("\n")[0],
@@ -54,12 +57,15 @@ class Catalogue:
         self._tasks: Mapping[str, dict[str, Any]] = {}
         self._queues: frozenset[str] = frozenset()
 
-    def check(self, data: Mapping[str, Any]) -> tuple[JobRequest, Defaults]:
+    def check(self, data: Mapping[str, Any]) -> "tuple[JobRequest, Defaults]":
         """Return the request in `data` and its task's defaults.
 
         Raises:
             InvalidSubmission: With everything that is wrong: fields, task, queue and arguments.
         """
+        from taskyard import signature
+        from taskyard.request import Defaults, parse
+
         faults: list[Fault] = []
         request: JobRequest | None = None
         try:
@@ -88,6 +94,8 @@ class Catalogue:
         Raises:
             InvalidSubmission: With everything that does not fit, or if no worker knows the task.
         """
+        from taskyard import signature
+
         self._refresh()
         task = self._tasks.get(name)
         faults = (
@@ -186,7 +194,9 @@ class Catalogue:
         return _unknown("task", name, self._tasks, "; restart the worker after adding a task")
 
 
-def _unique_rule(task: Mapping[str, Any]) -> UniqueRule | None:
+def _unique_rule(task: Mapping[str, Any]) -> "UniqueRule | None":
+    from taskyard.request import UniqueRule
+
     if task.get("unique_for") is None:
         return None
     return UniqueRule(

@@ -261,3 +261,6 @@ def begin(counter: Counter, *values: str) -> None:
     """
     for value in values:
         counter.labels(value)
+
+
+begin(STORE_FAILURES, "no_answer", "refused")

@@ -26,7 +26,7 @@ from taskyard.store.finding import Filter
 def cancel(
     job_ids: Sequence[str], dry_run: bool, is_sure: bool, output: Output, **fields: Any
 ) -> None:
-    """Cancel JOB_IDS and print what became of each, or all that fit the options.
+    """Cancel JOB_IDS, or all that fit the options; print what became of each.
 
     Those that run are asked to stop. Unless JOB_IDS are given, it says how many fit, and asks.
     """

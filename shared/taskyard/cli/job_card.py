@@ -2,13 +2,18 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from taskyard.cli.output import card, first_line
+from taskyard.catalogue import Catalogue
+from taskyard.cli.exits import FAILED, TIMED_OUT
+from taskyard.cli.output import Output, card, first_line, say, say_one
 from taskyard.cli.table import age, span
-from taskyard.job import WAITING, State
+from taskyard.client import Client
+from taskyard.errors import JobNotFound
+from taskyard.job import TERMINAL, WAITING, Job, State
 
 #: What is shown of arguments and results. Characters.
 VALUE_MAX = 300
@@ -112,3 +117,39 @@ def _cut(text: str) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _found(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise JobNotFound(job_id)
+    return job
+
+
+def _show(client: Client, job: Job, output: Output) -> None:
+    say_one(Catalogue(client.store).document(job), lines, output=output)
+
+
+def show_now(client: Client, job_id: str, output: Output) -> None:
+    """Print a job as it is.
+
+    Raises:
+        JobNotFound: If there is no record of it.
+    """
+    (job,) = client.store.get([job_id])
+    _show(client, _found(job, job_id), output)
+
+
+def show_end(client: Client, job_id: str, wait_s: float, output: Output) -> None:
+    """Print a job once it has ended, or as it is then; the exit code tells how it ended.
+
+    Raises:
+        JobNotFound: If there is no record of it.
+    """
+    job = _found(client.store.wait(job_id, wait_s), job_id)
+    _show(client, job, output)
+    if job.state not in TERMINAL:
+        why = client.why_not_ended(job_id)
+        say(f"it is still {job.state}{f': {why.summary}' if why else ''}", err=True)
+        sys.exit(TIMED_OUT)
+    if job.state is not State.COMPLETED:
+        sys.exit(FAILED)

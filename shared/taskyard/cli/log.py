@@ -20,7 +20,6 @@ from taskyard.cli.times import PAST
 from taskyard.client import Client
 from taskyard.config import Settings, load
 from taskyard.operations.actor import Actor
-from taskyard.schedules.stored import Schedules
 from taskyard.store.audit_log import ActionFilter, LoggedAction
 from taskyard.store.base import JobStore
 
@@ -51,6 +50,8 @@ def _audit_log(store: JobStore, settings: Settings) -> AuditLog:
 
 def actor(client: Client) -> Actor:
     """Return who runs this command, as what operators do is called with."""
+    from taskyard.schedules.stored import Schedules  # who only looks does not need it
+
     catalogue, settings = Catalogue(client.store), client.settings
     return Actor(
         store=client.store,

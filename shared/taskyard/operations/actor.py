@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -10,8 +10,10 @@ from taskyard.audit_log import ActionName, AuditLog, Entry
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.job import Job
-from taskyard.schedules.stored import Schedules
 from taskyard.store.base import JobStore
+
+if TYPE_CHECKING:  # it brings pydantic along, which most commands do not need
+    from taskyard.schedules.stored import Schedules
 
 
 class Actor(Struct, frozen=True, kw_only=True):
@@ -20,7 +22,7 @@ class Actor(Struct, frozen=True, kw_only=True):
     store: JobStore
     settings: Settings
     catalogue: Catalogue
-    schedules: Schedules
+    schedules: "Schedules"
     audit_log: AuditLog
     #: As the audit log names them.
     who: str

@@ -5,9 +5,9 @@ import os
 import re
 import time
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import cache, lru_cache, wraps
 from importlib.resources import files
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 import redis
@@ -15,8 +15,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from taskyard.errors import StoreFault, StoreUnavailable, TaskyardError, Unstorable
-from taskyard.metrics import STORE_CALL_SECONDS, STORE_FAILURES, begin
 from taskyard.tls import SYSTEM_CAS, Tls, refusal
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,10 +104,6 @@ TOLD_ONCE = frozenset(
 TRIED_AGAIN = (redis.ConnectionError, redis.ReadOnlyError, redis.exceptions.MasterDownError)
 _pack = msgspec.msgpack.Encoder().encode
 _decoder: Any = lru_cache(maxsize=None)(msgspec.msgpack.Decoder)
-#: Looked up with a script's first call: no process uses all scripts, and each has a series a bucket.
-_timer: Any = lru_cache(maxsize=None)(STORE_CALL_SECONDS.labels)
-
-begin(STORE_FAILURES, "no_answer", "refused")
 
 #: What is about the data wherever it comes from; redis-py has words before it for one of many commands.
 _ABOUT_DATA = re.compile(r"(^|caused error: )(WRONGTYPE |Protocol error: invalid bulk length)")
@@ -117,6 +115,24 @@ _SERVERS_OWN = re.compile(
     r"[A-Z]{3,} |The user executing the script|Unknown Redis command|"
     r"This Redis command is not allowed|Script killed"
 )
+
+
+@cache
+def _timer(script: str) -> "Histogram":
+    """Return what measures a script.
+
+    Looked up with its first call: no process uses all scripts, each has a series a bucket, and a command that
+    reads one job is over before the library of the metrics is imported.
+    """
+    from taskyard.metrics import STORE_CALL_SECONDS
+
+    return STORE_CALL_SECONDS.labels(script)
+
+
+def _failures(kind: str) -> "Counter":
+    from taskyard.metrics import STORE_FAILURES
+
+    return STORE_FAILURES.labels(kind)
 
 
 def fault(text: str) -> StoreFault:
@@ -153,11 +169,11 @@ def guarded(
         try:
             return method(self, *args, **kwargs)
         except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as error:
-            STORE_FAILURES.labels("no_answer").inc()
+            _failures("no_answer").inc()
             why = refusal(error) or error
             raise StoreUnavailable(f"the store does not answer: {why}") from error
         except redis.RedisError as error:
-            STORE_FAILURES.labels("refused").inc()
+            _failures("refused").inc()
             raise _told(error) from error
 
     return call

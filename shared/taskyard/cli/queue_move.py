@@ -1,6 +1,6 @@
-"""The `taskyard queues` commands: what queues there are, and their move to other arguments."""
+"""`taskyard queues move`: the move of queues to other arguments."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
@@ -8,43 +8,13 @@ import click
 
 from taskyard.cli.exits import FAILED, USAGE, fail
 from taskyard.cli.log import recording
-from taskyard.cli.output import OUTPUT, Output, pause_text, say_list
-from taskyard.cli.table import Column, span
+from taskyard.cli.output import OUTPUT, Output, say_list
+from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.inventory import queue_documents
-from taskyard.job import State
 from taskyard.rabbitmq.queue_move import Moved, QueueMove
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, family_of, may_be_family
 from taskyard.store import JobStore
-
-
-def _state(queue: Mapping[str, Any]) -> str:
-    if queue["paused"]:
-        return "paused"
-    return "active" if queue["workers"] else "no worker"
-
-
-def _oldest(queue: Mapping[str, Any]) -> str:
-    wait_s = queue["oldest_pending_s"]
-    return "" if wait_s is None else span(wait_s)
-
-
-def _count(state: State) -> Column:
-    return Column(
-        state.value.upper(), lambda each: each["states"][state], kind="number", is_optional=True
-    )
-
-
-_COLUMNS = (
-    Column("QUEUE", itemgetter("queue")),
-    Column("STATE", _state, kind="state"),
-    Column("WORKERS", itemgetter("workers"), kind="number"),
-    *map(_count, State),
-    Column("OLDEST", _oldest, kind="number", is_optional=True),
-    Column("DEAD", itemgetter("dead_letters"), kind="number", is_optional=True),
-    Column("PAUSED", pause_text, is_optional=True, may_be_cut=True),
-)
 
 _MOVED = (
     Column("QUEUE", itemgetter("queue")),
@@ -53,21 +23,7 @@ _MOVED = (
 )
 
 
-@click.group(invoke_without_command=True)
-@OUTPUT
-@click.pass_context
-def queues(context: click.Context, output: Output) -> None:
-    """List queues with their jobs by state, who reads them, and whether they are paused."""
-    if context.invoked_subcommand is None:
-        say_list(
-            queue_documents(Client(load()).store),
-            _COLUMNS,
-            output=output,
-            empty="There is no queue yet: a worker makes known those of its tasks.",
-        )
-
-
-@queues.command()
+@click.command()
 @click.argument("names", metavar="NAME...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All queues, taskyard's own too.")
 @OUTPUT

@@ -1,0 +1,88 @@
+"""What the command line imports, and what it says of commands without importing them."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from taskyard.cli import SECTIONS, main
+
+LATER = [(name, each) for part in SECTIONS.values() for name, each in part.items()]
+#: Prints what a command has imported of those modules that are slow to import.
+PROGRAM = """
+import sys
+from taskyard.cli import main
+
+try:
+    main(sys.argv[2:])
+except SystemExit:
+    pass
+print("imported", *sorted(set(sys.argv[1].split()) & set(sys.modules)))
+"""
+#: What checks arguments, speaks to RabbitMQ, measures or draws: none of it is for who only looks.
+SLOW = (
+    "pydantic jsonschema_rs prometheus_client pika structlog cronsim apiflask flask dramatiq "
+    "taskyard.request taskyard.signature taskyard.dispatcher taskyard.metrics"
+)
+
+
+@pytest.mark.parametrize(("name", "later"), LATER, ids=[name for name, _ in LATER])
+def test_a_command_is_where_it_is_said_to_be(name, later):
+    """What the list says of it begins as its own help does."""
+    command = later.load()
+
+    assert command.name == name
+    assert (command.help or "").startswith(later.help.rstrip("."))
+
+
+def imported(slow, *args):
+    """Return which of these modules a command has imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, slow, *args],
+        env={"RESULT_BACKEND": "redis://127.0.0.1:1/0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["nothing"]])
+def test_help_imports_next_to_nothing(args):
+    """Not even the store's client."""
+    assert imported(f"{SLOW} redis asyncio ssl", *args) == []
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["status", "x"], ["jobs"], ["tasks"], ["queues"], ["workers"], ["log"], ["keys", "list"]],
+    ids=" ".join,
+)
+def test_who_looks_imports_only_what_reads(args):
+    """Here nobody answers; the failure is counted, by a library that this does not import either."""
+    slow = SLOW.replace("prometheus_client", "").replace("taskyard.metrics", "")
+
+    assert imported(slow, *args) == []
+
+
+def test_completion_imports_no_command():
+    """A shell asks with each press of the key."""
+    context = click.Context(main)
+
+    found = [(each.value, each.help) for each in main.shell_complete(context, "st")]
+
+    assert found == [("status", SECTIONS["Jobs"]["status"].help)]
+
+
+def test_the_help_lists_all_commands_by_what_they_are_about(capsys):
+    """In sections, each with what it does."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    said = capsys.readouterr().out
+    assert [line.rstrip(":") for line in said.splitlines() if line.endswith(":")] == [
+        *("Options", *SECTIONS)
+    ]
+    assert "  run-now       Make jobs that wait due at once.\n" in said
