@@ -231,6 +231,27 @@ def test_servers_that_are_away_are_told(yard):
     assert "RESULT_BACKEND has its address" in err
 
 
+def test_without_rabbitmq_one_line_says_so(yard):
+    """A submission fails; what is retried is recorded, and it is told when it runs."""
+    job_id, other = pending(yard.store, queue="unread"), pending(yard.store, queue="unread")
+    yard.store.cancel([job_id, other], 3_600_000)
+    env = {
+        **yard.env,
+        "BROKER_URL": "amqp://guest:guest@127.0.0.1:1/",
+        "PUBLISH_DEADLINE_S": "1",
+    }
+
+    code, out, err = command(env, "submit", tasks.echo.name, "1")
+    assert (code, out, len(err.splitlines())) == (4, "", 2)
+    assert "BROKER_URL has its address" in err
+
+    code, out, err = command(env, "retry", job_id, other)
+    assert (code, out) == (0, f"{job_id} retried\n{other} retried\n")
+    assert "RabbitMQ does not answer: they run once it does" in err
+    assert len(err.splitlines()) == 2  # and why
+    yard.store.cancel([job_id, other], 1)
+
+
 def test_a_task_is_paused_resumed_and_limited(run, yard):
     """Only what is there can be; a second time says so."""
     name = tasks.add.name

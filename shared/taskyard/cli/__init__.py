@@ -7,6 +7,7 @@ import click
 from taskyard import __version__
 from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail
 from taskyard.cli.lazy import Later, LazyGroup
+from taskyard.cli.warnings import each_once
 from taskyard.errors import (
     DeadLetterNotFound,
     InvalidSubmission,
@@ -64,7 +65,8 @@ class _Group(LazyGroup):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with each_once():
+                return super().invoke(context)
         except (JobNotFound, ScheduleNotFound, DeadLetterNotFound, ReplayNotFound) as error:
             fail(str(error), NOT_FOUND)
         except InvalidSubmission as error:

@@ -11,7 +11,7 @@ from taskyard.bulk import RETRYABLE, count_retryable, retry_found
 from taskyard.cli import which_jobs
 from taskyard.cli.confirm import YES, count_of
 from taskyard.cli.log import recording
-from taskyard.cli.output import OUTPUT, Output, say_answers, say_one, verdict_line
+from taskyard.cli.output import OUTPUT, Output, say, say_answers, say_one, verdict_line
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.revival import revive
@@ -53,7 +53,9 @@ def retry(
 
 
 def _retry_ids(client: Client, job_ids: Sequence[str], output: Output) -> None:
-    answers = [_retry(client, job_id) for job_id in job_ids]
+    answers: list[Revived] = []
+    for job_id in job_ids:
+        answers.append(_retry(client, job_id, must_connect=not _is_away(client, answers)))
     say_answers(
         [
             {
@@ -67,8 +69,20 @@ def _retry_ids(client: Client, job_ids: Sequence[str], output: Output) -> None:
         _line,
         output=output,
     )
+    if _is_away(client, answers):
+        _say_away()
     if any(answer.verdict != "retried" for answer in answers):
         sys.exit(1)
+
+
+def _is_away(client: Client, answers: Sequence[Revived]) -> bool:
+    """Return whether RabbitMQ did not take what was retried: nothing waits for it once more."""
+    has_tried = any(answer.verdict == "retried" for answer in answers)
+    return has_tried and not client.dispatcher.publisher.is_ready
+
+
+def _say_away() -> None:
+    say("RabbitMQ does not answer: they run once it does, the scheduler sees to it", err=True)
 
 
 def _line(answer: Mapping[str, Any]) -> str:
@@ -76,11 +90,11 @@ def _line(answer: Mapping[str, Any]) -> str:
     return f"{verdict_line(answer)}{holder}"
 
 
-def _retry(client: Client, job_id: str) -> Revived:
+def _retry(client: Client, job_id: str, *, must_connect: bool) -> Revived:
     (job,) = client.store.get([job_id])
     before = job_facts(job)
     with recording(client.store, client.settings, "job.retry", job_id, before=before) as entry:
-        (answer,) = revive(client.dispatcher, [job_id], must_connect=True)
+        (answer,) = revive(client.dispatcher, [job_id], must_connect=must_connect)
         entry.after = {"state": "pending"}
         if answer.verdict != "retried":
             entry.void()
@@ -90,10 +104,15 @@ def _retry(client: Client, job_id: str) -> Revived:
 def _retry_found(client: Client, wanted: Filter, output: Output) -> None:
     retried, skipped, cursor, is_complete = 0, 0, None, False
     told = which_jobs.told(wanted)
+    publisher = client.dispatcher.publisher
     with recording(client.store, client.settings, "jobs.retry", before=told) as entry:
         while not is_complete:
             done = retry_found(
-                client.dispatcher, wanted, cursor=cursor, limit=STEP, must_connect=True
+                client.dispatcher,
+                wanted,
+                cursor=cursor,
+                limit=STEP,
+                must_connect=not retried or publisher.is_ready,
             )
             retried += done.retried
             skipped += done.skipped
@@ -106,3 +125,5 @@ def _retry_found(client: Client, wanted: Filter, output: Output) -> None:
         lambda _: [f"{count_of(retried, 'job')} retried"],
         output=output,
     )
+    if retried and not publisher.is_ready:
+        _say_away()
