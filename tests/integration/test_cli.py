@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -220,6 +221,33 @@ def test_schedules_are_looked_after(run, rows, items, yard):
     code, _, err = run("schedules", "show", "nobody")
     assert code == 3
     assert "no schedule 'nobody'" in err
+
+
+def test_letters_that_a_terminal_does_not_have_are_escaped(yard):
+    """It is no reason to fail."""
+    job_id = pending(yard.store, task="w日w", queue="unread")
+    env = {**yard.env, "PYTHONIOENCODING": "latin-1"}
+
+    out = command(env, "status", job_id)[1]
+
+    assert "w\\u65e5w" in out
+    yard.store.cancel([job_id], 1)
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_a_terminal_has_colours_unless_they_are_switched_off(yard, is_plain):
+    """And a table that fits it: ages in place of times."""
+    terminal, end = pty.openpty()
+    env = {**os.environ, **yard.env, "TERM": "xterm", "COLUMNS": "70"}
+    env |= {"NO_COLOR": "1"} if is_plain else {}
+    program = [sys.executable, "-c", "from taskyard.cli import main; main(['workers'])"]
+    subprocess.run(program, env=env, stdin=end, stdout=end, stderr=end, timeout=60, check=True)
+    os.close(end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+
+    assert ("\x1b[32malive\x1b[0m" in shown) == (not is_plain)
+    assert " ago" in shown
 
 
 def test_servers_that_are_away_are_told(yard):

@@ -1,12 +1,14 @@
 """What the command line imports, and what it says of commands without importing them."""
 
+import shlex
 import subprocess
 import sys
 
 import click
 import pytest
 
-from taskyard.cli import SECTIONS, main
+from taskyard.cli import main
+from taskyard.cli.commands import SECTIONS
 
 LATER = [(name, each) for part in SECTIONS.values() for name, each in part.items()]
 #: Prints what a command has imported of those modules that are slow to import.
@@ -34,6 +36,22 @@ def test_a_command_is_where_it_is_said_to_be(name, later):
 
     assert command.name == name
     assert (command.help or "").startswith(later.help.rstrip("."))
+
+
+@pytest.mark.parametrize(("name", "later"), LATER, ids=[name for name, _ in LATER])
+def test_the_help_of_a_command_ends_with_lines_that_it_takes(name, later):
+    """Their options and values are those that there are."""
+    shown = later.load().get_help(click.Context(later.load()))
+
+    for line in later.examples:
+        program, first, *rest = shlex.split(line)
+        command: click.Command | None = later.load()
+        if isinstance(command, click.Group) and rest:
+            command = command.get_command(click.Context(command), rest.pop(0))
+        assert command is not None
+        command.make_context(line, rest)
+        assert (program, first) == ("taskyard", name)
+        assert f"  {line}\n" in f"{shown}\n"
 
 
 def imported(slow, *args):

@@ -2,28 +2,33 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 
-class Later(NamedTuple):
+class Later:
     """A command that is not imported yet.
 
     Args:
         path: The module in `taskyard.cli`, and the name in it.
-        help: What lists of commands say of it.
+        help: What lists of commands say of it: how its own help begins.
+        examples: Lines of a shell, for the end of its own help.
     """
 
-    path: str
-    help: str
+    def __init__(self, path: str, help: str, *examples: str) -> None:  # noqa: A002 - click's word
+        self.path = path
+        self.help = help
+        self.examples = examples
 
     def load(self) -> click.Command:
         """Import and return it."""
         module, _, name = self.path.partition(":")
         command = getattr(import_module(f"taskyard.cli.{module}"), name)
         assert isinstance(command, click.Command)
+        if self.examples:
+            command.epilog = "\n".join(["\b\nExamples:", *(f"  {each}" for each in self.examples)])
         return command
 
 

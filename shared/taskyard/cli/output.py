@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any, Literal
 
 import click
@@ -30,6 +31,13 @@ OUTPUT = click.option(
 PAGE = 200
 #: What a table shows of a message. Characters.
 LINE_MAX = 100
+
+
+def take_any_letter() -> None:
+    """Have letters that the terminal's encoding has no form for escaped, instead of failing at them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(line: str, *, err: bool = False) -> None:
