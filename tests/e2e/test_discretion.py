@@ -281,14 +281,17 @@ def test_a_secret_is_nowhere_but_where_it_has_to_be(yard, ask):
     handle = yard.submit(tasks.charge, secret)
     job = yard.ended(handle.id)
     poll(lambda: ask("GET", f"/v1/dead-letters/{handle.id}")[0] == 200)
-    shown = _command(f"from taskyard.cli import main; main(['status', '{handle.id}'])", **yard.env)
+    status = f"from taskyard.cli import main; main(['status', '{handle.id}'"
+    card = _command(f"{status}])", **yard.env)
+    shown = _command(f"{status}, '-o', 'json'])", **yard.env)
 
     assert (job.state, job.message.args) == ("failed", [secret])
     assert job.error.message == f"{HIDDEN} has no 1"
     assert HIDDEN in job.error.traceback
     assert [HIDDEN] == json.loads(shown.stdout)["args"] == handle.document()["args"]
+    assert f'"{HIDDEN}"' in card.stdout
     told = [ask("GET", path)[1] for path in (f"/v1/jobs/{job.id}", f"/v1/dead-letters/{job.id}")]
-    assert secret not in f"{told}{shown}{job.attempts}"
+    assert secret not in f"{told}{card}{shown}{job.attempts}"
     assert yard.submit(tasks.charge, "abc", 0).get(timeout=30) == 3
 
 
