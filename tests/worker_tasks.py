@@ -14,11 +14,13 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import structlog
 from opentelemetry import trace
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from taskyard import Secret, current_job, task
 from taskyard.errors import JobInterrupt, Retry
@@ -128,6 +130,28 @@ class Point:
 @own_task()
 def norm(point: Point) -> float:
     return (point.x**2 + point.y**2) ** 0.5
+
+
+class Order(BaseModel):
+    """An order, as a user's task would take it."""
+
+    number: int
+    total: Decimal
+    at: datetime | None = None
+
+
+@own_task()
+def with_fee(order: Order, fees: list[Decimal], *, at: datetime | None = None) -> Order:
+    """Return a dearer order."""
+    return order.model_copy(update={"total": order.total + sum(fees), "at": at})
+
+
+@own_task()
+async def with_fee_later(
+    order: Order, fees: list[Decimal], *, at: datetime | None = None
+) -> Order | None:
+    """Return the same."""
+    return with_fee(order, fees, at=at)
 
 
 @own_task()

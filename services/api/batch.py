@@ -20,6 +20,7 @@ from taskyard.errors import (
     bounded,
     pointer_part,
 )
+from taskyard.field_words import no_such
 from taskyard.request import Defaults, JobRequest, check_size, new_job
 from taskyard.store.base import Created, NewJob
 from taskyard.tracing import Publishing
@@ -113,7 +114,7 @@ def submit_batch() -> Response:
 
 def _listed(data: dict[str, Any]) -> list[Any]:
     faults = bounded(
-        Fault(f"/{pointer_part(field)}", "extra_forbidden", "there is no such field")
+        Fault(f"/{pointer_part(field)}", "extra_forbidden", no_such("field", field, ["jobs"]))
         for field in data
         if field != "jobs"
     )

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import dramatiq
-import msgspec
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware
 
@@ -21,6 +20,7 @@ from taskyard import context, tracing
 from taskyard.errors import InvalidSubmission, JobInterrupt
 from taskyard.job import Progress
 from taskyard.nesting import check_json_depth
+from taskyard.results import encoder
 from taskyard.signature import converter
 from taskyard.task import Task
 
@@ -106,7 +106,7 @@ def make_broker(
 def _runner(task: Task[..., Any], result_max_bytes: int) -> Callable[..., None]:
     """Return the function that a slot calls: arguments in, result as JSON kept on the attempt."""
     convert = converter(task.function)
-    function = task.function
+    encode, function = encoder(task.function), task.function
     call = _in_event_loop if inspect.iscoroutinefunction(function) else _in_slot
 
     def run(*args: Any, **kwargs: Any) -> None:
@@ -122,7 +122,7 @@ def _runner(task: Task[..., Any], result_max_bytes: int) -> Callable[..., None]:
                 attempt.leave()
             except JobInterrupt:  # it came as `leave` was called, before that could catch it
                 attempt.leave()
-        attempt.result = _encode(result, result_max_bytes)
+        attempt.result = _encoded(encode, result, result_max_bytes)
 
     run.__module__, run.__name__ = function.__module__, function.__name__
     return run
@@ -195,9 +195,9 @@ class _Run:
         self.ended.set()
 
 
-def _encode(result: object, limit_bytes: int) -> str:
+def _encoded(encode: Callable[[Any], bytes], result: object, limit_bytes: int) -> str:
     try:
-        encoded = msgspec.json.encode(result)
+        encoded = encode(result)
     except (TypeError, ValueError, RecursionError) as error:
         raise ResultNotJson(f"the result has no JSON form: {error}") from None
     if len(encoded) > limit_bytes:

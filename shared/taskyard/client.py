@@ -6,6 +6,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,12 +42,16 @@ class JobHandle:
     Args:
         job_id: The job's id.
         client: Where to ask.
+        function: What its task runs, if that is known: its return hint says what results are.
     """
 
-    def __init__(self, job_id: str, client: "Client") -> None:
+    def __init__(
+        self, job_id: str, client: "Client", function: Callable[..., Any] | None = None
+    ) -> None:
         self.id = job_id
         self._client = client
         self._has_warned = False
+        self._function = function
 
     def __repr__(self) -> str:
         """Return a text with the id."""
@@ -71,6 +76,8 @@ class JobHandle:
         What keeps the job from running, and does not pass by itself, is logged once as a warning after
         `WARN_AFTER_S`.
 
+        Where the handle comes from the task, it is what the task's return hint says; else as JSON has it.
+
         Raises:
             JobFailed: If it failed, was cancelled or expired.
             TimeoutError: If it has not ended after `timeout`; it says why, if that is `WHY_FROM_S` or longer.
@@ -78,9 +85,16 @@ class JobHandle:
         """
         job = self._wait(timeout)
         if job.state is State.COMPLETED:
-            return None if job.result is None else msgspec.json.decode(job.result)
+            return None if job.result is None else self._typed(msgspec.json.decode(job.result))
         error = None if job.error is None else msgspec.to_builtins(job.error)
         raise JobFailed(self.id, job.state.value, error)
+
+    def _typed(self, result: Any) -> Any:
+        if self._function is None:
+            return result
+        from taskyard.results import reader
+
+        return reader(self._function)(result)
 
     def cancel(self) -> bool:
         """Cancel the job; True if it will not run, False if it runs and was asked to stop.
@@ -203,8 +217,19 @@ class Client:
             traceparent=traceparent,
         )
 
-    def submit(self, options: "TaskOptions", request: "JobRequest") -> JobHandle:
+    def submit(
+        self,
+        options: "TaskOptions",
+        request: "JobRequest",
+        *,
+        function: Callable[..., Any] | None = None,
+    ) -> JobHandle:
         """Hand one job over; where the task's jobs are unique, the handle may be that of one like it.
+
+        Args:
+            options: Of its task.
+            request: The job.
+            function: What its task runs, for the handle.
 
         Raises:
             NotUnique: If one like it lives, and the task's policy is to reject.
@@ -215,7 +240,7 @@ class Client:
             job = self.prepare(options, request, traceparent=publishing.traceparent)
             created = self.dispatcher.submit(job)
             publishing.made(created.id, job.queue, is_new=created.is_new)
-        return JobHandle(created.id, self)
+        return JobHandle(created.id, self, function)
 
     def handle(self, job_id: str) -> JobHandle:
         """Return the handle of a job that was handed over elsewhere."""
@@ -313,8 +338,8 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def _submit(options: "TaskOptions", request: "JobRequest") -> JobHandle:
-    return client().submit(options, request)
+def _submit(task: Task[..., Any], request: "JobRequest") -> JobHandle:
+    return client().submit(task.options, request, function=task.function)
 
 
 def _get_ready() -> None:

@@ -382,7 +382,7 @@ def load(**overrides: object) -> Settings:
         ConfigurationError: If any value is refused, or a name is not known; the text names all of them.
     """
     faults = [
-        f"{name.upper()}: {no_such('setting', name, FIELDS)}"
+        f"{name.upper()}: {no_such('setting', name, FIELDS, is_listed=False)}"
         for name in overrides
         if name not in FIELDS
     ]

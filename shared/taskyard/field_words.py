@@ -13,8 +13,6 @@ if TYPE_CHECKING:  # the settings, which everything needs, have no use for it
 
 #: Longest name that a text repeats, as JSON. Bytes.
 MAX_NAME_BYTES = 100
-#: Of so many names all are listed; of more only what may be meant.
-MAX_LISTED = 40
 
 
 def field_words(model: "type[BaseModel]", finding: Mapping[str, Any]) -> str:
@@ -37,15 +35,22 @@ def field_words(model: "type[BaseModel]", finding: Mapping[str, Any]) -> str:
     return f"must be {wanted}"
 
 
-def no_such(what: str, name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """Return that there is nothing of this name, and what may be meant or else what there is."""
+def no_such(
+    what: str, name: str, known: Sequence[str] | Mapping[str, Any], *, is_listed: bool = True
+) -> str:
+    """Return that there is nothing of this name, and what may be meant, or else what there is.
+
+    Args:
+        what: Of what kind it would be.
+        name: The name.
+        known: What there is.
+        is_listed: Whether to say what there is.
+    """
     text = f"there is no {what} {cut(name, MAX_NAME_BYTES)!r}"
     near = get_close_matches(name[:MAX_NAME_BYTES], known, n=3)
     if near:
         return f"{text}; did you mean {' or '.join(map(repr, near))}?"
-    if len(known) > MAX_LISTED:
-        return text
-    return f"{text}; there are: {few(known, most=MAX_LISTED)}" if known else text
+    return f"{text}; there are: {few(known, most=len(known))}" if is_listed and known else text
 
 
 @lru_cache(maxsize=64)

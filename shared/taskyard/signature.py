@@ -6,17 +6,16 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError, create_model
+from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from taskyard.accepted import DECIMAL_PATTERN
 from taskyard.errors import Fault, bounded, pointer_part
 from taskyard.field_words import no_such
+from taskyard.hints import signature_of, unknown
 from taskyard.misfits import fits, misfits
 from taskyard.secrets import HIDDEN, hides, is_secret
-
-#: Findings of pydantic that the text of an error repeats.
-MAX_FINDINGS = 10
+from taskyard.typed_json import MAX_FINDINGS, findings, reader, reason
 
 _WORDS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
@@ -50,11 +49,32 @@ def describe(function: Callable[..., Any]) -> dict[str, Any]:
     "secret": [names of parameters, "*" and "**" for those without one]}`.
 
     Raises:
-        TypeError: If a type hint has no JSON form.
+        TypeError: If a type hint has no JSON form; the text names its parameter.
     """
+    try:
+        return _described(function)
+    except (PydanticUserError, TypeError) as error:
+        raise TypeError(f"{function.__name__}: {_without_json_form(function, error)}") from None
+
+
+def _without_json_form(function: Callable[..., Any], error: Exception) -> str:
+    """Return which parameter's hint has no JSON form, and why."""
+    for parameter in _parameters(function).values():
+        if (text := unknown(parameter.annotation)) is not None:
+            return f"the type hint of {parameter.name!r}, {text}"
+        try:
+            TypeAdapter(_hint(parameter)).json_schema()
+        except (PydanticUserError, TypeError) as own:
+            return f"the type hint of {parameter.name!r} has no JSON form: {reason(own)}"
+    return str(error)
+
+
+def _described(function: Callable[..., Any]) -> dict[str, Any]:
     parameters = _parameters(function)
     fields: dict[str, Any] = {}
     for index, parameter in enumerate(parameters.values()):
+        if unknown(parameter.annotation) is not None:
+            raise TypeError(parameter.name)
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
@@ -246,8 +266,7 @@ def _adapter(
     parameter: inspect.Parameter, schema: Mapping[str, Any] | None
 ) -> Callable[[Any], Any]:
     """Return the conversion of a parameter's value; without a schema its errors do not tell the value."""
-    convert = TypeAdapter(parameter.annotation).validate_python
-    name = parameter.name
+    convert, name = reader(parameter.annotation), parameter.name
     one = _discreet(name, convert) if schema is None else _named(name, convert, schema)
     if parameter.kind is parameter.VAR_POSITIONAL:
         return lambda values: tuple(map(one, values))
@@ -268,19 +287,13 @@ def _named(
             wrong = [
                 f"{each.pointer[1:]}: {each.detail}" for each in _few(schema, value, f"/{name}")
             ]
-            raise TypeError("; ".join(wrong) or f"{name}: {_findings(error)}") from None
+            raise TypeError("; ".join(wrong) or findings(error, name)) from None
 
     return one
 
 
 def _few(schema: Mapping[str, Any], value: Any, pointer: str) -> Iterator[Fault]:
     return islice(misfits(schema, value, pointer), MAX_FINDINGS)
-
-
-def _findings(error: ValidationError) -> str:
-    """Return what pydantic alone finds wrong, as a validator of the user's own does."""
-    found = error.errors(include_url=False, include_input=False)[:MAX_FINDINGS]
-    return "; ".join(finding["msg"].removeprefix("Value error, ") for finding in found)
 
 
 def _discreet(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -310,7 +323,7 @@ def _open_schema(
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(function, eval_str=True).parameters
+    return signature_of(function).parameters
 
 
 def _hint(parameter: inspect.Parameter) -> Any:

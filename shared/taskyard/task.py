@@ -4,9 +4,10 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 from taskyard.errors import Fault, InvalidSubmission
+from taskyard.plain import is_plain
 
 if (
     TYPE_CHECKING
@@ -22,8 +23,8 @@ R = TypeVar("R")
 class Submitter(Protocol):
     """Where `.delay()` hands a job over; `taskyard.client` binds itself here."""
 
-    def __call__(self, options: "TaskOptions", request: "JobRequest") -> Any:
-        """Dispatch the job and return its handle."""
+    def __call__(self, task: "Task[..., Any]", request: "JobRequest") -> Any:
+        """Dispatch a job of the task and return its handle."""
 
 
 class Task(Generic[P, R]):
@@ -77,6 +78,7 @@ class Task(Generic[P, R]):
         timeout_s: float | None = None,
         tags: Sequence[str] = (),
         job_id: str | None = None,
+        **unknown: Never,
     ) -> Any:
         """Hand a job over with more to say than `delay`, and return its `JobHandle`.
 
@@ -92,24 +94,29 @@ class Task(Generic[P, R]):
             timeout_s: Time limit of each attempt, in seconds.
             tags: Words to find the job by.
             job_id: An id of the caller's choice: the same id twice is one job.
+            unknown: Nothing; a name that is none of these is told with what may be meant.
 
         Raises:
+            TypeError: If there is no such option.
             InvalidSubmission: If anything is wrong; `faults` names all of it.
             Unavailable: If RabbitMQ or the store does not answer in time; the job does not run then.
         """
         from taskyard.request import parse
 
+        if unknown:
+            raise TypeError(f"apply_async: {_no_options(unknown)}")
         kwargs = kwargs or {}
         _check_shapes(args, kwargs)
+        args = list(args)
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise InvalidSubmission(
-                [Fault("/args", "arguments", f"{self.name}: {error}")]
-            ) from None
+            text = f"{self.name}: {error}{self._hint_for_options(kwargs)}"
+            raise InvalidSubmission([Fault("/args", "arguments", text)]) from None
+        args, kwargs = self._as_json(args, kwargs)
         asked = {
             "task": self.name,
-            "args": list(args),
+            "args": args,
             "kwargs": kwargs,
             "id": job_id,
             "queue": queue,
@@ -121,7 +128,30 @@ class Task(Generic[P, R]):
             "timeout_s": timeout_s,
             "tags": tags if isinstance(tags, str) else list(tags),
         }
-        return Task.submitter(self.options, parse(asked))
+        return Task.submitter(self, parse(asked))
+
+    def _hint_for_options(self, kwargs: Mapping[str, Any]) -> str:
+        own = self._signature.parameters
+        meant = [each for each in kwargs if each in _OPTIONS and each not in own]
+        return f"; {', '.join(meant)} is for apply_async" if meant else ""
+
+    def _as_json(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        if is_plain(args) and (not kwargs or is_plain(kwargs)):
+            return args, kwargs
+        from taskyard.arguments import as_json
+
+        return as_json(self.function, args, kwargs)
+
+
+#: What `apply_async` takes, by name.
+_OPTIONS = tuple(Task.apply_async.__kwdefaults__ or ())
+
+
+def _no_options(names: Iterable[str]) -> str:
+    from taskyard.field_words import no_such
+
+    texts = [no_such("option", name, _OPTIONS, is_listed=False) for name in names]
+    return f"{'; '.join(texts)} (it takes: args, kwargs, {', '.join(_OPTIONS)})"
 
 
 #: All tasks of the modules that were imported, by name.

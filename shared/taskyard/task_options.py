@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from taskyard import signature
 from taskyard.errors import Fault, InvalidSubmission
+from taskyard.field_words import no_such
 from taskyard.limits import limits
 from taskyard.message import MAX_SECONDS
 from taskyard.request import UniqueRule, parse
@@ -41,6 +42,10 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     unique: UniqueRule | None = None
 
 
+#: What `@task` takes, by name.
+OPTIONS = ("name", *(each for each in TaskOptions.__struct_fields__ if each != "unique"))
+
+
 def make_options(
     *,
     final_errors: Sequence[type[BaseException]] = (),
@@ -52,6 +57,9 @@ def make_options(
     Raises:
         TypeError: If an option is not known.
     """
+    if unknown := [name for name in options if name not in OPTIONS]:
+        texts = [no_such("option", name, OPTIONS, is_listed=False) for name in unknown]
+        raise TypeError(f"@task: {'; '.join(texts)} (it takes: {', '.join(OPTIONS)})")
     names = (unique_key,) if isinstance(unique_key, str) else tuple(unique_key)
     return TaskOptions(**options, final_errors=tuple(final_errors), unique_key=names)
 
@@ -72,6 +80,8 @@ def checked(options: TaskOptions, name: str, function: Callable[..., Any]) -> Ta
     if low < 0 or (high is not None and high < low):
         faults.append(f"retry_min_s={low}, retry_max_s={high}: must be 0 or more, in this order")
     faults += _limit_faults(options, function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        faults.append(f"{function.__name__} yields: a task returns its result, such as a list")
     if faults:
         raise ValueError("; ".join(faults))
     return replace(options, unique=_unique_rule(options, function))

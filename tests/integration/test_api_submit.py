@@ -108,6 +108,10 @@ def test_every_fault_is_named_at_once(api):
         ("/queue", "unknown_queue"),
         ("/args/0", "type"),
     }
+    assert {each["detail"] for each in answer.json["errors"]} >= {
+        "must be a whole number from 0 to 9",
+        '"x" is not a whole number',
+    }
     assert "/priority" in answer.json["detail"]
     assert (answer.json["status"], answer.json["code"]) == (422, "invalid")
 

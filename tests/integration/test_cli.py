@@ -90,6 +90,7 @@ def test_what_is_wrong_is_named(run):
     priority, task = err.splitlines()
     assert priority.startswith("--priority: ")
     assert task.startswith("TASK: no task 'test.ad'; did you mean 'test.add'")
+    assert '"two" is not a whole number' in run("submit", "test.add", "1", "two")[2]
 
 
 @pytest.fixture

@@ -226,6 +226,7 @@ def test_a_message_id_that_is_no_id_is_a_fault(yard):
     reply = ask(yard, {"task": tasks.note.name}, message_id="no good")
 
     assert [error["pointer"] for error in reply["errors"]] == ["/id"]
+    assert "must be an id of 1 to 128 letters, digits, " in reply["detail"]
     refused(yard)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -35,6 +36,29 @@ def test_delay_runs_a_job(task):
 
     assert [handle.get(timeout=30) for handle in handles] == [3, 4, 5]
     assert handles[0].document()["origin"] == "python"
+
+
+@pytest.mark.usefixtures("python_door")
+@pytest.mark.parametrize("task", [tasks.with_fee, tasks.with_fee_later])
+def test_arguments_and_results_are_what_the_hints_say(task):
+    """Both ways; everywhere else they are JSON."""
+    order, at = tasks.Order(number=7, total=Decimal("12.50")), datetime(2026, 11, 24, 10)
+    handle = task.delay(order, [Decimal("0.10"), Decimal("0.20")], at=at)
+
+    assert handle.get(timeout=30) == tasks.Order(number=7, total=Decimal("12.80"), at=at)
+    written = {"number": 7, "total": "12.80", "at": "2026-11-24T10:00:00"}
+    assert taskyard.client().handle(handle.id).get() == written
+    assert handle.document()["args"][1] == ["0.10", "0.20"]
+    assert handle.document()["result"] == written
+
+
+@pytest.mark.usefixtures("python_door")
+def test_a_wrong_type_from_python_is_told_in_plain_words():
+    """By the worker, which is the first to look at types."""
+    handle = tasks.add.delay(1, "two")
+
+    with pytest.raises(taskyard.JobFailed, match=r'test\.add: b: "two" is not a whole number'):
+        handle.get(timeout=30)
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])

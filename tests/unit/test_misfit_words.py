@@ -180,7 +180,7 @@ def test_what_a_validator_of_the_users_own_says_is_told():
 
     run.__annotations__["a"] = Even
 
-    with pytest.raises(TypeError, match=r"^a: must be even$"):
+    with pytest.raises(TypeError, match=r"^a/n: must be even$"):
         converter(run)([{"n": 1}], {})
 
 

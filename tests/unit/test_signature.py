@@ -157,7 +157,7 @@ def test_a_hint_without_a_json_form_is_refused():
 
     def odd(a: pytest.Item) -> None: ...
 
-    with pytest.raises((TypeError, pydantic.errors.PydanticUserError)):
+    with pytest.raises(TypeError, match=r"^odd: the type hint of 'a' has no JSON form: .*Item"):
         describe(odd)
 
 

@@ -9,7 +9,6 @@ import pytest
 from taskyard.errors import InvalidSubmission
 from taskyard.request import JobRequest
 from taskyard.task import Task, task
-from taskyard.task_options import TaskOptions
 
 
 @pytest.fixture(autouse=True)
@@ -19,11 +18,11 @@ def _own_registry(monkeypatch):
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[tuple[TaskOptions, JobRequest]]:
+def asked(monkeypatch) -> list[tuple[Task[..., Any], JobRequest]]:
     """What was handed over."""
-    handed: list[tuple[TaskOptions, JobRequest]] = []
+    handed: list[tuple[Task[..., Any], JobRequest]] = []
     monkeypatch.setattr(
-        Task, "submitter", staticmethod(lambda options, request: handed.append((options, request)))
+        Task, "submitter", staticmethod(lambda task, request: handed.append((task, request)))
     )
     return handed
 
@@ -118,9 +117,9 @@ def test_delay_hands_over_the_arguments(asked):
 
     add.delay(1, b=2)
 
-    ((options, request),) = asked
+    ((handed, request),) = asked
     assert (
-        options.queue,
+        handed.options.queue,
         request.task,
         request.args,
         request.kwargs,
@@ -240,3 +239,47 @@ def test_what_has_the_wrong_type_is_refused_and_named(asked, options, pointer):
 
     assert [fault.pointer for fault in caught.value.faults] == [pointer]
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        (
+            "retries",
+            "there is no option 'retries'; did you mean 'max_retries' or 'retry_min_s'? (it takes: name, ",
+        ),
+        ("que", "there is no option 'que'; did you mean 'queue'? (it takes: name, queue, "),
+        ("x", "there is no option 'x' (it takes: name, queue, priority, max_retries, "),
+        ("unique", "there is no option 'unique'; did you mean 'unique_key'"),
+    ],
+)
+def test_an_option_that_there_is_not_may_be_another(option, text):
+    """All that there are are listed."""
+    with pytest.raises(TypeError) as caught:
+        task(**{option: 3})  # type: ignore[call-overload]  # as a user may who has no type checker
+
+    assert str(caught.value).startswith(f"@task: {text}")
+
+
+def test_an_option_of_apply_async_that_there_is_not_may_be_another(asked):
+    """And one of `apply_async` that `delay` was given is told to be that."""
+
+    @task
+    def add(a: int) -> None: ...
+
+    with pytest.raises(TypeError, match="no option 'contdown'; did you mean 'countdown'"):
+        add.apply_async((1,), contdown=3)  # type: ignore[arg-type]  # a type checker says so too
+    with pytest.raises(
+        InvalidSubmission, match=r"add: .*'countdown'; countdown is for apply_async"
+    ):
+        add.delay(1, countdown=3)  # type: ignore[call-arg]  # likewise
+    assert asked == []
+
+
+def test_a_generator_is_no_task():
+    """What it yields would go nowhere; it is told when the module is imported."""
+    with pytest.raises(ValueError, match="yields: a task returns its result, such as a list"):
+
+        @task
+        def give() -> Any:
+            yield 1

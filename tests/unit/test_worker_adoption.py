@@ -1,11 +1,15 @@
 """The records of messages that the store does not know."""
 
+from datetime import datetime
+
 import pytest
 
 from services.worker.adoption import Adoption
 from taskyard.config import Settings
 from taskyard.errors import InvalidSubmission
 from taskyard.message import Message, Options, decode, encode
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 from tests.unit.worker_doubles import delivery
 
 
@@ -47,3 +51,28 @@ def test_a_message_has_the_id_of_a_fire_time_only_from_a_schedule():
     with pytest.raises(InvalidSubmission) as caught:
         check("amqp")
     assert [(f.pointer, f.code) for f in caught.value.faults] == [("/message_id", "fire_id")]
+
+
+def test_a_job_from_python_is_taken_as_the_task_converts_it():
+    """Its times may have no zone, which the schema of other doors asks for; its record may have been lost."""
+
+    def job(at: datetime) -> None: ...
+
+    adoption = Adoption({"job": Task(job, "job", TaskOptions())}, Settings())
+
+    def check(origin: str) -> None:
+        adoption.check(
+            Message(
+                queue_name="q",
+                actor_name="job",
+                args=["2026-11-24T10:00:00"],
+                kwargs={},
+                options=Options(origin=origin),
+                message_id="a",
+                message_timestamp=0,
+            )
+        )
+
+    check("python")
+    with pytest.raises(InvalidSubmission):
+        check("amqp")
