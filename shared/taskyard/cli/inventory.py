@@ -104,7 +104,10 @@ def _oldest(queue: Mapping[str, Any]) -> str:
 
 def _count(state: State) -> Column:
     return Column(
-        state.value.upper(), lambda each: each["states"][state], kind="number", is_optional=True
+        state.value.upper(),
+        lambda each: each["states"][state],
+        kind="number",
+        is_optional=state not in (State.PENDING, State.RUNNING),
     )
 
 

@@ -70,7 +70,7 @@ def _retry_ids(client: Client, job_ids: Sequence[str], output: Output) -> None:
         output=output,
     )
     if _is_away(client, answers):
-        _say_away()
+        _say_away(client)
     if any(answer.verdict != "retried" for answer in answers):
         sys.exit(1)
 
@@ -81,8 +81,9 @@ def _is_away(client: Client, answers: Sequence[Revived]) -> bool:
     return has_tried and not client.dispatcher.publisher.is_ready
 
 
-def _say_away() -> None:
-    say("RabbitMQ does not answer: they run once it does, the scheduler sees to it", err=True)
+def _say_away(client: Client) -> None:
+    state = client.dispatcher.publisher.state
+    say(f"RabbitMQ takes nothing ({state}): they run once it does", err=True)
 
 
 def _line(answer: Mapping[str, Any]) -> str:
@@ -126,4 +127,4 @@ def _retry_found(client: Client, wanted: Filter, output: Output) -> None:
         output=output,
     )
     if retried and not publisher.is_ready:
-        _say_away()
+        _say_away(client)

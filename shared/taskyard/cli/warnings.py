@@ -5,32 +5,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from taskyard.cli.output import say
-from taskyard.errors import Unavailable
 
 
 class _Warnings(logging.Handler):
-    """Keeps what taskyard warns of, without repetitions; what libraries log is not for who runs a command."""
+    """Keeps what taskyard warns of, without repetitions; what libraries log is not for who runs a command.
+
+    Nor is what is logged of connections to RabbitMQ: commands that need them say what that means.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.texts: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.partition(".")[0] == "taskyard":
+        package, _, module = record.name.partition(".")
+        if package == "taskyard" and not module.startswith("rabbitmq."):
             self.texts[record.getMessage()] = None
 
 
 @contextmanager
 def each_once() -> Iterator[None]:
-    """Say after what is done within what was warned of, unless it ends in an error that says the same."""
+    """Say after what is done within what was warned of."""
     handler = _Warnings()
     root = logging.getLogger()
     root.addHandler(handler)
     try:
         yield
-    except Unavailable:
-        handler.texts.clear()
-        raise
     finally:
         root.removeHandler(handler)
         for text in handler.texts:
