@@ -34,9 +34,16 @@ def yard(make_yard):
 
 @pytest.fixture
 def run(yard):
-    """A function that runs the command with arguments; gives its exit code, output and error output."""
+    """A function that runs the command with arguments; gives its exit code, output and error output.
 
-    return lambda *args: command(yard.env, *args)
+    In this process: one for each of so many would take long.
+    """
+
+    def run(*args):
+        done = CliRunner().invoke(main, args, env=yard.env)
+        return done.exit_code, done.stdout, done.stderr
+
+    return run
 
 
 def command(env, *args):
@@ -302,18 +309,15 @@ def test_a_task_is_paused_resumed_and_limited(run, yard):
         "concurrency": None,
         "rate": None,
     }
-    assert run("limit", name, "--rate", "often")[0] == 2
+    code, _, err = run("limit", name, "--rate", "often")
+    assert (code, err.startswith("--rate 'often': must be like 100/m")) == (2, True)
+    assert run("limit", name, "--reset", "--concurrency", "3")[0] == 2
 
 
-def test_what_the_command_did_is_in_the_audit_log(yard):
+def test_what_the_command_did_is_in_the_audit_log(run):
     """By whom and on what; what changed nothing is not."""
 
-    def run(*args: str) -> tuple[int, str]:
-        """Run the command here: a process for each of so many would take long."""
-        done = CliRunner().invoke(main, args, env=yard.env)
-        return done.exit_code, done.stdout
-
-    _, out = run("submit", tasks.echo.name, "secret-7", "--delay", "3600")
+    _, out, _ = run("submit", tasks.echo.name, "secret-7", "--delay", "3600")
     job_id = out.strip()
     run("run-now", job_id)
     run("cancel", job_id)
@@ -325,7 +329,7 @@ def test_what_the_command_did_is_in_the_audit_log(yard):
     run("limit", tasks.add.name)
     run("limit", tasks.add.name, "--reset")
 
-    code, out = run("log", "-o", "json", "--limit", "100")
+    code, out, _ = run("log", "-o", "json", "--limit", "100")
 
     told = json.loads(out)["items"][::-1]
     found = [(e["action"], e["target"]) for e in told if e["target"] in (job_id, tasks.add.name)]
@@ -339,7 +343,7 @@ def test_what_the_command_did_is_in_the_audit_log(yard):
     assert {entry["origin"] for entry in told} == {"cli"}
     assert all(entry["who"].startswith("cli:") and "@" in entry["who"] for entry in told)
     assert "secret-7" not in out
-    _, line = run("log", "--action", "task.pause", "--target", tasks.add.name)
+    _, line, _ = run("log", "--action", "task.pause", "--target", tasks.add.name)
     assert "task.pause" in line
     assert '"reason": "why"' in line
     assert run("log", "--who", "nobody")[1] == ""
@@ -373,28 +377,17 @@ def test_keys_are_in_the_audit_log_without_themselves(yard):
     assert token not in out
 
 
-@pytest.fixture
-def here(yard):
-    """A function that runs the command in this process: one for each of so many would take long."""
-
-    def run(*args):
-        done = CliRunner().invoke(main, args, env=yard.env)
-        return done.exit_code, done.stdout, done.stderr
-
-    return run
-
-
-def test_jobs_that_fit_are_cancelled_after_a_yes(here, yard):
+def test_jobs_that_fit_are_cancelled_after_a_yes(run, yard):
     """Counted first; without a terminal to ask at, `--yes` is needed."""
     ids = [pending(yard.store, queue="crowd", task="t", delay_ms=HOUR_MS) for _ in range(3)]
     other = pending(yard.store, queue="other", task="t", delay_ms=HOUR_MS)
 
-    assert here("cancel", "--queue", "crowd", "--dry-run")[:2] == (0, "3 jobs would be cancelled\n")
-    code, out, err = here("cancel", "--queue", "crowd")
+    assert run("cancel", "--queue", "crowd", "--dry-run")[:2] == (0, "3 jobs would be cancelled\n")
+    code, out, err = run("cancel", "--queue", "crowd")
     assert (code, out) == (2, "")
     assert "3 jobs will be cancelled: give --yes if that is meant (nothing was done)" in err
     assert {job.state for job in yard.store.get(ids)} == {"scheduled"}
-    assert here("cancel", "--queue", "crowd", "--after", "1h", "--yes")[:2] == (
+    assert run("cancel", "--queue", "crowd", "--after", "1h", "--yes")[:2] == (
         0,
         "3 jobs cancelled\n",
     )
@@ -407,18 +400,18 @@ def test_jobs_that_fit_are_cancelled_after_a_yes(here, yard):
     assert entry.action.after == {"cancelled": 3, "requested": 0}
 
 
-def test_a_cancellation_says_which_jobs(here):
+def test_a_cancellation_says_which_jobs(run):
     """None is not all, ids and a filter do not go together, and a wrong name is told with the right one."""
     for wrong in ([], ["x", "--queue", "crowd"], ["x", "--dry-run"], ["--state", "failed"]):
-        assert here("cancel", *wrong)[0] == 2
-    code, out, err = here("cancel", "--task", "test.ad")
+        assert run("cancel", *wrong)[0] == 2
+    code, out, err = run("cancel", "--task", "test.ad")
     assert (code, out) == (0, "0 jobs cancelled\n")
     assert err.startswith("No job fits: no task 'test.ad'; did you mean 'test.add'")
-    code, out, err = here("cancel", "nobody")
+    code, out, err = run("cancel", "nobody")
     assert (code, out, "no job 'nobody'" in err) == (3, "nobody unknown\n", True)
 
 
-def test_jobs_are_counted_and_found_by_their_time(here, rows, yard):
+def test_jobs_are_counted_and_found_by_their_time(run, rows, yard):
     """With what is printed as their time, and more of them than a page if all are asked for."""
     first, second = (
         pending(yard.store, queue="timed", task="t", delay_ms=HOUR_MS, tags=["timed"])
@@ -428,19 +421,19 @@ def test_jobs_are_counted_and_found_by_their_time(here, rows, yard):
 
     assert rows("jobs", "--tag", "timed", "--limit", "1") == rows("jobs", "--tag", "timed")[:1]
     assert len(rows("jobs", "--tag", "timed", "--limit", "1", "--all")) == 2
-    assert here("jobs", "--tag", "timed", "--count")[1] == "2 jobs\n"
-    assert first in here("jobs", "--tag", "timed", "--after", shown[first])[1]
-    assert second not in here("jobs", "--tag", "timed", "--before", shown[second])[1]
-    assert here("jobs", "--tag", "timed", "--before", "1h")[1] == ""
-    counted = json.loads(here("jobs", "--queue", "timed", "--count", "-o", "json")[1])
+    assert run("jobs", "--tag", "timed", "--count")[1] == "2 jobs\n"
+    assert first in run("jobs", "--tag", "timed", "--after", shown[first])[1]
+    assert second not in run("jobs", "--tag", "timed", "--before", shown[second])[1]
+    assert run("jobs", "--tag", "timed", "--before", "1h")[1] == ""
+    counted = json.loads(run("jobs", "--queue", "timed", "--count", "-o", "json")[1])
     assert counted == {"count": 2, "is_complete": True}
 
 
-def test_a_job_that_waits_is_changed(here, yard):
+def test_a_job_that_waits_is_changed(run, yard):
     """As over REST, with its checks and its entry in the audit log."""
-    job_id = here("submit", tasks.echo.name, "1", "--delay", "1h")[1].strip()
+    job_id = run("submit", tasks.echo.name, "1", "--delay", "1h")[1].strip()
 
-    code, out, _ = here("change", job_id, "[2]", "--priority", "9", "--run-at", "2100-01-01 10:00")
+    code, out, _ = run("change", job_id, "[2]", "--priority", "9", "--run-at", "2100-01-01 10:00")
 
     (job,) = yard.store.get([job_id])
     assert (code, out) == (0, f"{job_id} changed  priority=9  due=2100-01-01T10:00:00.000Z\n")
@@ -451,40 +444,140 @@ def test_a_job_that_waits_is_changed(here, yard):
     )
     (entry,) = yard.store.find_actions(ActionFilter(action="job.change", target=job_id), 10)[0]
     assert entry.action.after["changed"] == ["args"]
-    code, _, err = here("change", job_id, "--delay", "1m", "--run-at", "1h", "-k", "x=1")
+    code, _, err = run("change", job_id, "--delay", "1m", "--run-at", "1h", "-k", "x=1")
     assert (code, err.splitlines()) == (2, ["--run-at: give --delay or --run-at, not both"])
-    assert here("change", job_id)[::2] == (
+    assert run("change", job_id)[::2] == (
         2,
         "nothing to change; give any of --run-at, --delay, --priority, ARGS, -k\n",
     )
-    assert here("change", "nobody", "--priority", "1")[0] == 3
+    assert run("change", "nobody", "--priority", "1")[0] == 3
 
 
-def test_records_of_jobs_that_ended_are_removed(here, yard):
+def test_records_of_jobs_that_ended_are_removed(run, yard):
     """For good, so only after a yes; one that has not ended stays."""
     ended, waiting = (
         pending(yard.store, queue="gone", task="t", delay_ms=HOUR_MS) for _ in range(2)
     )
-    assert here("cancel", ended)[1] == f"{ended} cancelled\n"
+    assert run("cancel", ended)[1] == f"{ended} cancelled\n"
 
-    code, _, err = here("remove", ended, waiting)
+    code, _, err = run("remove", ended, waiting)
     assert (code, "2 records of jobs will be removed for good: give --yes" in err) == (2, True)
-    code, out, _ = here("remove", ended, waiting, "--yes")
+    code, out, _ = run("remove", ended, waiting, "--yes")
 
     assert (code, out) == (1, f"{ended} removed\n{waiting} too_early scheduled\n")
     assert [job is None for job in yard.store.get([ended, waiting])] == [True, False]
 
 
-def test_a_job_that_is_there_already_is_told(here):
+def test_a_rule_is_previewed_before_there_is_a_schedule(run):
+    """In UTC, and as the clocks of its zone have it; what is wrong is told by the names of options."""
+    rule = ("--cron", "30 3 1 1 *", "--timezone", "Europe/Berlin", "--count", "2")
+
+    code, out, _ = run("schedules", "preview", *rule)
+
+    assert code == 0
+    for line in out.splitlines():
+        assert re.fullmatch(r"20..-01-01T02:30:00.000Z  ... 20..-01-01 03:30:00 CET", line)
+    shown = json.loads(run("schedules", "preview", *rule, "-o", "json")[1])
+    assert shown == {"items": [line.split("  ")[0] for line in out.splitlines()]}
+    assert len(shown["items"]) == 2
+    code, _, err = run("schedules", "preview", "--cron", "30 3", "--every", "1h")
+    assert (code, [line.split(":")[0] for line in err.splitlines()]) == (2, ["--cron", "--every"])
+    assert "give --cron or --every, not both" in err
+    assert run("schedules", "preview")[0] == 2
+    assert run("schedules", "preview", "nobody", "--every", "1h")[0] == 2
+
+
+@pytest.fixture
+def nightly(run, yard):
+    """The name of a schedule that was made by the command line."""
+    args = ("nightly", tasks.add.name, "1", "-k", "b=2", "--cron", "30 3 * * *", "--tag", "t")
+    code, out, _ = run("schedules", "create", *args, "--missed", "skip", "--expires", "1h")
+    assert (code, out.startswith("nightly created  next 20")) == (0, True)
+    yield "nightly"
+    run("schedules", "delete", "nightly", "--yes")
+
+
+def schedule_of(yard, name):
+    """Return a schedule as it was asked for."""
+    return Schedules(yard.store, Catalogue(yard.store)).get(name).schedule
+
+
+def test_a_schedule_is_created_with_what_rest_takes(run, yard, nightly):
+    """Its arguments are checked; one of its name is not replaced."""
+    found = schedule_of(yard, nightly)
+
+    assert (found.args, found.kwargs, found.cron) == ([1], {"b": 2}, "30 3 * * *")
+    assert (found.missed, found.expires_s, found.tags) == ("skip", 3600, ["t"])
+    (entry,) = yard.store.find_actions(ActionFilter(action="schedule.create", target=nightly), 1)[0]
+    assert entry.action.after["cron"] == "30 3 * * *"
+    code, _, err = run("schedules", "create", nightly, tasks.add.name, "1", "2", "--every", "1h")
+    assert (code, "there is a schedule 'nightly' already: `taskyard schedules update`" in err) == (
+        1,
+        True,
+    )
+    code, _, err = run("schedules", "create", "other", "test.ad", "--timezone", "Nowhere")
+    told = [line.split(":")[0] for line in err.splitlines()]
+    assert (code, sorted(told)) == (2, ["--cron", "--timezone", "TASK"])
+
+
+def test_a_schedule_is_changed_where_that_is_said(run, yard, nightly):
+    """What is not named stays, its pause too; another kind of timing takes the place of the old one."""
+    run("schedules", "pause", nightly)
+
+    code, out, _ = run("schedules", "update", nightly, "5", "--every", "1h", "--unset", "tags")
+
+    found = schedule_of(yard, nightly)
+    assert (code, out) == (0, "nightly changed  paused\n")
+    assert (found.cron, found.every_s, found.missed, found.tags) == (None, 3600, "skip", [])
+    assert (found.args, found.kwargs) == ([5], {"b": 2})
+    (entry,) = yard.store.find_actions(ActionFilter(action="schedule.change", target=nightly), 1)[0]
+    assert entry.action.after["changed"] == ["args"]
+    assert run("schedules", "preview", nightly, "--count", "3")[1].count("\n") == 3
+    assert run("schedules", "update", nightly)[0] == 2
+    code, _, err = run("schedules", "update", "nihgtly", "--every", "1h")
+    assert (code, err) == (3, "no schedule 'nihgtly'; did you mean 'nightly'?\n")
+
+
+def test_a_schedule_is_deleted_after_a_yes(run, yard, nightly):
+    """With its history; in a script only with `--yes`."""
+    code, _, err = run("schedules", "delete", nightly)
+    assert (code, "1 schedule (nightly) will be removed for good: give --yes" in err) == (2, True)
+    assert run("schedules", "preview", nightly)[0] == 0
+
+    assert run("schedules", "delete", nightly, "--yes")[:2] == (0, "nightly deleted\n")
+
+    assert run("schedules", "delete", nightly, "--yes")[0] == 3
+    assert run("schedules", "trigger", nightly)[0] == 3
+
+
+def test_a_queue_is_purged_after_a_yes(run, yard):
+    """What is pending goes, what waits for its time stays."""
+    ready = pending(yard.store, queue="full", task="t")
+    waiting = pending(yard.store, queue="full", task="t", delay_ms=HOUR_MS)
+
+    assert run("queues", "purge", "full", "--dry-run")[:2] == (0, "1 job would be cancelled\n")
+    assert run("queues", "purge", "full")[0] == 2
+    code, out, _ = run("queues", "purge", "full", "--yes", "-o", "json")
+
+    assert (code, json.loads(out)) == (
+        0,
+        {"queue": "full", "dry_run": False, "cancelled": 1, "left": 0},
+    )
+    assert [job.state for job in yard.store.get([ready, waiting])] == ["cancelled", "scheduled"]
+    code, _, err = run("queues", "purge", "fulll", "--yes")
+    assert (code, err) == (3, "no queue 'fulll'; did you mean 'full'?\n")
+
+
+def test_a_job_that_is_there_already_is_told(run):
     """By its id on standard output, and on standard error that nothing was submitted."""
     args = ("submit", tasks.echo.name, "1", "--id", "twice", "--delay", "1h", "--expires", "2h")
-    assert here(*args)[:2] == (0, "twice\n")
+    assert run(*args)[:2] == (0, "twice\n")
 
-    code, out, err = here(*args)
+    code, out, err = run(*args)
 
     assert (code, out) == (0, "twice\n")
     assert err == "twice was there already: nothing was submitted\n"
-    status = json.loads(here("status", "twice", "-o", "json")[1])
+    status = json.loads(run("status", "twice", "-o", "json")[1])
     assert status["expires_at"] > status["run_at"]
 
 
@@ -527,13 +620,13 @@ def test_a_pause_says_that_it_was_made_here(run, yard):
         run("resume", "queue", yard.queue)
 
 
-def test_a_pause_of_what_no_worker_tells_any_more_can_be_asked_for_again(here, yard):
+def test_a_pause_of_what_no_worker_tells_any_more_can_be_asked_for_again(run, yard):
     """And taken back; what there never was is told, when it is resumed too."""
     yard.store.pause("queue", "gone-queue", {"at": "2026-11-24", "by": "anna", "reason": ""})
 
-    assert here("pause", "queue", "gone-queue") == (0, "was paused\n", "")
-    assert here("resume", "queue", "gone-queue") == (0, "resumed\n", "")
-    code, _, err = here("resume", "queue", "gone-queue")
+    assert run("pause", "queue", "gone-queue") == (0, "was paused\n", "")
+    assert run("resume", "queue", "gone-queue") == (0, "resumed\n", "")
+    code, _, err = run("resume", "queue", "gone-queue")
     assert (code, "no queue 'gone-queue'" in err) == (3, True)
 
 

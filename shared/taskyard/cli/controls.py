@@ -1,16 +1,18 @@
-"""The commands on what tasks and queues may start."""
+"""The commands on what tasks and queues may start, and on what waits in a queue."""
 
 from typing import Any
 
 import click
 
 from taskyard import limits
-from taskyard.cli.exits import USAGE, fail
+from taskyard.cli.confirm import YES, confirm, count_of
+from taskyard.cli.exits import NOT_FOUND, USAGE, fail
 from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, card, say_one
-from taskyard.cli.words import check_known
+from taskyard.cli.words import check_known, unknown
 from taskyard.client import Client
 from taskyard.config import load
+from taskyard.errors import NotFound
 from taskyard.operations import controls
 from taskyard.store import JobStore
 from taskyard.store.controls import Kind
@@ -70,7 +72,9 @@ def limit(
     try:
         asked = limits.limits(concurrency, rate)
     except ValueError as error:
-        fail(str(error), USAGE)
+        fail(f"--{error}".replace("=", " ", 1), USAGE)
+    if bool(asked) + reset + lift > 1:
+        raise click.UsageError("give limits, --reset or --none, not several of them")
     if asked or reset or lift:
         controls.set_limits(actor(client), task, None if reset else asked)
     shown = {"task": task, **controls.limits_of(client.store, task)}
@@ -83,3 +87,29 @@ def _limit_card(shown: dict[str, Any]) -> list[str]:
         ("concurrency", shown["concurrency"] or "no limit"),
         ("rate", shown["rate"] or "no limit"),
     )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Only count the jobs.")
+@YES
+@OUTPUT
+def purge(name: str, dry_run: bool, is_sure: bool, output: Output) -> None:
+    """Cancel all jobs that are pending in the queue NAME. It says how many they are, and asks.
+
+    What runs goes on, and what waits for its time is left.
+    """
+    client = Client(load())
+    try:
+        cancelled, left = 0, controls.purgeable(client.store, name)
+    except NotFound:
+        there = {each.queue for each in client.store.counts()}
+        fail(unknown("queue", name, {*client.store.queues(), *there}), NOT_FOUND)
+    said = f"{count_of(left, 'job')} would be cancelled"
+    if not dry_run:
+        what = f"{count_of(left, 'job')} will be cancelled"
+        confirm(what, is_sure=is_sure or not left)
+        cancelled, left = controls.purge(actor(client), name)
+        said = f"{count_of(cancelled, 'job')} cancelled"
+    shown = {"queue": name, "dry_run": dry_run, "cancelled": cancelled, "left": left}
+    say_one(shown, lambda _: [said], output=output)

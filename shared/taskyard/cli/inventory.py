@@ -122,10 +122,13 @@ _QUEUES = (
 )
 
 
-_MOVE = Later("queue_move:move", "Give queues in RabbitMQ the type of QUEUE_TYPE.")
+_COMMANDS = {
+    "purge": Later("controls:purge", "Cancel all jobs that are pending in the queue NAME."),
+    "move": Later("queue_move:move", "Give queues in RabbitMQ the type of QUEUE_TYPE."),
+}
 
 
-@click.group(cls=LazyGroup, sections={"Commands": {"move": _MOVE}}, invoke_without_command=True)
+@click.group(cls=LazyGroup, sections={"Commands": _COMMANDS}, invoke_without_command=True)
 @OUTPUT
 @click.pass_context
 def queues(context: click.Context, output: Output) -> None:

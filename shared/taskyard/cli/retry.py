@@ -10,10 +10,12 @@ from taskyard.audit_log import job_facts
 from taskyard.bulk import RETRYABLE, count_retryable, retry_found
 from taskyard.cli import which_jobs
 from taskyard.cli.confirm import YES, count_of
+from taskyard.cli.exits import FAILED, NOT_FOUND
 from taskyard.cli.log import recording
 from taskyard.cli.output import OUTPUT, Output, say, say_answers, say_one, verdict_line
 from taskyard.client import Client
 from taskyard.config import load
+from taskyard.errors import JobNotFound
 from taskyard.revival import revive
 from taskyard.store.dead_letters import Revived
 from taskyard.store.finding import Filter
@@ -71,8 +73,12 @@ def _retry_ids(client: Client, job_ids: Sequence[str], output: Output) -> None:
     )
     if _is_away(client, answers):
         _say_away(client)
-    if any(answer.verdict != "retried" for answer in answers):
-        sys.exit(1)
+    for each in answers:
+        if each.verdict == "unknown":
+            say(str(JobNotFound(each.id)), err=True)
+    wrong = {answer.verdict for answer in answers} - {"retried"}
+    if wrong:
+        sys.exit(NOT_FOUND if wrong == {"unknown"} else FAILED)
 
 
 def _is_away(client: Client, answers: Sequence[Revived]) -> bool:

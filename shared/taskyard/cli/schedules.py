@@ -10,7 +10,9 @@ import click
 from taskyard.catalogue import Catalogue
 from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, card, say_list, say_one
+from taskyard.cli.schedule_changes import create, delete, named, preview, update
 from taskyard.cli.table import Column
+from taskyard.cli.words import in_words
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.operations import schedules as operations
@@ -25,6 +27,10 @@ _HEAD = ("name", "is_paused", "task", "cron", "every_s", "timezone", "history", 
 @click.group()
 def schedules() -> None:
     """Look after schedules."""
+
+
+for _command in (create, update, delete, preview):
+    schedules.add_command(_command)
 
 
 def _rule(schedule: Mapping[str, Any]) -> str:
@@ -69,7 +75,8 @@ def show(name: str, output: Output) -> None:
     """Show a schedule and what became of its last fire times."""
     client = Client(load())
     found = _schedules(client)
-    row = found.get(name)
+    with named(actor(client)):
+        row = found.get(name)
     events = found.history(name, SHOWN_EVENTS)
     shown = Catalogue(client.store).shown(document(row))
     history = [event_document(event) for event in events]
@@ -99,9 +106,11 @@ def trigger(name: str, output: Output) -> None:
     """Run a schedule's task now; print the job's id."""
     client = Client(load())
     by = actor(client)
-    row = by.schedules.get(name)
+    with named(by):
+        row = by.schedules.get(name)
     max_bytes = client.settings.payload_max_bytes
-    job = by.schedules.job(row.schedule, max_bytes, job_id=None, reach=row.state.reach)
+    with in_words():
+        job = by.schedules.job(row.schedule, max_bytes, job_id=None, reach=row.state.reach)
     with by.recording("schedule.trigger", name) as entry:
         job_id = client.dispatcher.submit(job).id
         entry.after = {"job": job_id}
@@ -112,7 +121,9 @@ def trigger(name: str, output: Output) -> None:
 
 def _set_paused(name: str, is_paused: bool, output: Output) -> None:
     client = Client(load())
-    row = operations.set_paused(actor(client), name, is_paused)
+    by = actor(client)
+    with named(by):
+        row = operations.set_paused(by, name, is_paused)
     shown = Catalogue(client.store).shown(document(row))
     say_one(shown, _line, output=output)
 

@@ -40,6 +40,8 @@ FIELDS = {
     #: Given by their ids.
     "ids": "",
 }
+#: Names that an error repeats.
+MAX_NAMES = 20
 _NAMES = re.compile(rf"\b({'|'.join(FIELDS)})\b")
 _LISTS = re.compile(r"see GET /v1/(\w+)")
 #: What texts of these kinds name are fields; those of others repeat what was given.
@@ -95,9 +97,11 @@ def check_known(store: JobStore, kind: Kind, name: str) -> None:
 
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> str:
-    """Return that there is no such task or queue, and which one may be meant."""
+    """Return that there is no such task, queue or schedule, and which one may be meant."""
     names = sorted(names)
     near = get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         return f"no {kind} {name!r}; did you mean {' or '.join(map(repr, near))}?"
+    if len(names) > MAX_NAMES:
+        return f"no {kind} {name!r}; `taskyard {kind}s` tells what there is"
     return f"no {kind} {name!r}; there are: {', '.join(names) or 'none'}"

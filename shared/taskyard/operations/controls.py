@@ -1,5 +1,6 @@
 """What an operator does to tasks and queues: pause and resume them, limit tasks, purge queues."""
 
+import math
 import time
 from typing import Any
 
@@ -94,7 +95,7 @@ def purgeable(store: JobStore, queue: str) -> int:
     return store.purge(queue, limit=0, ttl_ms=1).left
 
 
-def purge(actor: Actor, queue: str, *, max_s: float) -> tuple[int, int]:
+def purge(actor: Actor, queue: str, *, max_s: float = math.inf) -> tuple[int, int]:
     """Cancel all jobs that are pending in a queue now; what comes meanwhile is left.
 
     Args:
