@@ -407,6 +407,7 @@ def test_a_cancellation_says_which_jobs(run):
     code, out, err = run("cancel", "--task", "test.ad")
     assert (code, out) == (0, "0 jobs cancelled\n")
     assert err.startswith("No job fits: no task 'test.ad'; did you mean 'test.add'")
+    assert run("cancel", "--task", "test.ad", "--dry-run")[2] == err
     code, out, err = run("cancel", "nobody")
     assert (code, out, "no job 'nobody'" in err) == (3, "nobody unknown\n", True)
 

@@ -257,6 +257,7 @@ def test_a_key_is_made_listed_and_revoked(run, store):
     assert re.fullmatch(r"ty_[0-9a-f]{12}_[0-9a-f]{64}\n", out)
     assert "not shown again" in err
     assert "it is the first" in err
+    assert "it is valid until 20" in err
     key_id = keys.token_id(out.strip())
 
     shown = run("list")[1]

@@ -44,7 +44,7 @@ def cancel(
     found = count_living(client.store, wanted)
     if dry_run:
         numbers = {"cancelled": 0, "requested": 0, "too_late": 0}
-        which_jobs.say_dry_run(found, numbers, "cancelled", output=output)
+        which_jobs.say_dry_run(client.store, wanted, found, numbers, "cancelled", output=output)
         return
     which_jobs.ask(client.store, wanted, found, "cancelled", is_sure=is_sure)
     _cancel_found(by, wanted, output)

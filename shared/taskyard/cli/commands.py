@@ -67,8 +67,9 @@ _JOBS = {
         "schedules:schedules",
         "Look after schedules.",
         "taskyard schedules list",
-        "taskyard schedules show nightly",
-        "taskyard schedules trigger nightly",
+        "taskyard schedules preview --cron '30 3 * * *' --timezone Europe/Berlin",
+        "taskyard schedules create nightly background_task 1 2 --cron '30 3 * * *'",
+        "taskyard schedules update nightly --every 1h",
     ),
 }
 _CATALOGUE = {
@@ -82,7 +83,7 @@ _CATALOGUE = {
         "inventory:queues",
         "List queues with their jobs by state.",
         "taskyard queues",
-        "taskyard queues move mail",
+        "taskyard queues purge mail --dry-run",
     ),
     "workers": Later(
         "inventory:workers",

@@ -63,7 +63,12 @@ def create(name: str, expires: float | None, output: Output, **fields: Any) -> N
         fail(f"there are {MAX_KEYS} keys already: forget some that are revoked", FAILED)
     text = "keep it now, it is not shown again; requests carry it as 'Authorization: Bearer <key>'"
     say(text, err=True)
-    if len(store.key_ring().keys) == 1:
+    ring = store.key_ring().keys
+    if (
+        until := next((each.expires_at_ms for each in ring if each.id == key.id), None)
+    ) is not None:
+        say(f"it is valid until {rfc3339(until)}", err=True)
+    if len(ring) == 1:
         say("it is the first: from now on the API needs a key of every caller", err=True)
     say_one({"id": key.id, "name": name, "key": token}, lambda _: [token], output=output)
 

@@ -46,7 +46,7 @@ def retry(
         found = count_retryable(client.store, wanted)
         if dry_run:
             numbers = {"retried": 0, "skipped": 0}
-            which_jobs.say_dry_run(found, numbers, "retried", output=output)
+            which_jobs.say_dry_run(client.store, wanted, found, numbers, "retried", output=output)
         else:
             which_jobs.ask(client.store, wanted, found, "retried", is_sure=is_sure)
             _retry_found(client, wanted, output)

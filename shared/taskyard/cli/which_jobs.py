@@ -105,16 +105,28 @@ def say_count(found: Count, *, output: Output) -> None:
     )
 
 
-def say_dry_run(found: Count, numbers: dict[str, int], done: str, *, output: Output) -> None:
+def say_dry_run(
+    store: JobStore,
+    wanted: Filter,
+    found: Count,
+    numbers: dict[str, int],
+    done: str,
+    *,
+    output: Output,
+) -> None:
     """Print how many jobs something would be done to; for programs as REST answers a `dry_run`.
 
     Args:
+        store: Where they are.
+        wanted: Which are meant.
         found: How many there are.
         numbers: What an answer counts, all of it nothing.
         done: What would be done, such as `cancelled`.
         output: Whether it is for people or for programs.
     """
     counted = count_of(found.count, "job", is_complete=found.is_complete)
+    if found.is_complete and not found.count:
+        say(none_fits(store, wanted), err=True)
     say_one(
         {"dry_run": True, "matching": found.count, **numbers, "is_complete": found.is_complete},
         lambda _: [f"{counted} would be {done}"],
