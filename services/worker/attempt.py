@@ -57,6 +57,8 @@ class Attempt(MessageProxy):
         self.number = message.options.attempt
         self.result = ""
         self.error: BaseException | None = None
+        #: Where `error` was raised, without what it says.
+        self.failed_at = ""
         self.last_progress: Progress | None = None
         self.claimed = time.monotonic()
         self.started: float | None = None

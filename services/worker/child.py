@@ -23,7 +23,7 @@ from services.worker.consumer import Consumer
 from services.worker.engine import SOON_PART, Engine
 from services.worker.exits import EXIT_CONFIGURATION
 from services.worker.interrupts import notice_swallowed
-from services.worker.modules import load_tasks
+from services.worker.modules import known, load_tasks
 from services.worker.room import IDLE_S, Room
 from services.worker.settler import Settler
 from services.worker.slots import Slots
@@ -93,6 +93,8 @@ class Child:
         measures.know(self._tasks)
         own_queues = {task.options.queue for task in self._tasks.values()}
         self._queues = sorted(settings.worker_queues or own_queues)
+        #: What the next beat tells besides.
+        self._news: dict[str, Any] = {"known": known(self._tasks, self._queues)}
         self._store = open_store(settings)
         self._publisher = Publisher(
             settings.broker_url,
@@ -314,8 +316,15 @@ class Child:
         problems += self._engine.problems() + self._burial.problems()
         problems += [f"{loop.name} fails" for loop in self._loops if loop.is_failing]
         try:
-            beat = {"problems": problems, "peak_mib": _peak_mib(), "suspects": self._suspects_due}
+            beat = {
+                "problems": problems,
+                "peak_mib": _peak_mib(),
+                "suspects": self._suspects_due,
+                "silent": self._settler.log.silent(),
+                **self._news,
+            }
             self._pipe.send(beat)
+            self._news = {}
         except OSError:
             self.retire("the supervisor is gone")
         settings = self._settings

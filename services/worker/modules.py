@@ -5,7 +5,7 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +19,8 @@ from taskyard.task import Task, registry
 MAX_ERROR_BYTES = 1_000
 #: Longest line of source that is quoted. Bytes.
 MAX_LINE_BYTES = 200
+#: Tasks and queues that are told when a worker starts.
+SHOWN = 50
 #: Where a user's mistake may come to light, but is not made.
 _OURS = ("taskyard.", "services.worker.", "importlib.")
 
@@ -43,6 +45,16 @@ def load_tasks(modules: Sequence[str]) -> dict[str, Task[..., Any]]:
     for task in registry.values():
         _check_hints(task)
     return dict(registry)
+
+
+def known(tasks: Mapping[str, Task[..., Any]], queues: Sequence[str]) -> dict[str, Any]:
+    """Return which queues are read, and the first `SHOWN` tasks by the queues that their jobs go to."""
+    names = sorted(tasks)
+    by_queue: dict[str, list[str]] = {}
+    for name in names[:SHOWN]:
+        by_queue.setdefault(tasks[name].options.queue, []).append(name)
+    omitted = {"tasks_omitted": len(names) - SHOWN} if len(names) > SHOWN else {}
+    return {"queues": list(queues)[:SHOWN], "tasks": by_queue, **omitted}
 
 
 def _check_hints(task: Task[..., Any]) -> None:

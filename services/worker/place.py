@@ -3,6 +3,7 @@
 import time
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
+from typing import Any
 
 #: Pause before a child that ended badly is started again, in seconds; doubled up to the second number.
 RESTART_MIN_S = 0.5
@@ -29,6 +30,8 @@ class Place:
         self.leaving = ""
         #: Why the child could not start at all, such as a task module that cannot be imported.
         self.fault = ""
+        #: The queues that it reads, and the tasks that it knows.
+        self.known: dict[str, Any] = {}
         #: The child has said at last that it ends in good order.
         self.has_left = False
         #: The supervisor itself has ended it.
@@ -36,6 +39,8 @@ class Place:
         #: Suspects that it saw waiting to be tried alone.
         self.suspects = 0
         self.peak_mib = 0
+        #: Of what it leaves out lines in its log.
+        self.silent: list[str] = []
         self.beat_at = 0.0
         self.has_beaten = False
         self.started_at = 0.0
@@ -53,6 +58,7 @@ class Place:
         self.problems, self.leaving, self.fault = ["starting"], "", ""
         self.has_beaten = self.has_left = self.is_killed = False
         self.suspects = self.peak_mib = 0
+        self.silent = []
         self.started_at = self.beat_at = time.monotonic()
 
     def not_started(self, why: str) -> None:
@@ -104,3 +110,5 @@ class Place:
         self.has_left = beat.get("has_left", False)
         self.suspects = beat.get("suspects", self.suspects)
         self.peak_mib = beat.get("peak_mib", self.peak_mib)
+        self.silent = beat.get("silent", [])
+        self.known = beat.get("known", self.known)

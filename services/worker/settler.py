@@ -8,8 +8,9 @@ from typing import Any
 from services.worker import measures, traces
 from services.worker.attempt import Attempt
 from services.worker.burial import Burial
+from services.worker.end_log import EndLog, place_of
 from services.worker.inbox import Delivery
-from services.worker.outcome import Ending, Judge, ResultNotJson, type_name
+from services.worker.outcome import Ending, Judge, ResultNotJson
 from services.worker.source import Source
 from taskyard.config import Settings
 from taskyard.dead_letters import dead_letter
@@ -52,6 +53,7 @@ class Settler:
         self._owner = owner
         self._wake = wake
         self._judge = Judge(settings)
+        self.log = EndLog(settings.log_jobs)
         self._outcomes: deque[tuple[Outcome, Attempt]] = deque()
         #: Attempts that are claimed and not settled, by job id.
         self.running: dict[str, Attempt] = {}
@@ -139,6 +141,7 @@ class Settler:
         accepted = [answer == "accepted" for answer in told]
         measures.settled(entries, accepted)
         traces.settled(entries, accepted)
+        self.log.settled(entries, accepted)
 
     def _measure(self, ran: Sequence[Attempt]) -> None:
         """Take note of how long jobs take."""
@@ -155,7 +158,7 @@ class Settler:
             error = JobLost("its job is another's")  # whose dead letter this one must not write
         ending = self._ending(attempt, error)
         if error is not None:
-            _log_error(attempt, error, ending)
+            attempt.failed_at = place_of(error)
         if ending.dead_letter is None:
             self._outcomes.append((ending.outcome, attempt))
         else:
@@ -199,18 +202,3 @@ def lose(attempt: Attempt) -> None:
     """Stop an attempt because another holds its job."""
     if attempt.lose():
         measures.lost(attempt)
-
-
-def _log_error(attempt: Attempt, error: BaseException, ending: Ending) -> None:
-    logger.info(
-        "attempt ended: %s",
-        ending.outcome.kind,
-        extra={
-            "job_id": attempt.id,
-            "task": attempt.task,
-            "attempt": attempt.number,
-            "trace_id": attempt.message.trace_id,
-            "error_type": type_name(error),
-            "duration_s": round(attempt.ran_s, 3),
-        },
-    )

@@ -1,5 +1,6 @@
 """What follows from the store's verdicts: attempts for the slots, and messages that are done with unrun."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,11 @@ from taskyard.errors import TaskyardError
 from taskyard.message import Message
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
+
+logger = logging.getLogger(__name__)
+
+#: Of so many tasks that are not known here it is told that their jobs are parked.
+TOLD_TASKS = 100
 
 
 class Starter:
@@ -45,6 +51,8 @@ class Starter:
         self._slots = slots
         self._tasks = tasks
         self._unknown_task_ttl_s = unknown_task_ttl_s
+        #: Tasks of parked jobs that were told.
+        self._told: set[str] = set()
 
     def start(self, asking: Asking, verdicts: Sequence[Verdict]) -> int:
         """Do as the verdicts say; return how many attempts a slot is to run."""
@@ -57,7 +65,7 @@ class Starter:
             elif verdict.kind == "paused":
                 paused.append(delivery)
             elif verdict.kind not in ("unknown", "gone"):
-                measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
+                self._note_skipped(delivery, message, verdict)
                 skipped.append(delivery)
         obstacles = [self._obstacle(attempt) for attempt in started]
         ready = [each for each, error in zip(started, obstacles, strict=True) if error is None]
@@ -72,6 +80,17 @@ class Starter:
             if error is not None:
                 self._settler.abandon(attempt, error)
         return len(ready)
+
+    def _note_skipped(self, delivery: Delivery, message: Message, verdict: Verdict) -> None:
+        """Count a message that starts nothing; say once for each task that it is not known here."""
+        measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
+        task = message.actor_name
+        if verdict.kind != "parked" or task in self._told or len(self._told) >= TOLD_TASKS:
+            return
+        self._told.add(task)
+        facts = {"task": task, "queue": delivery.queue, "job_id": message.message_id}
+        text = "job is parked, the task is not known here: restart the worker after adding a task"
+        logger.warning(text, extra=facts)
 
     def _obstacle(self, attempt: Attempt) -> TaskyardError | None:
         """Return what keeps an attempt that was granted from ever running here."""

@@ -18,6 +18,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from services.worker import child, multiprocess
+from services.worker.announcer import Announcer
 from services.worker.exits import EXIT_CONFIGURATION, EXIT_LABELS, exit_label, exit_reason
 from services.worker.place import Place
 from taskyard.config import Settings
@@ -85,15 +86,14 @@ class Supervisor:
         self._server = make_server(list, self.problems)
         self._stop_asked = 0
         self._exit_code = 0
-        self._has_served = False
-        #: Why children cannot start, as it was told last.
-        self._told_fault = ""
+        self._announcer = Announcer(settings, self._places)
         self._looked_at = time.monotonic()
         self._fork = multiprocessing.get_context("fork")
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit code."""
         wake = _signal_pipe(self._on_signal)
+        self._announcer.begin()
         begin(CHILD_EXITS, *EXIT_LABELS)
         gc.freeze()  # the collector would touch, and so copy, memory that children share
         try:
@@ -203,22 +203,7 @@ class Supervisor:
     def _receive(self, place: Place) -> None:
         is_first_beat = not place.has_beaten
         place.receive()
-        self._has_served = self._has_served or not place.problems
-        if self._told_fault and is_first_beat and place.has_beaten and not place.fault:
-            logger.info("children can start again")
-            self._told_fault = ""
-
-    def _tell_fault(self, fault: str) -> None:
-        """Say why children cannot start: once, for each tries again and again until somebody mends it."""
-        if fault in ("", self._told_fault):
-            return
-        self._told_fault = fault
-        if self._has_served:
-            others = sum(place.has_beaten and not place.has_left for place in self._places)
-            facts = {"children": others}
-            logger.error("children that end are not replaced: %s", fault, extra=facts)
-        else:
-            logger.error("worker cannot start: %s", fault)
+        self._announcer.heard(place, is_first_beat=is_first_beat and place.has_beaten)
 
     def _kill_stuck(self) -> None:
         """End children whose threads all stand still, as one does that never lets go of the interpreter."""
@@ -253,8 +238,8 @@ class Supervisor:
             peak = f", peak memory {place.peak_mib} MiB" if place.peak_mib else ""
             is_own_death = self._is_own_death(place)
             had_jobs = self._end_lease(self._settings, place.owner, reason + peak, is_own_death)
-        self._tell_fault(place.fault)
-        if code == EXIT_CONFIGURATION and place.has_left and not self._has_served:
+        self._announcer.fault(place.fault)
+        if code == EXIT_CONFIGURATION and place.has_left and not self._announcer.has_served:
             self._exit_code = code  # nothing has ever worked: a person has to mend the settings
             if not self._stop_asked:  # by the first of them: twice would mean without patience
                 self._on_signal()

@@ -327,6 +327,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"],
         Meta(description="Lowest level that is logged."),
     ] = "info"
+    log_jobs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Ends of attempts that each child of a worker logs one by one in a second; with more"
+            " it logs none until there are fewer. 0: none. Failures and retries are logged all the same.",
+        ),
+    ] = 10
     log_format: Annotated[
         Literal["auto", "json", "console"],
         Meta(description="auto: console on a terminal, json elsewhere."),

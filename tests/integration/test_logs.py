@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 import pika
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from taskyard import trace_context
 from taskyard.message import new_id
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
+from taskyard.store.waiting import Change
 from tests import worker_tasks as tasks
 from tests.polling import poll
 
@@ -87,7 +89,38 @@ def test_the_line_of_a_failed_attempt_tells_its_job(yard):
         line["error_type"],
         line["trace_id"],
     )
+    assert (line["level"], line["where"].partition(":")[0]) == ("warning", "tests/worker_tasks.py")
     assert "on purpose" not in json.dumps(line)
+    (line,) = poll(lambda: yard.logged(job_id=handle.id, event="attempt ended: completed"))
+    assert (line["level"], line["attempt"], line["queue"]) == ("info", 2, yard.queue)
+
+
+def test_a_worker_says_at_its_start_what_it_serves(yard):
+    """Queues, tasks and servers; once, though it has several processes."""
+    (starts,) = poll(lambda: yard.logged(event="worker starts"))
+    (knows,) = poll(lambda: yard.logged(event="worker knows its tasks"))
+
+    assert starts["slots"] == yard.settings.worker_processes * yard.settings.worker_threads
+    assert starts["store"].endswith(urlsplit(yard.settings.result_backend).path)
+    assert knows["queues"] == sorted(yard.queues)
+    assert tasks.add.name in knows["tasks"][tasks.QUEUE]
+    poll(lambda: yard.logged(event="worker serves"))
+
+
+def test_that_a_job_is_parked_is_said_once_for_its_task(yard):
+    """However often it is looked at."""
+    job_id = new_id()
+    yard.publish(yard.body("nobody.knows", 1, message_id=job_id))
+    first = poll(lambda: yard.job_in("scheduled", job_id))
+
+    yard.store.change(job_id, Change(delay_ms=0))
+    poll(lambda: (job := yard.job_in("scheduled", job_id)) and job.run_at > first.run_at)
+    yard.client.handle(job_id).cancel()
+
+    lines = poll(lambda: yard.logged(task="nobody.knows", level="warning"))
+    assert len({(line["task"], line["event"]) for line in lines}) == 1
+    assert len(lines) <= yard.settings.worker_processes
+    assert lines[0]["event"].endswith("restart the worker after adding a task")
 
 
 def test_the_line_of_a_submission_names_the_job(yard):
@@ -173,7 +206,9 @@ def test_no_line_has_an_argument_a_result_or_the_text_of_an_error(yard):
         "failed",
     ]
     poll(lambda: yard.logged(message_id="secret-2", event="submission refused"))
-    poll(lambda: yard.logged(job_id=failed, event="attempt ended: failed"))
+    (line,) = poll(lambda: yard.logged(job_id=failed, event="attempt ended: failed"))
+    facts = [line[name] for name in ("level", "reason", "see")]
+    assert facts == ["error", "retries_exhausted", f"taskyard status {failed}"]
     assert [line for line in yard.lines if "hush" in line] == []
 
 

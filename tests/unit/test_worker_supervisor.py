@@ -79,6 +79,12 @@ def run_child(settings, index, owner, pipe, is_lone):
         leave(pipe, 0)
     elif behaviour.startswith("fault"):
         leave(pipe, 2, fault=behaviour)
+    elif behaviour.startswith("busy"):
+        beat = {"problems": [], "known": {"queues": ["q"], "tasks": {"q": ["add"]}}}
+        while not stopping.is_set():
+            is_calm = (folder / "calm").exists()
+            pipe.send({**beat, "silent": [] if is_calm else ["ends"]})
+            stopping.wait(0.05)
     elif behaviour.startswith("leave"):
         leave(pipe, int(behaviour[5:]))
     elif behaviour.startswith("exit"):
@@ -115,6 +121,7 @@ class Running:
 
     def __init__(self, folder, behaviour, **env):
         folder.mkdir()
+        self.folder = folder
         self.output = folder.parent / f"{folder.name}.txt"
         with self.output.open("a") as output:
             self.process = subprocess.Popen(
@@ -296,6 +303,33 @@ def test_settings_that_no_child_can_use_end_the_worker(supervise):
     running = supervise("leave2", WORKER_PROCESSES="3")
 
     assert running.process.wait(30) == 2
+
+
+def test_what_all_children_tell_is_logged_once(supervise):
+    """What they know, that they serve, and that there are too many ends for a line each, or no longer."""
+    secret = {
+        "BROKER_URL": "amqp://me:hush@one:1,two:2/",
+        "RESULT_BACKEND": "redis://:hush@three:3/1",
+    }
+    running = supervise("busy", WORKER_PROCESSES="3", **secret)
+    running.child_runs(3)
+    poll(lambda: running.lines("more than"))
+    (running.folder / "calm").touch()
+    poll(lambda: running.lines("one by one again"))
+
+    assert running.end() == 0
+    phrases = (
+        "worker starts",
+        "worker knows its tasks",
+        "worker serves",
+        "more than",
+        "one by one again",
+    )
+    assert [len(running.lines(each)) for each in phrases] == [1] * 5
+    (told,) = running.lines("more than")
+    metrics = "ends are no longer logged one by one; metrics have them"
+    assert told == f"more than 10/s in a process: {metrics}"
+    assert running.lines("hush") == []
 
 
 def test_why_no_child_can_start_is_told_once_and_ends_the_worker(supervise):
