@@ -10,8 +10,8 @@ redis.call('HDEL', P .. 'beats', owner)
 redis.call('DEL', P .. 'calls:' .. owner)
 -- A child that tries suspects alone dies of them: that is told by their attempts, and another takes its place.
 local function is_lone()
-  local row = redis.call('HGET', P .. 'workers', owner)
-  local is_json, info = pcall(cjson.decode, row and string.match(row, '^%d+|(.*)$') or '')
+  local row = redis.pcall('HGET', P .. 'workers', owner) -- where that is damaged the lease ends all the same
+  local is_json, info = pcall(cjson.decode, type(row) == 'string' and string.match(row, '^%d+|(.*)$') or '')
   return is_json and type(info) == 'table' and info.is_lone == true
 end
 if exit_reason == '' or is_lone() then redis.call('HDEL', P .. 'workers', owner) end
