@@ -81,7 +81,8 @@ def _first_part(schema: Schema, definitions: Schema, value: Any, pointer: str) -
 def part_of(schema: Schema, name: int | str) -> Any:
     """Return the schema of an item or a property; None where it has none of its own."""
     if isinstance(name, int):
-        return schema.get("items")
+        places = schema.get("prefixItems", [])
+        return places[name] if name < len(places) else schema.get("items")
     return schema.get("properties", {}).get(name, schema.get("additionalProperties"))
 
 

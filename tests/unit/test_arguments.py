@@ -364,6 +364,11 @@ def test_a_set_has_one_form():
 
     assert made[0] == made[1] == [{"x": {"words": sorted(map(str, numbers)), "more": []}}]
     assert as_json(run_with(list[int] | set[date]), [{TODAY}], {})[0] == [["2026-11-24"]]
+    pairs = [
+        as_json(run_with(tuple[int, set[int]]), [(1, {*each})], {})
+        for each in (numbers, numbers[::-1])
+    ]
+    assert pairs[0] == pairs[1]
     kept = as_json(run_with(Tagged), [Tagged(words=frozenset(), more=["b", "a"])], {})[0]
     assert kept == [{"words": [], "more": ["b", "a"]}]
 

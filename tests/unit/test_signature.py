@@ -242,7 +242,7 @@ MANY = ["x"] * 50_000
         ),
         ("d", {"other": MANY}, "/kwargs/d", "misfit"),
         ("e", [1, *MANY], "/kwargs/e", "misfit"),
-        ("f", [1, MANY], "/kwargs/f", "misfit"),
+        ("f", [1, MANY], "/kwargs/f/1/0", "type"),
         ("b", "x" * 100_000, "/kwargs/b", "type"),
     ],
 )
