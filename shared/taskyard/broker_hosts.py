@@ -5,7 +5,8 @@ import re
 from urllib.parse import urlsplit
 
 #: Between whole URLs, as Celery and Dramatiq take several.
-_BETWEEN = re.compile(r";(?=amqps?://)")
+_BETWEEN = re.compile(r"\s*;\s*(?=amqps?://)")
+_PORTS = {"amqp": 5672, "amqps": 5671}
 #: What comes before the hosts, the hosts, and the rest. A comma in a password is none between hosts.
 _HOSTS = re.compile(r"(amqps?://(?:[^/?#]*@)?)([^/?#@]*)(.*)", re.DOTALL)
 
@@ -14,14 +15,18 @@ def urls(broker_url: str) -> list[str]:
     """Return the URL of each host that `BROKER_URL` names.
 
     Hosts that share all else are separated by commas, `amqp://user:password@one:5672,two:5672/vhost`; whole
-    URLs by semicolons.
+    URLs by semicolons. There may be spaces beside either.
     """
     return [each for url in _BETWEEN.split(broker_url) for each in _of_each_host(url)]
 
 
 def _of_each_host(url: str) -> list[str]:
     match = _HOSTS.fullmatch(url)
-    return [url] if match is None else [match[1] + host + match[3] for host in match[2].split(",")]
+    return (
+        [url]
+        if match is None
+        else [match[1] + host.strip() + match[3] for host in match[2].split(",")]
+    )
 
 
 def shuffled(broker_url: str) -> list[str]:
@@ -33,7 +38,14 @@ def shuffled(broker_url: str) -> list[str]:
 
 def place(url: str) -> str:
     """Return host and port of a URL, which may be shown."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    parts = urlsplit(url)
+    found = parts.netloc.rpartition("@")[2]
+    return found if re.search(r":\d+$", found) else f"{found}:{_PORTS.get(parts.scheme, 0)}"
+
+
+def places(broker_url: str) -> str:
+    """Return the same of all hosts, separated by commas."""
+    return ",".join(map(place, urls(broker_url)))
 
 
 class Hosts:

@@ -106,7 +106,7 @@ class JobHandle:
         settings = self._client.settings
         (answer,) = self._client.store.cancel([self.id], settings.result_ttl * 1000)
         if answer.verdict == "unknown":
-            raise JobNotFound(self.id)
+            raise JobNotFound(self.id, asked=self._client.asked)
         if answer.verdict == "too_late":
             raise TooLate(self.id, answer.state)
         return answer.verdict == "cancelled"
@@ -122,7 +122,7 @@ class JobHandle:
     def _job(self) -> Job:
         (job,) = self._client.store.get([self.id])
         if job is None:
-            raise JobNotFound(self.id)
+            raise JobNotFound(self.id, asked=self._client.asked)
         return job
 
     def _wait(self, timeout_s: float | None) -> Job:
@@ -132,7 +132,7 @@ class JobHandle:
         while True:
             job = self._client.store.wait(self.id, wait_s)
             if job is None:
-                raise JobNotFound(self.id)
+                raise JobNotFound(self.id, asked=self._client.asked)
             if job.state in TERMINAL:
                 return job
             wait_s = min(MAX_WAIT_S, until - time.monotonic())
@@ -166,11 +166,17 @@ class Client:
     """
 
     def __init__(self, settings: "Settings") -> None:
+        from taskyard import whereabouts
         from taskyard.store import open_store
 
         self.settings = settings
         #: The state store.
-        self.store: JobStore = open_store(settings)
+        self.store: JobStore = open_store(
+            settings, hint=whereabouts.remedy(settings, "result_backend")
+        )
+        #: Where jobs are looked for, for people.
+        self.asked = whereabouts.asked(settings)
+        self._has_looked_for_workers = False
         self._dispatcher: Dispatcher | None = None
         self._is_closed = False
         self._lock = threading.Lock()
@@ -186,6 +192,7 @@ class Client:
             return self._dispatcher
 
     def _make_dispatcher(self) -> "Dispatcher":
+        from taskyard import whereabouts
         from taskyard.dispatcher import Dispatcher
         from taskyard.rabbitmq.publisher import Publisher
 
@@ -194,6 +201,8 @@ class Client:
             queue_type=self.settings.queue_type,
             name=f"client {os.getpid()}",
             tls=self.settings.tls,
+            is_hasty=True,
+            hint=whereabouts.remedy(self.settings, "broker_url"),
         )
         return Dispatcher(
             self.store, publisher, publish_deadline_s=self.settings.publish_deadline_s
@@ -240,7 +249,18 @@ class Client:
             job = self.prepare(options, request, traceparent=publishing.traceparent)
             created = self.dispatcher.submit(job)
             publishing.made(created.id, job.queue, is_new=created.is_new)
+        if not self._has_looked_for_workers:
+            self._look_for_workers()
         return JobHandle(created.id, self, function)
+
+    def _look_for_workers(self) -> None:
+        """Warn, once, if no worker has ever been at this store: it may be that of something else."""
+        self._has_looked_for_workers = True
+        try:
+            if not self.store.queues():
+                logger.warning("no worker has ever been at %s: is it the right store?", self.asked)
+        except TaskyardError as error:  # the job is handed over all the same
+            logger.debug("workers are not looked for: %s", error)
 
     def handle(self, job_id: str) -> JobHandle:
         """Return the handle of a job that was handed over elsewhere."""
@@ -256,9 +276,12 @@ class Client:
         from taskyard.rabbitmq import broker_look
 
         url, tls = self.settings.broker_url, self.settings.tls
-        return explain.explain(
-            self.store, self.settings, job_id, ask_broker=lambda: broker_look.look(url, tls=tls)
-        )
+        try:
+            return explain.explain(
+                self.store, self.settings, job_id, ask_broker=lambda: broker_look.look(url, tls=tls)
+            )
+        except JobNotFound:
+            raise JobNotFound(job_id, asked=self.asked) from None
 
     def why_not_ended(self, job_id: str) -> "Finding | None":
         """Return the most decisive finding about a job, by the store alone; None if that cannot tell."""

@@ -128,6 +128,8 @@ def are_hosts(broker_url: str) -> str:
     each = [urlsplit(is_url(url)) for url in broker_hosts.urls(broker_url)]
     if any(";" in url.path for url in each):
         raise ValueError("; stands between whole URLs; in a virtual host it is written %3B")
+    if any(re.search(r"\s", url.netloc.rpartition("@")[2]) for url in each):
+        raise ValueError("a host has a space in it")
     if len(each) > 1:
         places = [(url.hostname, url.port) for url in each]
         if any(not host for host, _ in places):

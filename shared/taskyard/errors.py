@@ -115,8 +115,11 @@ class JobNotFound(TaskyardError):
 
     code = "not_found"
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"no job {job_id!r}: it was never submitted, or its record has expired")
+    def __init__(self, job_id: str, *, asked: str = "") -> None:
+        at = f" at {asked}" if asked else ""
+        super().__init__(
+            f"no job {job_id!r}{at}: it was never submitted, or its record has expired"
+        )
         self.job_id = job_id
 
 

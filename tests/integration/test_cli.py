@@ -259,12 +259,36 @@ def test_a_terminal_has_colours_unless_they_are_switched_off(yard, is_plain):
 
 
 def test_servers_that_are_away_are_told(yard):
-    """With an exit code of its own."""
-    code, _, err = command({**yard.env, "RESULT_BACKEND": "redis://127.0.0.1:1/0"}, "tasks")
-
+    """By address and variable, without passwords, and with an exit code of its own."""
+    store = {**yard.env, "RESULT_BACKEND": "redis://:pass-word@127.0.0.1:1/0"}
+    code, _, err = command(store, "tasks")
     assert code == 4
-    assert "the store does not answer" in err
-    assert "RESULT_BACKEND has its address" in err
+    assert "the store at redis://127.0.0.1:1/0 does not answer" in err
+    assert err.count("RESULT_BACKEND has its address") == 1
+
+    broker = {**yard.env, "BROKER_URL": "amqp://u:pass-word@127.0.0.1:1/"}
+    for args in (("submit", tasks.add.name, "1", "2"), ("queues", "move", "any")):
+        code, _, err = command({**broker, "PUBLISH_DEADLINE_S": "60"}, *args)
+        assert code == 4
+        assert "(127.0.0.1:1)" in err
+        assert err.count("BROKER_URL has its address") == 1
+        assert "pass-word" not in err
+
+
+def test_what_is_not_there_is_told_with_the_store_that_was_asked(yard):
+    """It may be another one than was meant."""
+    env = {**yard.env, "KEY_PREFIX": "nothing-is-here:"}
+    place = yard.env["RESULT_BACKEND"]
+    asked = f"{place} (key prefix 'nothing-is-here:')"
+
+    for args in (
+        ("status", "nobody"),
+        ("explain", "nobody"),
+        ("cancel", "nobody"),
+        ("schedules", "show", "nobody"),
+        ("submit", tasks.add.name, "1", "2"),
+    ):
+        assert CliRunner().invoke(main, args, env=env).stderr.count(asked) == 1, args
 
 
 def test_without_rabbitmq_one_line_says_so(yard):

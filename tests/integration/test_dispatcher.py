@@ -5,20 +5,23 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 from taskyard import config
+from taskyard.client import Client
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import BrokerUnavailable, QueueMismatch, StoreUnavailable
+from taskyard.errors import BrokerUnavailable, JobNotFound, QueueMismatch, StoreUnavailable
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
+from taskyard.request import parse
 from taskyard.store import open_store
 from taskyard.store.base import Created, NewJob, Unique
+from taskyard.task_options import TaskOptions
 from tests.contract.jobs import HOUR_MS, claim, counts, heartbeat, new_job, outbox, settle, state
 from tests.polling import poll
 
@@ -501,3 +504,25 @@ def test_the_first_call_of_a_process_imports_no_library(settings):
 
     imported = {name.partition(".")[0] for name in run.stdout.split()}
     assert imported <= sys.stdlib_module_names - {"asyncio"}
+
+
+def test_a_program_is_warned_once_where_no_worker_has_ever_been(settings, store, queue, caplog):
+    """Its servers may be those of something else; what names a job that is not there says which they are."""
+    with closing(Client(settings)) as client:
+        options = TaskOptions(queue=queue)
+        for _ in range(2):
+            client.submit(options, parse({"task": "any"}))
+        missing = client.handle("nobody")
+        with pytest.raises(JobNotFound) as caught:
+            missing.get(timeout=0)
+
+    place = f"{settings.result_backend} (key prefix {settings.key_prefix!r})"
+    warned = [each.getMessage() for each in caplog.records if "no worker" in each.getMessage()]
+    assert warned == [f"no worker has ever been at {place}: is it the right store?"]
+    assert f"no job 'nobody' at {place}" in str(caught.value)
+
+    caplog.clear()
+    store.declare([], [queue])
+    with closing(Client(settings)) as client:
+        client.submit(options, parse({"task": "any"}))
+    assert not [each for each in caplog.records if "no worker" in each.getMessage()]

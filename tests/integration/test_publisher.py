@@ -140,6 +140,20 @@ def test_without_a_broker_it_fails_within_its_deadline():
     publisher.close()
 
 
+def test_a_publisher_in_haste_does_not_wait_where_no_host_was_ever_reached():
+    """It names all hosts that it has tried, and says what it was told to say."""
+    broker_url = "amqp://guest:pass-word@127.0.0.1:1,127.0.0.1:2/"
+    publisher = Publisher(broker_url, is_hasty=True, hint="; look at BROKER_URL")
+
+    with pytest.raises(
+        BrokerUnavailable, match=r"does not answer.*refused \(127.*BROKER_URL"
+    ) as caught:
+        publisher.publish([message("q")], deadline_s=600)
+
+    assert "pass-word" not in str(caught.value)
+    publisher.close()
+
+
 def test_a_wrong_password_is_told(broker_url):
     """Not only that there is no connection."""
     publisher = Publisher(broker_url.replace("guest:guest", "guest:wrong"))

@@ -27,6 +27,7 @@ def test_each_host_has_a_url(broker_url, urls):
     ("broker_url", "fault"),
     [
         ("amqp://u:pass-word@one,/", "a host is missing beside a comma"),
+        ("amqp://u:pass-word@one two/", "a host has a space in it"),
         ("amqp://u:pass-word@one,two:x/", "must be a URL with a host and a port"),
         ("amqp://u:pass-word@one,two,one/", "a host is named twice"),
         ("amqp://u:pass-word@one/a;amqp://two/b", "all hosts must be of one virtual host"),
@@ -43,9 +44,25 @@ def test_hosts_that_cannot_be_one_cluster_are_refused(broker_url, fault):
     assert "pass-word" not in f"{caught.value}{caught.value.__cause__}"
 
 
+@pytest.mark.parametrize(
+    "broker_url",
+    [
+        "amqp://u:p@one, two:2/v",
+        "amqp://u:p@ one ,two:2 /v",
+        "amqp://u:p@one/v ; amqp://u:p@two:2/v",
+    ],
+)
+def test_spaces_beside_what_is_between_hosts_do_not_count(broker_url):
+    """As in every other list."""
+    assert broker_hosts.urls(broker_url) == ["amqp://u:p@one/v", "amqp://u:p@two:2/v"]
+    assert config.load(broker_url=broker_url).broker_url == broker_url
+
+
 def test_a_place_is_shown_without_its_login():
-    """In logs, for which host it was."""
-    assert broker_hosts.place("amqp://user:pass-word@one:5672/vhost") == "one:5672"
+    """In logs and errors, for which host it was."""
+    assert broker_hosts.place("amqp://user:pass-word@one:5673/vhost") == "one:5673"
+    assert broker_hosts.place("amqps://user:pass-word@[::1]/vhost") == "[::1]:5671"
+    assert broker_hosts.places("amqp://user:pass-word@one,two:2/") == "one:5672,two:2"
 
 
 def test_hosts_are_gone_round():

@@ -54,13 +54,15 @@ def test_every_field_that_can_be_given_has_a_word():
 
 @pytest.mark.parametrize(("codes", "status"), [(["not_found"], 3), (["not_found", "type"], 2)])
 def test_what_is_refused_ends_the_command(codes, status, capsys):
-    """All of it is on standard error, and what is merely not there has its exit code."""
+    """On standard error; what is merely not there has its exit code, and the store that was asked."""
     with pytest.raises(SystemExit) as ended, in_words():
         raise InvalidSubmission([Fault("/ids/0", code, f"is {code}") for code in codes])
 
     told = capsys.readouterr()
     assert (ended.value.code, told.out) == (status, "")
-    assert told.err.splitlines() == [f"is {code}" for code in codes]
+    *lines, asked = told.err.splitlines()
+    assert lines == [f"is {code}" for code in codes]
+    assert asked.startswith("asked at redis")
 
 
 def test_names_that_are_not_there_are_told_with_those_that_may_be_meant():

@@ -6,7 +6,7 @@ import click
 
 from taskyard import __version__
 from taskyard.cli.commands import SECTIONS
-from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail
+from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail, with_asked, with_remedy
 from taskyard.cli.lazy import LazyGroup
 from taskyard.cli.output import take_any_letter
 from taskyard.cli.warnings import each_once
@@ -21,8 +21,6 @@ from taskyard.errors import (
     Unavailable,
 )
 
-_WHERE = "{} has its address; beside `make run`, `source ./.run/env` sets it."
-
 
 class _Group(LazyGroup):
     """Shows taskyard's errors as text, and tells their kind by the exit code."""
@@ -32,13 +30,13 @@ class _Group(LazyGroup):
             with each_once():
                 return super().invoke(context)
         except (JobNotFound, ScheduleNotFound, DeadLetterNotFound, ReplayNotFound) as error:
-            fail(str(error), NOT_FOUND)
+            fail(with_asked(str(error)), NOT_FOUND)
         except InvalidSubmission as error:
             fail([str(fault) for fault in error.faults], USAGE)
         except StoreUnavailable as error:
-            fail([str(error), _WHERE.format("RESULT_BACKEND")], UNAVAILABLE)
+            fail(with_remedy(str(error), "result_backend"), UNAVAILABLE)
         except Unavailable as error:
-            fail([str(error), _WHERE.format("BROKER_URL")], UNAVAILABLE)
+            fail(with_remedy(str(error), "broker_url"), UNAVAILABLE)
         except TaskyardError as error:
             fail(str(error), FAILED)
 

@@ -15,3 +15,19 @@ def fail(text: str | Sequence[str], code: int) -> NoReturn:
     for line in [text] if isinstance(text, str) else text:
         say(line, err=True)
     sys.exit(code)
+
+
+def with_asked(*lines: str) -> list[str]:
+    """Return lines on what is not there, with the store that was asked: it may be the wrong one."""
+    from taskyard import config, whereabouts  # `--help` needs neither
+
+    asked = whereabouts.asked(config.load())
+    return [*lines] if any(asked in line for line in lines) else [*lines, f"asked at {asked}"]
+
+
+def with_remedy(line: str, name: str) -> list[str]:
+    """Return a line on a server that does not answer, with the variable that has its address."""
+    from taskyard import config, whereabouts
+
+    remedy = whereabouts.remedy(config.load(), name)
+    return [line] if remedy in line else [line, remedy.removeprefix("; ")]

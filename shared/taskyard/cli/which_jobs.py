@@ -8,7 +8,7 @@ import click
 from msgspec import structs
 
 from taskyard.cli.confirm import confirm, count_of
-from taskyard.cli.exits import FAILED, NOT_FOUND
+from taskyard.cli.exits import FAILED, NOT_FOUND, with_asked
 from taskyard.cli.output import Output, say, say_answers, say_one, verdict_line
 from taskyard.cli.times import PAST
 from taskyard.cli.words import unknown
@@ -175,5 +175,8 @@ def each(job_ids: Sequence[str], act: Callable[[str], tuple[str, str]], *, outpu
             verdict, state = error.code, error.state
         answers.append({"id": job_id, "verdict": verdict, "state": state or None})
     say_answers(answers, verdict_line, output=output)
+    if NOT_FOUND in wrong:
+        for line in with_asked():
+            say(line, err=True)
     if wrong:
         sys.exit(min(wrong))

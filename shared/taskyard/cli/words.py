@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from taskyard.cli.exits import NOT_FOUND, USAGE, fail
+from taskyard.cli.exits import NOT_FOUND, USAGE, fail, with_asked
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.operations.controls import known
 from taskyard.store.base import JobStore
@@ -44,6 +44,8 @@ FIELDS = {
 MAX_NAMES = 20
 _NAMES = re.compile(rf"\b({'|'.join(FIELDS)})\b")
 _LISTS = re.compile(r"see GET /v1/(\w+)")
+#: What is of these kinds may be there in another store than the one that was asked.
+_NOT_THERE = frozenset({"not_found", "unknown_task", "unknown_queue"})
 #: What texts of these kinds name are fields; those of others repeat what was given.
 _OF_FIELDS = frozenset({"conflict", "empty", "missing"})
 
@@ -55,7 +57,15 @@ def in_words() -> Iterator[None]:
         yield
     except InvalidSubmission as error:
         is_missing = all(fault.code == "not_found" for fault in error.faults)
-        fail(list(map(said, error.faults)), NOT_FOUND if is_missing else USAGE)
+        lines = list(map(said, error.faults))
+        if any(map(_may_be_elsewhere, error.faults)):
+            lines = with_asked(*lines)
+        fail(lines, NOT_FOUND if is_missing else USAGE)
+
+
+def _may_be_elsewhere(fault: Fault) -> bool:
+    """Return whether another store may have it; a name that is nearly one is a slip."""
+    return fault.code in _NOT_THERE and "did you mean" not in fault.detail
 
 
 def said(fault: Fault) -> str:

@@ -6,8 +6,8 @@ import pika
 from msgspec import Struct
 from pika.exceptions import AMQPError
 
-from taskyard.broker_hosts import Hosts, shuffled
-from taskyard.rabbitmq.connection import CONNECT_TIMEOUT_S, Connection, parameters
+from taskyard.broker_hosts import Hosts, place, places, shuffled
+from taskyard.rabbitmq.connection import CONNECT_TIMEOUT_S, Connection, name_host, parameters
 from taskyard.tls import Tls
 
 
@@ -42,7 +42,11 @@ def blocking(
         how.blocked_connection_timeout = blocked_timeout_s
         ways.append(how)
     kind = type("_Connection", (Connection,), {"whole_max_bytes": whole_max_bytes})
-    return pika.BlockingConnection(ways, _impl_class=kind)
+    try:
+        return pika.BlockingConnection(ways, _impl_class=kind)
+    except (AMQPError, OSError) as error:
+        name_host(error, places(broker_url))
+        raise
 
 
 class Greeting(Struct, frozen=True):
@@ -89,5 +93,6 @@ def _properties(url: str, name: str, tls: Tls) -> dict[str, Any]:
     connection.ioloop.start()
     connection.ioloop.close()
     if not found:
+        name_host(failed[0], place(url))
         raise failed[0]
     return found[0]

@@ -145,7 +145,7 @@ class ConnectionThread:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._pauses = Pauses()
-        self._was_open = False
+        self._was_open = self._was_ever_open = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -166,6 +166,11 @@ class ConnectionThread:
                 return False
             self._connection.ioloop.add_callback_threadsafe(function)
             return True
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether no host was ever reached, and each has had its try; for `on_lost`."""
+        return not self._was_ever_open and not self._hosts.untried
 
     def excuse(self) -> None:
         """Have no long pause after this loss, which says nothing of the server; for `on_lost`."""
@@ -227,7 +232,7 @@ class ConnectionThread:
 
     def _opened(self, connection: Connection) -> None:
         self._pauses.opened()
-        self._was_open = True
+        self._was_open = self._was_ever_open = True
         with self._lock:
             self._connection = connection
         if self._hosts.are_several:
@@ -246,6 +251,7 @@ class ConnectionThread:
         if not self._stopping.is_set():
             facts = {"connection": self._name, "host": host}
             logger.warning("no amqp connection: %s", describe(error), extra=facts)
+        name_host(error, host)
         self._on_lost(error)
         connection.ioloop.stop()
 
@@ -269,10 +275,21 @@ class ConnectionThread:
             connection.close()
 
 
+def name_host(error: BaseException, place: str) -> None:
+    """Have `describe` tell of which host, or hosts, an error is: pika's own words do not."""
+    if place not in getattr(error, "__notes__", ()):
+        error.add_note(place)
+
+
 def describe(error: BaseException) -> str:
     """Return an error of pika in words: it wraps the cause, often in several layers without a text."""
+    hosts = "".join(f" ({place})" for place in getattr(error, "__notes__", ()))
+    return f"{_cause(error)}{hosts}"
+
+
+def _cause(error: BaseException) -> str:
     inner = [*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args]
     causes = [cause for cause in inner if isinstance(cause, BaseException)]
     if causes:
-        return describe(causes[-1])
+        return _cause(causes[-1])
     return refusal(error) or str(error) or type(error).__name__

@@ -14,6 +14,7 @@ from pika.exceptions import (
 )
 from pika.spec import Basic, BasicProperties
 
+from taskyard.broker_hosts import places
 from taskyard.errors import BrokerUnavailable, TaskyardError, Unpublishable
 from taskyard.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
 from taskyard.rabbitmq import topology
@@ -26,6 +27,8 @@ from taskyard.rabbitmq.size_limit import SizeLimit
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.tls import SYSTEM_CAS, Tls
 
+NOT_CONNECTED = "not connected yet"
+
 
 class Publisher:
     """Publishes persistent, `mandatory` messages and waits for RabbitMQ to confirm them.
@@ -35,6 +38,9 @@ class Publisher:
         queue_type: The type that queues are declared with.
         name: What the connection is called in RabbitMQ's own views.
         tls: The certificates, where `url` begins with `amqps:`.
+        is_hasty: Whether messages are refused as soon as no host can be reached, as long as none ever was:
+            the address is wrong then, rather than the server away for a moment.
+        hint: What errors say at their end, while there is no connection.
     """
 
     def __init__(
@@ -44,6 +50,8 @@ class Publisher:
         queue_type: QueueType = "auto",
         name: str = "publisher",
         tls: Tls = SYSTEM_CAS,
+        is_hasty: bool = False,
+        hint: str = "",
     ) -> None:
         #: How large a message RabbitMQ takes, as far as is known.
         self._size = SizeLimit()
@@ -54,7 +62,10 @@ class Publisher:
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._is_blocked = False
-        self._state = "not connected yet"
+        self._state = NOT_CONNECTED
+        self._places = places(url)
+        self._is_hasty = is_hasty
+        self._hint = hint
         self._sent = Sent()
         self._declared: set[str] = set()
         self._declaring: dict[str, list[list[Entry]]] = {}
@@ -149,6 +160,9 @@ class Publisher:
         PUBLISH_BATCH.observe(len(entries))
         if not is_done:
             late = f"RabbitMQ did not confirm within {deadline_s:g} s: {self._state}"
+            if self._state == NOT_CONNECTED:
+                late += f" ({self._places})"
+            late += "" if self._connection else self._hint
             self._abandon(entries, BrokerUnavailable(late))
 
     @property
@@ -232,6 +246,16 @@ class Publisher:
         self._declaring.clear()
         self._declaring_since.clear()
         self._sent.fail(self._state)
+        if self._is_hasty and self._thread.is_out_of_reach:
+            self._refuse_waiting(f"RabbitMQ does not answer: {describe(reason)}{self._hint}")
+
+    def _refuse_waiting(self, why: str) -> None:
+        """Let all go that wait for a connection."""
+        with self._lock:
+            waiting = [entry for entries in self._inbox for entry in entries]
+            self._inbox.clear()
+        for entry in waiting:
+            entry.refuse(BrokerUnavailable(why))
 
     def _why_leave(self) -> str:
         """Leave a host that takes messages and confirms none, as one does that is cut off from the others."""

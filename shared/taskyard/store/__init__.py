@@ -4,8 +4,13 @@ from taskyard.config import Settings
 from taskyard.store.base import JobStore
 
 
-def open_store(settings: Settings) -> JobStore:
-    """Return the store of `settings.result_backend`; it connects when it is first used."""
+def open_store(settings: Settings, *, hint: str = "") -> JobStore:
+    """Return the store of `settings.result_backend`; it connects when it is first used.
+
+    Args:
+        settings: Where it is.
+        hint: What errors say at their end if it does not answer.
+    """
     from taskyard.store.redis import RedisStore  # only who opens a store pays for its client
 
     return RedisStore(
@@ -14,6 +19,7 @@ def open_store(settings: Settings) -> JobStore:
         timeout_s=settings.store_timeout_s,
         result_ttl_s=settings.result_ttl,
         tls=settings.tls,
+        hint=hint,
     )
 
 

@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from taskyard.errors import StoreFault, StoreUnavailable, TaskyardError, Unstorable
 from taskyard.tls import SYSTEM_CAS, Tls, refusal
+from taskyard.whereabouts import store_place
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
@@ -140,7 +141,7 @@ def fault(text: str) -> StoreFault:
     return StoreFault(f"the store failed at this: {text}")
 
 
-def _told(error: redis.RedisError) -> TaskyardError:
+def _told(error: redis.RedisError, place: str) -> TaskyardError:
     """Return what an error answer means: that a script failed at its data, or else that Redis cannot now.
 
     Whatever is not known to be about the data of one call is not: a server that is busy, full, read-only,
@@ -156,7 +157,7 @@ def _told(error: redis.RedisError) -> TaskyardError:
     )
     if is_plain and is_about_data:
         return fault(text)
-    return StoreUnavailable(f"the store refuses: {text}")
+    return StoreUnavailable(f"the store at {place} refuses: {text}")
 
 
 def guarded(
@@ -170,11 +171,12 @@ def guarded(
             return method(self, *args, **kwargs)
         except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as error:
             _failures("no_answer").inc()
-            why = refusal(error) or error
-            raise StoreUnavailable(f"the store does not answer: {why}") from error
+            why = refusal(error) or str(error).rstrip(".")
+            text = f"the store at {self.place} does not answer: {why}{self.hint}"
+            raise StoreUnavailable(text) from error
         except redis.RedisError as error:
             _failures("refused").inc()
-            raise _told(error) from error
+            raise _told(error, self.place) from error
 
     return call
 
@@ -216,6 +218,7 @@ class RedisScripts:
         timeout_s: Deadline of one answer, in seconds.
         result_ttl_s: How long an expired job is kept, in seconds.
         tls: The certificates, where `url` begins with `rediss:`.
+        hint: What errors say at their end if it does not answer.
     """
 
     def __init__(
@@ -226,7 +229,10 @@ class RedisScripts:
         timeout_s: float = 2.0,
         result_ttl_s: int = 86_400,
         tls: Tls = SYSTEM_CAS,
+        hint: str = "",
     ) -> None:
+        self.place = store_place(url)
+        self.hint = hint
         self._prefix = prefix
         self._keep_ms = result_ttl_s * 1000
         # redis-py 8 changed its default timeouts and protocol: all are given.
