@@ -143,6 +143,9 @@ def test_a_record_that_left_its_index_is_named_and_runs(yard):
         report = audit(yard)
         assert [(f.id, f.problem) for f in report.findings] == [(handle.id, "not_waiting")]
         assert not report.is_fine
+        code, out, _ = command(yard.env, "audit")
+        row = [line.split() for line in out.splitlines() if line.startswith(handle.id)]
+        assert (code, row) == (1, [[handle.id, "not_waiting", "scheduled", yard.queue, "no"]])
         assert audit(yard, is_repair=True).is_fine
         handle.get(timeout=30)
     assert audit(yard).is_fine

@@ -1,6 +1,7 @@
 """`taskyard audit`: the report of the conservation ledger, for people and for programs."""
 
 import sys
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -9,11 +10,19 @@ import msgspec
 from taskyard.audit import Audit, Missing, Report, settle_s
 from taskyard.audit_log import some_ids
 from taskyard.cli.log import recording
-from taskyard.cli.output import OUTPUT, Output, say_one
+from taskyard.cli.output import OUTPUT, Output, say_one, terminal_width
+from taskyard.cli.table import Column, Table
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.rabbitmq.queue_peek import QueuePeek
-from taskyard.store.audit import Finding
+
+_FINDINGS = (
+    Column("JOB", itemgetter("id")),
+    Column("PROBLEM", itemgetter("problem")),
+    Column("STATE", itemgetter("state"), kind="state"),
+    Column("QUEUE", itemgetter("queue")),
+    Column("REPAIRED", lambda each: "yes" if each["is_repaired"] else "no"),
+)
 
 
 @click.command()
@@ -68,7 +77,8 @@ def _document(report: Report) -> dict[str, Any]:
 def _lines(report: Report) -> list[str]:
     lines = _ledger(report)
     lines.append(f"records checked   {report.checked:>10}")
-    lines += [_finding(each) for each in report.findings]
+    if findings := _document(report)["findings"]:
+        lines += Table(_FINDINGS, width=terminal_width()).lines(findings)
     for missing in report.missing:
         lines += _missing(missing)
     return [*lines, _verdict(report)]
@@ -93,11 +103,6 @@ def _ledger(report: Report) -> list[str]:
         ("  missing", totals.missing),
     ]
     return [f"{name:<18}{count:>10}" for name, count in rows]
-
-
-def _finding(each: Finding) -> str:
-    repaired = "  repaired" if each.is_repaired else ""
-    return f"{each.id}  {each.problem}  state={each.state or '-'}  queue={each.queue}{repaired}"
 
 
 def _missing(missing: Missing) -> list[str]:
