@@ -2,11 +2,11 @@
 
 import contextlib
 import logging
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 from taskyard.errors import Unavailable
 from taskyard.metrics import LOOP_RUNS, LOOP_SECONDS
@@ -123,17 +123,20 @@ class StopRequest:
 
     A handler runs in the main thread, in the middle of whatever that does. `threading.Event` is no good
     there: where the main thread is about to wait for it, it holds the very lock that `set` wants, for ever.
-    `SimpleQueue.put` is made for this: https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put
+    `queue.SimpleQueue` is none either: its `get` waits for ever where its time is up before it begins to
+    wait, as in a process that was held up (Python 3.11). Anybody may release a plain lock, at any moment.
     """
 
     def __init__(self) -> None:
         self._is_set = False
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     def set(self) -> None:
         """Ask to stop; once or often, from a thread or a signal handler."""
         self._is_set = True
-        self._bell.put(None)
+        with contextlib.suppress(RuntimeError):  # it has rung already
+            self._bell.release()
 
     def is_set(self) -> bool:
         """Return whether somebody has asked."""
@@ -141,9 +144,10 @@ class StopRequest:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Return once somebody has asked, or after so long; True if somebody has. For one thread."""
-        if not self._is_set:
-            with contextlib.suppress(Empty):
-                self._bell.get(timeout=timeout_s)
+        until = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        # In pieces: a signal that comes in the moment before a wait does not interrupt it.
+        while not self._is_set and (left_s := until - time.monotonic()) > 0:
+            self._bell.acquire(timeout=min(left_s, MAX_WAIT_S))
         return self._is_set
 
 

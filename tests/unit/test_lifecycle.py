@@ -191,3 +191,18 @@ def test_a_signal_at_any_moment_of_a_wait_is_heard():
         signal.signal(signal.SIGALRM, handler)
 
     assert asked.is_set()
+
+
+def test_a_wait_whose_time_is_up_before_it_begins_ends():
+    """As where the process is held up meanwhile."""
+    for _ in range(100_000):
+        assert not StopRequest().wait(1e-9)
+
+
+def test_a_thread_asks_once_and_again():
+    """What waits is woken, and what waits later is not kept."""
+    asked = StopRequest()
+    threading.Timer(0.05, lambda: [asked.set(), asked.set()]).start()
+
+    assert asked.wait(30)
+    assert asked.wait()
