@@ -4,7 +4,8 @@ import http.client
 import json
 import os
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from select import select
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -153,21 +154,32 @@ def test_slow_clients_do_not_stop_the_others(server, sent):
 
 def test_a_client_that_takes_nothing_does_not_stop_the_others(probes, monkeypatch):
     """It is cut off when its time is over."""
-    monkeypatch.setattr(health, "PATIENCE_S", 0.2)
     monkeypatch.setattr(health, "BYTES_PER_S", 1e9)
     registry = CollectorRegistry()
     Gauge("things", "x" * 10_000_000, registry=registry)
     server = HealthServer("127.0.0.1", 0, registry=registry, sick=list, unready=list)
     server.start()
     try:
-        with socket.socket() as slow:
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-            slow.connect(("127.0.0.1", server.port))
-            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with asks_and_takes_nothing(server):
+            poll(lambda: server.clients == 1)
             assert get(server, "/healthz")[0] == 200
+        poll(lambda: server.clients == 0)
+        monkeypatch.setattr(health, "PATIENCE_S", 0.2)
+        with asks_and_takes_nothing(server) as slow:
+            poll(lambda: select([slow], [], [], 0)[0])
             poll(lambda: server.clients == 0)
     finally:
         server.stop()
+
+
+@contextmanager
+def asks_and_takes_nothing(server):
+    """Ask for all metrics, and read none of them."""
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        yield slow
 
 
 def test_it_is_served_by_who_has_no_thread_for_it(probes):
