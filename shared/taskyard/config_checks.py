@@ -21,9 +21,11 @@ Above = Mapping[str, Any]
 
 #: Words of the environment for true and false.
 _BOOLS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
 }
+#: Numbers as people write them and JSON does not: `+5`, `05`, `1_000`, `.5`, `5.`.
+_NUMBER = re.compile(r"[+-]?([0-9]+(_[0-9]+)*\.?[0-9]*|\.[0-9]+)")
 
 
 def convert(value: object, kind: Any) -> Any:
@@ -41,6 +43,8 @@ def convert(value: object, kind: Any) -> Any:
             value = _BOOLS.get(value.lower(), value)
         elif get_origin(plain) is Literal:
             value = value.lower()
+        elif plain in (int, float) and _NUMBER.fullmatch(value):
+            value = float(value) if "." in value else int(value)
     try:
         found = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:

@@ -96,6 +96,36 @@ def test_times_are_finite(monkeypatch, name, value):
         config.load()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("MAX_RETRIES", "+5", 5),
+        ("API_PORT", "0500", 500),
+        ("RESULT_TTL", "86_400", 86400),
+        ("MAX_RETRIES", "5.0", 5),
+        ("RETRY_MIN_S", ".5", 0.5),
+        ("RETRY_MIN_S", "5.", 5.0),
+        ("RETRY_MIN_S", "05", 5.0),
+        ("AUTO_REPAIR", "N", False),
+        ("API_METRICS_OPEN", "t", True),
+    ],
+)
+def test_numbers_and_words_may_be_as_people_write_them(name, text, value, monkeypatch):
+    """JSON has them in one form only."""
+    monkeypatch.setenv(name, text)
+
+    assert getattr(config.load(), name.lower()) == value
+
+
+@pytest.mark.parametrize("text", ["1__0", "_1", "0x10", "5s", "1,000", "\u0665", "5.5", "."])
+def test_what_is_no_whole_number_is_refused(text, monkeypatch):
+    """With what is accepted."""
+    monkeypatch.setenv("MAX_RETRIES", text)
+
+    with pytest.raises(ConfigurationError, match="must be a whole number, 0 or more, at most 1000"):
+        config.load()
+
+
 def test_an_unknown_name_is_refused():
     """A typing mistake in `configure()` is not passed over."""
     with pytest.raises(ConfigurationError, match="BROKERURL"):
