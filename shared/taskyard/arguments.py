@@ -10,7 +10,7 @@ from pydantic import PydanticUserError, TypeAdapter
 from taskyard.errors import Fault, InvalidSubmission, pointer_part
 from taskyard.hints import signature_of, unknown
 from taskyard.plain import is_plain
-from taskyard.typed_json import Carrier, NotCarried, a, reason, told
+from taskyard.typed_json import Carrier, NotCarried, Schema, a, reason, told
 
 #: What is looked at of a value's inside to say which hint it needs.
 _MAX_DEPTH = 4
@@ -108,7 +108,7 @@ def _needed(value: Any, depth: int = 0) -> str | None:
         prefix = "str, " if kind == "dict" else ""
         return None if part is None else f"{kind}[{prefix}{part}]"
     try:
-        is_typed = TypeAdapter(type(value)).json_schema() != {}
+        is_typed = TypeAdapter(type(value)).json_schema(schema_generator=Schema) != {}
     except (PydanticUserError, TypeError):
         return None
     return type(value).__name__ if is_typed else None

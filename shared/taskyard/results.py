@@ -51,7 +51,8 @@ def usual(result: Any) -> bytes:
 def reader(function: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return what makes a result, as JSON has it, what the function's return hint says.
 
-    One that is not what the hint says stays as it is, which is logged.
+    One that is not what the hint says stays as it is, which is logged; so does one whose hint has secrets, of
+    which there are only stars.
     """
     hint = _hint(function)
     if is_plain_hint(hint):
@@ -62,10 +63,14 @@ def reader(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
     try:
         read, write = typed_json.result_reader(hint), _dump(hint)
+        has_secrets = typed_json.has_secrets(hint)
     except (PydanticUserError, TypeError):
         return _same
 
     def typed(result: Any) -> Any:
+        if has_secrets:
+            logger.warning("a result is given as JSON: secrets in results are not kept")
+            return result
         try:
             made = read(result)
             # Of bytes there are two forms in base64.

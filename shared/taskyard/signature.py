@@ -7,38 +7,19 @@ from itertools import chain, islice
 from typing import Any
 
 from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError, create_model
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
-from taskyard.accepted import DECIMAL_PATTERN
 from taskyard.errors import Fault, bounded, pointer_part
 from taskyard.field_words import no_such
 from taskyard.hints import signature_of, unknown
 from taskyard.misfits import fits, misfits
 from taskyard.secrets import HIDDEN, hides, is_secret
-from taskyard.typed_json import MAX_FINDINGS, findings, reader, reason
+from taskyard.typed_json import MAX_FINDINGS, Schema, findings, reader, reason
 
 _WORDS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
     inspect.Parameter.VAR_KEYWORD: "**",
 }
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-class _Schema(GenerateJsonSchema):
-    """Leaves out a default that has no JSON form: it is never sent. Says of a decimal number what it is."""
-
-    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as pydantic has it
-        "skipped-choice",
-        "non-serializable-default",
-    }
-
-    def decimal_schema(self, schema: Any) -> dict[str, Any]:
-        """Return the schema of a decimal number, whose text would otherwise be any."""
-        made = super().decimal_schema(schema)
-        for part in made.get("anyOf", []):
-            if part.get("type") == "string":
-                part["pattern"] = DECIMAL_PATTERN
-        return made
 
 
 def describe(function: Callable[..., Any]) -> dict[str, Any]:
@@ -63,7 +44,7 @@ def _without_json_form(function: Callable[..., Any], error: Exception) -> str:
         if (text := unknown(parameter.annotation)) is not None:
             return f"the type hint of {parameter.name!r}, {text}"
         try:
-            TypeAdapter(_hint(parameter)).json_schema()
+            TypeAdapter(_hint(parameter)).json_schema(schema_generator=Schema)
         except (PydanticUserError, TypeError) as own:
             return f"the type hint of {parameter.name!r} has no JSON form: {reason(own)}"
     return str(error)
@@ -80,7 +61,7 @@ def _described(function: Callable[..., Any]) -> dict[str, Any]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[f"p{index}"] = (_hint(parameter), Field(default=default, alias=parameter.name))
     model = create_model(function.__name__, **fields)
-    schema = model.model_json_schema(by_alias=True, schema_generator=_Schema)
+    schema = model.model_json_schema(by_alias=True, schema_generator=Schema)
     for part in schema.get("properties", {}).values():
         part.pop("title", None)
     schema.pop("title", None)
@@ -333,5 +314,5 @@ def _hint(parameter: inspect.Parameter) -> Any:
 def _variadic(parameters: Mapping[str, inspect.Parameter], kind: Any) -> dict[str, Any] | None:
     for parameter in parameters.values():
         if parameter.kind is kind:
-            return TypeAdapter(_hint(parameter)).json_schema()
+            return TypeAdapter(_hint(parameter)).json_schema(schema_generator=Schema)
     return None

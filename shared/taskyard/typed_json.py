@@ -2,24 +2,66 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Flag
+from functools import lru_cache, partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import PydanticSerializationError
 
+from taskyard.accepted import DECIMAL_PATTERN
 from taskyard.hints import is_plain_hint
 from taskyard.misfits import of_kind, part_of
+from taskyard.nesting import MAX_DEPTH
 from taskyard.secrets import is_secret
 
 #: What makes values of JSON what the hint says.
 Convert = Callable[[Any], Any]
 
 _JSON = (str, int, float, bool, type(None), list, dict)
+#: What is the same only if it is equal.
+_VALUES = (str, int, float, bytes, date, time, timedelta, Decimal, UUID, re.Pattern)
 
 #: Findings of pydantic that a text repeats.
 MAX_FINDINGS = 10
+
+
+class Schema(GenerateJsonSchema):
+    """Makes JSON Schema of a hint that fits all values in their JSON form, without warnings."""
+
+    #: A default without a JSON form is left out: it is never sent.
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as pydantic has it
+        "skipped-choice",
+        "non-serializable-default",
+    }
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of a decimal number, whose text would otherwise be any."""
+        made = super().decimal_schema(schema)
+        for part in made.get("anyOf", []):
+            if part.get("type") == "string":
+                part["pattern"] = DECIMAL_PATTERN
+        return made
+
+    def enum_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of an Enum; flags may be several at once."""
+        made = super().enum_schema(schema)
+        return (
+            {"title": made["title"], "type": "integer"} if issubclass(schema["cls"], Flag) else made
+        )
+
+    def dict_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of a dict; names are texts, which no Enum of numbers has."""
+        made, keys = super().dict_schema(schema), schema.get("keys_schema", {})
+        if not all(isinstance(each.value, str) for each in keys.get("members", [])):
+            made.pop("propertyNames", None)
+        return made
 
 
 class NotCarried(ValueError):
@@ -38,13 +80,24 @@ def reader(hint: Any) -> Convert:
 
 def result_writer(hint: Any) -> Convert:
     """Return what makes JSON of a value of a hint; it raises `ValueError` if the value is none."""
-    return partial(_of_results(hint).dump_python, mode="json", by_alias=True, warnings="error")
+    dump = partial(_of_results(hint).dump_python, mode="json", by_alias=True, warnings="error")
+    # Of a model that is derived from the one in the hint, all fields: the result would be lost otherwise.
+    return partial(dump, polymorphic_serialization=True)
 
 
 def result_reader(hint: Any) -> Convert:
     """Return what makes what `result_writer` has made a value of the hint again."""
     validate, encode = _of_results(hint).validate_json, msgspec.json.Encoder().encode
     return lambda value: validate(encode(value))
+
+
+def has_secrets(hint: Any) -> bool:
+    """Return whether there is a secret in values of a hint, as far as that can be told."""
+    try:
+        schema = TypeAdapter(hint).json_schema(schema_generator=Schema)
+    except PydanticUserError:
+        return False
+    return is_secret(schema, schema.get("$defs", {}))
 
 
 def _of_results(hint: Any) -> TypeAdapter[Any]:
@@ -71,7 +124,7 @@ class Carrier:
     def __init__(self, hint: Any) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(hint)
         self._read = reader(hint)
-        schema = self._adapter.json_schema()
+        schema = self._adapter.json_schema(schema_generator=Schema)
         self._sets = schema if b'"uniqueItems":true' in msgspec.json.encode(schema) else None
         #: Whether there is a secret in its values.
         self.is_secret = is_secret(schema, schema.get("$defs", {}))
@@ -83,28 +136,40 @@ class Carrier:
             ValidationError: If it is not what the hint says.
             NotCarried: If the hint does not carry it.
         """
+        _refuse_iterators(value)
         try:
             return self._carried(value)
         except ValueError:  # it may be what becomes a value of the hint, such as a dict for a model
-            return self._carried(self._adapter.validate_python(value))
+            typed = self._adapter.validate_python(value)
+        try:
+            return self._carried(typed)
+        except ValidationError as error:
+            text = f"what is written is not read back: {findings(error, 'JSON')}"
+            raise NotCarried(text) from None
 
     def _carried(self, typed: Any) -> Any:
-        wrong: ValidationError | None = None
+        wrong: ValueError | None = None
         # By their aliases, as others send them, or else by their names: by which of them fields are read.
         for by_alias in (True, False):
             try:
                 made = self._dump(typed, by_alias=by_alias)
                 got = self._read(made)
-                _check_types(typed, got)
-                if got == typed or self._dump(got, by_alias=by_alias) == made:
+                _check(typed, got)
+                if got == typed:
                     return made
-            except ValidationError as error:
+                if self._dump(got, by_alias=by_alias) == made:
+                    _check(typed, got, by_value=True)
+                    return made
+            except (ValidationError, NotCarried) as error:
                 wrong = wrong or error
             except (PydanticSerializationError, UnicodeDecodeError) as error:
                 raise NotCarried(_unserialised(error)) from None
         if wrong is not None:
             raise wrong
-        raise NotCarried("it is read in another way than it is written: give its fields one alias")
+        raise NotCarried(
+            "it is read in another way than it is written: its fields need one alias each,"
+            " and validators that leave alone what they have made"
+        )
 
     def _dump(self, value: Any, *, by_alias: bool) -> Any:
         dump = partial(self._adapter.dump_python, value, by_alias=by_alias, round_trip=True)
@@ -145,22 +210,68 @@ def _unserialised(error: Exception) -> str:
     return f"no JSON form: {error}"
 
 
-def _check_types(given: Any, got: Any) -> None:
-    if lost := _lost(given, got):
-        was, comes = map(a, lost)
-        raise NotCarried(f"{was} would come as {comes}: its type hint does not tell them apart")
+def _check(given: Any, got: Any, *, by_value: bool = False) -> None:
+    if lost := _lost(given, got, by_value=by_value):
+        raise NotCarried(lost)
 
 
-def _lost(given: Any, got: Any) -> tuple[type, type] | None:
-    """Return the types of a part and of what it came back as, where that is another and no base of it."""
+def _refuse_iterators(value: Any, depth: int = 0) -> None:
+    """Refuse what gives its items once only: looking at them takes them away."""
+    if hasattr(type(value), "__next__"):
+        raise NotCarried(f"{a(type(value))} gives its items once only: hand over a list of them")
+    if isinstance(value, (list, tuple, dict)) and depth < MAX_DEPTH:  # what is deeper is refused
+        for each in value.values() if isinstance(value, dict) else value:
+            _refuse_iterators(each, depth + 1)
+
+
+def _lost(given: Any, got: Any, *, by_value: bool = False) -> str | None:
+    """Return how a part is lost: it comes as another type, which is no base of its own or has fewer fields.
+
+    Args:
+        given: What is handed over.
+        got: What comes of it.
+        by_value: Whether the values are compared, too.
+    """
+    kind: Any = type(given)
+    came: Any = type(got)
+    if kind is came and kind in _VALUES and not by_value:
+        return None
+    parts = _parts(given, got)
+    if parts is None:
+        has_fields = _fields(kind) <= _fields(came)
+        if kind not in _JSON and not (isinstance(given, came) and has_fields):
+            return f"{a(kind)} would come as {a(came)}: its type hint does not tell them apart"
+        if by_value and kind is came and isinstance(given, _VALUES) and _is_another(given, got):
+            return f"{a(kind)} would come as another one"
+        parts = [(getattr(given, name, None), getattr(got, name, None)) for name in _fields(kind)]
+    return next((lost for each in parts if (lost := _lost(*each, by_value=by_value))), None)
+
+
+def _parts(given: Any, got: Any) -> list[tuple[Any, Any]] | None:
+    """Return the parts of two lists, dicts or sets, each beside what came of it; None of anything else."""
     if isinstance(given, dict) and isinstance(got, dict):
-        pairs = zip(given.values(), got.values(), strict=False)
-    elif isinstance(given, (list, tuple)) and isinstance(got, (list, tuple)):
-        pairs = zip(given, got, strict=False)
-    else:
-        is_same = type(given) in _JSON or isinstance(given, type(got))
-        return None if is_same else (type(given), type(got))
-    return next((lost for each in pairs if (lost := _lost(*each)) is not None), None)
+        return [*zip(given, got, strict=False), *zip(given.values(), got.values(), strict=False)]
+    if isinstance(given, (list, tuple)) and isinstance(got, (list, tuple)):
+        return list(zip(given, got, strict=False))
+    if isinstance(given, (set, frozenset)) and isinstance(got, (set, frozenset)):
+        kinds = set(map(type, got))  # they have no order
+        return [(each, next(iter(got))) for each in given if kinds and type(each) not in kinds]
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _fields(kind: type) -> frozenset[str]:
+    """Return the names of what an object of a type is made of, where known, without what stays behind."""
+    if issubclass(kind, BaseModel):
+        shown = {name for name, field in kind.model_fields.items() if not field.exclude}
+        return frozenset({*shown, "model_extra"})
+    return frozenset(each.name for each in fields(kind)) if is_dataclass(kind) else frozenset()
+
+
+def _is_another(given: Any, got: Any) -> bool:
+    if isinstance(given, datetime) and None not in (given.tzinfo, got.tzinfo):
+        return bool(given - got)  # a time that a zone has twice equals none of another zone
+    return bool(given != got and given == given)  # NaN is refused as such
 
 
 def _in_order(made: Any, schema: Mapping[str, Any]) -> Any:

@@ -1,11 +1,12 @@
 """Arguments of `.delay()` that JSON does not have: carried by the hints, or refused with what to do."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, IntEnum, StrEnum
+from enum import Enum, Flag, IntEnum, StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -22,6 +23,7 @@ from pydantic import (
     RootModel,
     SecretStr,
     computed_field,
+    field_validator,
 )
 from typing_extensions import TypedDict
 
@@ -47,6 +49,11 @@ class Size(IntEnum):
 
 class Word(StrEnum):
     YES = "yes"
+
+
+class Right(Flag):
+    READ = 1
+    WRITE = 2
 
 
 class Item(BaseModel):
@@ -96,9 +103,31 @@ class Cat(BaseModel):
     lives: int = 9
 
 
+class Kitten(Cat):
+    weeks: int
+
+
+class Grown(BaseModel):
+    """What has been read once becomes something else when it is read again."""
+
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def grow(cls, n: int) -> int:
+        return n + 1
+
+
 class Dog(BaseModel):
     kind: Literal["dog"] = "dog"
     age: timedelta = timedelta(days=1)
+
+
+class Odd(BaseModel):
+    """A default of it has no form in a JSON Schema."""
+
+    at: date
+    raw: bytes = b"\xff"
 
 
 class Login(BaseModel):
@@ -181,6 +210,10 @@ CARRIED: list[tuple[Any, Any]] = [
     (Colour, Colour.RED),
     (Colour | int, Colour.RED),
     (Size, Size.SMALL),
+    (Right, Right.READ | Right.WRITE),
+    (dict[Size, date], {Size.SMALL: NOW.date()}),
+    (dict[Colour, int], {Colour.RED: 1}),
+    (Odd, Odd(at=NOW.date(), raw=b"x")),
     (Word, Word.YES),
     (set[int], {1, 2, 3}),
     (frozenset[date], frozenset({NOW.date()})),
@@ -251,8 +284,30 @@ def test_a_dict_for_a_model_and_a_model_in_it_are_taken():
     assert args[0]["at"] == NOW.isoformat()
 
 
+@dataclass
+class Town(Point):
+    name: str = ""
+
+
+class Holder(BaseModel):
+    """Its own hints are what tells types apart."""
+
+    model_config = ConfigDict(extra="allow")
+
+    x: Any = None
+    y: Point | Spot | None = None
+
+
+class Pairs(Enum):
+    ONE = (1, 2)
+
+
 NEEDS = "needs a type hint to get through JSON: give the parameter one, a: "
 APART = "its type hint does not tell them apart"
+OTHERWISE = "it is read in another way than it is written"
+LEFT_ALONE = "and validators that leave alone what they have made"
+ONCE = "gives its items once only: hand over a list of them"
+LMT = timezone(timedelta(minutes=53, seconds=28))
 REFUSED: list[tuple[Any, Any, str]] = [
     (None, ORDER, f"an Order {NEEDS}Order"),
     (None, [ORDER], f"a list {NEEDS}list[Order]"),
@@ -269,7 +324,23 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (list[Order], [Cat()], "/0: must be a valid dictionary or instance of Order"),
     (str, NOW, "must be a valid string"),
     (bytes, b"\xff", "bytes that are no text need the type hint pydantic.Base64Bytes"),
-    (Lost, Lost(x=1), "it is read in another way than it is written: give its fields one alias"),
+    (Lost, Lost(x=1), f"{OTHERWISE}: its fields need one alias each, {LEFT_ALONE}"),
+    (Grown, Grown(n=1), f"{OTHERWISE}: its fields need one alias each, {LEFT_ALONE}"),
+    (Cat, Kitten(weeks=8), f"a Kitten would come as a Cat: {APART}"),
+    (list[Cat | None], [Kitten(weeks=8)], f"a Kitten would come as a Cat: {APART}"),
+    (Point, Town(1, name="x"), f"a Town would come as a Point: {APART}"),
+    (Holder, Holder(x=NOW), f"a datetime would come as a str: {APART}"),
+    (Holder, Holder(x=Cat()), f"a Cat would come as a dict: {APART}"),
+    (Holder, Holder(x=SecretStr("pass word")), f"a SecretStr would come as a str: {APART}"),
+    (Holder, Holder(y=Spot(1)), f"a Spot would come as a Point: {APART}"),
+    (Holder, Holder.model_validate({"z": NOW}), f"a datetime would come as a str: {APART}"),
+    (set[Any], {NOW.date()}, f"a date would come as a str: {APART}"),
+    (dict[Any, int], {NOW.date(): 1}, f"a date would come as a str: {APART}"),
+    (datetime, NOW.replace(tzinfo=LMT), "a datetime would come as another one"),
+    (re.Pattern, re.compile("x", re.IGNORECASE), "a Pattern would come as another one"),
+    (list[int], iter([1]), f"a list_iterator {ONCE}"),
+    (list[list[int]], [(each for each in [1])], f"a generator {ONCE}"),
+    (Pairs, Pairs.ONE, "what is written is not read back: JSON: must be (1, 2)"),
     (SecretStr, NOW, "the value, which is secret, is not accepted"),
     (Login, Cat(), "the value, which is secret, is not accepted"),
 ]  # fmt: skip

@@ -38,6 +38,15 @@ class Order(BaseModel):
         return f"no {self.number}"
 
 
+class Urgent(Order):
+    by: date
+
+
+class Login(BaseModel):
+    name: str
+    word: SecretStr
+
+
 class Odd(BaseModel):
     """It is read by another name than it is written by."""
 
@@ -149,6 +158,20 @@ def test_a_result_that_is_not_what_the_hint_says_is_the_result(hint, result, cap
     assert hint is int or "a result is not what its hint says" in caplog.text
 
 
+@pytest.mark.parametrize("hint", [Order, Order | None, list[Order]])
+def test_of_a_derived_model_all_fields_are_kept(hint, caplog):
+    """Whoever waits for it gets them as JSON: there is no telling that it was of that model."""
+    urgent = Urgent(orderNumber=1, total=Decimal("1.50"), at=NOW, by=TODAY)
+    written: Any = {**WRITTEN, "by": "2026-11-24"}
+    result, written = ([urgent], [written]) if hint == list[Order] else (urgent, written)
+
+    made = json.loads(encoder(function(hint))(result))
+
+    assert made == written
+    assert reader(function(hint))(made) == written
+    assert "a result is not what its hint says" in caplog.text
+
+
 def test_what_is_written_by_other_names_than_it_is_read_comes_as_json(caplog):
     """Else a field would silently be its default."""
     made = json.loads(encoder(function(Odd))(Odd(a=5)))
@@ -156,6 +179,14 @@ def test_what_is_written_by_other_names_than_it_is_read_comes_as_json(caplog):
     assert made == {"b": 5}
     assert reader(function(Odd))(made) == {"b": 5}
     assert "read in another way than it is written" in caplog.text
+
+
+def test_a_secret_in_a_result_is_no_value(caplog):
+    """A model that had stars for a password would look like the one that was returned."""
+    made = json.loads(encoder(function(Login))(Login(name="a", word=SecretStr("pass word"))))
+
+    assert reader(function(Login))(made) == {"name": "a", "word": "**********"}
+    assert "secrets in results are not kept" in caplog.text
 
 
 @pytest.mark.parametrize("hint", [..., Order, int, Any])

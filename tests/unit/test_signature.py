@@ -1,6 +1,7 @@
 """What arguments a task takes: described for the catalogue, checked at the door, converted for the call."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -263,3 +264,16 @@ def test_a_fault_repeats_little_of_what_was_sent():
     assert [fault.code for fault in found] == ["unknown_argument", "type", "more", "type"]
     assert max(len(msgspec.json.encode(fault)) for fault in found) < 1_000
     assert "there are: a, b" in found[0].detail
+
+
+def test_a_decimal_number_is_described_alike_everywhere():
+    """Its text is not any, also where a function takes any number of them."""
+
+    def run(*more: Decimal, **named: Decimal): ...
+
+    wrong = faults(describe(run), ["1.50", "abc"], {"x": "abc"})
+
+    assert [(each.pointer, each.detail) for each in wrong] == [
+        ("/args/1", '"abc" is not a decimal number like 12.50'),
+        ("/kwargs/x", '"abc" is not a decimal number like 12.50'),
+    ]
