@@ -21,7 +21,7 @@ def main() -> int:
         numbers = [float(text) for text in sys.argv[1:]] or [1, 2]
         reply = submit({"task": "background_task", "args": numbers, "tags": ["example"]})
     except (AMQPError, OSError, ValueError) as error:
-        print(f"not submitted: {error or repr(error)}", file=sys.stderr)
+        print(f"not submitted: {str(error) or repr(error)}", file=sys.stderr)
         return 1
     print(reply.decode())
     return 0 if json.loads(reply)["status"] == "accepted" else 1
