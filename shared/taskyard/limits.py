@@ -27,14 +27,16 @@ def limits(concurrency: int | None, rate: str | None) -> Limits:
     Raises:
         ValueError: If one of them makes no sense; the text says what is accepted.
     """
-    if concurrency is not None and not 1 <= concurrency <= 1_000_000:
-        raise ValueError(f"concurrency={concurrency}: must be 1 to 1000000")
+    # `@task` hands on whatever it was given.
+    if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= 10**6):
+        text = "must be a whole number from 1 to 1000000"
+        raise ValueError(f"concurrency={concurrency!r}: {text}")
     starts, per_ms = (0, 0) if rate is None else _parse(rate)
     return Limits(concurrency=concurrency or 0, starts=starts, per_ms=per_ms)
 
 
-def _parse(rate: str) -> tuple[int, int]:
-    match = _RATE.fullmatch(rate)
+def _parse(rate: object) -> tuple[int, int]:
+    match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
     starts = int(match[1]) if match else 0
     per_ms = int(match[2] or 1) * _UNIT_MS[match[3]] if match else 0
     if not 1 <= starts <= MAX_STARTS or per_ms < 1:

@@ -128,7 +128,11 @@ class Task(Generic[P, R]):
             "timeout_s": timeout_s,
             "tags": tags if isinstance(tags, str) else list(tags),
         }
-        return Task.submitter(self, parse(asked))
+        try:
+            request = parse(asked)
+        except InvalidSubmission as error:
+            raise InvalidSubmission(map(_in_own_words, error.faults)) from None
+        return Task.submitter(self, request)
 
     def _hint_for_options(self, kwargs: Mapping[str, Any]) -> str:
         own = self._signature.parameters
@@ -193,10 +197,13 @@ def task(function: Any = None, /, *, name: str | None = None, **options: Any) ->
 
     Raises:
         ValueError: If the name or an option is not allowed, or another function has this name already.
-        TypeError: If an option is not known.
+        TypeError: If an option is not known, or has no name.
     """
     from taskyard.task_options import checked, make_options
 
+    if function is not None and not callable(function):
+        text = f"@task: {function!r} is no function"
+        raise TypeError(f"{text}: options have names, as in @task(queue='mail')")
     Task.get_ready()
     chosen = make_options(**options)
 
@@ -228,6 +235,22 @@ def _check_shapes(args: object, kwargs: object) -> None:
         faults.append(Fault("/kwargs", "type", "must be a dict of arguments by name"))
     if faults:
         raise InvalidSubmission(faults)
+
+
+#: What `apply_async` calls fields of a request.
+_OWN_WORDS = {
+    "/id": "/job_id",
+    "/delay_s": "/countdown",
+    "/run_at": "/eta",
+    "/expires_s": "/expires",
+}
+
+
+def _in_own_words(fault: Fault) -> Fault:
+    pointer = _OWN_WORDS.get(fault.pointer, fault.pointer)
+    is_both = (fault.pointer, fault.code) == ("/run_at", "conflict")
+    detail = "give countdown or eta, not both" if is_both else fault.detail
+    return Fault(pointer, fault.code, detail)
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:

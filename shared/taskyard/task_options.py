@@ -1,7 +1,7 @@
 """What `@task` may be told, and what of it makes sense."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, get_args
 
@@ -60,8 +60,13 @@ def make_options(
     if unknown := [name for name in options if name not in OPTIONS]:
         texts = [no_such("option", name, OPTIONS, is_listed=False) for name in unknown]
         raise TypeError(f"@task: {'; '.join(texts)} (it takes: {', '.join(OPTIONS)})")
-    names = (unique_key,) if isinstance(unique_key, str) else tuple(unique_key)
-    return TaskOptions(**options, final_errors=tuple(final_errors), unique_key=names)
+    names = (unique_key,) if isinstance(unique_key, str) else _all_of(unique_key)
+    return TaskOptions(**options, final_errors=_all_of(final_errors), unique_key=names)
+
+
+def _all_of(values: Any) -> tuple[Any, ...]:
+    """Return the values, or the one that is no sequence: `checked` tells what is wrong with it."""
+    return tuple(values) if isinstance(values, Iterable) else (values,)
 
 
 def checked(options: TaskOptions, name: str, function: Callable[..., Any]) -> TaskOptions:
@@ -76,9 +81,7 @@ def checked(options: TaskOptions, name: str, function: Callable[..., Any]) -> Ta
         parse({"task": name, **{field: getattr(options, field) for field in fields}})
     except InvalidSubmission as error:
         faults = [f"{_option(fault)}: {fault.detail}" for fault in error.faults]
-    low, high = options.retry_min_s or 0.0, options.retry_max_s
-    if low < 0 or (high is not None and high < low):
-        faults.append(f"retry_min_s={low}, retry_max_s={high}: must be 0 or more, in this order")
+    faults += _retry_faults(options)
     faults += _limit_faults(options, function)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         faults.append(f"{function.__name__} yields: a task returns its result, such as a list")
@@ -99,6 +102,25 @@ def _unique_rule(options: TaskOptions, function: Callable[..., Any]) -> UniqueRu
     )
 
 
+def _retry_faults(options: TaskOptions) -> list[str]:
+    low = 0.0 if options.retry_min_s is None else options.retry_min_s
+    high = low if options.retry_max_s is None else options.retry_max_s
+    faults = []
+    if not (_is_number(low) and _is_number(high) and 0 <= low <= high):
+        given = f"retry_min_s={options.retry_min_s!r}, retry_max_s={options.retry_max_s!r}"
+        faults.append(f"{given}: must be numbers of seconds, 0 or more, in this order")
+    errors: tuple[Any, ...] = options.final_errors
+    return faults + [
+        f"final_errors: {each!r} is no class of exceptions"
+        for each in errors
+        if not (isinstance(each, type) and issubclass(each, BaseException))
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _limit_faults(options: TaskOptions, function: Callable[..., Any]) -> list[str]:
     faults = []
     try:
@@ -108,8 +130,8 @@ def _limit_faults(options: TaskOptions, function: Callable[..., Any]) -> list[st
     except ValueError as error:
         faults.append(str(error))
     for_s = options.unique_for
-    if for_s is not None and not 0 < for_s <= MAX_SECONDS:
-        faults.append(f"unique_for={for_s}: must be a number of seconds above 0")
+    if for_s is not None and not (_is_number(for_s) and 0 < for_s <= MAX_SECONDS):
+        faults.append(f"unique_for={for_s!r}: must be a number of seconds above 0")
     if for_s is None and (options.unique_key or options.unique_policy != "existing"):
         faults.append("unique_key and unique_policy: need unique_for")
     if options.unique_policy not in get_args(UniquePolicy):

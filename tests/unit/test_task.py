@@ -46,7 +46,7 @@ def test_the_id_of_a_fire_time_is_refused(asked):
 
     with pytest.raises(InvalidSubmission) as caught:
         run.apply_async(job_id="nightly:20261125T023000Z")
-    assert [(f.pointer, f.code) for f in caught.value.faults] == [("/id", "fire_id")]
+    assert [(f.pointer, f.code) for f in caught.value.faults] == [("/job_id", "fire_id")]
     assert asked == []
 
 
@@ -77,6 +77,11 @@ def test_options_are_kept():
         {"expires_s": -1},
         {"retry_min_s": -1},
         {"retry_min_s": 2, "retry_max_s": 1},
+        {"retry_min_s": "5"},
+        {"retry_min_s": float("nan")},
+        {"retry_max_s": "5"},
+        {"final_errors": ["ValueError"]},
+        {"final_errors": [ValueError("it broke")]},
     ],
 )
 def test_an_option_out_of_range_is_refused(options):
@@ -96,6 +101,13 @@ def test_an_unknown_option_is_refused():
     """A typing mistake is found at once."""
     with pytest.raises(TypeError):
         task(prioritaet=1)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("value", ["mail", 5])
+def test_an_option_without_its_name_is_refused(value):
+    """The first argument is the function."""
+    with pytest.raises(TypeError, match="is no function: options have names, as in @task"):
+        task(value)
 
 
 def test_two_tasks_cannot_have_one_name():
@@ -191,7 +203,7 @@ def test_a_time_that_has_passed_is_refused(asked):
     @task
     def add() -> None: ...
 
-    with pytest.raises(InvalidSubmission, match="expires_s"):
+    with pytest.raises(InvalidSubmission, match="/expires: "):
         add.apply_async(expires=datetime(2020, 1, 1, tzinfo=UTC))
 
 
@@ -225,7 +237,10 @@ def test_tasks_are_found_by_name():
         ({"args": 1}, "/args"),
         ({"args": (1, 2), "kwargs": [1]}, "/kwargs"),
         ({"args": (1, 2), "tags": "abc"}, "/tags"),
-        ({"args": (1, 2), "eta": "tomorrow"}, "/run_at"),
+        ({"args": (1, 2), "eta": "tomorrow"}, "/eta"),
+        ({"args": (1, 2), "countdown": "soon"}, "/countdown"),
+        ({"args": (1, 2), "expires": "1h"}, "/expires"),
+        ({"args": (1, 2), "job_id": "a b"}, "/job_id"),
     ],
 )
 def test_what_has_the_wrong_type_is_refused_and_named(asked, options, pointer):
