@@ -144,6 +144,23 @@ def test_which_workers_count(workers, expected):
     assert codes(situation("pending", workers=workers)) == expected
 
 
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ([], "No live worker reads the queue 'q'."),
+        ([worker(is_alive=False), worker(queues=["y"])], "No live worker reads the queue 'q'."),
+        (
+            [worker(queues=["y"]), worker(queues=["z"])],
+            "No live worker reads the queue 'q'; the 2 alive read other queues:"
+            " restart the worker after adding a task.",
+        ),
+    ],
+)
+def test_of_a_queue_that_no_worker_knows_it_is_told_what_to_do(workers, expected):
+    """It comes with the first task of a queue; a worker that did read it has only to come back."""
+    assert named(situation("pending", workers=workers), "no_worker").summary == expected
+
+
 def test_where_a_task_is_known_is_told():
     """It may be in the wrong queue."""
     elsewhere = worker(queues=["x", "y"])

@@ -67,10 +67,12 @@ def _no_worker(situation: Situation) -> Finding:
     queue = situation.job.queue
     gone = [w for w in situation.workers if queue in w.get("queues", ()) and not serves(w, queue)]
     alive = sum(bool(w["is_alive"]) for w in situation.workers)
+    hope = ""
+    if alive and not gone:
+        hope = f"; the {alive} alive read other queues: restart the worker after adding a task"
     return Finding(
         code="no_worker",
-        summary=f"No live worker reads the queue {queue!r}"
-        f"{f'; the {alive} alive read other queues' if alive and not gone else ''}.",
+        summary=f"No live worker reads the queue {queue!r}{hope}.",
         facts={
             "queue": queue,
             "workers_alive": alive,
