@@ -316,7 +316,8 @@ class JobFailed(TaskyardError):
 
     def __init__(self, job_id: str, state: str, error: "dict[str, str] | None") -> None:
         detail = f": {error['type']}: {error['message']}" if error else ""
-        super().__init__(f"job {job_id!r} is {state}{detail}")
+        how = "was cancelled" if state == "cancelled" else state
+        super().__init__(f"job {job_id!r} {how}{detail}")
         self.job_id = job_id
         self.state = state
         self.error = error

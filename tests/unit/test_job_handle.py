@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from taskyard.client import MAX_WAIT_S, WARN_AFTER_S, JobHandle
+from taskyard.errors import JobFailed
 from taskyard.explain.findings import Finding
 from taskyard.job import State
 
@@ -42,6 +43,22 @@ class Client:
 def handle(client: Any) -> JobHandle:
     """Return the handle of a job."""
     return JobHandle("j", client)
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (State.FAILED, "job 'j' failed"),
+        (State.CANCELLED, "job 'j' was cancelled"),
+        (State.EXPIRED, "job 'j' expired"),
+    ],
+)
+def test_a_job_without_a_result_says_how_it_ended(state, text):
+    """The state is there for programs, too."""
+    with pytest.raises(JobFailed) as caught:
+        handle(Client(Store(state))).get(timeout=1)
+
+    assert (str(caught.value), caught.value.state) == (text, state)
 
 
 def test_a_timeout_that_is_over_asks_once():
