@@ -529,6 +529,21 @@ def test_names_are_coloured_on_a_terminal(monkeypatch):
     assert "\x1b" not in plain.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("stream", "environ", "expected"),
+    [
+        (Terminal(), {}, "console"),
+        (Terminal(), {"LOG_FORMAT": "auto"}, "console"),
+        (Terminal(), {"LOG_FORMAT": "json"}, "json"),
+        (io.StringIO(), {}, "auto"),
+        (io.StringIO(), {"LOG_FORMAT": "console"}, "console"),
+    ],
+)
+def test_on_a_terminal_the_services_log_for_people(stream, environ, expected):
+    """They write into a pipe and cannot see for themselves that a person reads along."""
+    assert Console(stream, environ).log_format == expected
+
+
 def test_a_closed_terminal_is_no_error():
     """The stack must still be stopped when the window is gone."""
 

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TextIO
 
@@ -15,12 +15,21 @@ RESET = "\x1b[0m"
 class Console:
     """One stream that many threads write whole lines to, coloured when it is a terminal."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        """Write to `stream`; the variable NO_COLOR switches the colours off."""
+    def __init__(
+        self, stream: TextIO = sys.stdout, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        """Write to `stream`; the variable NO_COLOR in `environ` switches the colours off."""
         self._stream = stream
-        self._is_coloured = stream.isatty() and not os.environ.get("NO_COLOR")
+        self._is_coloured = stream.isatty() and not environ.get("NO_COLOR")
+        self._log_format = environ.get("LOG_FORMAT") or "auto"
         self._lock = threading.Lock()
         self._colours: dict[str, int] = {}
+
+    @property
+    def log_format(self) -> str:
+        """What LOG_FORMAT is to the services: they write into a pipe, and cannot see who reads along."""
+        is_read = self._log_format == "auto" and self._stream.isatty()
+        return "console" if is_read else self._log_format
 
     def say(self, text: str) -> None:
         """Write the runner's own words."""

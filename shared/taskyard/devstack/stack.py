@@ -131,7 +131,7 @@ class Stack:
         return Service(
             name,
             stack=self._settings.folder,
-            env=self._addresses,
+            env={**self._addresses, "LOG_FORMAT": self._console.log_format},
             host=host,
             port=port,
             checkout=self._settings.checkout,
