@@ -39,6 +39,10 @@ class LimitsRequest(BaseModel):
     )
 
 
+_LIMITS = {
+    "concurrency": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+    "rate": {"anyOf": [TEXT, {"type": "null"}]},
+}
 SCHEMAS = {
     "PauseRequest": PauseRequest.model_json_schema(),
     "LimitsRequest": LimitsRequest.model_json_schema(),
@@ -52,10 +56,19 @@ SCHEMAS = {
         "type": "object",
         "properties": {
             "task": TEXT,
-            "concurrency": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-            "rate": {"anyOf": [TEXT, {"type": "null"}]},
+            **_LIMITS,
+            "is_set": {
+                "type": "boolean",
+                "description": "Whether an operator set them; else they are what the task declares.",
+            },
+            "declared": {
+                "type": "object",
+                "description": "What the task declares: it holds once what was set is deleted.",
+                "properties": _LIMITS,
+                "required": [*_LIMITS],
+            },
         },
-        "required": ["task", "concurrency", "rate"],
+        "required": ["task", *_LIMITS, "is_set", "declared"],
     },
     "Paused": {
         "type": "object",

@@ -76,7 +76,7 @@ def purge(name: str) -> Response:
     What runs goes on, and what waits for its time is left. Where there is more than can be done in some
     seconds, `left` is not 0: send the request again.
     """
-    cancelled, left = 0, controls.purgeable(parts().store, name)
+    cancelled, (left, _) = 0, controls.purgeable(parts().store, name)
     dry_run = _asked().dry_run
     if not dry_run:
         cancelled, left = controls.purge(actor(), name, max_s=PURGE_MAX_S)

@@ -180,6 +180,23 @@ def test_limits_change_at_run_time(owned):
     assert owned.limits() == {}
 
 
+def test_limits_that_are_kept_stay_as_they_are(owned):
+    """Two operators may change one each at the same time."""
+    declared = limits(1, "10/m")
+    declare_limits(owned, declared)
+    assert owned.limits_of("add") == (None, declared)
+
+    owned.set_limits("add", limits(5, None), keep=["rate"])
+    assert owned.limits_of("add") == (limits(5, "10/m"), declared)
+    owned.set_limits("add", limits(None, "7/s"), keep=["concurrency"])
+    assert owned.limits() == {"add": limits(5, "7/s")}
+    owned.set_limits("add", Limits())
+    owned.set_limits("add", limits(2, None), keep=["rate"])
+    assert owned.limits_of("add") == (limits(2, None), declared)
+    owned.set_limits("add", None)
+    assert owned.limits_of("add") == (None, declared)
+
+
 def test_a_job_that_was_let_go_and_cancelled_gives_its_slot_back(owned):
     """Nobody would ever claim it."""
     declare_limits(owned, limits(1, None))

@@ -127,7 +127,7 @@ def test_every_action_is_in_it_and_no_argument(api, entries, submit, worker, bur
     assert found["queue.purge"]["after"]["cancelled"] >= 1
     assert found["replay.start"]["before"] == {"ids": [dead], "count": 1}
     assert found["replay.start"]["after"]["changed"] == ["args", "kwargs"]
-    assert found["task.limit"]["after"] == {"concurrency": 2, "rate": None}
+    assert found["task.limit"]["after"] == {"concurrency": 2, "rate": None, "is_set": True}
 
 
 def test_what_changed_nothing_is_not_in_it(api, entries, submit, catalogued):

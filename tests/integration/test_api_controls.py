@@ -40,12 +40,14 @@ def test_limits_are_set_for_all_workers_and_taken_back(api, conforms):
 
     assert answer.status_code == 200
     assert conforms(answer.json, "Limits") == []
-    assert answer.json == {"task": "add", "concurrency": 5, "rate": "100/m"}
+    none = {"concurrency": None, "rate": None}
+    asked = {"concurrency": 5, "rate": "100/m"}
+    assert answer.json == {"task": "add", **asked, "is_set": True, "declared": none}
     assert answer.json == api.get("/v1/tasks/add/limits").json
     (listed,) = [each for each in api.get("/v1/tasks").json["items"] if each["name"] == "add"]
     assert (listed["concurrency"], listed["rate"]) == (5, "100/m")
 
-    lifted = {"task": "add", "concurrency": None, "rate": None}
+    lifted = {"task": "add", **none, "is_set": False, "declared": none}
     assert api.delete("/v1/tasks/add/limits").json == lifted
 
 

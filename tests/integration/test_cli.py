@@ -324,15 +324,13 @@ def test_a_task_is_paused_resumed_and_limited(run, yard):
     code, _, err = run("pause", "queue", "nothing")
     assert (code, "no queue 'nothing'" in err) == (3, True)
 
-    shown = {"task": name, "concurrency": 3, "rate": "5/m"}
+    none = {"concurrency": None, "rate": None}
+    shown = {"task": name, "concurrency": 3, "rate": "5/m", "is_set": True, "declared": none}
     limit = ("limit", name, "-o", "json")
     assert json.loads(run(*limit, "--concurrency", "3", "--rate", "5/m")[1]) == shown
-    assert run("limit", name)[1].split() == ["task", name, "concurrency", "3", "rate", "5/m"]
-    assert json.loads(run(*limit, "--reset")[1]) == {
-        "task": name,
-        "concurrency": None,
-        "rate": None,
-    }
+    assert json.loads(run(*limit)[1]) == shown
+    lifted = {"task": name, **none, "is_set": False, "declared": none}
+    assert json.loads(run(*limit, "--reset")[1]) == lifted
     code, _, err = run("limit", name, "--rate", "often")
     assert (code, err.startswith("--rate 'often': must be like 100/m")) == (2, True)
     assert run("limit", name, "--reset", "--concurrency", "3")[0] == 2

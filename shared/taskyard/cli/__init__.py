@@ -1,14 +1,24 @@
 """The `taskyard` command: hand over jobs and look after them from a shell."""
 
+import errno
 from typing import Any
 
 import click
 
 from taskyard import __version__
 from taskyard.cli.commands import SECTIONS
-from taskyard.cli.exits import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, fail, with_asked, with_remedy
+from taskyard.cli.exits import (
+    FAILED,
+    INTERRUPTED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    USAGE,
+    fail,
+    with_asked,
+    with_remedy,
+)
 from taskyard.cli.lazy import LazyGroup
-from taskyard.cli.output import take_any_letter
+from taskyard.cli.output import prepare_streams
 from taskyard.cli.warnings import each_once
 from taskyard.errors import (
     DeadLetterNotFound,
@@ -26,6 +36,16 @@ class _Group(LazyGroup):
     """Shows taskyard's errors as text, and tells their kind by the exit code."""
 
     def invoke(self, context: click.Context) -> Any:
+        try:
+            return self._invoke(context)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read has seen enough, such as `head`: click ends without a word
+            fail(f"this cannot be written or read: {error}", FAILED)
+        except KeyboardInterrupt:
+            fail("interrupted", INTERRUPTED)
+
+    def _invoke(self, context: click.Context) -> Any:
         try:
             with each_once():
                 return super().invoke(context)
@@ -45,4 +65,4 @@ class _Group(LazyGroup):
 @click.version_option(__version__)
 def main() -> None:
     """Hand over jobs and look after them, at the servers of BROKER_URL and RESULT_BACKEND."""
-    take_any_letter()
+    prepare_streams()

@@ -8,6 +8,7 @@ import click
 from taskyard.bulk import LIVING, count_living
 from taskyard.cli import which_jobs
 from taskyard.cli.confirm import YES, confirm, count_of
+from taskyard.cli.exits import half_way
 from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, say_one
 from taskyard.client import Client
@@ -41,17 +42,18 @@ def cancel(
     if job_ids:
         which_jobs.each(job_ids, cancelled, output=output)
         return
-    found = count_living(client.store, wanted)
     if dry_run:
+        found = count_living(client.store, wanted)
         numbers = {"cancelled": 0, "requested": 0, "too_late": 0}
         which_jobs.say_dry_run(client.store, wanted, found, numbers, "cancelled", output=output)
         return
-    which_jobs.ask(client.store, wanted, found, "cancelled", is_sure=is_sure)
+    wanted = which_jobs.asked(client.store, wanted, count_living, "cancelled", is_sure=is_sure)
     _cancel_found(by, wanted, output)
 
 
 def _cancel_found(by: Actor, wanted: Filter, output: Output) -> None:
-    done = jobs.cancel_found(by, wanted, told=which_jobs.told(wanted))
+    with half_way("cancelled"):
+        done = jobs.cancel_found(by, wanted, told=which_jobs.told(wanted))
     numbers = {name: getattr(done, name) for name in ("cancelled", "requested", "too_late")}
     asked = f", {done.requested} that run asked to stop" if done.requested else ""
     say_one(

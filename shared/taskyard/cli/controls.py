@@ -6,7 +6,7 @@ import click
 
 from taskyard import limits
 from taskyard.cli.confirm import YES, confirm, count_of
-from taskyard.cli.exits import NOT_FOUND, USAGE, fail
+from taskyard.cli.exits import NOT_FOUND, USAGE, fail, half_way
 from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, card, say_one
 from taskyard.cli.words import check_known, unknown
@@ -15,8 +15,9 @@ from taskyard.config import load
 from taskyard.errors import NotFound
 from taskyard.operations import controls
 from taskyard.store import JobStore
-from taskyard.store.controls import Kind
+from taskyard.store.controls import Kind, LimitKind
 
+NO_LIMIT = "no limit"
 KIND = click.argument("kind", type=click.Choice(["task", "queue"]))
 
 
@@ -55,7 +56,7 @@ def _say_pause(store: JobStore, kind: Kind, name: str, said: str, output: Output
 @click.argument("task")
 @click.option("--concurrency", type=int, help="Jobs that run at a time, over all workers.")
 @click.option("--rate", help="Jobs that start within a time, such as 100/m.")
-@click.option("--reset", is_flag=True, help="Take back what was set.")
+@click.option("--reset", is_flag=True, help="Go back to what the task declares.")
 @click.option("--none", "lift", is_flag=True, help="Lift all limits.")
 @OUTPUT
 def limit(
@@ -66,7 +67,10 @@ def limit(
     lift: bool,
     output: Output,
 ) -> None:
-    """Set the limits of a task; without options, show them."""
+    """Set the limits of a task: those that are named, the others stay. Without options, show them.
+
+    They win over what the task declares, until --reset.
+    """
     client = Client(load())
     check_known(client.store, "task", task)
     try:
@@ -76,16 +80,31 @@ def limit(
     if bool(asked) + reset + lift > 1:
         raise click.UsageError("give limits, --reset or --none, not several of them")
     if asked or reset or lift:
-        controls.set_limits(actor(client), task, None if reset else asked)
+        keep: list[LimitKind] = []
+        if asked:
+            given: tuple[tuple[LimitKind, Any], ...] = (
+                ("concurrency", concurrency),
+                ("rate", rate),
+            )
+            keep = [kind for kind, value in given if value is None]
+        controls.set_limits(actor(client), task, None if reset else asked, keep=keep)
     shown = {"task": task, **controls.limits_of(client.store, task)}
     say_one(shown, _limit_card, output=output)
 
 
 def _limit_card(shown: dict[str, Any]) -> list[str]:
+    declared = shown["declared"]
+    source = "what the task declares"
+    if shown["is_set"]:
+        source = (
+            f"an operator; the task declares concurrency {declared['concurrency'] or NO_LIMIT}, "
+            f"rate {declared['rate'] or NO_LIMIT} (--reset goes back to it)"
+        )
     return card(
         ("task", shown["task"]),
-        ("concurrency", shown["concurrency"] or "no limit"),
-        ("rate", shown["rate"] or "no limit"),
+        ("concurrency", shown["concurrency"] or NO_LIMIT),
+        ("rate", shown["rate"] or NO_LIMIT),
+        ("set by", source),
     )
 
 
@@ -101,7 +120,7 @@ def purge(name: str, dry_run: bool, is_sure: bool, output: Output) -> None:
     """
     client = Client(load())
     try:
-        cancelled, left = 0, controls.purgeable(client.store, name)
+        cancelled, (left, counted_ms) = 0, controls.purgeable(client.store, name)
     except NotFound:
         there = {each.queue for each in client.store.counts()}
         fail(unknown("queue", name, {*client.store.queues(), *there}), NOT_FOUND)
@@ -109,7 +128,8 @@ def purge(name: str, dry_run: bool, is_sure: bool, output: Output) -> None:
     if not dry_run:
         what = f"{count_of(left, 'job')} will be cancelled"
         confirm(what, is_sure=is_sure or not left)
-        cancelled, left = controls.purge(actor(client), name)
+        with half_way("cancelled"):
+            cancelled, left = controls.purge(actor(client), name, before_ms=counted_ms)
         said = f"{count_of(cancelled, 'job')} cancelled"
     shown = {"queue": name, "dry_run": dry_run, "cancelled": cancelled, "left": left}
     say_one(shown, lambda _: [said], output=output)

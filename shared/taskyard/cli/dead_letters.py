@@ -17,6 +17,7 @@ from taskyard.cli.log import recording
 from taskyard.cli.output import OUTPUT, Output, card, first_line, say_list, say_one
 from taskyard.cli.table import Column
 from taskyard.cli.times import PAST
+from taskyard.cli.which_jobs import GIVEN
 from taskyard.cli.words import in_words
 from taskyard.client import Client
 from taskyard.config import load
@@ -34,11 +35,11 @@ from taskyard.store.replays import NewReplay, Replay
 #: Dead letters, or groups, that are read at a time.
 PAGE = 200
 _FILTERS = (
-    click.option("--queue", default="", help="Of this queue."),
-    click.option("--task", default="", help="Of this task."),
-    click.option("--reason", default="", help="Dead for this reason, such as timeout."),
-    click.option("--error-type", default="", help="Whose last error was of this type."),
-    click.option("--fingerprint", default="", help="Of this group."),
+    click.option("--queue", type=GIVEN, help="Of this queue."),
+    click.option("--task", type=GIVEN, help="Of this task."),
+    click.option("--reason", type=GIVEN, help="Dead for this reason, such as timeout."),
+    click.option("--error-type", type=GIVEN, help="Whose last error was of this type."),
+    click.option("--fingerprint", type=GIVEN, help="Of this group."),
     click.option(
         "--after", "after_ms", type=PAST, help="Died at this time or later, such as 2h (ago)."
     ),

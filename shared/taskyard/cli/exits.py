@@ -1,13 +1,15 @@
 """How commands end that do not succeed."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import NoReturn
 
 from taskyard.cli.output import say
+from taskyard.errors import Unavailable
 
-#: Exit codes: the job did not complete; wrong use; no such job; no server; it did not end in time.
-FAILED, USAGE, NOT_FOUND, UNAVAILABLE, TIMED_OUT = 1, 2, 3, 4, 124
+#: Exit codes: the job did not complete; wrong use; no such job; no server; it did not end in time; Ctrl-C.
+FAILED, USAGE, NOT_FOUND, UNAVAILABLE, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 124, 130
 
 
 def fail(text: str | Sequence[str], code: int) -> NoReturn:
@@ -15,6 +17,21 @@ def fail(text: str | Sequence[str], code: int) -> NoReturn:
     for line in [text] if isinstance(text, str) else text:
         say(line, err=True)
     sys.exit(code)
+
+
+@contextmanager
+def broken_off(text: str) -> Iterator[None]:
+    """Say `text` where what is done within is interrupted, or a server goes away: what has come of it."""
+    try:
+        yield
+    except (KeyboardInterrupt, Unavailable):
+        say(text, err=True)
+        raise
+
+
+def half_way(done: str) -> AbstractContextManager[None]:
+    """Say what it means for many things where what is `done` to them within is broken off."""
+    return broken_off(f"some may be {done} already: the same command goes on with the others")
 
 
 def with_asked(*lines: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The `taskyard keys` commands: make, list and revoke the API's keys."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from itertools import filterfalse
@@ -49,7 +50,7 @@ def create(name: str, expires: float | None, output: Output, **fields: Any) -> N
     try:
         key = new_key(token, name=name, **fields)
     except InvalidKey as error:
-        fail(str(error), USAGE)
+        fail(re.sub("(^|; )rate=", r"\1--rate ", str(error)), USAGE)
     settings = load()
     store = open_store(settings)
     with recording(store, settings, "key.create", name) as entry:

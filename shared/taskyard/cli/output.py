@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -33,8 +34,14 @@ PAGE = 200
 LINE_MAX = 100
 
 
-def take_any_letter() -> None:
-    """Have letters that the terminal's encoding has no form for escaped, instead of failing at them."""
+def prepare_streams() -> None:
+    """Have letters that the terminal's encoding has no form for escaped, instead of failing at them.
+
+    A stream that is closed (`>&-`) takes what is written, and has nothing to read.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

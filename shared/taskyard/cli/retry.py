@@ -10,7 +10,7 @@ from taskyard.audit_log import job_facts
 from taskyard.bulk import RETRYABLE, count_retryable, retry_found
 from taskyard.cli import which_jobs
 from taskyard.cli.confirm import YES, count_of
-from taskyard.cli.exits import FAILED, NOT_FOUND
+from taskyard.cli.exits import FAILED, NOT_FOUND, half_way
 from taskyard.cli.log import recording
 from taskyard.cli.output import OUTPUT, Output, say, say_answers, say_one, verdict_line
 from taskyard.client import Client
@@ -43,20 +43,23 @@ def retry(
         if job_ids:
             _retry_ids(client, job_ids, output)
             return
-        found = count_retryable(client.store, wanted)
         if dry_run:
+            found = count_retryable(client.store, wanted)
             numbers = {"retried": 0, "skipped": 0}
             which_jobs.say_dry_run(client.store, wanted, found, numbers, "retried", output=output)
         else:
-            which_jobs.ask(client.store, wanted, found, "retried", is_sure=is_sure)
-            _retry_found(client, wanted, output)
+            wanted = which_jobs.asked(
+                client.store, wanted, count_retryable, "retried", is_sure=is_sure
+            )
+            with half_way("retried"):
+                _retry_found(client, wanted, output)
     finally:
         client.close()
 
 
 def _retry_ids(client: Client, job_ids: Sequence[str], output: Output) -> None:
     answers: list[Revived] = []
-    for job_id in job_ids:
+    for job_id in dict.fromkeys(job_ids):
         answers.append(_retry(client, job_id, must_connect=not _is_away(client, answers)))
     say_answers(
         [

@@ -1,5 +1,6 @@
 """The `taskyard schedules` commands that add, change and remove schedules, or show when they would fire."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,7 +17,7 @@ from taskyard.cli.times import DURATION, FUTURE
 from taskyard.cli.words import in_words, unknown
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.errors import ScheduleExists, ScheduleNotFound, VersionMismatch
+from taskyard.errors import ScheduleDeclared, ScheduleExists, ScheduleNotFound, VersionMismatch
 from taskyard.job import rfc3339
 from taskyard.operations import schedules as operations
 from taskyard.operations.actor import Actor
@@ -172,13 +173,27 @@ def delete(names: Sequence[str], is_sure: bool, output: Output) -> None:
     by = actor(Client(load()))
     with named(by):
         rows = [by.schedules.get(name) for name in dict.fromkeys(names)]
-        told = ", ".join(row.name for row in rows)
-        what = f"{count_of(len(rows), 'schedule')} ({told}) will be removed for good"
-        confirm(what, is_sure=is_sure)
-        for row in rows:
-            operations.delete(by, row.name, row)
-    answers = [{"name": row.name, "verdict": "deleted"} for row in rows]
-    say_answers(answers, lambda each: f"{each['name']} deleted", output=output)
+    for row in rows:
+        if row.state.is_declared:
+            raise ScheduleDeclared(row.name)
+    told = ", ".join(row.name for row in rows)
+    confirm(f"{count_of(len(rows), 'schedule')} ({told}) will be removed for good", is_sure=is_sure)
+    answers: list[dict[str, str]] = []
+    try:
+        answers.extend({"name": row.name, "verdict": _deleted(by, row)} for row in rows)
+    finally:
+        say_answers(answers, lambda each: f"{each['name']} {each['verdict']}", output=output)
+    if any(each["verdict"] != "deleted" for each in answers):
+        sys.exit(NOT_FOUND)
+
+
+def _deleted(by: Actor, row: KnownSchedule) -> str:
+    """Remove a schedule, and return what became of it: another may have been faster."""
+    try:
+        operations.delete(by, row.name, row)
+    except ScheduleNotFound:
+        return "unknown"
+    return "deleted"
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from taskyard.catalogue import Catalogue
+from taskyard.cli.exits import broken_off
 from taskyard.cli.job_card import show_end, show_now
 from taskyard.cli.job_options import given, job_options
 from taskyard.cli.output import OUTPUT, Output, say
@@ -47,12 +48,13 @@ def submit(
             request, defaults, origin="cli", payload_max_bytes=client.settings.payload_max_bytes
         )
     created = client.dispatcher.submit(job)
-    client.close()
-    if not created.is_new:
-        say(f"{created.id} was there already: nothing was submitted", err=True)
-    if wait is not None:
-        show_end(client, created.id, wait, output)
-    elif output == "json":
-        show_now(client, created.id, output)
-    else:
-        say(created.id)
+    with broken_off(f"{created.id} is submitted, and goes on"):
+        client.close()
+        if not created.is_new:
+            say(f"{created.id} was there already: nothing was submitted", err=True)
+        if wait is not None:
+            show_end(client, created.id, wait, output)
+        elif output == "json":
+            show_now(client, created.id, output)
+        else:
+            say(created.id)

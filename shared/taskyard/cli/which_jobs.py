@@ -20,6 +20,23 @@ from taskyard.store.controls import Kind
 from taskyard.store.finding import Count, Filter
 
 Command = Callable[..., None]
+#: Counts those of the jobs that fit which something can be done to.
+Counting = Callable[[JobStore, Filter], Count]
+
+
+class _Given(click.ParamType[str]):
+    """A text that says something: an empty one, such as of a variable that is not set, would mean all."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Return the text."""
+        if not value.strip():
+            self.fail("it is empty: leave the option out if any will do", param, ctx)
+        return str(value)
+
+
+GIVEN = _Given()
 
 
 def job_filter(states: Sequence[State]) -> Callable[[Command], Command]:
@@ -35,11 +52,16 @@ def job_filter(states: Sequence[State]) -> Callable[[Command], Command]:
             type=click.Choice([state.value for state in states]),
             help="In this state; repeat.",
         ),
-        click.option("--queue", default="", help="In this queue."),
-        click.option("--task", default="", help="Of this task."),
-        click.option("--tag", default="", help="With this tag."),
-        click.option("--origin", default="", help="That came through this door, such as api."),
-        click.option("--error", default="", help="A part of the latest error's type or message."),
+        click.option("--queue", type=GIVEN, help="In this queue."),
+        click.option("--task", type=GIVEN, help="Of this task."),
+        click.option("--tag", type=GIVEN, help="With this tag."),
+        click.option("--origin", type=GIVEN, help="That came through this door, such as api."),
+        click.option(
+            "--error",
+            type=GIVEN,
+            default=None,
+            help="A part of the latest error's type or message.",
+        ),
         click.option(
             "--after",
             "created_after_ms",
@@ -61,7 +83,8 @@ def job_filter(states: Sequence[State]) -> Callable[[Command], Command]:
 
 def wanted(fields: dict[str, Any]) -> Filter:
     """Return the filter that the options of `job_filter` say."""
-    return Filter(**{**fields, "states": tuple(fields["states"])})
+    given = {name: value for name, value in fields.items() if value is not None}
+    return Filter(**{**given, "states": tuple(fields["states"])})
 
 
 def chosen(job_ids: Sequence[str], fields: dict[str, Any], *, dry_run: bool) -> Filter:
@@ -134,21 +157,30 @@ def say_dry_run(
     )
 
 
-def ask(store: JobStore, wanted: Filter, found: Count, done: str, *, is_sure: bool) -> None:
+def asked(store: JobStore, wanted: Filter, count: Counting, done: str, *, is_sure: bool) -> Filter:
     """Say to how many jobs something will be done, and ask; end the command unless the user agrees.
 
     Args:
         store: Where they are.
         wanted: Which are meant.
-        found: How many these are.
+        count: How many of them there are.
         done: What would be done, such as `cancelled`.
         is_sure: Whether `--yes` was given.
+
+    Returns:
+        Which are meant now: not those that are submitted while it asks.
     """
+    now_ms = store.now_ms()
+    found = count(store, wanted)
     if found.is_complete and not found.count:
         say(none_fits(store, wanted), err=True)
     else:
         counted = count_of(found.count, "job", is_complete=found.is_complete)
         confirm(f"{counted} will be {done}", is_sure=is_sure)
+    before_ms = min(
+        now_ms, now_ms if wanted.created_before_ms is None else wanted.created_before_ms
+    )
+    return wanted if is_sure else structs.replace(wanted, created_before_ms=before_ms)
 
 
 def each(job_ids: Sequence[str], act: Callable[[str], tuple[str, str]], *, output: Output) -> None:

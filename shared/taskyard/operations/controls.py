@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Collection
 from typing import Any
 
 from taskyard import limits
@@ -10,7 +11,7 @@ from taskyard.errors import NotFound
 from taskyard.job import rfc3339
 from taskyard.operations.actor import Actor
 from taskyard.store.base import JobStore
-from taskyard.store.controls import Kind, Limits
+from taskyard.store.controls import Kind, LimitKind, Limits
 
 #: Jobs of one call of the store, which nothing else of it can interrupt.
 BATCH_JOBS = 500
@@ -66,55 +67,83 @@ def resume(actor: Actor, kind: Kind, name: str) -> bool:
 
 
 def limits_of(store: JobStore, task: str) -> dict[str, Any]:
-    """Return the limits of a task that hold now, as `limits.describe` has them."""
-    return limits.describe(store.limits().get(task, Limits()))
+    """Return the limits of a task that hold now, as `limits.describe` has them, and where they come from.
+
+    `is_set` says whether an operator set them; `declared` are those that hold once that is taken back.
+    """
+    found = store.limits_of(task)
+    return {
+        **limits.describe(found.declared if found.set is None else found.set),
+        "is_set": found.set is not None,
+        "declared": limits.describe(found.declared),
+    }
 
 
-def set_limits(actor: Actor, task: str, wanted: Limits | None) -> None:
+def set_limits(
+    actor: Actor, task: str, wanted: Limits | None, *, keep: Collection[LimitKind] = ()
+) -> None:
     """Set the limits of a task; None takes back what was set, so that what it declares holds.
+
+    Args:
+        actor: Who does it.
+        task: Its name.
+        wanted: Its limits.
+        keep: Which of them stay as they are instead.
 
     Raises:
         NotFound: If there is no such task.
     """
     check_known(actor.store, "task", task)
     action: ActionName = "task.unlimit" if wanted is None else "task.limit"
-    with actor.recording(action, task, before=limits_of(actor.store, task)) as entry:
-        actor.store.set_limits(task, wanted)
-        now = limits_of(actor.store, task) if wanted is None else limits.describe(wanted)
-        entry.after = now
+    with actor.recording(action, task, before=_limit_facts(actor.store, task)) as entry:
+        actor.store.set_limits(task, wanted, keep=keep)
+        entry.after = _limit_facts(actor.store, task)
+        if entry.after == entry.before:
+            entry.void()
 
 
-def purgeable(store: JobStore, queue: str) -> int:
-    """Return how many jobs are pending in a queue.
+def _limit_facts(store: JobStore, task: str) -> dict[str, Any]:
+    """Return what an entry of the audit log says of a task's limits."""
+    found = limits_of(store, task)
+    return {name: found[name] for name in ("concurrency", "rate", "is_set")}
+
+
+def purgeable(store: JobStore, queue: str) -> tuple[int, int]:
+    """Return how many jobs are pending in a queue, and when they were counted: milliseconds since 1970.
 
     Raises:
         NotFound: If there is no such queue.
     """
     if queue not in store.queues() and not any(each.queue == queue for each in store.counts()):
         raise NotFound("queue", queue)
-    return store.purge(queue, limit=0, ttl_ms=1).left
+    counted = store.purge(queue, limit=0, ttl_ms=1)
+    return counted.left, counted.before_ms
 
 
-def purge(actor: Actor, queue: str, *, max_s: float = math.inf) -> tuple[int, int]:
-    """Cancel all jobs that are pending in a queue now; what comes meanwhile is left.
+def purge(
+    actor: Actor, queue: str, *, before_ms: int | None = None, max_s: float = math.inf
+) -> tuple[int, int]:
+    """Cancel all jobs that are pending in a queue; what comes meanwhile is left.
 
     Args:
         actor: Who does it.
         queue: Its name.
+        before_ms: Those that were pending at this time; None: now.
         max_s: No more steps begin after so many seconds.
 
     Returns:
         How many were cancelled, and how many of them are left for another call.
     """
     deadline = time.monotonic() + max_s
-    before_ms: int | None = None
-    cancelled, left = 0, 1
+    cancelled, left, is_first = 0, 1, True
     with actor.recording("queue.purge", queue) as entry:
-        while left and (before_ms is None or time.monotonic() <= deadline):
+        while left and (is_first or time.monotonic() <= deadline):
             step = actor.store.purge(
                 queue, limit=BATCH_JOBS, ttl_ms=actor.ttl_ms, before_ms=before_ms
             )
-            before_ms, left = step.before_ms, step.left
+            before_ms, left, is_first = step.before_ms, step.left, False
             cancelled += step.cancelled
         entry.after = {"cancelled": cancelled, "left": left}
+        if not cancelled:
+            entry.void()
     return cancelled, left

@@ -1,11 +1,12 @@
 """What an operator changes while jobs run: limits of tasks, and which tasks and queues are paused."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
 Kind = Literal["queue", "task"]
+LimitKind = Literal["concurrency", "rate"]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -21,11 +22,27 @@ class Limits(Struct, frozen=True, kw_only=True):
         return self.concurrency > 0 or self.starts > 0
 
 
+class TaskLimits(NamedTuple):
+    """Where the limits of a task come from: what an operator set wins over what workers declare."""
+
+    #: None: nothing is set. Lifted limits are set, too.
+    set: Limits | None
+    declared: Limits
+
+
 class ControlStore(Protocol):
     """Limits and pauses; each call takes effect for every worker with its next claim."""
 
-    def set_limits(self, task: str, limits: Limits | None) -> None:
-        """Set a task's limits; None takes back what was set, so that what workers declare holds."""
+    def set_limits(
+        self, task: str, limits: Limits | None, *, keep: Collection[LimitKind] = ()
+    ) -> None:
+        """Set a task's limits; None takes back what was set, so that what workers declare holds.
+
+        Those in `keep` stay as they are now, whoever changes them at the same time.
+        """
+
+    def limits_of(self, task: str) -> TaskLimits:
+        """Return the limits of a task, those that are set and those that are declared."""
 
     def limits(self) -> dict[str, Limits]:
         """Return the limits that hold now, by task."""

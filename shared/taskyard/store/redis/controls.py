@@ -1,11 +1,11 @@
 """Limits, pauses and the wake-up call of the dispatcher, on Redis."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
-from taskyard.store.controls import Kind, Limits
+from taskyard.store.controls import Kind, LimitKind, Limits, TaskLimits
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 
@@ -15,10 +15,22 @@ class RedisControls(RedisScripts):
     _due: Any = None
 
     @guarded
-    def set_limits(self, task: str, limits: Limits | None) -> None:
+    def set_limits(
+        self, task: str, limits: Limits | None, *, keep: Collection[LimitKind] = ()
+    ) -> None:
         # "No limits" is a setting too: it wins over what is declared.
         text = "" if limits is None else limits_text(limits) or "0|0|0"
-        self.run("set_limits", (task, text), bool)
+        self.run("set_limits", (task, text, "concurrency" in keep, "rate" in keep), bool)
+
+    @guarded
+    def limits_of(self, task: str) -> TaskLimits:
+        pipeline = self._redis.pipeline(transaction=True)
+        for by in ("set", "declared"):
+            pipeline.hget(f"{self._prefix}limits_{by}", task)
+        own, declared = (
+            None if text is None else _limits(text.decode()) for text in pipeline.execute()
+        )
+        return TaskLimits(own, declared or Limits())
 
     @guarded
     def limits(self) -> dict[str, Limits]:
