@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -175,7 +176,8 @@ class Yard:
         )
 
     def _heard(self, line: str) -> None:
-        print(line)
+        # Not to what a test has put in the place of standard output, to see what a command prints.
+        print(line, file=sys.__stdout__, flush=True)
         self.lines.append(line)
 
     def logged(self, **facts: Any) -> list[dict[str, Any]]:

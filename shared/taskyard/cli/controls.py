@@ -9,7 +9,7 @@ from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail, half_way
 from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, card, say_one
-from taskyard.cli.words import check_known, unknown
+from taskyard.cli.words import check_known, not_there
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import NotFound
@@ -123,7 +123,7 @@ def purge(name: str, dry_run: bool, is_sure: bool, output: Output) -> None:
         cancelled, (left, counted_ms) = 0, controls.purgeable(client.store, name)
     except NotFound:
         there = {each.queue for each in client.store.counts()}
-        fail(unknown("queue", name, {*client.store.queues(), *there}), NOT_FOUND)
+        fail(not_there("queue", name, {*client.store.queues(), *there}), NOT_FOUND)
     said = f"{count_of(left, 'job')} would be cancelled"
     if not dry_run:
         what = f"{count_of(left, 'job')} will be cancelled"

@@ -14,7 +14,7 @@ from taskyard.cli.job_options import given, job_options
 from taskyard.cli.log import actor
 from taskyard.cli.output import OUTPUT, Output, say_answers, say_one
 from taskyard.cli.times import DURATION, FUTURE
-from taskyard.cli.words import in_words, unknown
+from taskyard.cli.words import in_words, not_there
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import ScheduleDeclared, ScheduleExists, ScheduleNotFound, VersionMismatch
@@ -82,7 +82,7 @@ def named(by: Actor) -> Iterator[None]:
         yield
     except ScheduleNotFound as error:
         names = [row.name for row in by.schedules.all()]
-        fail(unknown("schedule", error.name, names), NOT_FOUND)
+        fail(not_there("schedule", error.name, names), NOT_FOUND)
 
 
 @click.command()

@@ -40,6 +40,8 @@ FIELDS = {
     #: Given by their ids.
     "ids": "",
 }
+#: What texts have that know a name that may be meant.
+_SLIP = "did you mean"
 #: Names that an error repeats.
 MAX_NAMES = 20
 _NAMES = re.compile(rf"\b({'|'.join(FIELDS)})\b")
@@ -65,7 +67,7 @@ def in_words() -> Iterator[None]:
 
 def _may_be_elsewhere(fault: Fault) -> bool:
     """Return whether another store may have it; a name that is nearly one is a slip."""
-    return fault.code in _NOT_THERE and "did you mean" not in fault.detail
+    return fault.code in _NOT_THERE and _SLIP not in fault.detail
 
 
 def said(fault: Fault) -> str:
@@ -103,7 +105,13 @@ def check_known(store: JobStore, kind: Kind, name: str) -> None:
     """End the command if there is no such task or queue; say which one may be meant."""
     names = known(store, kind)
     if name not in names:
-        fail(unknown(kind, name, names), NOT_FOUND)
+        fail(not_there(kind, name, names), NOT_FOUND)
+
+
+def not_there(kind: str, name: str, names: Iterable[str]) -> list[str]:
+    """Return lines that there is none of a name; where it is no slip, with the store that was asked."""
+    line = unknown(kind, name, names)
+    return [line] if _SLIP in line else with_asked(line)
 
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> str:
