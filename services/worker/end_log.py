@@ -20,6 +20,8 @@ FAILURES_PER_S = 20
 #: So long after a second with too many of them lines are written again. Seconds.
 CALM_S = 5.0
 
+#: Where the worker was started: a task may go elsewhere, to a folder that is no more.
+_HERE = f"{Path.cwd()}/"
 _BAD = ("failed", "retrying")
 _LEVELS = {"failed": logging.ERROR, "retrying": logging.WARNING, "stale": logging.WARNING}
 
@@ -113,14 +115,13 @@ def _log(outcome: Outcome, attempt: Attempt, kind: str) -> None:
 
 def place_of(error: BaseException) -> str:
     """Return where an error was raised: the last line of its traceback in the user's code, without values."""
-    here = f"{Path.cwd()}/"
     lines = [
         (frame.f_code.co_filename, number, frame.f_code.co_name)
         for frame, number in traceback.walk_tb(error.__traceback__)
-        if not frame.f_globals.get("__name__", "").startswith(("services.worker.", "dramatiq."))
+        if not str(frame.f_globals.get("__name__")).startswith(("services.worker.", "dramatiq."))
     ]
-    own = [each for each in lines if each[0].startswith(here) and "/site-packages/" not in each[0]]
+    own = [each for each in lines if each[0].startswith(_HERE) and "/site-packages/" not in each[0]]
     if not lines:
         return ""
     file, number, name = (own or lines)[-1]
-    return f"{file.removeprefix(here)}:{number} in {name}"
+    return f"{file.removeprefix(_HERE)}:{number} in {name}"

@@ -141,3 +141,16 @@ def test_the_place_of_an_error_is_in_the_user_s_code():
         place_of(caught.value) == here + test_the_place_of_an_error_is_in_the_user_s_code.__name__
     )
     assert place_of(ValueError("hush")) == ""
+
+
+def test_a_place_is_found_wherever_the_task_went(tmp_path, monkeypatch):
+    """Also into a folder that is no more; what code that is made on the spot calls itself is odd."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(ValueError) as caught:
+        exec("raise ValueError", {"__name__": None})
+
+    assert place_of(caught.value).startswith("tests/unit/test_worker_end_log.py:")
