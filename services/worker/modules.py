@@ -38,7 +38,7 @@ def load_tasks(modules: Sequence[str]) -> dict[str, Task[..., Any]]:
     for name in modules:
         try:
             importlib.import_module(name)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # some are no `Exception`, as a KeyboardInterrupt
             raise ConfigurationError(_why_not(name, error, here)) from error
     if not registry:
         raise ConfigurationError(f"no @task in TASK_MODULES={','.join(modules)}")

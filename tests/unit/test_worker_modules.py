@@ -86,6 +86,8 @@ BAD_OPTION = "from taskyard import task\n\n\n@task(retry=3)\ndef f() -> None:\n 
         ("def f():\nx = 1\n", "line 2 (x = 1): IndentationError: expected an indented block"),
         ("def f():\n    return 1 / 0\n\nf()\n", "line 2 (return 1 / 0): ZeroDivisionError: div"),
         ("import sys\nsys.exit(3)\n", "line 2 (sys.exit(3)): SystemExit: 3"),
+        ("raise KeyboardInterrupt\n", "line 1 (raise KeyboardInterrupt): KeyboardInterrupt"),
+        ("import pytest\npytest.skip('x', allow_module_level=True)\n", "Skipped: x"),
         ("import json\njson.loads('{')\n", "line 2 (json.loads('{')), raised in "),
         (BAD_OPTION, "line 4 (@task(retry=3)): TypeError: "),
         (BAD_OPTION.replace("retry=3", "priority=11"), "line 4 (@task(priority=11)): ValueError: "),
