@@ -6,7 +6,8 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Flag
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -52,9 +53,10 @@ class Schema(GenerateJsonSchema):
     def enum_schema(self, schema: Any) -> dict[str, Any]:
         """Return the schema of an Enum; flags may be several at once."""
         made = super().enum_schema(schema)
-        return (
-            {"title": made["title"], "type": "integer"} if issubclass(schema["cls"], Flag) else made
-        )
+        if not issubclass(schema["cls"], Flag):
+            return made
+        every = reduce(or_, (each.value for each in schema["members"]), 0)
+        return {"title": made["title"], "type": "integer", "minimum": 0, "maximum": every}
 
     def dict_schema(self, schema: Any) -> dict[str, Any]:
         """Return the schema of a dict; names are texts, which no Enum of numbers has."""
