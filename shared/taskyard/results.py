@@ -14,6 +14,7 @@ from taskyard.plain import is_plain
 logger = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
+_sort_key = msgspec.json.Encoder(order="deterministic").encode
 
 
 def encoder(function: Callable[..., Any]) -> Callable[[Any], bytes]:
@@ -74,7 +75,7 @@ def reader(function: Callable[..., Any]) -> Callable[[Any], Any]:
         try:
             made = read(result)
             # Of bytes there are two forms in base64.
-            if write is None or hint is bytes or _bag(write(made)) == _bag(result):
+            if write is None or hint is bytes or _is_same(write(made), result):
                 return made
             why = "it is read in another way than it is written"
         except ValueError as error:
@@ -104,11 +105,15 @@ def _dump(hint: Any) -> Callable[[Any], Any] | None:
         return None
 
 
-def _bag(value: Any) -> Any:
-    """Return JSON without an order in its lists: those that were sets have none."""
+def _is_same(again: Any, result: Any) -> bool:
+    """Return whether JSON is the same but for the order in lists: those that were sets have none."""
+    return bool(again == result) or _in_order(again) == _in_order(result)
+
+
+def _in_order(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _bag(part) for name, part in value.items()}
-    return sorted(map(_encode, map(_bag, value))) if isinstance(value, list) else value
+        return {name: _in_order(part) for name, part in value.items()}
+    return sorted(map(_in_order, value), key=_sort_key) if isinstance(value, list) else value
 
 
 def _same(value: Any) -> Any:
