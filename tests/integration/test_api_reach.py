@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from services.api import guards, scopes
-from services.api.recording import recording
 from taskyard import keys
+from taskyard.audit_log import AuditLog
 from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import DeadLetter
 from tests.contract import jobs
@@ -399,9 +399,8 @@ def test_a_schedule_that_has_come_out_of_reach_stays(
     if moment == "guard":
         late.application.before_request(write)
     else:
-        monkeypatch.setattr(
-            "services.api.schedules.recording", lambda *a, **kw: write() or recording(*a, **kw)
-        )
+        record = AuditLog.recording
+        monkeypatch.setattr(AuditLog, "recording", lambda *a, **kw: write() or record(*a, **kw))
 
     body = schedule("one") if method == "PUT" else None
     key = {"Authorization": f"Bearer {of_both.token}"}

@@ -97,11 +97,10 @@ def test_the_process_works_and_stops_when_asked(settings, store, tmp_path, bodie
 
 def test_the_process_stops_in_time_without_its_servers(settings, tmp_path):
     """It starts without RabbitMQ and the store, is alive but not ready, and stops as quickly."""
-    away = settings.model_copy(
-        update={
-            "broker_url": "amqp://guest:guest@127.0.0.1:1/",
-            "result_backend": "redis://127.0.0.1:1/0",
-        }
+    away = replace(
+        settings,
+        broker_url="amqp://guest:guest@127.0.0.1:1/",
+        result_backend="redis://127.0.0.1:1/0",
     )
     process = SchedulerProcess(away, tmp_path)
     process.start()
