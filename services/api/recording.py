@@ -17,7 +17,6 @@ def actor() -> Actor:
         store=parts().store,
         settings=parts().settings,
         catalogue=parts().catalogue,
-        schedules=parts().schedules,
         audit_log=parts().audit_log,
         who=who(),
         request_id=request_id(),

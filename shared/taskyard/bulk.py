@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
-from taskyard.dispatcher import Dispatcher
 from taskyard.job import State
-from taskyard.revival import revive
 from taskyard.store.base import JobStore
 from taskyard.store.finding import Count, Filter
 from taskyard.store.pages import Cursor
+
+if TYPE_CHECKING:  # it brings pika along: who only cancels does not need it
+    from taskyard.dispatcher import Dispatcher
 
 #: Jobs that one script call cancels or retries: a few milliseconds in which Redis serves nobody else.
 BATCH = 200
@@ -64,7 +66,7 @@ def cancel_found(
 
 
 def retry_found(
-    dispatcher: Dispatcher,
+    dispatcher: "Dispatcher",
     wanted: Filter,
     *,
     cursor: Cursor | None,
@@ -82,6 +84,8 @@ def retry_found(
         limit: How many to retry.
         must_connect: Wait for RabbitMQ where there is no connection yet, as in a new process.
     """
+    from taskyard.revival import revive
+
     done = Retrial()
     for ids, done.cursor in _steps(dispatcher.store, _only(RETRYABLE, wanted), cursor, limit):
         for answer in revive(dispatcher, ids, must_connect=must_connect):

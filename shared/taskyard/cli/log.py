@@ -50,14 +50,11 @@ def _audit_log(store: JobStore, settings: Settings) -> AuditLog:
 
 def actor(client: Client) -> Actor:
     """Return who runs this command, as what operators do is called with."""
-    from taskyard.schedules.stored import Schedules  # who only looks does not need it
-
-    catalogue, settings = Catalogue(client.store), client.settings
+    settings = client.settings
     return Actor(
         store=client.store,
         settings=settings,
-        catalogue=catalogue,
-        schedules=Schedules(client.store, catalogue),
+        catalogue=Catalogue(client.store),
         audit_log=_audit_log(client.store, settings),
         who=who(),
         read=client.store.look,

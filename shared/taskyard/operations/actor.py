@@ -22,13 +22,19 @@ class Actor(Struct, frozen=True, kw_only=True):
     store: JobStore
     settings: Settings
     catalogue: Catalogue
-    schedules: "Schedules"
     audit_log: AuditLog
     #: As the audit log names them.
     who: str
     request_id: str | None = None
     #: Gives jobs by their ids, as `store.look` does.
     read: Callable[[Sequence[str]], Sequence[Job | None]]
+
+    @property
+    def schedules(self) -> "Schedules":
+        """What there is to do with schedules."""
+        from taskyard.schedules.stored import Schedules
+
+        return Schedules(self.store, self.catalogue)
 
     @property
     def ttl_ms(self) -> int:
