@@ -6,6 +6,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from taskyard.cli import main
 from taskyard.cli.commands import SECTIONS
@@ -107,3 +108,18 @@ def test_the_help_lists_all_commands_by_what_they_are_about(capsys):
         *("Options", *SECTIONS)
     ]
     assert "  run-now       Make jobs that wait due at once.\n" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["statu"], "there is no command 'statu'; did you mean 'status'"),
+        (["queues", "pruge"], "there is no command 'pruge'; did you mean 'purge'"),
+        (["xyz"], "there is no command 'xyz'"),
+    ],
+)
+def test_a_slip_is_told_with_the_command_that_may_be_meant(argv, text):
+    """Though none of them has been imported."""
+    shown = CliRunner().invoke(main, argv)
+
+    assert (shown.exit_code, f"Error: {text}" in shown.stderr) == (2, True), shown.stderr

@@ -55,6 +55,23 @@ class LazyGroup(click.Group):
         later = self._later.get(cmd_name)
         return later.load() if later else super().get_command(ctx, cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with, and its arguments.
+
+        Raises:
+            click.UsageError: If there is none of this name; it says which may be meant.
+        """
+        name = args[0]
+        is_option = name.startswith("-")  # one that the group does not have: click says so
+        if not (is_option or ctx.resilient_parsing or self.get_command(ctx, name)):
+            from taskyard.field_words import no_such
+
+            text = no_such("command", name, self.list_commands(ctx), is_listed=False)
+            raise click.UsageError(text, ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by their sections, without importing them."""
         for title, part in self.sections.items():
