@@ -8,6 +8,7 @@ import pytest
 from taskyard import config, configdoc
 from taskyard.config import FIELDS, Settings
 from taskyard.errors import ConfigurationError
+from taskyard.store import open_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -297,3 +298,14 @@ def test_bounds_that_do_not_fit_are_refused(name, value, text):
     with pytest.raises(ConfigurationError, match=text) as error:
         config.load(**{name: value})
     assert name.upper() in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "name"), [("pw=pass-word", "'pw'"), ("socket_timeout=pass-word", "'socket_timeout'")]
+)
+def test_an_option_that_the_client_of_redis_does_not_know_is_refused(query, name):
+    """Before anything is asked of it, and without its value."""
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        open_store(config.load(result_backend=f"redis://127.0.0.1/0?{query}"))
+
+    assert "pass-word" not in str(caught.value)

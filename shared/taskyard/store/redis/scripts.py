@@ -14,7 +14,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from taskyard.errors import StoreFault, StoreUnavailable, TaskyardError, Unstorable
+from taskyard.errors import (
+    ConfigurationError,
+    StoreFault,
+    StoreUnavailable,
+    TaskyardError,
+    Unstorable,
+)
 from taskyard.tls import SYSTEM_CAS, Tls, refusal
 from taskyard.whereabouts import store_place
 
@@ -198,6 +204,29 @@ def _shebang(name: str) -> str:
     return "#!lua flags=allow-oom\n" if name in MAKING_ROOM else "#!lua\n"
 
 
+def _client(url: str, timeout_s: float, tls: Tls) -> redis.Redis:
+    """Return a client, not connected.
+
+    Raises:
+        ConfigurationError: If the URL has options that redis-py does not know.
+    """
+    try:
+        # redis-py 8 changed its default timeouts and protocol: all are given.
+        client = redis.Redis.from_url(
+            url,
+            protocol=3,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            health_check_interval=30,
+            retry=Retry(NoBackoff(), 1, supported_errors=TRIED_AGAIN),
+            **(_tls_options(tls) if url.startswith("rediss:") else {}),
+        )
+        client.connection_pool.make_connection()
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"RESULT_BACKEND=***: {error}") from None
+    return client
+
+
 def _tls_options(tls: Tls) -> dict[str, Any]:
     """Return what redis-py calls the certificates; it verifies certificate and host name."""
     return {
@@ -235,16 +264,7 @@ class RedisScripts:
         self.hint = hint
         self._prefix = prefix
         self._keep_ms = result_ttl_s * 1000
-        # redis-py 8 changed its default timeouts and protocol: all are given.
-        self._redis = redis.Redis.from_url(
-            url,
-            protocol=3,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            health_check_interval=30,
-            retry=Retry(NoBackoff(), 1, supported_errors=TRIED_AGAIN),
-            **(_tls_options(tls) if url.startswith("rediss:") else {}),
-        )
+        self._redis = _client(url, timeout_s, tls)
         folder = files(__package__) / "lua"
         common = (folder / "common.lua").read_text()
         texts = {
