@@ -5,10 +5,11 @@ from functools import lru_cache
 from inspect import Parameter
 from typing import Any
 
-from pydantic import PydanticUserError, TypeAdapter
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
+from taskyard.accepted import accepted
 from taskyard.errors import Fault, InvalidSubmission, pointer_part
-from taskyard.hints import signature_of, unknown
+from taskyard.hints import is_plain_hint, signature_of, unknown
 from taskyard.plain import is_plain
 from taskyard.typed_json import Carrier, NotCarried, Schema, a, reason, told
 
@@ -76,8 +77,16 @@ def _converted(parameter: Parameter, value: Any) -> Any:
     try:
         return carrier.to_json(value)
     except ValueError as error:
-        hidden = f"{name}: the value, which is secret, is not accepted"
-        raise NotCarried(hidden if carrier.is_secret else told(error, name)) from None
+        text = told(error, name)
+        if carrier.is_secret:
+            text = f"{name}: the value, which is secret, is not accepted"
+        elif isinstance(error, ValidationError) and is_plain_hint(hint) and not _has_parts(value):
+            text = f"{name}: {a(type(value))} is not {_words(hint)}"
+        raise NotCarried(text) from None
+
+
+def _has_parts(value: Any) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset, dict))
 
 
 @lru_cache(maxsize=1024)
@@ -87,6 +96,11 @@ def _carrier(hint: Any) -> Carrier | str:
         return Carrier(hint)
     except (PydanticUserError, TypeError) as error:
         return f"its type hint has no JSON form: {reason(error)}"
+
+
+def _words(hint: Any) -> str:
+    schema = TypeAdapter(hint).json_schema()
+    return accepted(schema, schema.get("$defs", {}))
 
 
 def _without_hint(name: str, value: Any) -> str:

@@ -202,7 +202,7 @@ def test_jobs_are_listed_and_run_now(run, rows, items, yard):
 
     assert run("run-now", job_id)[:2] == (0, f"{job_id} due scheduled\n")
     assert job_id in [ready.id for ready in yard.store.take_due(10)[0]]
-    assert run("run-now", job_id)[:2] == (1, f"{job_id} too_late pending\n")
+    assert run("run-now", job_id)[:2] == (1, f"{job_id} too late: it is pending\n")
     code, out, err = run("run-now", "nobody")
     assert (code, out, "no job 'nobody'" in err) == (3, "nobody unknown\n", True)
 
@@ -614,7 +614,7 @@ def test_ended_jobs_are_retried(run, yard):
     assert run("retry", "--tag", "retried", "--dry-run")[1] == "1 job would be retried\n"
     assert run("retry", job_id) == (0, f"{job_id} retried\n", "")
     assert yard.ended(job_id).state == "completed"
-    assert run("retry", job_id) == (1, f"{job_id} too_late completed\n", "")
+    assert run("retry", job_id) == (1, f"{job_id} too late: it is completed\n", "")
     assert run("retry", "--tag", "retried") == (0, "0 jobs retried\n", "No job fits.\n")
     assert run("retry")[0] == 2
     assert run("retry", job_id, "--tag", "retried")[0] == 2

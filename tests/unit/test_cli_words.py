@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from taskyard.cli import main
 from taskyard.cli.job_options import given, job_options
 from taskyard.cli.words import FIELDS, in_words, said, unknown
 from taskyard.errors import Fault, InvalidSubmission
@@ -107,3 +108,12 @@ def test_a_named_argument_has_a_name_and_a_value(wrong):
 def test_a_named_argument_is_given_once():
     """The last one does not win silently."""
     assert asked("-k", "a=1", "-k", "a=2").endswith("'a' is given twice")
+
+
+def test_a_negative_number_is_told_where_it_has_to_stand():
+    """It looks like an option."""
+    result = CliRunner().invoke(main, ["submit", "add", "-1", "2"])
+
+    assert result.exit_code == 2
+    assert "No such option '-1'" in result.output
+    assert "-- -1 2" in result.output

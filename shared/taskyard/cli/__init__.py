@@ -49,6 +49,11 @@ class _Group(LazyGroup):
         try:
             with each_once():
                 return super().invoke(context)
+        except click.NoSuchOption as error:
+            if not error.option_name[1:2].isdigit():
+                raise
+            text = f"{error.message} A negative number stands behind all options and `--`: -- -1 2"
+            raise click.NoSuchOption(error.option_name, text, ctx=error.ctx) from None
         except (JobNotFound, ScheduleNotFound, DeadLetterNotFound, ReplayNotFound) as error:
             fail(with_asked(str(error)), NOT_FOUND)
         except InvalidSubmission as error:

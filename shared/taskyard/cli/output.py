@@ -117,7 +117,8 @@ def say_answers(
 
 def verdict_line(answer: Mapping[str, Any]) -> str:
     """Return a line with the `id` of a job, the `verdict` and, where it has one, its `state`."""
-    return " ".join(filter(None, (answer["id"], answer["verdict"], answer["state"])))
+    verdict = "too late: it is" if answer["verdict"] == "too_late" else answer["verdict"]
+    return " ".join(filter(None, (answer["id"], verdict, answer["state"])))
 
 
 class Drawn(str):
@@ -142,7 +143,8 @@ def _drawn(name: str, value: str) -> str:
 
 def first_line(text: str) -> str:
     """Return the first line of a message, and not more of it than a table is to have."""
-    return text.partition("\n")[0][:LINE_MAX]
+    line = text.partition("\n")[0]
+    return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 3]}..."
 
 
 def pause_text(document: Mapping[str, Any]) -> str:
