@@ -300,7 +300,7 @@ def test_a_key_is_made_listed_and_revoked(run, store):
         (["create", "ci", "--scope", "admin", "--queue", "q"], 2, "cannot be bound"),
         (["create", "ci", "--scope", "admin", "--expires", "soon"], 2, "like 90s, 10m"),
         (["create", "ci", "--scope", "admin", "--expires", "0d"], 2, "more than 0"),
-        (["create", "ci", "--scope", "admin", "--rate", "often"], 2, "rate='often'"),
+        (["create", "ci", "--scope", "admin", "--rate", "often"], 2, "--rate 'often'"),
         (["create", "taken", "--scope", "admin"], 1, "is a key 'taken' already"),
         (["revoke", "nobody"], 3, "no key 'nobody'"),
         (["forget", "nobody"], 3, "no key 'nobody'"),
