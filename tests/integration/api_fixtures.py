@@ -5,8 +5,10 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from apiflask import APIFlask
 
 from services.api.app import create_app
+from services.api.parts import Parts, attach
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.config import Settings
@@ -52,9 +54,30 @@ def other_queue(store, catalogued) -> str:
 
 
 @pytest.fixture(scope="session")
-def client_of() -> Callable[[Settings, Dispatcher], Any]:
-    """A function that returns a client of a new application."""
-    return lambda settings, dispatcher: create_app(settings, dispatcher).test_client()
+def made_applications() -> list[APIFlask]:
+    """The applications of earlier tests: to make the routes of one takes as long as a test."""
+    return []
+
+
+@pytest.fixture
+def client_of(made_applications) -> Callable[[Settings, Dispatcher], Any]:
+    """A function that returns a client of an application that no other client of this test has.
+
+    All that an application knows is in its parts, and these are new. A test that adds hooks to one, or asks
+    for the document under another `api_metrics_open`, has to make its own: both stay.
+    """
+    free = list(made_applications)
+
+    def client(settings: Settings, dispatcher: Dispatcher) -> Any:
+        if free:
+            app = free.pop()
+            attach(app, Parts(settings, dispatcher, is_stopping=lambda: False))
+        else:
+            app = create_app(settings, dispatcher)
+            made_applications.append(app)
+        return app.test_client()
+
+    return client
 
 
 @pytest.fixture

@@ -576,10 +576,10 @@ def test_nobody_gets_in_while_the_keys_cannot_be_read(api, store, monkeypatch):
     assert api.get("/healthz").status_code == 200
 
 
-def test_the_metrics_can_ask_for_a_key(client_of, settings, dispatcher, caller, catalogued):
+def test_the_metrics_can_ask_for_a_key(settings, dispatcher, caller, catalogued):
     """A key of Prometheus reads them and nothing else; others and bound ones do not."""
     closed = replace(settings, api_metrics_open=False)
-    api = client_of(closed, dispatcher)
+    api: Any = create_app(closed, dispatcher).test_client()
     before = api.get("/metrics")
     prometheus, reader, bound = (
         caller("metrics:read"),

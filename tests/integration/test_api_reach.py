@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from services.api import guards, scopes
+from services.api.app import create_app
 from taskyard import keys
 from taskyard.audit_log import AuditLog
 from taskyard.store.controls import Limits
@@ -384,10 +385,10 @@ def test_a_schedule_elsewhere_is_refused(of_both, free, other_queue, method, res
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize("moment", ["guard", "route"])
 def test_a_schedule_that_has_come_out_of_reach_stays(
-    client_of, settings, dispatcher, free, of_both, monkeypatch, method, is_there, moment
+    settings, dispatcher, free, of_both, monkeypatch, method, is_there, moment
 ):
     """Another one writes it between the look at it and the change."""
-    late = client_of(settings, dispatcher)
+    late = create_app(settings, dispatcher).test_client()
     unwritten = [schedule("one", "add")]
 
     def write():

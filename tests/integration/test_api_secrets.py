@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 
+from services.api.app import create_app
 from taskyard import Secret, task
 from taskyard.catalogue import describe
 from taskyard.request import Defaults
@@ -28,7 +29,7 @@ def charge(
 
 
 @pytest.fixture
-def yard(api, store, catalogued):
+def yard(settings, dispatcher, store, catalogued):
     """A client of an API that knows the task `charge`; each of its answers is kept in `yard.texts`."""
     defaults = Defaults(queue=catalogued, priority=4, max_retries=2, timeout_s=60)
     store.declare([describe(charge, defaults)], [catalogued])
@@ -39,9 +40,11 @@ def yard(api, store, catalogued):
         texts.append(f"{answer.headers}{body}")
         return answer
 
-    api.application.after_request(keep)
-    api.texts = texts
-    return api
+    app = create_app(settings, dispatcher)
+    app.after_request(keep)
+    client: Any = app.test_client()
+    client.texts = texts
+    return client
 
 
 @pytest.fixture

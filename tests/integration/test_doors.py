@@ -247,8 +247,8 @@ def test_the_way_to_a_refusal_is_the_same_for_all_jobs_out_of_reach(
     assert all(each == found[0] for each in found)
 
 
-#: Once in a while, whatever is asked.
-PERIODIC = frozenset({"key_ring", "use_keys"})
+#: Once in a while, whatever is asked; of jobs that were submitted before, in the background.
+PERIODIC = frozenset({"key_ring", "use_keys", "mark_published"})
 
 
 def test_an_idempotency_key_shows_what_it_made(caller, places):

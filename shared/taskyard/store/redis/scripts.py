@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, wraps
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -238,6 +238,24 @@ def _tls_options(tls: Tls) -> dict[str, Any]:
     }
 
 
+@cache
+def _all_scripts() -> Mapping[str, tuple[str, str]]:
+    """Return the digest and the text of each script, by its name; they are read once a process."""
+    folder = files(__package__) / "lua"
+    common = (folder / "common.lua").read_text()
+    texts = {
+        path.name.removesuffix(".lua"): path.read_text()
+        for path in folder.iterdir()
+        if path.name.endswith(".lua") and path.name != "common.lua"
+    }
+    texts |= {name: texts[of] for name, of in READING_FORMS.items()}
+    texts = {name: _shebang(name) + common + text for name, text in texts.items()}
+    return {
+        name: (hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
+        for name, text in texts.items()
+    }
+
+
 class RedisScripts:
     """Runs scripts on one Redis; `RedisStore` is made of classes like this one's children.
 
@@ -265,19 +283,7 @@ class RedisScripts:
         self._prefix = prefix
         self._keep_ms = result_ttl_s * 1000
         self._redis = _client(url, timeout_s, tls)
-        folder = files(__package__) / "lua"
-        common = (folder / "common.lua").read_text()
-        texts = {
-            path.name.removesuffix(".lua"): path.read_text()
-            for path in folder.iterdir()
-            if path.name.endswith(".lua") and path.name != "common.lua"
-        }
-        texts |= {name: texts[of] for name, of in READING_FORMS.items()}
-        texts = {name: _shebang(name) + common + text for name, text in texts.items()}
-        self._scripts = {
-            name: (hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
-            for name, text in texts.items()
-        }
+        self._scripts = _all_scripts()
 
     def run(self, name: str, args: Any, answer: type[R]) -> R:
         """Run `lua/<name>.lua` with `args` and return its answer, checked to be of type `answer`."""
