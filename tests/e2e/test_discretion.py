@@ -103,6 +103,7 @@ def test_no_argument_is_logged(running, yard, ask, lines):
     ask("POST", f"/v1/jobs/{ids['cancelled']}/cancel")
     for job_id in ids.values():
         yard.ended(job_id)
+    yard.ended(_failing_again(yard, ask))
     _replayed(yard, ask, ids["failed"])
 
     poll(lambda: has(lines, "message refused: invalid: type"))
@@ -133,6 +134,14 @@ def _submitted(yard: Yard, ask: Ask) -> dict[str, str]:
         assert status == 202, job
         ids[name] = job["id"]
     return ids
+
+
+def _failing_again(yard: Yard, ask: Ask) -> str:
+    """Submit a job that is retried; no process is killed any more, so its lines are in the log."""
+    body = {"task": tasks.fail_with.name, "kwargs": {"value": MARKER}, "max_retries": 1}
+    status, job = ask("POST", "/v1/jobs", {**body, "queue": yard.queue})
+    assert status == 202, job
+    return str(job["id"])
 
 
 def _refused_over_rest(ask: Ask) -> None:
