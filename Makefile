@@ -35,7 +35,7 @@ help: ## Show this list
 
 .PHONY: run
 run: $(VENV)/.runtime ## Start RabbitMQ, Redis and the three services; Ctrl-C stops them
-	@exec $(BIN)/python -m taskyard.devstack
+	@exec $(BIN)/python -m tools.run
 
 .PHONY: install
 install: $(VENV)/.runtime ## Install taskyard into .venv, for programs beside `docker compose up`
@@ -103,7 +103,7 @@ format: $(VENV)/.dev ## Rewrite the code in the house format
 
 .PHONY: system-packages
 system-packages: $(VENV)/.runtime
-	@$(BIN)/python -c 'import sys; from taskyard.devstack import install; sys.exit(install.main())'
+	@$(BIN)/python -c 'import sys; from tools import install_packages; sys.exit(install_packages.main())'
 
 # --- Dependencies ---------------------------------------------------------------------------------
 

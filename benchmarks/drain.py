@@ -16,7 +16,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from benchmarks import harness, noop_tasks
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.devstack import Servers
+from taskyard.local_servers import Servers
 from taskyard.request import parse
 from taskyard.task_options import TaskOptions
 

@@ -13,8 +13,8 @@ import psutil
 from benchmarks import harness, noop_tasks
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.devstack import Servers
-from taskyard.devstack.ports import choose_port
+from taskyard.local_servers import Servers
+from taskyard.local_servers.ports import choose_port
 from taskyard.request import parse
 from taskyard.task_options import TaskOptions
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from taskyard.devstack import Servers
+from taskyard.local_servers import Servers
 
 ROOT = Path(__file__).resolve().parent.parent
 

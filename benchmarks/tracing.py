@@ -15,11 +15,12 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from services.worker import traces
-from services.worker.attempt import Attempt
-from taskyard import config, context, logs, tracing
+from services.worker.attempts import traces
+from services.worker.attempts.running import Attempt
+from taskyard import config, context
 from taskyard.message import Message, Options, new_id
 from taskyard.store.attempts import Outcome
+from taskyard.telemetry import logs, tracing
 
 ROUNDS, JOBS = 5, 10_000
 

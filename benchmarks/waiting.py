@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks import harness
 from taskyard.config import load
-from taskyard.devstack import Servers
+from taskyard.local_servers import Servers
 from taskyard.message import Message, Options, encode, new_id
 from taskyard.store import JobStore, open_store
 from taskyard.store.base import NewJob

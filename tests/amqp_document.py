@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 import pika
 
-from services.api.asyncapi import document
+from services.api.routes.asyncapi import document
 
 #: Names of the messages that a reply may be.
 REPLIES = tuple(document()["channels"]["replies"]["messages"])

@@ -13,16 +13,23 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from taskyard import config
 from taskyard.config import Settings
-from taskyard.devstack import RabbitServer, RedisServer, ensure_installed
-from taskyard.devstack.install import RABBITMQ_PACKAGE, REDIS_PACKAGE
-from taskyard.devstack.programs import rabbitmq_version, redis_version
 from taskyard.dispatcher import Dispatcher
+from taskyard.local_servers import RabbitServer, RedisServer
+from taskyard.local_servers.programs import (
+    RABBITMQ_PACKAGE,
+    REDIS_PACKAGE,
+    rabbitmq_version,
+    redis_version,
+)
 from taskyard.rabbitmq.connect_once import greeting
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue, server_version
+from taskyard.runtime.tls import SYSTEM_CAS
 from taskyard.store import JobStore, open_store
-from taskyard.tls import SYSTEM_CAS
 from tests.nemesis.links import Links
+from tools.install_packages import (
+    ensure_installed,
+)
 
 pytest_plugins = ["tests.parallel", "tests.yard", "tests.secured"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taskyard.devstack import RedisServer
+from taskyard.local_servers import RedisServer
 
 
 class RedisWithDisk(RedisServer):

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 from prometheus_client.metrics import MetricWrapperBase
 
-from services.api import metrics as api_metrics
-from taskyard import metrics
+from services.api.http import metrics as api_metrics
+from taskyard.telemetry import metrics
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))

@@ -3,17 +3,19 @@
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from taskyard.devstack.process_table import environments
-from taskyard.devstack.waiting import wait_for
+from taskyard.local_servers.process_table import environments
+from taskyard.local_servers.waiting import wait_for
 
 #: Tests wait for servers more than they compute. More of these than two a core gain nothing.
 WORKERS_A_CORE = 2
 #: Each has a RabbitMQ, a Redis and some services: about 700 MB.
 MOST_WORKERS = 8
 
+TESTS = Path(__file__).parent
 #: Folders of long files, which begin first, so that the last ones to end are short.
 LONG_FIRST = ("faults", "e2e", "integration")
 
@@ -33,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(item: pytest.Item) -> int:
-    folder = item.path.parent.name
+    folder = item.path.relative_to(TESTS).parts[0]
     return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
 
 

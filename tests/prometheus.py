@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 
-from taskyard.devstack.ports import LOOPBACK, choose_port
-from taskyard.devstack.probes import http_status
-from taskyard.devstack.process import Process
+from taskyard.local_servers.ports import LOOPBACK, choose_port
+from taskyard.local_servers.probes import http_status
+from taskyard.local_servers.process import Process
 from tests.monitoring import DEPLOY
 
 

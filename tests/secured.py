@@ -13,10 +13,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from taskyard.devstack import RabbitServer, RedisServer, ensure_installed
-from taskyard.devstack.install import OPENSSL_PACKAGE, RABBITMQ_PACKAGE, REDIS_PACKAGE
-from taskyard.devstack.ports import choose_port
+from taskyard.local_servers import RabbitServer, RedisServer
+from taskyard.local_servers.ports import choose_port
+from taskyard.local_servers.programs import RABBITMQ_PACKAGE, REDIS_PACKAGE
 from tests.yard import CHECKOUT, Yard
+from tools.install_packages import (
+    OPENSSL_PACKAGE,
+    ensure_installed,
+)
 
 DEPLOY = CHECKOUT / "deploy/rabbitmq"
 USERS = ("admin", "api", "monitor", "producer", "scheduler", "worker")

@@ -4,8 +4,8 @@ import struct
 import subprocess
 from pathlib import Path
 
-from taskyard.devstack import RedisServer, ensure_installed
-from taskyard.devstack.install import COMPILER_PACKAGE, HEADERS_PACKAGE
+from taskyard.local_servers import RedisServer
+from tools.install_packages import COMPILER_PACKAGE, HEADERS_PACKAGE, ensure_installed
 
 SOURCE = Path(__file__).with_name("clock.c")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pika
 
-from taskyard.devstack.ports import LOOPBACK
 from taskyard.job import rfc3339
+from taskyard.local_servers.ports import LOOPBACK
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE, dead_queue
 from tests import worker_tasks as tasks
 from tests.yard import Yard

@@ -22,8 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from taskyard import config
 from taskyard.client import Client, JobHandle
-from taskyard.devstack import RabbitServer, RedisServer, Service
 from taskyard.job import TERMINAL, Job
+from taskyard.local_servers import RabbitServer, RedisServer
 from taskyard.message import new_id
 from taskyard.rabbitmq.connect_once import blocking
 from taskyard.rabbitmq.topology import dead_queue
@@ -32,6 +32,7 @@ from taskyard.task import Task
 from tests import worker_tasks as tasks
 from tests.events import FOLDER, Event, read_events
 from tests.polling import poll
+from tools.run.service import Service
 
 CHECKOUT = Path(__file__).parents[1]
 

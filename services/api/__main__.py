@@ -3,11 +3,12 @@
 import logging
 import sys
 
-from services.api import exposure
-from services.api.server import Server
-from taskyard import config, logs
+from services.api.auth import exposure
+from services.api.server.serve import Server
+from taskyard import config
 from taskyard.errors import ConfigurationError, Unavailable
 from taskyard.store import open_store
+from taskyard.telemetry import logs
 
 logger = logging.getLogger("services.api")
 

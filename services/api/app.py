@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 from apiflask import APIFlask
 
-from services.api import (
-    access,
+from services.api.auth import middleware
+from services.api.context import Parts, attach
+from services.api.http import problems, queries, request_log, security_headers
+from services.api.openapi import document
+from services.api.routes import (
     asyncapi,
     audit_log,
     batch,
@@ -14,28 +17,23 @@ from services.api import (
     controls,
     dead_letters,
     docs,
+    events,
     explain,
+    job_changes,
     jobs,
     listing,
-    openapi,
     operation,
-    problems,
-    queries,
     removal,
     replays,
-    request_log,
     retries,
     schedule_fires,
     schedules,
-    security_headers,
     stats,
-    streams,
-    waiting,
 )
-from services.api.parts import Parts, attach
-from taskyard import __version__, metrics
+from taskyard import __version__
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
+from taskyard.telemetry import metrics
 
 #: The modules of routes.
 ROUTES = (
@@ -44,10 +42,10 @@ ROUTES = (
     listing,
     bulk,
     retries,
-    waiting,
+    job_changes,
     removal,
     explain,
-    streams,
+    events,
     catalogue,
     stats,
     controls,
@@ -86,11 +84,11 @@ def create_app(
     security_headers.install(app)
     request_log.install(app)
     problems.install(app)
-    access.install(app)
-    queries.install(app, openapi.inputs_of(ROUTES))
-    openapi.configure(app)
+    middleware.install(app)
+    queries.install(app, document.inputs_of(ROUTES))
+    document.configure(app)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)
-    openapi.publish(app, ROUTES, settings)
+    document.publish(app, ROUTES, settings)
     metrics.BUILD_INFO.labels("api", __version__).set(1)
     return app

@@ -6,12 +6,13 @@ import sys
 from prometheus_client import REGISTRY
 
 from services.scheduler.service import Scheduler
-from taskyard import __version__, config, logs, tracing
+from taskyard import __version__, config
 from taskyard.config import Settings
 from taskyard.errors import ConfigurationError, StoreUnavailable
-from taskyard.health import HealthServer
-from taskyard.lifecycle import stop_signal
-from taskyard.metrics import BUILD_INFO
+from taskyard.runtime.lifecycle import stop_signal
+from taskyard.telemetry import logs, tracing
+from taskyard.telemetry.health import HealthServer
+from taskyard.telemetry.metrics import BUILD_INFO
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from taskyard.apart import Apart
 from taskyard.errors import Unavailable
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.publisher import Publisher
+from taskyard.runtime.apart import Apart
 
 logger = logging.getLogger(__name__)
 

@@ -5,28 +5,36 @@ import random
 import time
 from typing import get_args
 
-from services.scheduler import declared
-from services.scheduler.age import Age
-from services.scheduler.chores import DispatchDue, Prune, Relay
-from services.scheduler.dead_letters import KeepDeadLetters
-from services.scheduler.fire import Fire
-from services.scheduler.intake import Intake
-from services.scheduler.intake_consumer import IntakeConsumer
-from services.scheduler.leases import WatchLeases
-from services.scheduler.measure import Measure
-from services.scheduler.outcomes import TellDirectOutcomes, TellOutcomes
-from services.scheduler.reclaim import Reclaim
-from services.scheduler.repair import Repair
-from services.scheduler.replay import RunReplays
-from services.scheduler.rulings import Reason
-from services.scheduler.submissions import MAX_BATCH_PAYLOADS
-from taskyard import per_queue
-from taskyard.audit import settle_s
+from services.scheduler.chores import declared
+from services.scheduler.chores.age import Age
+from services.scheduler.chores.dead_letters import KeepDeadLetters
+from services.scheduler.chores.fire import Fire
+from services.scheduler.chores.handover import DispatchDue, Prune, Relay
+from services.scheduler.chores.leases import WatchLeases
+from services.scheduler.chores.measure import Measure
+from services.scheduler.chores.outcomes import TellDirectOutcomes, TellOutcomes
+from services.scheduler.chores.reclaim import Reclaim
+from services.scheduler.chores.repair import Repair
+from services.scheduler.chores.replay import RunReplays
+from services.scheduler.chores.rulings import Reason
+from services.scheduler.intake.chore import Intake
+from services.scheduler.intake.consumer import IntakeConsumer
+from services.scheduler.intake.submissions import MAX_BATCH_PAYLOADS
 from taskyard.config import Settings
+from taskyard.consistency.ledger import settle_s
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
-from taskyard.lifecycle import Loop
-from taskyard.metrics import (
+from taskyard.rabbitmq.direct_replies import DirectReplies
+from taskyard.rabbitmq.message_size import largest
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.size_limit import SizeTrial
+from taskyard.runtime import per_queue
+from taskyard.runtime.lifecycle import Loop
+from taskyard.schedules.plan import Outcome as FireOutcome
+from taskyard.store import open_store
+from taskyard.store.audit import Problem
+from taskyard.telemetry.metrics import (
     INTAKE_MESSAGES,
     JOBS_RECLAIMED,
     JOBS_REPAIRED,
@@ -34,14 +42,6 @@ from taskyard.metrics import (
     SCHEDULE_FIRES,
     begin,
 )
-from taskyard.rabbitmq.direct_replies import DirectReplies
-from taskyard.rabbitmq.message_size import largest
-from taskyard.rabbitmq.publisher import Publisher
-from taskyard.rabbitmq.queue_depths import QueueDepths
-from taskyard.rabbitmq.size_limit import SizeTrial
-from taskyard.schedules.plan import Outcome as FireOutcome
-from taskyard.store import open_store
-from taskyard.store.audit import Problem
 
 logger = logging.getLogger(__name__)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from services.scheduler.intake_consumer import Submission
-from services.scheduler.rulings import Ruling
-from taskyard import trace_context, tracing
+from services.scheduler.chores.rulings import Ruling
+from services.scheduler.intake.consumer import Submission
 from taskyard.message import decode
 from taskyard.rabbitmq.topology import INTAKE_QUEUE
 from taskyard.store.attempts import Lost
 from taskyard.store.base import Ready
+from taskyard.telemetry import trace_context, tracing
 
 
 def dispatched(jobs: Sequence[Ready], operation: str, started_ns: int) -> None:

@@ -8,10 +8,11 @@ from services.worker import multiprocess
 _metrics_folder = multiprocess.prepare()  # before the imports below make the metrics
 
 from services.worker.supervisor import Supervisor  # noqa: E402 - see above
-from taskyard import __version__, config, logs  # noqa: E402 - see above
+from taskyard import __version__, config  # noqa: E402 - see above
 from taskyard.errors import ConfigurationError  # noqa: E402 - see above
-from taskyard.health import HealthServer  # noqa: E402 - see above
-from taskyard.metrics import BUILD_INFO  # noqa: E402 - see above
+from taskyard.telemetry import logs  # noqa: E402 - see above
+from taskyard.telemetry.health import HealthServer  # noqa: E402 - see above
+from taskyard.telemetry.metrics import BUILD_INFO  # noqa: E402 - see above
 
 Problems = Callable[[], list[str]]
 

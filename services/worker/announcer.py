@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.worker.end_log import FAILURES_PER_S
-from services.worker.place import Place
+from services.worker.attempts.end_log import FAILURES_PER_S
+from services.worker.child_handle import Place
 from taskyard import __version__
-from taskyard.broker_hosts import place, urls
 from taskyard.config import Settings
+from taskyard.runtime.broker_hosts import place, urls
 
 logger = logging.getLogger(__name__)
 

@@ -16,30 +16,31 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from services.worker import measures
-from services.worker.attempt import Attempt
-from services.worker.burial import Burial
-from services.worker.consumer import Consumer
-from services.worker.engine import SOON_PART, Engine
+from services.worker.attempts import measures
+from services.worker.attempts.burial import Burial
+from services.worker.attempts.engine import SOON_PART, Engine
+from services.worker.attempts.running import Attempt
+from services.worker.attempts.settler import Settler
+from services.worker.attempts.watch import PROGRESS_S, WATCH_S, Watch
+from services.worker.consuming.consumer import Consumer
+from services.worker.consuming.room import IDLE_S, Room
+from services.worker.consuming.source import Source
+from services.worker.consuming.suspects import Suspects
+from services.worker.dramatiq_bridge.interrupts import notice_swallowed
+from services.worker.dramatiq_bridge.slots import Slots
 from services.worker.exits import EXIT_CONFIGURATION
-from services.worker.interrupts import notice_swallowed
 from services.worker.modules import known, load_tasks
-from services.worker.room import IDLE_S, Room
-from services.worker.settler import Settler
-from services.worker.slots import Slots
-from services.worker.source import Source
-from services.worker.suspects import Suspects
-from services.worker.watch import PROGRESS_S, WATCH_S, Watch
-from taskyard import __version__, catalogue, tracing
+from taskyard import __version__, catalogue
 from taskyard.client import defaults
 from taskyard.config import Settings
 from taskyard.errors import ConfigurationError, Unavailable, WorkerStopping
-from taskyard.lifecycle import Loop, StopRequest
-from taskyard.limits import limits
 from taskyard.message import MESSAGE_SLACK_BYTES
-from taskyard.metrics import CHILD_MEMORY, SLOTS, SLOTS_BUSY
+from taskyard.policy.limits import limits
 from taskyard.rabbitmq.publisher import Publisher
+from taskyard.runtime.lifecycle import Loop, StopRequest
 from taskyard.store import open_store
+from taskyard.telemetry import tracing
+from taskyard.telemetry.metrics import CHILD_MEMORY, SLOTS, SLOTS_BUSY
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from taskyard.arguments.signature import described
 from taskyard.errors import ConfigurationError
-from taskyard.short_text import cut
-from taskyard.signature import described
+from taskyard.runtime.short_text import cut
 from taskyard.task import Task, registry
 
 #: Longest text of an error at an import, as JSON. Bytes.

@@ -19,13 +19,13 @@ from multiprocessing.connection import Connection, wait
 
 from services.worker import child, multiprocess
 from services.worker.announcer import Announcer
+from services.worker.child_handle import Place
 from services.worker.exits import EXIT_CONFIGURATION, EXIT_LABELS, exit_label, exit_reason
-from services.worker.place import Place
 from taskyard.config import Settings
 from taskyard.errors import Unavailable
-from taskyard.health import HealthServer
-from taskyard.metrics import CHILD_EXITS, begin
 from taskyard.store import open_store
+from taskyard.telemetry.health import HealthServer
+from taskyard.telemetry.metrics import CHILD_EXITS, begin
 
 logger = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 Importing it opens no connection: a task is a plain function until `.delay()` is called.
 """
 
+from taskyard.arguments.secrets import Secret
 from taskyard.client import JobHandle, client, configure
 from taskyard.context import current_job
 from taskyard.errors import (
@@ -18,7 +19,6 @@ from taskyard.errors import (
     TooLate,
     Unavailable,
 )
-from taskyard.secrets import Secret
 from taskyard.task import Task, task
 
 __version__ = "0.1.0"

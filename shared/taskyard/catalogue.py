@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from taskyard.arguments.secrets import redacted, restored
 from taskyard.errors import Fault, InvalidSubmission, StoreUnavailable
-from taskyard.group_commit import GroupCommit
 from taskyard.job import Job, document
-from taskyard.secrets import redacted, restored
+from taskyard.runtime.group_commit import GroupCommit
 from taskyard.store.base import JobStore
 from taskyard.task import Task
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what checks requests is slow to import: who only shows jobs
 
 def describe(task: Task[..., Any], defaults: "Defaults") -> dict[str, Any]:
     """Return a task's document in the catalogue, as `GET /v1/tasks` shows it."""
-    from taskyard import signature
+    from taskyard.arguments import signature
 
     return {
         "name": task.name,
@@ -63,7 +63,7 @@ class Catalogue:
         Raises:
             InvalidSubmission: With everything that is wrong: fields, task, queue and arguments.
         """
-        from taskyard import signature
+        from taskyard.arguments import signature
         from taskyard.request import Defaults, parse
 
         faults: list[Fault] = []
@@ -94,7 +94,7 @@ class Catalogue:
         Raises:
             InvalidSubmission: With everything that does not fit, or if no worker knows the task.
         """
-        from taskyard import signature
+        from taskyard.arguments import signature
 
         self._refresh()
         task = self._tasks.get(name)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from taskyard import context
+from taskyard.arguments.secrets import redacted
 from taskyard.errors import JobFailed, JobNotFound, TaskyardError, TooLate
 from taskyard.job import TERMINAL, Job, State, document
-from taskyard.secrets import redacted
 from taskyard.task import Task
-from taskyard.tracing import Publishing
+from taskyard.telemetry.tracing import Publishing
 
 if TYPE_CHECKING:  # `import taskyard` stays quick: see `_get_ready`
     from taskyard.config import Settings
@@ -92,7 +92,7 @@ class JobHandle:
     def _typed(self, result: Any) -> Any:
         if self._function is None:
             return result
-        from taskyard.results import reader
+        from taskyard.arguments.results import reader
 
         return reader(self._function)(result)
 
@@ -166,7 +166,7 @@ class Client:
     """
 
     def __init__(self, settings: "Settings") -> None:
-        from taskyard import whereabouts
+        from taskyard.runtime import whereabouts
         from taskyard.store import open_store
 
         self.settings = settings
@@ -192,9 +192,9 @@ class Client:
             return self._dispatcher
 
     def _make_dispatcher(self) -> "Dispatcher":
-        from taskyard import whereabouts
         from taskyard.dispatcher import Dispatcher
         from taskyard.rabbitmq.publisher import Publisher
+        from taskyard.runtime import whereabouts
 
         publisher = Publisher(
             self.settings.broker_url,
@@ -273,12 +273,12 @@ class Client:
             JobNotFound: If there is no record of it.
         """
         from taskyard import explain
-        from taskyard.rabbitmq import broker_look
+        from taskyard.rabbitmq import probe
 
         url, tls = self.settings.broker_url, self.settings.tls
         try:
             return explain.explain(
-                self.store, self.settings, job_id, ask_broker=lambda: broker_look.look(url, tls=tls)
+                self.store, self.settings, job_id, ask_broker=lambda: probe.look(url, tls=tls)
             )
         except JobNotFound:
             raise JobNotFound(job_id, asked=self.asked) from None

@@ -8,9 +8,9 @@ from msgspec import Meta, Struct, structs
 
 from taskyard import config_checks as checks
 from taskyard.errors import ConfigurationError
-from taskyard.field_words import no_such
 from taskyard.message import MAX_SECONDS
-from taskyard.tls import Tls
+from taskyard.runtime.tls import Tls
+from taskyard.validation.field_words import no_such
 
 CommaList = tuple[str, ...]
 #: Longer times are mistakes, and would overflow some clocks.

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from taskyard import broker_hosts, per_queue
 from taskyard.message import MAX_SECONDS, MESSAGE_SLACK_BYTES
-from taskyard.tls import check_ca, check_client
+from taskyard.runtime import broker_hosts, per_queue
+from taskyard.runtime.tls import check_ca, check_client
 
 Above = Mapping[str, Any]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from taskyard import trace_context
 from taskyard.job import Progress
+from taskyard.telemetry import trace_context
 
 logger = logging.getLogger(__name__)
 

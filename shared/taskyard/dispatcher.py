@@ -5,15 +5,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from taskyard.apart import all_or_each
 from taskyard.errors import NotUnique, TaskyardError, Unavailable
-from taskyard.group_commit import GroupCommit
 from taskyard.job import State
 from taskyard.message import decode, for_attempt
 from taskyard.outbox import OutboxCleaner
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Headers, Outgoing
 from taskyard.rabbitmq.publisher import Publisher
+from taskyard.runtime.apart import all_or_each
+from taskyard.runtime.group_commit import GroupCommit
 from taskyard.store.base import Created, JobStore, NewJob, Ready, Recorded
 
 logger = logging.getLogger(__name__)

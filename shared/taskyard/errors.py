@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from taskyard.short_text import cut
+from taskyard.runtime.short_text import cut
 
 #: So much is told of what is wrong with a submission: nobody reads more, and a million would fill the memory.
 MAX_FAULTS = 100

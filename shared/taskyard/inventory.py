@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from taskyard import limits
 from taskyard.job import State, rfc3339
+from taskyard.policy import limits
 from taskyard.store.base import JobStore, QueueCounts
 from taskyard.store.controls import Limits
 

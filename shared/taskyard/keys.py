@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from taskyard import limits
 from taskyard.errors import TaskyardError
+from taskyard.policy import limits
 from taskyard.store.keys import NewKey
 
 Scope = Literal["jobs:submit", "jobs:read", "jobs:operate", "metrics:read", "admin"]

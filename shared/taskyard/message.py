@@ -10,7 +10,7 @@ import msgspec
 import uuid_utils
 from msgspec import Meta, Struct
 
-from taskyard import trace_context
+from taskyard.telemetry import trace_context
 
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"

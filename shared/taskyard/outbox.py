@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from taskyard.lifecycle import Loop
+from taskyard.runtime.lifecycle import Loop
 from taskyard.store.base import JobStore
 
 #: How long confirmed jobs gather before they leave the outbox, in seconds; relay waits far longer.

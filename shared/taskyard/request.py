@@ -14,13 +14,13 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from taskyard import message as wire
+from taskyard.arguments.signature import bound
 from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission, pointer_part
-from taskyard.field_words import field_words
 from taskyard.message import MAX_SECONDS, Message, Options
-from taskyard.nesting import check_json_depth
-from taskyard.signature import bound
 from taskyard.store.base import NewJob, Unique, UniquePolicy
-from taskyard.strict_json import unsendable
+from taskyard.validation.field_words import field_words
+from taskyard.validation.nesting import check_json_depth
+from taskyard.validation.strict_json import unsendable
 
 #: Ids that would be something else in a path: `GET /v1/jobs/count` counts, and `..` is one level up.
 RESERVED_IDS = frozenset(

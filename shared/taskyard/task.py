@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
+from taskyard.arguments.plain import is_plain
 from taskyard.errors import Fault, InvalidSubmission
-from taskyard.plain import is_plain
 
 if (
     TYPE_CHECKING
@@ -142,7 +142,7 @@ class Task(Generic[P, R]):
     def _as_json(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         if is_plain(args) and (not kwargs or is_plain(kwargs)):
             return args, kwargs
-        from taskyard.arguments import as_json
+        from taskyard.arguments.values import as_json
 
         return as_json(self.function, args, kwargs)
 
@@ -152,7 +152,7 @@ _OPTIONS = tuple(Task.apply_async.__kwdefaults__ or ())
 
 
 def _no_options(names: Iterable[str]) -> str:
-    from taskyard.field_words import no_such
+    from taskyard.validation.field_words import no_such
 
     texts = [no_such("option", name, _OPTIONS, is_listed=False) for name in names]
     return f"{'; '.join(texts)} (it takes: args, kwargs, {', '.join(_OPTIONS)})"

@@ -8,13 +8,13 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import replace
 
-from taskyard import signature
+from taskyard.arguments import signature
 from taskyard.errors import Fault, InvalidSubmission
-from taskyard.field_words import no_such
-from taskyard.limits import limits
 from taskyard.message import MAX_SECONDS
+from taskyard.policy.limits import limits
 from taskyard.request import UniqueRule, parse
 from taskyard.store.base import UniquePolicy
+from taskyard.validation.field_words import no_such
 
 
 class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from taskyard.devstack.programs import rabbitmq_version
+from taskyard.local_servers.programs import rabbitmq_version
 from tests.cluster.nodes import Cluster
 from tests.yard import Yard
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from taskyard.devstack.process import Process
-from taskyard.devstack.programs import find_epmd, find_rabbitmq
+from taskyard.local_servers.process import Process
+from taskyard.local_servers.programs import find_epmd, find_rabbitmq
 from tests.cluster.network import Network
 from tests.polling import poll
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.audit import deficits
+from taskyard.consistency.ledger import deficits
 from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.store.audit import QueueRow, Totals
 from tests.contract.jobs import (

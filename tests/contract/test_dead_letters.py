@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from taskyard.dead_letters import dead_letter, indexed
+from taskyard.dead_letters.message import dead_letter, indexed
 from taskyard.job import JobError
 from taskyard.message import decode, revived
 from taskyard.rabbitmq.bodies import cut

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.limits import limits
+from taskyard.policy.limits import limits
 from taskyard.store.base import Unique
 from taskyard.store.explaining import AHEAD_LIMIT, PACE_STEPS
 from tests.contract.jobs import (

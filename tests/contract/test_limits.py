@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from taskyard.limits import limits
+from taskyard.policy.limits import limits
 from taskyard.store.attempts import Claim
 from taskyard.store.controls import Limits
 from tests.contract.jobs import (

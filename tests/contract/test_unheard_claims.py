@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.limits import limits
+from taskyard.policy.limits import limits
 from taskyard.store.attempts import Claim
 from tests.contract.jobs import (
     HOUR_MS,

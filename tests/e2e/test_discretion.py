@@ -17,17 +17,17 @@ import msgspec
 import pika
 import pytest
 
+from taskyard.arguments.secrets import HIDDEN
 from taskyard.catalogue import Catalogue
-from taskyard.devstack import Service
-from taskyard.devstack.ports import choose_port
+from taskyard.local_servers.ports import choose_port
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
+from taskyard.schedules.repository import Schedules
 from taskyard.schedules.rule import parse
-from taskyard.schedules.stored import Schedules
-from taskyard.secrets import HIDDEN
 from taskyard.store.schedules import ScheduleWrite
 from tests import worker_tasks as tasks
 from tests.polling import poll
 from tests.yard import CHECKOUT, Worker, Yard
+from tools.run.service import Service
 
 Ask = Callable[..., Any]
 MARKER = f"marker-{uuid.uuid4().hex}"

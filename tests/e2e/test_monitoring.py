@@ -10,12 +10,12 @@ from contextlib import suppress
 
 import pytest
 
-from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
 from tests import worker_tasks as tasks
 from tests.monitoring import Expression, filled, metric, panels, rules, selectors
 from tests.polling import poll
 from tests.prometheus import Prometheus
+from tools.install_packages import PROMETHEUS_PACKAGE, ensure_installed
 
 #: Text that is in arguments, tags and errors only.
 SECRET = "s3cr3t"

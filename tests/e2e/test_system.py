@@ -13,11 +13,11 @@ import urllib.request
 
 import pytest
 
-from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
 from tests import worker_tasks as tasks
 from tests.polling import poll
 from tests.wheel import installed_alone
 from tests.yard import CHECKOUT
+from tools.install_packages import PROMETHEUS_PACKAGE, ensure_installed
 
 
 def block(page: str, heading: str) -> str:
@@ -181,7 +181,7 @@ for module in pkgutil.walk_packages(taskyard.__path__, "taskyard."):
     missing = run(yard, alone / "python", "-c", program, folder=tmp_path).splitlines()
 
     assert [line for line in missing if not line.endswith(" opentelemetry")] == []
-    assert all(line.startswith("taskyard.tracing.") for line in missing)
+    assert all(line.startswith("taskyard.telemetry.tracing.") for line in missing)
 
 
 def test_the_reference_page_has_a_command_of_each_operation_that_works(yard, services, rest):

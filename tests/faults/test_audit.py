@@ -7,13 +7,13 @@ import signal
 import pytest
 import redis
 
-from taskyard.audit import Audit
+from taskyard.consistency.ledger import Audit
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.request import parse
 from tests import worker_tasks as tasks
 from tests.contract.jobs import LATER_MS
 from tests.faults.ledger import Ledger
-from tests.integration.test_cli import command
+from tests.integration.cli.test_cli import command
 from tests.polling import poll
 from tests.yard import kill, kill_broker, metric
 

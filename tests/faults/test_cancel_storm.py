@@ -3,7 +3,7 @@
 import random
 import threading
 
-from taskyard.bulk import cancel_found
+from taskyard.operations.bulk import cancel_found
 from taskyard.store.finding import Filter
 from tests import worker_tasks as tasks
 from tests.contract.jobs import HOUR_MS

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from taskyard.devstack import RedisServer
 from taskyard.errors import StoreUnavailable
+from taskyard.local_servers import RedisServer
 from tests import worker_tasks as tasks
 from tests.faults.busy_yard import busy_worker
 from tests.faults.ledger import Ledger

@@ -8,7 +8,7 @@ import pytest
 from apiflask import APIFlask
 
 from services.api.app import create_app
-from services.api.parts import Parts, attach
+from services.api.context import Parts, attach
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.config import Settings

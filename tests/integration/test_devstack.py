@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from taskyard.devstack import Process, Servers
-from taskyard.devstack.leftovers import MARK, find_leftovers
-from taskyard.devstack.ports import choose_port
-from taskyard.devstack.waiting import wait_for
+from taskyard.local_servers import Process, Servers
+from taskyard.local_servers.leftovers import MARK, find_leftovers
+from taskyard.local_servers.ports import choose_port
+from taskyard.local_servers.waiting import wait_for
 from tests.polling import poll
 
 STAND_IN = """
@@ -77,7 +77,7 @@ class Runner(Process):
         self.lines: list[str] = []
         super().__init__(
             "runner",
-            [sys.executable, "-m", "taskyard.devstack"],
+            [sys.executable, "-m", "tools.run"],
             stack=checkout / "outer",
             env={"API_PORT": str(choose_port()), **GIVEN, **env},
             cwd=checkout,
@@ -123,6 +123,7 @@ def checkout(tmp_path):
         folder = tmp_path / "services" / name
         folder.mkdir(parents=True)
         (folder / "__main__.py").write_text(STAND_IN)
+    (tmp_path / "tools").symlink_to(Path("tools").resolve())
     return tmp_path
 
 

@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.scheduler.fire import Fire
-from services.scheduler.intake import Intake
-from services.scheduler.telling import Telling
+from services.scheduler.chores.fire import Fire
+from services.scheduler.chores.telling import Telling
+from services.scheduler.intake.chore import Intake
 from taskyard import task
-from taskyard.apart import Apart
+from taskyard.arguments.signature import described
 from taskyard.catalogue import describe
 from taskyard.errors import InTheWay
 from taskyard.job import STATE_FIELDS
 from taskyard.rabbitmq.confirms import Untaken
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.request import Defaults, JobRequest, UniqueRule
+from taskyard.runtime.apart import Apart
 from taskyard.schedules.plan import ScheduleState, decode_state, encode
-from taskyard.signature import described
 from taskyard.store.schedules import ScheduleWrite
 from tests.contract import jobs
+from tests.integration.intake.test_apart import Door
 from tests.integration.letters import strangers_entry
-from tests.integration.test_intake_apart import Door
 from tests.polling import poll
 
 pytest_plugins = ["tests.integration.api_fixtures"]

@@ -6,8 +6,8 @@ import pytest
 
 from taskyard.explain import explain
 from taskyard.explain.findings import CODES
-from taskyard.limits import limits
-from taskyard.rabbitmq.broker_look import look
+from taskyard.policy.limits import limits
+from taskyard.rabbitmq.probe import look
 from taskyard.request import new_job, parse
 from taskyard.store.base import Unique
 from taskyard.store.waiting import Change

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pika
 import pytest
 
-from taskyard import trace_context
 from taskyard.message import new_id
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
 from taskyard.store.waiting import Change
+from taskyard.telemetry import trace_context
 from tests import worker_tasks as tasks
 from tests.polling import poll
 
@@ -25,7 +25,8 @@ TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 #: One line by Python's own logging, and one by structlog.
 PROGRAM = """
 import logging, structlog
-from taskyard import config, logs
+from taskyard import config
+from taskyard.telemetry import logs
 logs.configure(config.load(), "test")
 logging.getLogger("own").info("told by %s", "logging", extra={"fact": 7})
 structlog.get_logger("own").warning("told by structlog", fact=8)
@@ -243,7 +244,8 @@ def test_lines_are_json_in_a_pipe_and_readable_on_a_terminal(form, is_terminal):
 EVIL = "x\n2026-11-24T10:00:00Z [info] forged\r\x1b[2J\u202e\x9b\u2028y"
 EVIL_PROGRAM = f"""
 import logging, structlog
-from taskyard import config, logs
+from taskyard import config
+from taskyard.telemetry import logs
 logs.configure(config.load(), "test")
 evil = {EVIL!r}
 class Odd:
@@ -273,9 +275,10 @@ def test_names_of_others_make_no_lines(form):
 
 FAILING_PROGRAM = """
 import logging
-from taskyard import config, logs
+from taskyard import config
+from taskyard.telemetry import logs
 logs.configure(config.load(), "test")
-for name in ("services.api", "taskyard.lifecycle", "gunicorn.error", "task.mine"):
+for name in ("services.api", "taskyard.runtime.lifecycle", "gunicorn.error", "task.mine"):
     try:
         int("what was sent")
     except ValueError:

@@ -7,16 +7,16 @@ import sys
 import pytest
 
 from taskyard import config
-from taskyard.devstack.ports import choose_port
 from taskyard.errors import BrokerUnavailable, StoreUnavailable, Unavailable
-from taskyard.rabbitmq import broker_look
+from taskyard.local_servers.ports import choose_port
+from taskyard.rabbitmq import probe
 from taskyard.rabbitmq.dead_queue import walk
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.queue_peek import QueuePeek
+from taskyard.runtime.tls import Tls
 from taskyard.store import open_store
-from taskyard.tls import Tls
 from tests import worker_tasks as tasks
 from tests.polling import poll
 from tests.secured import HOST, Authority
@@ -83,7 +83,7 @@ def walk_dead_letters(url, tls):
 
 def look(url, tls):
     """Look as `explain` does, which tells an error as a state."""
-    state = broker_look.look(url, tls=tls)
+    state = probe.look(url, tls=tls)
     if state.kind != "ready":
         raise BrokerUnavailable(state.detail)
 

@@ -11,10 +11,10 @@ from typing import Any
 import pika
 import pytest
 
-from taskyard import trace_context
 from taskyard.message import new_id
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
 from taskyard.store.waiting import Change
+from taskyard.telemetry import trace_context
 from tests import worker_tasks as tasks
 from tests.collector import Collector, Span
 from tests.polling import poll

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taskyard.devstack import Servers
-from taskyard.devstack.leftovers import end_leftovers
+from taskyard.local_servers import Servers
+from taskyard.local_servers.leftovers import end_leftovers
 from tests.nemesis import report
 from tests.nemesis.checks import judge
 from tests.nemesis.choices import new_numbers

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from taskyard.audit import Report
+from taskyard.consistency.ledger import Report
 from tests.nemesis.book import Book
 from tests.nemesis.executions import Execution
 from tests.nemesis.witness import Witness

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from taskyard.audit import Audit, Report, settle_s
+from taskyard.consistency.ledger import Audit, Report, settle_s
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.rabbitmq.topology import dead_queue
 from tests.events import read_events

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from taskyard.devstack.ports import LOOPBACK, choose_port
+from taskyard.local_servers.ports import LOOPBACK, choose_port
 
 #: `pass`: all goes through. `hole`: nothing does, and no connection is closed. `mute`: what is sent arrives,
 #: and answers do not. Data that was held goes on its way when the link passes again.

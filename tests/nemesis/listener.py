@@ -6,7 +6,7 @@ import socket
 import threading
 from contextlib import suppress
 
-from taskyard.devstack.ports import LOOPBACK
+from taskyard.local_servers.ports import LOOPBACK
 from tests.nemesis.book import Book
 
 PATH = "/v1/events?state=completed,failed,cancelled,expired"

@@ -4,7 +4,7 @@ import http.client
 import json
 from typing import Any, NamedTuple
 
-from taskyard.devstack.ports import LOOPBACK
+from taskyard.local_servers.ports import LOOPBACK
 
 TIMEOUT_S = 12.0
 

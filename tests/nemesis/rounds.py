@@ -9,8 +9,8 @@ from subprocess import SubprocessError
 
 from pika.exceptions import AMQPError
 
-from taskyard.devstack import DevStackError
 from taskyard.errors import TaskyardError
+from taskyard.local_servers import DevStackError
 from tests.nemesis.evidence import Evidence
 from tests.nemesis.faults.registry import Fault
 from tests.nemesis.gathering import gather

@@ -18,15 +18,16 @@ import redis
 
 from taskyard import config
 from taskyard.client import Client
-from taskyard.devstack import RabbitServer, RedisServer, Service
+from taskyard.local_servers import RabbitServer, RedisServer
 from taskyard.rabbitmq.connect_once import greeting
-from taskyard.tls import SYSTEM_CAS
+from taskyard.runtime.tls import SYSTEM_CAS
 from tests.events import FOLDER
 from tests.nemesis import tasks
 from tests.nemesis.links import Links
 from tests.nemesis.witness import Watch, Witness, children, is_alive
 from tests.polling import poll
 from tests.yard import CHECKOUT, Worker
+from tools.run.service import Service
 
 ENV = {
     "TASK_MODULES": tasks.__name__,

@@ -12,9 +12,9 @@ import yaml  # type: ignore[import-untyped]  # has no types
 
 from taskyard import config
 from taskyard.config import FIELDS, SECRETS
-from taskyard.devstack.install import OPENSSL_PACKAGE, ensure_installed
 from tests.secured import DEPLOY, USERS, variables
 from tests.yard import CHECKOUT
+from tools.install_packages import OPENSSL_PACKAGE, ensure_installed
 
 BROKER_URL = re.compile(r"amqp://(\w+):\$\{(\w+):-(\w+)\}@rabbitmq:5672/taskyard")
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from taskyard import config, configdoc
+from taskyard import config
 from taskyard.config import FIELDS, Settings
 from taskyard.errors import ConfigurationError
 from taskyard.store import open_store
+from tools import configdoc
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,9 +146,7 @@ def test_the_documents_say_what_the_settings_are(path, expected):
     difference = "\n".join(
         difflib.unified_diff(told.splitlines(), expected.splitlines(), lineterm="")
     )
-    assert not difference, (
-        f"{path} is out of date, run `python -m taskyard.configdoc`:\n{difference}"
-    )
+    assert not difference, f"{path} is out of date, run `python -m tools.configdoc`:\n{difference}"
 
 
 def test_the_example_sets_the_defaults(monkeypatch):

@@ -13,23 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from taskyard.devstack import install, ports, programs
-from taskyard.devstack.addresses import greeting, write_env_file
-from taskyard.devstack.console import Console
-from taskyard.devstack.errors import DevStackError, StopRequested
-from taskyard.devstack.folders import locked
-from taskyard.devstack.kept_ports import KeptPorts
-from taskyard.devstack.leftovers import end_leftovers, find_leftovers
-from taskyard.devstack.probes import answers, http_status
-from taskyard.devstack.process import Process
-from taskyard.devstack.service import Service
-from taskyard.devstack.settings import read_settings
-from taskyard.devstack.stop_requests import StopRequests
-from taskyard.devstack.waiting import wait_for
+from taskyard.local_servers import ports, programs
+from taskyard.local_servers.errors import DevStackError, StopRequested
+from taskyard.local_servers.folders import locked
+from taskyard.local_servers.leftovers import end_leftovers, find_leftovers
+from taskyard.local_servers.probes import answers, http_status
+from taskyard.local_servers.process import Process
+from taskyard.local_servers.waiting import wait_for
+from tools import install_packages
+from tools.run.addresses import greeting, write_env_file
+from tools.run.console import Console
+from tools.run.kept_ports import KeptPorts
+from tools.run.service import Service
+from tools.run.settings import read_settings
+from tools.run.stop_requests import StopRequests
 
+ROOT = Path(__file__).parents[2]
 STUBBORN = "import signal, time; signal.signal(15, lambda *_: None); print('up'); time.sleep(600)"
 CHOOSER = (
-    "import time; from taskyard.devstack.ports import choose_port; print(choose_port());"
+    "import time; from taskyard.local_servers.ports import choose_port; print(choose_port());"
     "time.sleep(600)"
 )
 WITH_CHILD = "import subprocess; print('up'); subprocess.run(['sleep', '600'])"
@@ -69,26 +71,30 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def checkout(tmp_path):
     (tmp_path / "services").mkdir()
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
     return tmp_path
 
 
 def test_the_stack_needs_nothing_but_the_standard_library():
     """It must run before the project's dependencies do, and can be read without the library."""
-    folder = Path(install.__file__).parent
-    trees = [ast.parse(path.read_text()) for path in folder.glob("*.py")]
+    files = [
+        *(ROOT / "shared/taskyard/local_servers").glob("*.py"),
+        *(ROOT / "tools/run").glob("*.py"),
+    ]
+    trees = [ast.parse(path.read_text()) for path in files]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     imported = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
 
     foreign = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
-    assert all(name.startswith("taskyard.devstack") for name in foreign)
+    assert all(name.startswith(("taskyard.local_servers", "tools")) for name in foreign)
 
 
 def test_make_runs_no_module_that_its_package_has_imported():
     """Python warns of it, and would have the module twice."""
-    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
 
-    for module in re.findall(r"python -m (taskyard\.[\w.]+)", makefile):
+    for module in re.findall(r"python -m ((?:taskyard|tools)\.[\w.]+)", makefile):
         code = f"import sys, {module.rpartition('.')[0]}; sys.exit({module!r} in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code]).returncode == 0, module
 
@@ -98,7 +104,10 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(checkout):
     (checkout / ".run").write_text("a file, which not even root can make files in")
 
     done = subprocess.run(
-        [sys.executable, "-m", "taskyard.devstack"], cwd=checkout, capture_output=True, text=True
+        [sys.executable, "-m", "tools.run"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
     )
 
     assert done.returncode == 1
@@ -217,7 +226,7 @@ def test_a_port_in_use_is_not_free():
 def test_a_port_is_chosen_whatever_others_have_put_where_ports_are_reserved(make, tmp_path):
     """The folder for temporary files is everybody's."""
     make(tmp_path / f"taskyard-ports-{os.getuid()}")
-    choice = "from taskyard.devstack.ports import choose_port; print(choose_port())"
+    choice = "from taskyard.local_servers.ports import choose_port; print(choose_port())"
 
     done = subprocess.run(
         [sys.executable, "-c", choice],
@@ -310,11 +319,11 @@ def test_a_service_that_listens_everywhere_is_reached_on_loopback(tmp_path):
 
 def test_missing_packages_are_named_with_both_ways_on(monkeypatch):
     """A user who may not install packages learns what to type."""
-    monkeypatch.setattr(install, "IS_INSTALLED", {"redis-server": lambda: False})
-    monkeypatch.setattr(install, "can_install", lambda: False)
+    monkeypatch.setattr(install_packages, "IS_INSTALLED", {"redis-server": lambda: False})
+    monkeypatch.setattr(install_packages, "can_install", lambda: False)
 
     with pytest.raises(DevStackError) as caught:
-        install.ensure_installed(["redis-server"])
+        install_packages.ensure_installed(["redis-server"])
 
     assert "sudo apt-get install --no-install-recommends redis-server" in str(caught.value)
     assert "docker compose up --build" in str(caught.value)
@@ -323,29 +332,29 @@ def test_missing_packages_are_named_with_both_ways_on(monkeypatch):
 def test_a_package_that_is_still_missing_after_installing_is_an_error(monkeypatch):
     """apt-get's word is not enough."""
     installed: list[str] = []
-    monkeypatch.setattr(install, "IS_INSTALLED", {"redis-server": lambda: False})
-    monkeypatch.setattr(install, "can_install", lambda: True)
-    monkeypatch.setattr(install, "install", installed.extend)
+    monkeypatch.setattr(install_packages, "IS_INSTALLED", {"redis-server": lambda: False})
+    monkeypatch.setattr(install_packages, "can_install", lambda: True)
+    monkeypatch.setattr(install_packages, "install", installed.extend)
 
     with pytest.raises(DevStackError, match="redis-server"):
-        install.ensure_installed(["redis-server"])
+        install_packages.ensure_installed(["redis-server"])
 
     assert installed == ["redis-server"]
 
 
 def test_nothing_is_installed_when_nothing_is_missing(monkeypatch):
     """A second `make run` does not call apt-get."""
-    monkeypatch.setattr(install, "IS_INSTALLED", {"redis-server": lambda: True})
-    monkeypatch.setattr(install, "can_install", lambda: pytest.fail("looked for apt-get"))
+    monkeypatch.setattr(install_packages, "IS_INSTALLED", {"redis-server": lambda: True})
+    monkeypatch.setattr(install_packages, "can_install", lambda: pytest.fail("looked for apt-get"))
 
-    install.ensure_installed(["redis-server"])
+    install_packages.ensure_installed(["redis-server"])
 
 
 def test_services_are_kept_down_while_packages_are_installed(tmp_path):
     """The policy is there during the block, and says no."""
     policy = tmp_path / "policy-rc.d"
 
-    with install.services_kept_down(policy):
+    with install_packages.services_kept_down(policy):
         assert subprocess.run([policy]).returncode == 101
 
     assert not policy.exists()
@@ -356,7 +365,7 @@ def test_the_policy_is_gone_after_a_failed_installation(tmp_path):
     policy = tmp_path / "policy-rc.d"
 
     def fail():
-        with install.services_kept_down(policy):
+        with install_packages.services_kept_down(policy):
             raise DevStackError("apt-get failed")
 
     with pytest.raises(DevStackError):
@@ -370,7 +379,7 @@ def test_a_policy_that_exists_already_stays(tmp_path):
     policy = tmp_path / "policy-rc.d"
     policy.write_text("theirs")
 
-    with install.services_kept_down(policy):
+    with install_packages.services_kept_down(policy):
         pass
 
     assert policy.read_text() == "theirs"

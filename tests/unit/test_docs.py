@@ -14,15 +14,17 @@ from opentelemetry import environment_variables as api_variables
 from opentelemetry.sdk import environment_variables as sdk_variables
 from prometheus_client.metrics import MetricWrapperBase
 
-from services.api import incoming, problems
 from services.api.app import create_app
-from taskyard import audit_log, cli, config, errors
-from taskyard.dead_letters import dead_letter
+from services.api.http import problems
+from services.api.server import incoming
+from taskyard import cli, config, errors
+from taskyard.dead_letters.message import dead_letter
 from taskyard.dispatcher import Dispatcher
 from taskyard.explain.findings import CODES
 from taskyard.explain.timeline import PHASES
 from taskyard.job import Job, JobError, State, document
 from taskyard.message import Message, Options, decode
+from taskyard.operations import audit_log
 from taskyard.rabbitmq.bodies import cut
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import JobRequest, parse
@@ -62,7 +64,7 @@ TOOLS = (
     "docker-compose.yml",
     "deploy/compose.tls.yml",
     "Makefile",
-    "shared/taskyard/devstack/stack.py",
+    "tools/run/stack.py",
 )
 #: Docker's own, and a file that is called like a metric.
 STRANGERS = {"NO_COLOR", "COMPOSE_FILE", "taskyard_metrics_key"}
@@ -336,7 +338,14 @@ def _has_labels(metric: MetricWrapperBase, names: list[str]) -> bool:
 
 def _codes_of_faults() -> set[str]:
     """Return the codes that the library's checks of a submission spell out."""
-    modules = ("nesting", "request", "signature", "strict_json", "submission", "task")
+    modules = (
+        "validation/nesting",
+        "request",
+        "arguments/signature",
+        "validation/strict_json",
+        "submission",
+        "task",
+    )
     calls = [
         node
         for name in modules

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.limits import describe, key_text, key_value, limits
+from taskyard.policy.limits import describe, key_text, key_value, limits
 from taskyard.store.controls import Limits
 from taskyard.task import task
 

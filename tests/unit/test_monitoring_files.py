@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 
-from taskyard.devstack.install import PROMETHEUS_PACKAGE, ensure_installed
 from tests.monitoring import (
     DASHBOARDS,
     DEPLOY,
@@ -19,6 +18,7 @@ from tests.monitoring import (
     rules,
     selectors,
 )
+from tools.install_packages import PROMETHEUS_PACKAGE, ensure_installed
 
 ROOT = DEPLOY.parent
 RUNBOOKS = ROOT / "docs/runbooks"

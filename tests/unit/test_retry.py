@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskyard.retry import retry_delay_s
+from taskyard.policy.backoff import retry_delay_s
 
 seconds = st.floats(0, 1e9)
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from taskyard import __version__
-from taskyard.cli.commands import SECTIONS
+from taskyard.cli.command_table import SECTIONS
 from taskyard.cli.exits import (
     FAILED,
     INTERRUPTED,

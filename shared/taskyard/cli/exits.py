@@ -36,7 +36,8 @@ def half_way(done: str) -> AbstractContextManager[None]:
 
 def with_asked(*lines: str) -> list[str]:
     """Return lines on what is not there, with the store that was asked: it may be the wrong one."""
-    from taskyard import config, whereabouts  # `--help` needs neither
+    from taskyard import config
+    from taskyard.runtime import whereabouts  # `--help` needs neither
 
     asked = whereabouts.asked(config.load())
     return [*lines] if any(asked in line for line in lines) else [*lines, f"asked at {asked}"]
@@ -44,7 +45,8 @@ def with_asked(*lines: str) -> list[str]:
 
 def with_remedy(line: str, name: str) -> list[str]:
     """Return a line on a server that does not answer, with the variable that has its address."""
-    from taskyard import config, whereabouts
+    from taskyard import config
+    from taskyard.runtime import whereabouts
 
     remedy = whereabouts.remedy(config.load(), name)
     return [line] if remedy in line else [line, remedy.removeprefix("; ")]

@@ -25,7 +25,7 @@ class Later:
     def load(self) -> click.Command:
         """Import and return it."""
         module, _, name = self.path.partition(":")
-        command = getattr(import_module(f"taskyard.cli.{module}"), name)
+        command = getattr(import_module(f"taskyard.cli.commands.{module}"), name)
         assert isinstance(command, click.Command)
         if self.examples:
             command.epilog = "\n".join(["\b\nExamples:", *(f"  {each}" for each in self.examples)])
@@ -66,7 +66,7 @@ class LazyGroup(click.Group):
         name = args[0]
         is_option = name.startswith("-")  # one that the group does not have: click says so
         if not (is_option or ctx.resilient_parsing or self.get_command(ctx, name)):
-            from taskyard.field_words import no_such
+            from taskyard.validation.field_words import no_such
 
             text = no_such("command", name, self.list_commands(ctx), is_listed=False)
             raise click.UsageError(text, ctx)

@@ -17,7 +17,7 @@ import click
 
 from taskyard.cli.table import Column, Table, styled
 from taskyard.errors import TaskyardError
-from taskyard.short_text import visible
+from taskyard.runtime.short_text import visible
 
 Output = Literal["text", "json"]
 #: Gives a command the argument `output`.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from taskyard.short_text import visible
+from taskyard.runtime.short_text import visible
 
 #: What stands where there is nothing to say: a column never vanishes from a line.
 NOTHING = "-"

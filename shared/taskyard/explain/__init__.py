@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from taskyard.config import Settings
 from taskyard.errors import JobNotFound
-from taskyard.explain import ends, held, line, waits
+from taskyard.explain import limits as held
+from taskyard.explain import queueing, terminal, waits
 from taskyard.explain.findings import (
     Finding,
     Limits,
@@ -18,7 +19,7 @@ from taskyard.explain.findings import (
 )
 from taskyard.explain.timeline import documents, timeline, times
 from taskyard.job import TERMINAL, State, rfc3339
-from taskyard.rabbitmq.broker_look import BrokerState
+from taskyard.rabbitmq.probe import BrokerState
 from taskyard.schedules.rule import name_of
 from taskyard.store import JobStore
 from taskyard.store.explaining import Holder
@@ -146,9 +147,9 @@ def _with_line(store: JobStore, known: Situation) -> Situation:
 def _main(situation: Situation) -> Iterator[Finding]:
     state = situation.job.state
     if state in TERMINAL:
-        yield from ends.ended(situation)
+        yield from terminal.ended(situation)
     elif state is State.RUNNING:
-        yield from ends.running(situation)
+        yield from terminal.running(situation)
     elif state is State.PENDING:
         yield from _ready(situation)
     else:
@@ -164,13 +165,13 @@ def _ready(situation: Situation) -> Iterator[Finding]:
     stops = [
         *held.pauses(situation),
         *waits.parked(situation),
-        *line.workers(situation),
+        *queueing.workers(situation),
         *waits.broker(situation),
         *waits.expiry(situation),
         *(each for each in message if each.is_blocking),
     ]
     yield from stops
-    yield from line.turn(situation, is_held_up=any(each.is_blocking for each in stops))
+    yield from queueing.turn(situation, is_held_up=any(each.is_blocking for each in stops))
     yield from (each for each in message if not each.is_blocking)
 
 
@@ -184,14 +185,14 @@ def _waiting(situation: Situation) -> Iterator[Finding]:
     yield from waits.time(situation)
     yield from held.limit(situation)
     yield from pauses
-    yield from line.workers(situation)
+    yield from queueing.workers(situation)
     yield from waits.expiry(situation)
 
 
 def _aside(situation: Situation) -> Iterator[Finding]:
     """Give what is good to know besides."""
     if situation.facts.risen is not None:
-        yield line.risen(situation, situation.facts.risen)
+        yield queueing.risen(situation, situation.facts.risen)
     job, lock = situation.job, situation.facts.lock
     if lock is not None and lock.holder == job.id and job.state not in TERMINAL:
         yield Finding(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from taskyard.explain.findings import Finding, Situation, counted, job_path, short, span
-from taskyard.explain.held import is_free
+from taskyard.explain.limits import is_free
 from taskyard.job import State, rfc3339
 
 #: What is later than this does not come by itself in a moment. Seconds.

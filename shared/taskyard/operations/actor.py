@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from taskyard.audit_log import ActionName, AuditLog, Entry
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.job import Job
+from taskyard.operations.audit_log import ActionName, AuditLog, Entry
 from taskyard.store.base import JobStore
 
 if TYPE_CHECKING:  # it brings pydantic along, which most commands do not need
-    from taskyard.schedules.stored import Schedules
+    from taskyard.schedules.repository import Schedules
 
 
 class Actor(Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Actor(Struct, frozen=True, kw_only=True):
     @property
     def schedules(self) -> "Schedules":
         """What there is to do with schedules."""
-        from taskyard.schedules.stored import Schedules
+        from taskyard.schedules.repository import Schedules
 
         return Schedules(self.store, self.catalogue)
 

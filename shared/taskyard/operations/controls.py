@@ -5,11 +5,11 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from taskyard import limits
-from taskyard.audit_log import ActionName
 from taskyard.errors import NotFound
 from taskyard.job import rfc3339
 from taskyard.operations.actor import Actor
+from taskyard.operations.audit_log import ActionName
+from taskyard.policy import limits
 from taskyard.store.base import JobStore
 from taskyard.store.controls import Kind, LimitKind, Limits
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from taskyard import bulk
-from taskyard.audit_log import job_facts
-from taskyard.bulk import Cancellation
 from taskyard.errors import JobNotFound, TooEarly, TooLate
+from taskyard.operations import bulk
 from taskyard.operations.actor import Actor
+from taskyard.operations.audit_log import job_facts
+from taskyard.operations.bulk import Cancellation
 from taskyard.store.base import Cancelled
 from taskyard.store.finding import Filter
 from taskyard.store.pages import Cursor

@@ -4,14 +4,19 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from taskyard.audit_log import ActionName, changed_arguments, difference, schedule_facts
 from taskyard.catalogue import Catalogue
 from taskyard.errors import ScheduleNotFound, Unavailable
 from taskyard.operations.actor import Actor
-from taskyard.schedules.known import KnownSchedule
+from taskyard.operations.audit_log import (
+    ActionName,
+    changed_arguments,
+    difference,
+    schedule_facts,
+)
 from taskyard.schedules.plan import FireEvent
+from taskyard.schedules.record import KnownSchedule
+from taskyard.schedules.repository import Accepts, Schedules
 from taskyard.schedules.rule import Schedule
-from taskyard.schedules.stored import Accepts, Schedules
 from taskyard.store.base import Reach
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskyard import message as wire
-from taskyard.audit_log import ActionName, difference, job_facts
 from taskyard.errors import Fault, InvalidSubmission, JobNotFound, TooLate
 from taskyard.job import WAITING, Job
 from taskyard.operations.actor import Actor
+from taskyard.operations.audit_log import ActionName, difference, job_facts
 from taskyard.request import Seconds, Time, Whole, conflicts, validated
 from taskyard.store.waiting import Change
 

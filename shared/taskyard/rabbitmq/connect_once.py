@@ -6,9 +6,9 @@ import pika
 from msgspec import Struct
 from pika.exceptions import AMQPError
 
-from taskyard.broker_hosts import Hosts, place, places, shuffled
 from taskyard.rabbitmq.connection import CONNECT_TIMEOUT_S, Connection, name_host, parameters
-from taskyard.tls import Tls
+from taskyard.runtime.broker_hosts import Hosts, place, places, shuffled
+from taskyard.runtime.tls import Tls
 
 
 def blocking(

@@ -13,11 +13,11 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError, AMQPHeartbeatTimeout
 from pika.spec import Basic
 
-from taskyard.broker_hosts import Hosts, place
 from taskyard.rabbitmq import frames
 from taskyard.rabbitmq.bodies import Cutting
 from taskyard.rabbitmq.pauses import Pauses
-from taskyard.tls import SYSTEM_CAS, Tls, refusal
+from taskyard.runtime.broker_hosts import Hosts, place
+from taskyard.runtime.tls import SYSTEM_CAS, Tls, refusal
 
 logger = logging.getLogger(__name__)
 # pika logs every failed try ten times over; what matters of it is logged here.

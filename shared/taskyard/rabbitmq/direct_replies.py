@@ -23,7 +23,7 @@ from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text
 from taskyard.rabbitmq.size_limit import SizeLimit
 from taskyard.rabbitmq.topology import server_version
-from taskyard.tls import Tls
+from taskyard.runtime.tls import Tls
 
 logger = logging.getLogger(__name__)
 

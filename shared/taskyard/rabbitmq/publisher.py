@@ -14,9 +14,7 @@ from pika.exceptions import (
 )
 from pika.spec import Basic, BasicProperties
 
-from taskyard.broker_hosts import places
 from taskyard.errors import BrokerUnavailable, TaskyardError, Unpublishable
-from taskyard.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.confirms import Batch, Entry, Failure, Sent, Untaken
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
@@ -25,7 +23,9 @@ from taskyard.rabbitmq.pauses import Patience
 from taskyard.rabbitmq.properties import property_text
 from taskyard.rabbitmq.size_limit import SizeLimit
 from taskyard.rabbitmq.topology import QueueType
-from taskyard.tls import SYSTEM_CAS, Tls
+from taskyard.runtime.broker_hosts import places
+from taskyard.runtime.tls import SYSTEM_CAS, Tls
+from taskyard.telemetry.metrics import CONFIRM_SECONDS, PUBLISH_BATCH, PUBLISH_FAILURES
 
 NOT_CONNECTED = "not connected yet"
 

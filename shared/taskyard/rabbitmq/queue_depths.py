@@ -9,7 +9,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.connection import ConnectionThread, describe
-from taskyard.tls import SYSTEM_CAS, Tls
+from taskyard.runtime.tls import SYSTEM_CAS, Tls
 
 if TYPE_CHECKING:
     import pika

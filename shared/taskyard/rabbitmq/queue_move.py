@@ -21,7 +21,7 @@ from taskyard.rabbitmq.queue_lock import LOCKED, lock
 from taskyard.rabbitmq.topology import QueueType
 from taskyard.rabbitmq.transfer import Onward, Taken, Transfer
 from taskyard.rabbitmq.wrapped import unwrap, wrap
-from taskyard.tls import SYSTEM_CAS, Tls
+from taskyard.runtime.tls import SYSTEM_CAS, Tls
 
 #: A queue that so often is not empty after all is one that somebody publishes to.
 MAX_ROUNDS = 20

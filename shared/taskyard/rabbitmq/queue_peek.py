@@ -9,7 +9,7 @@ from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.connect_once import blocking
 from taskyard.rabbitmq.connection import describe
 from taskyard.rabbitmq.queue_depths import Depth
-from taskyard.tls import SYSTEM_CAS, Tls
+from taskyard.runtime.tls import SYSTEM_CAS, Tls
 
 _REFUSED = 403
 

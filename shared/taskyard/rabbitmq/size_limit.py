@@ -8,7 +8,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from taskyard.errors import MessageTooLarge
 from taskyard.rabbitmq.connect_once import blocking
 from taskyard.rabbitmq.message_size import Largest, limit_told, why_too_large
-from taskyard.tls import Tls
+from taskyard.runtime.tls import Tls
 
 logger = logging.getLogger(__name__)
 

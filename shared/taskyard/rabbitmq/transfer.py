@@ -14,7 +14,7 @@ from taskyard.errors import BrokerUnavailable, QueueInUse, TaskyardError
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import describe, parameters
 from taskyard.rabbitmq.verbatim import VerbatimConnection, VerbatimProperties
-from taskyard.tls import Tls
+from taskyard.runtime.tls import Tls
 
 #: Messages that are on their way at a time: more gain little, and each may be as large as RabbitMQ takes.
 WINDOW = 64

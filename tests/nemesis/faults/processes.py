@@ -5,9 +5,9 @@ import signal
 from collections.abc import Iterable
 from contextlib import suppress
 
-from taskyard.devstack import Service
 from tests.nemesis.faults.registry import fault
 from tests.nemesis.scene import Scene
+from tools.run.service import Service
 
 #: Longer than a lease.
 LONG_S = 20.0

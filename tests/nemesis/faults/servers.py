@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from taskyard.devstack import Process, RabbitServer, RedisServer
+from taskyard.local_servers import Process, RabbitServer, RedisServer
 from tests.nemesis.faults.registry import fault
 from tests.nemesis.scene import Scene
 from tests.polling import poll

@@ -21,8 +21,8 @@ from taskyard.errors import (
     TaskyardError,
     Unstorable,
 )
-from taskyard.tls import SYSTEM_CAS, Tls, refusal
-from taskyard.whereabouts import store_place
+from taskyard.runtime.tls import SYSTEM_CAS, Tls, refusal
+from taskyard.runtime.whereabouts import store_place
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
@@ -131,13 +131,13 @@ def _timer(script: str) -> "Histogram":
     Looked up with its first call: no process uses all scripts, each has a series a bucket, and a command that
     reads one job is over before the library of the metrics is imported.
     """
-    from taskyard.metrics import STORE_CALL_SECONDS
+    from taskyard.telemetry.metrics import STORE_CALL_SECONDS
 
     return STORE_CALL_SECONDS.labels(script)
 
 
 def _failures(kind: str) -> "Counter":
-    from taskyard.metrics import STORE_FAILURES
+    from taskyard.telemetry.metrics import STORE_FAILURES
 
     return STORE_FAILURES.labels(kind)
 

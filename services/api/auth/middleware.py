@@ -1,0 +1,113 @@
+"""Lets requests in: with a key that may make them, or without one as long as there is none.
+
+It also tells every caller with a limit how far that is used up (draft-ietf-httpapi-ratelimit-headers).
+"""
+
+from flask import Flask, Response, g, request
+
+from services.api.auth import locality, permissions
+from services.api.auth.errors import KeyRefused, KeyRequired, ScopeMissing, WrongKey
+from services.api.auth.keyring import exceeded, reset_s
+from services.api.auth.principal import Principal
+from services.api.context import parts
+from taskyard.keys import is_token
+
+#: The other way to send a key, for clients that cannot set `Authorization`.
+KEY_HEADER = "X-API-Key"
+
+
+def install(app: Flask) -> None:
+    """Have all requests of `app` asked for what they need."""
+    app.before_request(_admit)
+    app.after_request(_tell_limit)
+
+
+def _admit() -> None:
+    """Find out who asks, and whether they may.
+
+    Raises:
+        Refusal: If not.
+        StoreUnavailable: If it cannot be known.
+    """
+    rule = permissions.of(request, parts().settings)
+    if rule is None:
+        _admit_openly()
+        return
+    principal = g.principal = _principal()
+    if principal.key is None:
+        return
+    metered = parts().keyring.meter(principal.key)
+    if metered is not None:
+        g.metered = metered
+        if refusal := exceeded(principal.key, metered):
+            raise refusal
+    for scope in rule.scopes:
+        if not principal.may(scope):
+            raise ScopeMissing(principal.key.name, scope)
+    if principal.is_bound:
+        rule.guard(principal, request.view_args or {})
+
+
+def _admit_openly() -> None:
+    """Let in who needs no key: to metrics only by one of our names, unless there is a key all the same."""
+    if request.url_rule is None or request.url_rule.rule != "/metrics":
+        return
+    token = _token()
+    if token is None:
+        locality.check_host(request, parts().metrics_hosts)
+    else:
+        g.principal = _owner(token)
+
+
+def _principal() -> Principal:
+    token = _token()
+    if token is not None:
+        return _owner(token)
+    if parts().keyring.is_needed():
+        raise KeyRequired
+    locality.check(request, parts().local_hosts)
+    return parts().keyring.anonymous()
+
+
+def _owner(token: str) -> Principal:
+    """Return whose key this is.
+
+    Raises:
+        Refusal: If it is nobody's, or too many of that kind have come from there.
+        StoreUnavailable: If it cannot be known.
+    """
+    address = request.remote_addr or ""
+    parts().wrong_keys.check(address, token)
+    try:
+        principal = parts().keyring.principal(token)
+    except WrongKey:
+        parts().wrong_keys.wrong(address)
+        raise
+    parts().wrong_keys.right(address, token)
+    return principal
+
+
+def _token() -> str | None:
+    """Return the key that came with the request; None if there is none.
+
+    Raises:
+        KeyRefused: If there are two, or it cannot be one.
+    """
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    bearer = credentials.strip(" ") if scheme.lower() == "bearer" else None
+    given = request.headers.get(KEY_HEADER)
+    if bearer is not None and given is not None and bearer != given:
+        raise KeyRefused(f"Authorization and {KEY_HEADER} have different keys; send one")
+    token = given if bearer is None else bearer
+    if token is not None and not is_token(token):
+        raise KeyRefused("this is no API key: it has another form")
+    return token
+
+
+def _tell_limit(response: Response) -> Response:
+    if "metered" in g:
+        key, metered = g.principal.key, g.metered
+        left = max(0, key.requests - metered.used)
+        response.headers["RateLimit-Policy"] = f'"key";q={key.requests};w={key.per_ms // 1000}'
+        response.headers["RateLimit"] = f'"key";r={left};t={reset_s(metered)}'
+    return response

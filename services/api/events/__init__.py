@@ -1,0 +1,1 @@
+"""Live streams: the events they carry, and how many there may be."""

@@ -1,0 +1,1 @@
+"""HTTP as the routes need it: bodies, filters, pages, problems, replies."""

@@ -1,0 +1,60 @@
+"""What a query may have: the parameters that OpenAPI tells of its route, and each of them once."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import partial
+from itertools import islice
+
+from flask import Flask, request
+
+from services.api.http.problems import InvalidParameters
+from services.api.openapi.document import OPEN_TO_ANY_QUERY, Inputs, Part
+from taskyard.errors import MAX_FAULTS
+
+_PARAMETER = re.compile(r"<(\w+)>")
+_NONE: Mapping[str, Part] = {}
+
+
+def install(app: Flask, inputs: Inputs) -> None:
+    """Have all queries to `app` looked at, before any route sees them.
+
+    Args:
+        app: The application.
+        inputs: What the routes take, as OpenAPI tells it.
+    """
+    known = {
+        route: {each["name"]: each["schema"] for each in told.parameters if each["in"] == "query"}
+        for route, told in inputs.items()
+    }
+    app.before_request(partial(_check, known))
+
+
+def _check(known: Mapping[tuple[str, str], Mapping[str, Part]]) -> None:
+    """Refuse a query for what would be ignored in it.
+
+    Raises:
+        InvalidParameters: With each parameter that the route does not have, or that comes twice.
+    """
+    if not request.args or request.url_rule is None or request.method == "OPTIONS":
+        return
+    method = "get" if request.method == "HEAD" else request.method.lower()
+    path = _PARAMETER.sub(r"{\1}", request.url_rule.rule)
+    if path in OPEN_TO_ANY_QUERY:
+        return
+    faults = list(islice(_faults(known.get((method, path), _NONE)), MAX_FAULTS + 1))
+    if faults:
+        raise InvalidParameters(faults)
+
+
+def _faults(known: Mapping[str, Part]) -> Iterator[tuple[str, str, str]]:
+    for name, values in request.args.lists():
+        if name not in known:
+            yield name, "extra_forbidden", f"there is no such parameter here{_hint(name, known)}"
+        elif len(values) > 1 and known[name].get("type") != "array":
+            yield name, "duplicate_name", "it is given more than once"
+
+
+def _hint(name: str, known: Mapping[str, Part]) -> str:
+    near = get_close_matches(name[:100], known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,113 @@
+"""The route of the audit log: what operators did, page by page."""
+
+from typing import Annotated, Any, get_args
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from services.api.context import parts
+from services.api.http import paging
+from services.api.http.filters import Text, from_query, parameters
+from services.api.http.replies import reply
+from services.api.openapi import document as openapi
+from services.api.openapi.schemas import TEXT, TIME, Schema
+from taskyard.operations.audit_log import ActionName, document
+from taskyard.request import Time
+from taskyard.store.audit_log import ActionFilter, ActionOutcome
+
+blueprint = APIBlueprint("audit_log", __name__)
+
+_ALL_MS = 2**53 - 1
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+class ActionQuery(BaseModel):
+    """Which entries of the audit log; those that fit all of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    who: Text | None = Field(
+        default=None, description="By whom; `key:ci` is all keys that had this name."
+    )
+    action: Text | None = Field(
+        default=None,
+        description="What was done, such as `queue.pause`; `queue` is all that was done to queues.",
+    )
+    target: Text | None = Field(default=None, description="On what: a name or an id.")
+    after: Time | None = Field(default=None, description="At this time or later (RFC 3339).")
+    before: Time | None = Field(default=None, description="At this time or before (RFC 3339).")
+    limit: Annotated[int, Field(ge=1, le=paging.MAX_LIMIT), BeforeValidator(_whole)] = Field(
+        default=paging.DEFAULT_LIMIT, description="Entries of a page.", examples=[20]
+    )
+    cursor: str | None = Field(default=None, description="The `cursor` of the page before.")
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _record(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+_FACTS = _or_null({"type": "object"})
+SCHEMAS: dict[str, Any] = {
+    "Action": _record(
+        id=TEXT,
+        at=TIME,
+        who={**TEXT, "description": "By whom: `key:<name>/<id>`, or `cli:<user>@<host>`."},
+        origin={"type": "string", "enum": ["api", "cli"], "description": "Through which door."},
+        action={"type": "string", "examples": list(get_args(ActionName)[:3])},
+        target=_or_null({**TEXT, "description": "On what; null where a filter says it."}),
+        outcome={
+            "type": "string",
+            "enum": list(get_args(ActionOutcome)),
+            "description": "`unknown`: it was begun, and nobody could write down how it ended.",
+        },
+        before=_FACTS,
+        after=_FACTS,
+        request_id=_or_null({**TEXT, "description": "The request, as in the API's log."}),
+    ),
+    "ActionPage": _record(
+        items={"type": "array", "items": {"$ref": "#/components/schemas/Action"}},
+        cursor=paging.NEXT,
+    ),
+}
+INPUTS = {("get", "/v1/audit-log"): openapi.Input(parameters=parameters(ActionQuery))}
+
+
+@blueprint.get("/v1/audit-log", endpoint="audit_log")
+@blueprint.doc(
+    tags=["Operation"],
+    responses=openapi.answers({200: openapi.answer("A page.", "ActionPage", "Link")}),
+)
+def list_actions() -> Response:
+    """List what operators did, the newest first.
+
+    Each request looks at a bounded number of entries: a page may be short or even empty and yet not be
+    the last. Go on with `cursor`, or the link `next`, until there is none.
+    """
+    asked: ActionQuery = from_query(ActionQuery)
+    wanted, of = _wanted(asked), "audit log"
+    found, cursor = parts().store.find_actions(wanted, asked.limit, paging.cursor(of))
+    items, cursor = paging.within(
+        (((entry.at_ms, entry.action.id), document(entry)) for entry in found), cursor
+    )
+    following = paging.sealed(cursor, of)
+    return reply({"items": items, "cursor": following}, headers=paging.link(following))
+
+
+def _wanted(asked: ActionQuery) -> ActionFilter:
+    return ActionFilter(
+        who=asked.who or "",
+        action=asked.action or "",
+        target=asked.target or "",
+        after_ms=0 if asked.after is None else max(0, round(asked.after.timestamp() * 1000)),
+        before_ms=_ALL_MS
+        if asked.before is None
+        else max(0, round(asked.before.timestamp() * 1000)),
+    )

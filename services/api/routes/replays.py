@@ -1,0 +1,181 @@
+"""The routes of replays: run the jobs of dead letters again, and see how far that is."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api.auth.principal import current
+from services.api.context import parts
+from services.api.http import bodies, paging
+from services.api.http.recording import recording
+from services.api.http.replies import reply
+from services.api.openapi import document
+from services.api.routes import chosen_letters
+from services.api.routes.dead_letter_inputs import ReplayRequest
+from taskyard.dead_letters.document import replay_document
+from taskyard.dead_letters.selection import found_replay, start_replay
+from taskyard.errors import Fault, InvalidSubmission, ReplayNotFound
+from taskyard.message import new_id
+from taskyard.request import validated
+from taskyard.store.replays import NewReplay, Replay
+
+blueprint = APIBlueprint("replays", __name__)
+
+INPUTS = {
+    ("get", "/v1/dead-letters/replays"): document.Input(parameters=(paging.CURSOR,)),
+    ("post", "/v1/dead-letters/replay"): document.Input("ReplayRequest"),
+}
+_TAGS = ["Dead letters"]
+
+
+@blueprint.post("/v1/dead-letters/replay", endpoint="replay_dead_letters")
+@blueprint.doc(
+    tags=_TAGS,
+    responses=document.answers(
+        {
+            202: document.answer("The replay has started.", "Replay", "Location"),
+            200: document.answer("A dry run: how many.", "DeadLetterCount"),
+        }
+    ),
+)
+def replay() -> Response:
+    """Run the jobs of dead letters again.
+
+    They are those that fit now, without those that never were jobs. With `dry_run` they are only
+    counted.
+    """
+    data = bodies.json_object(parts().settings.payload_max_bytes)
+    asked = validated(ReplayRequest, data)
+    edit = _edit(asked) if asked.has_edit else ""
+    steps = chosen_letters.chosen(asked, jobs_only=True)
+    if asked.dry_run:
+        return reply({"matched": sum(map(len, steps)), "done": 0})
+    new = NewReplay(
+        id=new_id(),
+        asked=msgspec.json.encode({**_shown(asked, data), **_within()}).decode(),
+        rate_per_s=asked.rate_per_s or 0,
+        canary=asked.canary,
+        edit=edit,
+    )
+    with recording("replay.start", new.id, before=chosen_letters.told(asked)) as entry:
+        started = start_replay(parts().store, new, steps)
+        facts = {"jobs": started.total, "rate_per_s": asked.rate_per_s, "canary": asked.canary}
+        changed = [name for name in ("args", "kwargs") if getattr(asked, name) is not None]
+        entry.after = {**facts, "changed": changed} if changed else facts
+    shown = replay_document(started)
+    return reply(shown, 202, headers={"Location": shown["links"]["self"]})
+
+
+@blueprint.get("/v1/dead-letters/replays", endpoint="replays")
+@blueprint.doc(
+    tags=_TAGS,
+    responses=document.answers({200: document.answer("The replays.", "ReplayList")}),
+)
+def list_replays() -> Response:
+    """List the newest hundred replays; each is kept for 30 days after its end.
+
+    A page ends at about 8 MiB: go on with `cursor` until there is none.
+    """
+    of = "replays"
+    found, cursor = parts().store.newest_replays(paging.cursor(of))
+    entries = (
+        ((each.created_at_ms, each.id), replay_document(each) if _is_own(each) else None)
+        for each in found
+    )
+    items, cursor = paging.within(entries, cursor)
+    return reply({"items": items, "cursor": paging.sealed(cursor, of)})
+
+
+@blueprint.get("/v1/dead-letters/replays/<replay_id>", endpoint="replay")
+@blueprint.doc(
+    tags=_TAGS,
+    responses=document.answers(
+        {200: document.answer("The replay.", "Replay")}, HTTPStatus.NOT_FOUND
+    ),
+)
+def show_replay(replay_id: str) -> Response:
+    """Return a replay, with its progress."""
+    return reply(replay_document(_replay(replay_id)))
+
+
+@blueprint.post("/v1/dead-letters/replays/<replay_id>/stop", endpoint="stop_replay")
+@blueprint.doc(
+    tags=_TAGS,
+    responses=document.answers(
+        {200: document.answer("The replay; it takes no more jobs.", "Replay")}, HTTPStatus.NOT_FOUND
+    ),
+)
+def stop_replay(replay_id: str) -> Response:
+    """Stop a replay; what it has brought back goes on, and one that has ended stays as it is."""
+    before = _replay(replay_id)
+    with recording("replay.stop", replay_id, before={"state": before.state}) as entry:
+        parts().store.stop_replay(replay_id)
+        stopped = _replay(replay_id)
+        entry.after = {"state": stopped.state, "replayed": stopped.replayed}
+        if stopped.state == before.state:
+            entry.void()
+    return reply(replay_document(stopped))
+
+
+def _shown(asked: ReplayRequest, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the request as it may be shown: it is kept for that."""
+    if not asked.has_edit:
+        return data
+    assert asked.ids is not None
+    task = chosen_letters.letter(asked.ids[0]).task
+    shown = parts().catalogue.shown({"task": task, "args": [], "kwargs": {}, **data})
+    return {name: shown[name] for name in data}
+
+
+def _replay(replay_id: str) -> Replay:
+    found = found_replay(parts().store, replay_id)
+    if not _is_own(found):
+        raise ReplayNotFound(replay_id)
+    return found
+
+
+def _within() -> dict[str, Any]:
+    """Return what is noted of a bound key's replay: it was kept within these."""
+    principal = current()
+    if not principal.is_bound:
+        return {}
+    return {"within": {"tasks": principal.tasks, "queues": principal.queues}}
+
+
+def _is_own(replay: Replay) -> bool:
+    """Return whether all that the replay may bring back is within reach."""
+    principal = current()
+    if not principal.is_bound:
+        return True
+    within = msgspec.json.decode(replay.asked).get("within", {})
+    return all(
+        not bound or (given and set(given) <= set(bound))
+        for bound, given in (
+            (principal.tasks, within.get("tasks")),
+            (principal.queues, within.get("queues")),
+        )
+    )
+
+
+def _edit(asked: ReplayRequest) -> str:
+    """Return the edit as JSON, checked against the task's signature.
+
+    Raises:
+        InvalidSubmission: If the arguments do not fit, or there is no such job.
+    """
+    assert asked.ids is not None
+    letter = chosen_letters.letter(asked.ids[0])
+    found = parts().store.revivable([letter.id])
+    if not letter.is_job or not found:
+        raise InvalidSubmission([Fault("/ids/0", "not_a_job", "its arguments cannot be changed")])
+    old = msgspec.json.decode(found[0].body)
+    new = (asked.args or [], asked.kwargs or {})
+    args, kwargs = parts().catalogue.restored(letter.task, new, (old["args"], old["kwargs"]))
+    edit: dict[str, Any] = {} if asked.args is None else {"args": args}
+    edit |= {} if asked.kwargs is None else {"kwargs": kwargs}
+    arguments = {name: old[name] for name in ("args", "kwargs")} | edit
+    parts().catalogue.check({"task": letter.task, **arguments})
+    return msgspec.json.encode(edit).decode()

@@ -1,0 +1,101 @@
+"""The routes that run ended jobs again: one, or all that fit a filter."""
+
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api.auth import bindings
+from services.api.context import parts
+from services.api.http.recording import recording
+from services.api.http.replies import reply
+from services.api.openapi import document
+from services.api.routes import bulk
+from taskyard.errors import InTheWay, JobNotFound, NotUnique, TaskyardError, TooLate
+from taskyard.job import Job
+from taskyard.operations.audit_log import job_facts
+from taskyard.operations.bulk import count_retryable, retry_found
+from taskyard.operations.retry import revive
+
+blueprint = APIBlueprint("retries", __name__)
+
+
+class RetryRequest(bulk.BulkRequest):
+    """Which jobs to run again."""
+
+
+SCHEMAS = {
+    "RetryRequest": bulk.request_schema(RetryRequest),
+    "Retrial": bulk.outcome(
+        "With dry_run: jobs that would be retried.",
+        retried="Jobs that are pending again.",
+        skipped="Jobs that were retried by another request or removed meanwhile, or whose lock another has.",
+    ),
+}
+INPUTS = {("post", "/v1/jobs/retry"): document.Input("RetryRequest")}
+
+
+@blueprint.post("/v1/jobs/<job_id>/retry", endpoint="retry_job")
+@blueprint.doc(
+    tags=["Jobs"],
+    responses=document.answers(
+        {202: document.answer("The job is pending again.", "Job")},
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+    ),
+)
+def retry(job_id: str) -> Response:
+    """Run a failed, cancelled or expired job again.
+
+    It goes on with its attempt numbers, gets all its retries once more, and does not expire. A unique
+    job whose lock another living one has by now is refused, as `not_unique`.
+    """
+    (before,) = parts().read([job_id])
+    with recording("job.retry", job_id, before=job_facts(before)) as entry:
+        (answer,) = revive(parts().dispatcher, [job_id])
+        if answer.verdict == "unknown":
+            raise JobNotFound(job_id)
+        if answer.verdict == "not_unique":
+            raise _not_unique(before, answer.holder)
+        if answer.verdict != "retried":
+            raise TooLate(job_id, answer.state or "pending")
+        entry.after = {"state": "pending"}
+    (job,) = parts().read([job_id])
+    if job is None:
+        raise JobNotFound(job_id)
+    return reply(parts().catalogue.document(job), 202)
+
+
+def _not_unique(job: Job | None, holder_id: str) -> TaskyardError:
+    """Return that another job has the lock of one; which one only where it is within reach."""
+    (holder,) = parts().read([holder_id])
+    if job is None or holder is None or not bindings.reaches_job(holder):
+        return InTheWay()
+    return NotUnique(job.message.actor_name, holder_id)
+
+
+@blueprint.post("/v1/jobs/retry")
+@blueprint.doc(
+    tags=["Jobs"], responses=document.answers({200: document.answer("What was done.", "Retrial")})
+)
+def retry_many() -> Response:
+    """Run all failed, cancelled and expired jobs that fit a filter again, or with `dry_run` count them.
+
+    Each request does a bounded amount of work. Send it again, with the `cursor` that it answered,
+    until `is_complete`. Sent again without one it begins anew: what has ended once more by then is
+    retried once more.
+    """
+    request = bulk.asked(RetryRequest)
+    wanted = request.filter.wanted()
+    if request.dry_run:
+        found = count_retryable(parts().store, wanted)
+        numbers = {"matching": found.count, "retried": 0, "skipped": 0}
+        return bulk.told(numbers, None, is_complete=found.is_complete)
+    with recording("jobs.retry", before=bulk.meant(request)) as entry:
+        cursor = bulk.cursor_of(request)
+        done = retry_found(parts().dispatcher, wanted, cursor=cursor, limit=request.limit)
+        entry.after = {"retried": done.retried}
+        if not done.retried:
+            entry.void()
+    numbers = {"retried": done.retried, "skipped": done.skipped}
+    return bulk.told(numbers, done.cursor, is_complete=done.cursor is None)

@@ -1,0 +1,189 @@
+"""The routes of schedules: look at them, add, change, pause and remove them."""
+
+from collections.abc import Callable, Collection, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from services.api.auth import bindings
+from services.api.auth.principal import current
+from services.api.context import parts
+from services.api.http import bodies, paging
+from services.api.http.recording import actor
+from services.api.http.replies import reply
+from services.api.openapi import document as openapi
+from services.api.openapi.schedule_schemas import SCHEMAS as SCHEMAS
+from services.api.openapi.schedule_schemas import SHOWN_FIELDS
+from services.api.openapi.schemas import TEXT
+from taskyard.errors import Fault, InvalidSubmission
+from taskyard.operations import schedules
+from taskyard.schedules.record import KnownSchedule, document
+from taskyard.schedules.rule import Schedule
+
+blueprint = APIBlueprint("schedules", __name__)
+
+_SHOWN = openapi.answers(
+    {200: openapi.answer("The schedule.", "Schedule", "ETag")}, HTTPStatus.NOT_FOUND
+)
+_CREATED = openapi.answer("The schedule is added.", "Schedule", "ETag", "Location")
+_GONE = openapi.nothing("The schedule is gone.")
+_IF_MATCH = openapi.parameter(
+    "If-Match", TEXT, "Only if this is the ETag of what is there.", place="header"
+)
+_IF_NONE_MATCH = openapi.parameter(
+    "If-None-Match", TEXT, "`*`: only if there is none yet.", place="header"
+)
+INPUTS = {
+    ("get", "/v1/schedules"): openapi.Input(parameters=(paging.CURSOR,)),
+    ("post", "/v1/schedules"): openapi.Input("ScheduleRequest"),
+    ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH, _IF_NONE_MATCH)),
+    ("delete", "/v1/schedules/{name}"): openapi.Input(parameters=(_IF_MATCH,)),
+}
+
+
+@blueprint.get("/v1/schedules", endpoint="list_schedules")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses=openapi.answers({200: openapi.answer("The schedules.", "ScheduleList")}),
+)
+def list_all() -> Response:
+    """List the schedules, by name.
+
+    A page ends at about 8 MiB: go on with `cursor` until there is none.
+    """
+    of = "schedules"
+    rows, cursor = parts().schedules.page(paging.cursor(of))
+    hidden = _elsewhere(rows)
+    entries = (
+        (
+            (0, row.name),
+            _document(row, hidden) if bindings.reaches(*_place(row.schedule)) else None,
+        )
+        for row in rows
+    )
+    items, cursor = paging.within(entries, cursor)
+    return reply({"items": items, "cursor": paging.sealed(cursor, of)})
+
+
+@blueprint.post("/v1/schedules", endpoint="create_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses=openapi.answers({201: _CREATED}, HTTPStatus.CONFLICT),
+)
+def create() -> Response:
+    """Add a schedule; its arguments are checked like those of a job."""
+    schedule = _checked(_body())
+    row = schedules.create(actor(), schedule, reach=bindings.of_caller())
+    return _shown(row, HTTPStatus.CREATED)
+
+
+@blueprint.get("/v1/schedules/<name>", endpoint="show_schedule")
+@blueprint.doc(tags=["Schedules"], responses=_SHOWN)
+def show(name: str) -> Response:
+    """Return a schedule."""
+    return _shown(parts().schedules.get(name))
+
+
+@blueprint.put("/v1/schedules/<name>", endpoint="put_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses=openapi.answers(
+        {200: openapi.answer("The schedule is replaced.", "Schedule", "ETag"), 201: _CREATED},
+        HTTPStatus.CONFLICT,
+        HTTPStatus.PRECONDITION_FAILED,
+    ),
+)
+def put(name: str) -> Response:
+    """Replace a schedule as a whole, or add it.
+
+    Fields that are not given get their defaults; those that are only shown are ignored, so what GET
+    gives can be changed and sent back; secret arguments that are `***` stay as they are. With other
+    fire times it starts anew from now.
+    """
+    data = {key: value for key, value in _body().items() if key not in SHOWN_FIELDS}
+    if data.setdefault("name", name) != name:
+        raise InvalidSubmission([Fault("/name", "conflict", f"must be {name!r}, as in the path")])
+    old = schedules.found(parts().schedules, name)
+    schedule = _checked(schedules.with_secrets(parts().catalogue, old, data))
+    accepts = _accepted_version(old)
+    row = schedules.put(actor(), schedule, old, accepts=accepts, reach=bindings.of_caller())
+    return _shown(row, HTTPStatus.CREATED if row.version == 1 else HTTPStatus.OK)
+
+
+@blueprint.delete("/v1/schedules/<name>", endpoint="delete_schedule")
+@blueprint.doc(
+    tags=["Schedules"],
+    responses=openapi.answers(
+        {204: _GONE}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED
+    ),
+)
+def delete(name: str) -> Response:
+    """Remove a schedule and its history; jobs that it made stay."""
+    old = schedules.found(parts().schedules, name)
+    schedules.delete(actor(), name, old, accepts=_accepted_version(old))
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@blueprint.post("/v1/schedules/<name>/pause", endpoint="pause_schedule")
+@blueprint.doc(tags=["Schedules"], responses=_SHOWN)
+def pause(name: str) -> Response:
+    """Pause a schedule; what it fired already goes on."""
+    return _shown(schedules.set_paused(actor(), name, True))
+
+
+@blueprint.post("/v1/schedules/<name>/resume", endpoint="resume_schedule")
+@blueprint.doc(tags=["Schedules"], responses=_SHOWN)
+def resume(name: str) -> Response:
+    """Resume a schedule; fire times that passed meanwhile are left out."""
+    return _shown(schedules.set_paused(actor(), name, False))
+
+
+def _checked(data: dict[str, Any]) -> Schedule:
+    bindings.check_asked(data)
+    schedule = parts().schedules.check(data)
+    bindings.check(*_place(schedule))
+    return schedule
+
+
+def _accepted_version(old: KnownSchedule | None) -> Callable[[int | None], bool] | None:
+    """Return what says of a version whether it may be changed: of a bound key, the one that was within reach.
+
+    Raises:
+        OutOfReach: If that is not.
+    """
+    asked = bodies.accepted_version()
+    if not current().is_bound:
+        return asked
+    if old is not None:
+        bindings.check(*_place(old.schedule))
+    seen = None if old is None else old.version
+    return lambda version: version == seen and (asked is None or asked(version))
+
+
+def _elsewhere(rows: Sequence[KnownSchedule]) -> frozenset[str]:
+    """Return the ids of unique jobs out of reach that took the places of these schedules' last ones."""
+    return bindings.elsewhere([row.state.last_job for row in rows], parts().read)
+
+
+def _document(row: KnownSchedule, hidden: Collection[str]) -> dict[str, Any]:
+    shown = parts().catalogue.shown(document(row))
+    return {**shown, "last_job_id": None} if row.state.last_job in hidden else shown
+
+
+def _place(schedule: Schedule) -> tuple[str, str]:
+    """Return the task and queue of a schedule's jobs."""
+    return schedule.task, schedule.queue or parts().catalogue.queue_of(schedule.task)
+
+
+def _body() -> dict[str, Any]:
+    return bodies.json_object(parts().settings.payload_max_bytes)
+
+
+def _shown(row: KnownSchedule, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    headers = {"ETag": f'"{row.version}"'}
+    if status is HTTPStatus.CREATED:
+        headers["Location"] = f"/v1/schedules/{row.name}"
+    shown = _document(row, _elsewhere([row]))
+    return reply(shown, status.value, headers=headers)

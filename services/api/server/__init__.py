@@ -1,0 +1,1 @@
+"""The server: one loop holds all connections, threads compute answers."""

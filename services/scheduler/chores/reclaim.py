@@ -1,0 +1,182 @@
+"""The chore that takes running jobs from workers that are gone, and retries or buries them."""
+
+import logging
+import math
+import os
+import random
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+
+from services.scheduler import traces
+from services.scheduler.chores import lost_jobs
+from services.scheduler.chores.leases import outage_ms
+from services.scheduler.chores.lost_jobs import Case
+from services.scheduler.chores.rulings import rule
+from services.scheduler.publishing import QUEUE_REST_S, publish_apart
+from taskyard.config import Settings
+from taskyard.dead_letters.message import index
+from taskyard.errors import BrokerUnavailable, TaskyardError, Unavailable
+from taskyard.job import Job
+from taskyard.message import new_id
+from taskyard.rabbitmq.confirms import Failure
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.publisher import Publisher
+from taskyard.runtime.apart import Apart, all_or_each
+from taskyard.store import JobStore
+from taskyard.store.attempts import Lost
+from taskyard.telemetry.metrics import DEAD_LETTERS, JOBS_RECLAIMED
+
+logger = logging.getLogger(__name__)
+
+#: Jobs of one pass; a full pass is followed by the next at once.
+LIMIT = 100
+
+
+class Reclaim:
+    """Reclaims lost jobs; each is held by this process's own lease until it is settled.
+
+    One that fails by itself, or whose queue takes no dead letter, is put aside: it stays with us until its
+    rest is over, so that it takes no place in the passes between.
+
+    Args:
+        store: Where the jobs are.
+        publisher: What publishes dead letters.
+        settings: Limits of jobs, and deadlines.
+        rng: Where the jitter of retries comes from.
+    """
+
+    def __init__(
+        self, store: JobStore, publisher: Publisher, settings: Settings, rng: random.Random
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._settings = settings
+        self._rng = rng
+        self._owner = _new_owner()
+        # Long enough to wait for a confirm and to settle after it.
+        self._lease_s = max(settings.lease_s, 2 * settings.publish_deadline_s)
+        # What rests is ours until then.
+        longest_s = self._lease_s / 2
+        self._apart = Apart("lost job", max_rest_s=longest_s)
+        self._resting = Apart("queue of reclaim", max_rest_s=min(QUEUE_REST_S, longest_s))
+        #: The latest attempts whose dead letters are in their queues and that could not be settled yet.
+        self._buried: deque[tuple[str, int]] = deque(maxlen=10 * LIMIT)
+        #: When what we hold by then is given back, to be lost anew.
+        self._leave_at = 0.0
+
+    def run_once(self) -> float | None:
+        """Settle what was lost; return 0 if there may be more.
+
+        Raises:
+            Unavailable: If dead letters could not be published; their jobs are lost again, for anyone.
+        """
+        self._apart.forget_gone()
+        # What is held by then was put aside, or taken by an answer that never came.
+        kept_until = self._leave_at
+        if kept_until <= time.monotonic():
+            self._give_back()
+            kept_until = math.inf
+        self._leave_at = 0.0  # a pass that ends by an error gives back whatever it has taken
+        lost = self._store.lost(
+            self._owner, round(self._lease_s * 1000), LIMIT, gap_ms=outage_ms(self._settings)
+        )
+        settled = self._deal_with(lost)
+        rests_s = [self._rest_s(each) for each in lost if each.id not in settled]
+        self._leave_at = min([kept_until, *(time.monotonic() + rest_s for rest_s in rests_s)])
+        return 0 if len(lost) == LIMIT else None
+
+    def _give_back(self) -> None:
+        """Have all that we hold lost anew, for anyone; no job that we take from now on extends its lease."""
+        self._store.leave(self._owner)
+        self._owner = _new_owner()
+
+    def _rest_s(self, lost: Lost) -> float:
+        return max(self._apart.rest_s(lost.id), self._resting.rest_s(lost.queue))
+
+    def _deal_with(self, lost: Sequence[Lost]) -> set[str]:
+        """Return the ids of those that are done with; the others rest."""
+        cases = list(self._cases(lost))
+        final = [case for case in cases if case.ruling.is_final]
+        settled = self._settle([case for case in cases if not case.ruling.is_final])
+        self._bury([case for case in final if case.attempt not in self._buried])
+        return settled | self._settle([case for case in final if case.attempt in self._buried])
+
+    def _cases(self, lost: Sequence[Lost]) -> Iterator[Case]:
+        for each in lost:
+            if self._apart.rests(each.id):
+                continue
+            try:
+                yield Case(each, rule(each, self._settings, self._rng))
+            except Exception as error:  # noqa: BLE001 - Apart logs it
+                self._apart.failed(each.id, error)
+
+    def _bury(self, cases: Sequence[Case]) -> None:
+        """Publish dead letters, and note those that were confirmed: their jobs may be settled."""
+        letters = self._letters(cases)
+
+        def publish(cases: Sequence[Case]) -> Mapping[int, Failure]:
+            return self._publisher.publish_each(
+                [letters[case.attempt] for case in cases],
+                deadline_s=self._settings.publish_deadline_s,
+                is_whole=False,
+            )
+
+        ready = [case for case in cases if case.attempt in letters]
+        try:
+            confirmed = publish_apart(ready, publish, self._publisher, resting=self._resting)
+        except Unavailable:
+            self._give_back()  # another scheduler may reach RabbitMQ
+            raise
+        for case in confirmed:
+            self._buried.append(case.attempt)
+            DEAD_LETTERS.labels(case.queue, case.ruling.error.reason).inc()
+        for case in ready:
+            if case.attempt not in self._buried and not self._resting.rests(case.queue):
+                self._apart.failed(case.lost.id, BrokerUnavailable("its dead letter is not taken"))
+        index(self._store, [letters[case.attempt] for case in confirmed])
+
+    def _letters(self, cases: Sequence[Case]) -> Mapping[tuple[str, int], Outgoing]:
+        """Return the dead letters of those that one can be made of."""
+        # When it failed first is told where its record can be read.
+        readable = [case.lost.id for case in cases if case.ruling.message is not None]
+        jobs = dict(zip(readable, all_or_each(readable, self._store.get), strict=True))
+        letters: dict[tuple[str, int], Outgoing] = {}
+        for case in cases:
+            job = jobs.get(case.lost.id)
+            try:
+                letters[case.attempt] = lost_jobs.letter(
+                    case, job if isinstance(job, Job) else None
+                )
+            except Exception as error:  # noqa: BLE001 - Apart logs it
+                self._apart.failed(case.lost.id, error)
+        return letters
+
+    def _settle(self, cases: Sequence[Case]) -> set[str]:
+        """End these attempts; return the ids of those that the store has an answer for."""
+        if not cases:
+            return set()
+
+        def settle(cases: Sequence[Case]) -> list[bool]:
+            return self._store.settle([case.ruling.outcome for case in cases])
+
+        settled: set[str] = set()
+        for case, is_accepted in zip(cases, all_or_each(cases, settle), strict=True):
+            if isinstance(is_accepted, TaskyardError):
+                self._apart.failed(case.lost.id, is_accepted)
+                continue
+            settled.add(case.lost.id)
+            self._apart.went_well(case.lost.id)
+            if case.attempt in self._buried:
+                self._buried.remove(case.attempt)
+            if is_accepted:
+                JOBS_RECLAIMED.labels(case.ruling.error.reason).inc()
+                lost_jobs.log(case)
+                traces.reclaimed(case.lost, case.ruling)
+        return settled
+
+
+def _new_owner() -> str:
+    """Return a name that no lease had before: nobody may take over that of one that died."""
+    return f"reclaim:{socket.gethostname()}:{os.getpid()}:{new_id()}"

@@ -1,0 +1,1 @@
+"""The intake: makes jobs of what programs in any language published."""

@@ -1,0 +1,110 @@
+"""What becomes of refused submissions: dead letters of the intake's queue, listed like all others."""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from services.scheduler import traces
+from services.scheduler.intake.consumer import Submission
+from taskyard.dead_letters.message import dead_letter, indexed, shortened
+from taskyard.dispatcher import Dispatcher
+from taskyard.errors import (
+    InvalidSubmission,
+    MessageTooLarge,
+    StoreFault,
+    TaskyardError,
+    Unavailable,
+    Unstorable,
+)
+from taskyard.job import JobError
+from taskyard.message import MAX_PRIORITY
+from taskyard.rabbitmq.bodies import cut
+from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
+from taskyard.telemetry.metrics import SUBMISSIONS_REFUSED
+
+logger = logging.getLogger(__name__)
+
+Refused = tuple[Submission, TaskyardError]
+
+#: Where they are kept.
+REFUSED_QUEUE = dead_queue(INTAKE_QUEUE)
+
+
+def bury(
+    refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float, max_bytes: int
+) -> dict[int, TaskyardError]:
+    """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be.
+
+    Args:
+        refused: Submissions, and why.
+        dispatcher: What publishes them.
+        deadline_s: Longest wait for that, in seconds.
+        max_bytes: Of what is longer only the beginning is kept.
+    """
+    if not refused:
+        return {}
+    letters = [_letter(submission, error, max_bytes) for submission, error in refused]
+    errors = _publish(letters, dispatcher, deadline_s)
+    too_large = [place for place, error in errors.items() if isinstance(error, MessageTooLarge)]
+    for place in too_large:
+        letters[place] = shortened(letters[place])
+    again = _publish([letters[place] for place in too_large], dispatcher, deadline_s)
+    for index, place in enumerate(too_large):
+        del errors[place]
+        if index in again:
+            errors[place] = again[index]
+    kept = [place for place in range(len(refused)) if place not in errors]
+    try:
+        dispatcher.store.bury([indexed(letters[place]) for place in kept])
+    except (Unavailable, StoreFault, Unstorable) as error:
+        # They are safe, and the chore that compares queue and index finds them.
+        logger.warning("refused submissions are not listed yet: %s", error)
+    _tell([refused[place] for place in kept])
+    return errors
+
+
+def _publish(
+    letters: Sequence[Outgoing], dispatcher: Dispatcher, deadline_s: float
+) -> dict[int, TaskyardError]:
+    failures = dispatcher.publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
+    return {place: failure.error for place, failure in failures.items()}
+
+
+def _tell(refused: Sequence[Refused]) -> None:
+    for submission, error in refused:
+        SUBMISSIONS_REFUSED.labels(error.code).inc()
+        traces.refused(submission, error.code)
+        facts = {**submission.log_facts(), "code": error.code}
+        logger.warning("submission refused", extra=facts)
+
+
+def _letter(submission: Submission, error: TaskyardError, max_bytes: int) -> Outgoing:
+    letter = dead_letter(
+        INTAKE_QUEUE,
+        cut(submission.body, max_bytes),
+        id=submission.id,
+        task=None,
+        reason=_reason(error),
+        error=JobError(type(error).__name__, str(error)),
+        attempts=0,
+        first_failed_at_ms=None,
+        worker=None,
+        priority=min(submission.priority or 0, MAX_PRIORITY),
+    )
+    return msgspec.structs.replace(
+        letter, correlation_id=submission.correlation_id, content_type=submission.content_type
+    )
+
+
+def _reason(error: TaskyardError) -> str:
+    if isinstance(error, Unavailable):
+        return "queue_refuses"
+    if isinstance(error, StoreFault):
+        return "store_fault"
+    is_large = isinstance(error, MessageTooLarge) or (
+        isinstance(error, InvalidSubmission)
+        and any(fault.code == "too_large" for fault in error.faults)
+    )
+    return "too_large" if is_large else "invalid"

@@ -1,0 +1,204 @@
+"""The settler: what comes of an attempt that has ended, until the store knows it and it is acknowledged."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from services.worker.attempts import measures, traces
+from services.worker.attempts.burial import Burial
+from services.worker.attempts.end_log import EndLog, place_of
+from services.worker.attempts.outcome import Ending, Judge, ResultNotJson
+from services.worker.attempts.running import Attempt
+from services.worker.consuming.inbox import Delivery
+from services.worker.consuming.source import Source
+from taskyard.config import Settings
+from taskyard.dead_letters.message import dead_letter
+from taskyard.errors import JobLost, WorkerStopping
+from taskyard.job import JobError
+from taskyard.store.attempts import Outcome, Settled
+from taskyard.task import Task
+
+logger = logging.getLogger(__name__)
+
+#: Outcomes for the store, each with the attempt that it ends.
+Entries = list[tuple[Outcome, Attempt]]
+
+
+class Settler:
+    """Decides how attempts end, keeps the outcomes for the engine to tell, and then acknowledges.
+
+    Args:
+        consumer: Where deliveries are acknowledged, or handed back.
+        burial: What writes dead letters.
+        tasks: The tasks that this worker knows, by name.
+        settings: Limits and defaults.
+        owner: Name of this worker in dead letters.
+        wake: Called when an outcome is there to be told, without a slot that has become free.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: Source,
+        burial: Burial,
+        tasks: Mapping[str, Task[..., Any]],
+        settings: Settings,
+        owner: str,
+        wake: Callable[[], None],
+    ) -> None:
+        self._consumer = consumer
+        self._burial = burial
+        self._tasks = tasks
+        self._owner = owner
+        self._wake = wake
+        self._judge = Judge(settings)
+        self.log = EndLog(settings.log_jobs)
+        self._outcomes: deque[tuple[Outcome, Attempt]] = deque()
+        #: Attempts that are claimed and not settled, by job id.
+        self.running: dict[str, Attempt] = {}
+        #: Those in a slot that have lost their job, of which another attempt has begun here; by token.
+        self._overtaken: dict[int, Attempt] = {}
+        self.jobs_done = 0
+        #: Jobs settled and the seconds that they ran, by queue.
+        self.served: dict[str, tuple[int, float]] = {}
+        #: How long a job takes, as the recent ones did. Seconds.
+        self.service_s = 1.0
+
+    def begin(self, attempt: Attempt) -> None:
+        """Take an attempt that has been claimed."""
+        overtaken = self.running.get(attempt.id)
+        if overtaken is not None:
+            self._overtaken[overtaken.token] = overtaken
+            lose(overtaken)
+        self.running[attempt.id] = attempt
+
+    def unsettled(self) -> list[Attempt]:
+        """Return the attempts whose end the store was not told: those of `running`, and overtaken ones."""
+        return [*self.running.values(), *self._overtaken.values()]
+
+    def end(self, attempt: Attempt, error: BaseException | None) -> bool:
+        """Decide the outcome of an attempt; False if that has been done before."""
+        if not attempt.end():
+            return False
+        self._conclude(attempt, error)
+        return True
+
+    def abandon(self, attempt: Attempt, error: BaseException) -> bool:
+        """Decide the outcome of an attempt that does not end; False if it has ended by itself."""
+        is_first = self.end(attempt, error)
+        self._wake()
+        return is_first
+
+    def hand_back_waiting(self, attempt: Attempt) -> None:
+        """Return a claimed attempt to its queue, if no slot has taken it yet."""
+        if attempt.end_unstarted():
+            self._conclude(attempt, WorkerStopping("no slot became free"))
+            self._wake()
+
+    def take(self, limit: int | None = None) -> Entries:
+        """Return the outcomes that the store has to be told: all, or the first ones."""
+        count = len(self._outcomes)
+        return [
+            self._outcomes.popleft() for _ in range(count if limit is None else min(count, limit))
+        ]
+
+    def put_back(self, entries: Entries) -> None:
+        """Keep outcomes that could not be told, before all later ones."""
+        self._outcomes.extendleft(reversed(entries))
+
+    def retell(self, entry: tuple[Outcome, Attempt], error: Exception) -> None:
+        """Have an attempt fail whose outcome has no form in the store: its result or progress is at fault."""
+        outcome, attempt = entry
+        attempt.last_progress = None
+        told = f"the outcome cannot be told: {error}"
+        is_result = outcome.kind == "completed"
+        self._conclude(attempt, ResultNotJson(told) if is_result else RuntimeError(told))
+        self._wake()
+
+    def settled(self, entries: Entries, told: Sequence[Settled]) -> None:
+        """Let go of attempts whose outcomes the store knows now, or has refused.
+
+        Only where another attempt has taken over is the message of a refused one done with. What the store
+        has forgotten has nothing but its message left, which goes back and runs again.
+        """
+        done: list[Delivery] = []
+        for (outcome, attempt), answer in zip(entries, told, strict=True):
+            self._overtaken.pop(attempt.token, None)
+            if self.running.get(attempt.id) is attempt:
+                del self.running[attempt.id]
+            is_known = answer in ("accepted", "stale")
+            if outcome.kind == "released" or not is_known:
+                self._consumer.hand_back([attempt.delivery])
+            else:
+                done.append(attempt.delivery)
+            if not is_known:
+                facts = {"job_id": attempt.id, "task": attempt.task, "outcome": outcome.kind}
+                logger.warning("the store has forgotten an attempt: it runs again", extra=facts)
+        self._consumer.ack(done)
+        self.jobs_done += len(entries)
+        self._measure([attempt for _, attempt in entries if attempt.started is not None])
+        accepted = [answer == "accepted" for answer in told]
+        measures.settled(entries, accepted)
+        traces.settled(entries, accepted)
+        self.log.settled(entries, accepted)
+
+    def _measure(self, ran: Sequence[Attempt]) -> None:
+        """Take note of how long jobs take."""
+        if not ran:
+            return
+        for attempt in ran:
+            count, seconds = self.served.get(attempt.queue_name, (0, 0.0))
+            self.served[attempt.queue_name] = count + 1, seconds + attempt.ran_s
+        mean_s = sum(attempt.ran_s for attempt in ran) / len(ran)
+        self.service_s = max(1e-6, 0.8 * self.service_s + 0.2 * mean_s)
+
+    def _conclude(self, attempt: Attempt, error: BaseException | None) -> None:
+        if error is not None and attempt.is_lost:
+            error = JobLost("its job is another's")  # whose dead letter this one must not write
+        ending = self._ending(attempt, error)
+        if error is not None:
+            attempt.failed_at = place_of(error)
+        if ending.dead_letter is None:
+            self._outcomes.append((ending.outcome, attempt))
+        else:
+            self._bury(attempt, ending, ending.dead_letter)
+
+    def _ending(self, attempt: Attempt, error: BaseException | None) -> Ending:
+        task = self._tasks.get(attempt.task)
+        try:
+            return self._judge.ending(attempt, error, task)
+        except Exception:
+            # Whatever odd thing a task has returned or raised must not cost the slot its thread.
+            logger.exception(
+                "outcome cannot be told", extra={"job_id": attempt.id, "task": attempt.task}
+            )
+            attempt.last_progress = None
+            return self._judge.ending(attempt, RuntimeError("the outcome cannot be told"), task)
+
+    def _bury(self, attempt: Attempt, ending: Ending, error: JobError) -> None:
+        delivery = attempt.delivery
+        letter = dead_letter(
+            delivery.queue,
+            delivery.body,
+            id=attempt.id,
+            task=attempt.task,
+            reason=error.reason,
+            error=error,
+            attempts=attempt.number if delivery.is_readable else 0,
+            first_failed_at_ms=attempt.first_failed_at_ms,
+            worker=self._owner,
+            priority=attempt.message.priority_or(delivery.priority),
+        )
+
+        def settle() -> None:
+            self._outcomes.append((ending.outcome, attempt))
+            self._wake()
+
+        self._burial.bury(letter, error.reason, delivery, settle)
+
+
+def lose(attempt: Attempt) -> None:
+    """Stop an attempt because another holds its job."""
+    if attempt.lose():
+        measures.lost(attempt)

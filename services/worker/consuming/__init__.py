@@ -1,0 +1,1 @@
+"""Where a child's deliveries come from, and how many of them it takes."""

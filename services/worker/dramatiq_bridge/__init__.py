@@ -1,0 +1,1 @@
+"""All that reaches into Dramatiq: actors, worker threads, interrupts."""

@@ -1,0 +1,225 @@
+"""The `taskyard dead-letters` commands that do something: run jobs again, stop that, or remove letters."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+import click
+import msgspec
+
+from taskyard.cli.commands.log import recording
+from taskyard.cli.confirm import YES, confirm, count_of
+from taskyard.cli.exits import half_way
+from taskyard.cli.output import OUTPUT, Output, say_list, say_one
+from taskyard.cli.table import Column
+from taskyard.cli.times import PAST
+from taskyard.cli.which_jobs import GIVEN
+from taskyard.cli.words import in_words
+from taskyard.client import Client
+from taskyard.config import load
+from taskyard.dead_letters.document import replay_document
+from taskyard.dead_letters.selection import Step, by_filter, by_ids, found_replay, start_replay
+from taskyard.dead_letters.selection import purge as purge_letters
+from taskyard.job import rfc3339
+from taskyard.message import new_id
+from taskyard.operations.audit_log import some_ids
+from taskyard.store.base import JobStore
+from taskyard.store.dead_letters import DeadLetterFilter
+from taskyard.store.replays import NewReplay, Replay
+
+_FILTERS = (
+    click.option("--queue", type=GIVEN, help="Of this queue."),
+    click.option("--task", type=GIVEN, help="Of this task."),
+    click.option("--reason", type=GIVEN, help="Dead for this reason, such as timeout."),
+    click.option("--error-type", type=GIVEN, help="Whose last error was of this type."),
+    click.option("--fingerprint", type=GIVEN, help="Of this group."),
+    click.option(
+        "--after", "after_ms", type=PAST, help="Died at this time or later, such as 2h (ago)."
+    ),
+    click.option("--before", "before_ms", type=PAST, help="Died at this time or before."),
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only count them.")
+_ALL = click.option("--all", "is_all", is_flag=True, help="All of them.")
+_REPLAYS = (
+    Column("REPLAY", itemgetter("id")),
+    Column("STATE", itemgetter("state"), kind="state"),
+    Column("TOTAL", itemgetter("total"), kind="number"),
+    Column("REPLAYED", itemgetter("replayed"), kind="number"),
+    Column("SKIPPED", itemgetter("skipped"), kind="number"),
+    Column("CREATED", itemgetter("created_at"), kind="time"),
+    Column("REASON", itemgetter("reason"), is_optional=True, may_be_cut=True),
+)
+
+
+def letter_filter(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which dead letters; what is given comes in as `fields`."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+def wanted_letters(fields: dict[str, Any]) -> DeadLetterFilter:
+    """Return the filter that the options of `letter_filter` say."""
+    return DeadLetterFilter(**{name: value for name, value in fields.items() if value is not None})
+
+
+@click.command()
+@click.argument("ids", nargs=-1)
+@letter_filter
+@_ALL
+@_DRY_RUN
+@YES
+@OUTPUT
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    help="Jobs a second. Default: as fast as it goes.",
+)
+@click.option(
+    "--canary",
+    type=click.IntRange(0, 1000),
+    default=0,
+    help="So many first; the others only if all of these complete.",
+)
+def replay(
+    ids: Sequence[str],
+    is_all: bool,
+    dry_run: bool,
+    is_sure: bool,
+    rate: float | None,
+    canary: int,
+    output: Output,
+    **fields: Any,
+) -> None:
+    """Run the jobs of dead letters again: IDS, or all that fit the options. The schedulers do it.
+
+    Unless IDS are given, it says how many fit, and asks before it starts.
+    """
+    wanted = _chosen(ids, fields, is_all)
+    client = Client(load())
+    steps = list(_steps(client.store, ids, wanted, jobs_only=True))
+    count = sum(map(len, steps))
+    if dry_run:
+        _say_count(count, 0, f"{count} to replay", output)
+        return
+    confirm(f"{count_of(count, 'job')} will run again", is_sure=is_sure or bool(ids) or not count)
+    told = _told(ids, fields)
+    asked = {"ids": list(ids)} if ids else told
+    new = NewReplay(
+        id=new_id(),
+        asked=json.dumps(asked | {"rate_per_s": rate, "canary": canary}),
+        rate_per_s=rate or 0,
+        canary=canary,
+    )
+    with recording(client.store, client.settings, "replay.start", new.id, before=told) as entry:
+        started = start_replay(client.store, new, steps)
+        entry.after = {"jobs": started.total, "rate_per_s": rate, "canary": canary}
+    say_list([replay_document(started)], _REPLAYS, output=output, empty="")
+
+
+@click.command()
+@click.argument("replay_ids", metavar="[ID]...", nargs=-1)
+@OUTPUT
+def replays(replay_ids: Sequence[str], output: Output) -> None:
+    """List replays with their progress: these, or the newest hundred."""
+    store = Client(load()).store
+    found = map(partial(found_replay, store), replay_ids) if replay_ids else _newest(store)
+    say_list(map(replay_document, found), _REPLAYS, output=output, empty="There is no replay.")
+
+
+def _newest(store: JobStore) -> Iterator[Replay]:
+    found, cursor = store.newest_replays()
+    yield from found
+    while cursor is not None:
+        found, cursor = store.newest_replays(cursor)
+        yield from found
+
+
+@click.command("stop")
+@click.argument("replay_id", metavar="REPLAY")
+@OUTPUT
+def stop_replay(replay_id: str, output: Output) -> None:
+    """Stop a replay; what it has brought back goes on."""
+    client = Client(load())
+    before = found_replay(client.store, replay_id)
+    with recording(
+        client.store, client.settings, "replay.stop", replay_id, before={"state": before.state}
+    ) as entry:
+        client.store.stop_replay(replay_id)
+        stopped = found_replay(client.store, replay_id)
+        entry.after = {"state": stopped.state, "replayed": stopped.replayed}
+        if stopped.state == before.state:
+            entry.void()
+    say_list([replay_document(stopped)], _REPLAYS, output=output, empty="")
+
+
+@click.command()
+@click.argument("ids", nargs=-1)
+@letter_filter
+@_ALL
+@_DRY_RUN
+@YES
+@OUTPUT
+def purge(
+    ids: Sequence[str],
+    is_all: bool,
+    dry_run: bool,
+    is_sure: bool,
+    output: Output,
+    **fields: Any,
+) -> None:
+    """Remove dead letters and the records of their jobs for good: IDS, or all that fit the options.
+
+    It says how many they are, and asks before they go.
+    """
+    wanted = _chosen(ids, fields, is_all)
+    client = Client(load())
+    steps = list(_steps(client.store, ids, wanted, jobs_only=False))
+    count = sum(map(len, steps))
+    if dry_run:
+        _say_count(count, 0, f"{count} to purge", output)
+        return
+    what = (
+        f"{count_of(count, 'dead letter')} will be removed for good, with the records of their jobs"
+    )
+    confirm(what, is_sure=is_sure or not count)
+    told = _told(ids, fields)
+    with recording(client.store, client.settings, "dead_letters.purge", before=told) as entry:
+        with half_way("purged"):
+            _, done = purge_letters(client.store, steps)
+        entry.after = {"removed": done}
+        if not done:
+            entry.void()
+    _say_count(count, done, f"{done} purged", output)
+
+
+def _say_count(matched: int, done: int, line: str, output: Output) -> None:
+    say_one({"matched": matched, "done": done}, lambda _: [line], output=output)
+
+
+def _chosen(ids: Sequence[str], fields: dict[str, Any], is_all: bool) -> DeadLetterFilter:
+    """Return the filter; one that would mean all has to say so."""
+    wanted = wanted_letters(fields)
+    if sum((bool(ids), wanted != DeadLetterFilter(), is_all)) != 1:
+        raise click.UsageError("give ids, or options that say which dead letters, or --all")
+    return wanted
+
+
+def _steps(
+    store: JobStore, ids: Sequence[str], wanted: DeadLetterFilter, *, jobs_only: bool
+) -> Iterator[Step]:
+    if ids:
+        with in_words():
+            return iter([by_ids(store, ids, jobs_only=jobs_only)])
+    return by_filter(store, msgspec.structs.replace(wanted, jobs_only=jobs_only))
+
+
+def _told(ids: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return which ones were asked for, as the audit log tells it."""
+    if ids:
+        return some_ids(list(ids))
+    times = {name: rfc3339(fields[f"{name}_ms"]) for name in ("after", "before")}
+    names = {name: value for name, value in fields.items() if not name.endswith("_ms")}
+    return {"filter": {name: value for name, value in {**names, **times}.items() if value}}

@@ -1,0 +1,91 @@
+"""`taskyard queues move`: the move of queues to other arguments."""
+
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any
+
+import click
+
+from taskyard.cli.commands.log import recording
+from taskyard.cli.exits import FAILED, USAGE, fail
+from taskyard.cli.output import OUTPUT, Output, say_list
+from taskyard.cli.table import Column
+from taskyard.client import Client
+from taskyard.config import load
+from taskyard.rabbitmq.queue_move import Moved, QueueMove
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, family_of, may_be_family
+from taskyard.store import JobStore
+
+_MOVED = (
+    Column("QUEUE", itemgetter("queue")),
+    Column("STATE", itemgetter("state"), kind="state"),
+    Column("MESSAGES", itemgetter("messages"), kind="number"),
+)
+
+
+@click.command()
+@click.argument("names", metavar="NAME...", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All queues, taskyard's own too.")
+@OUTPUT
+def move(names: tuple[str, ...], is_all: bool, output: Output) -> None:
+    """Give queues in RabbitMQ the type of QUEUE_TYPE, with all messages in them and their dead letters.
+
+    Stop all services first. Interrupted at any moment, it goes on where it was when it is run again.
+    """
+    if bool(names) == is_all:
+        fail("name queues, or give --all", USAGE)
+    client = Client(load())
+    wanted = _known(client.store) if is_all else _families(names)
+    for queue in sorted(wanted):
+        _refuse_read(client, queue)
+    settings = client.settings
+    mover = QueueMove(settings.broker_url, queue_type=settings.queue_type, tls=settings.tls)
+    say_list(
+        (shown for queue in sorted(wanted) for shown in _move(client, mover, queue)),
+        _MOVED,
+        output=output,
+        empty="There is no queue.",
+        page_rows=1,
+    )
+
+
+def _move(client: Client, mover: QueueMove, queue: str) -> list[dict[str, Any]]:
+    """Move a queue and what belongs to it, and return what became of each."""
+    with recording(client.store, client.settings, "queue.move", queue) as entry:
+        done = mover.move(queue)
+        entry.after = {each.queue: each.messages for each in done if _is_changed(each)}
+        if not entry.after:
+            entry.void()
+    moved = [
+        {
+            "queue": each.queue,
+            "state": "moved" if _is_changed(each) else "as it should be",
+            "messages": each.messages,
+        }
+        for each in done
+    ]
+    return moved or [{"queue": queue, "state": "not there", "messages": 0}]
+
+
+def _known(store: JobStore) -> set[str]:
+    """Return the queues that tasks, jobs or dead letters have, and that of submissions."""
+    dead, gone = store.dead_counts()
+    used = {each.queue for each in store.counts()} | {queue for queue, _ in dead} | {*gone}
+    return {*store.queues(), *used, INTAKE_QUEUE}
+
+
+def _families(names: Iterable[str]) -> set[str]:
+    for name in names:
+        if not may_be_family(family_of(name)):
+            fail(f"{name!r} cannot be moved: name a work queue, or {INTAKE_QUEUE}", USAGE)
+    return {family_of(name) for name in names}
+
+
+def _refuse_read(client: Client, queue: str) -> None:
+    for worker in client.store.workers():
+        if worker["is_alive"] and queue in worker["queues"]:
+            fail(f"worker {worker['id']} reads {queue}: stop all services first", FAILED)
+
+
+def _is_changed(moved: Moved) -> bool:
+    return moved.is_new or moved.messages > 0

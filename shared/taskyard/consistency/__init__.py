@@ -1,0 +1,1 @@
+"""Whether every accepted job is accounted for."""

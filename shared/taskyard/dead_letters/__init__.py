@@ -1,0 +1,1 @@
+"""Dead letters: how one is made, which are meant, and what is shown of them."""

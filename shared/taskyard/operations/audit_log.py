@@ -1,0 +1,222 @@
+"""Writing down what operators do: an entry before it is done, and what came of it afterwards.
+
+The entry comes first, so that nothing is done that is not in the log: where the store does not take it,
+the action is not carried out. One that a crash or a deadline cut off stays there with the outcome `unknown`.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec.structs import replace
+
+from taskyard.errors import TaskyardError, Unavailable
+from taskyard.job import Job, rfc3339
+from taskyard.message import new_id
+from taskyard.store import JobStore
+from taskyard.store.audit_log import Action, LoggedAction
+
+if TYPE_CHECKING:  # it brings pydantic along
+    from taskyard.schedules.record import KnownSchedule
+
+logger = logging.getLogger(__name__)
+
+ActionName = Literal[
+    "queue.pause",
+    "queue.resume",
+    "queue.purge",
+    "queue.move",
+    "task.pause",
+    "task.resume",
+    "task.limit",
+    "task.unlimit",
+    "schedule.create",
+    "schedule.change",
+    "schedule.pause",
+    "schedule.resume",
+    "schedule.trigger",
+    "schedule.delete",
+    "job.cancel",
+    "job.retry",
+    "job.change",
+    "job.run_now",
+    "job.delete",
+    "jobs.cancel",
+    "jobs.retry",
+    "jobs.repair",
+    "dead_letters.purge",
+    "dead_letter.resubmit",
+    "replay.start",
+    "replay.stop",
+    "key.create",
+    "key.revoke",
+    "key.forget",
+]
+#: Of a list of ids so many are in an entry.
+MAX_IDS = 20
+#: Fields of a schedule whose values are arguments.
+_ARGUMENTS = ("args", "kwargs")
+
+
+class Entry:
+    """What is to be said of an action that is being carried out.
+
+    Args:
+        before: What it was.
+    """
+
+    def __init__(self, before: Mapping[str, Any] | None) -> None:
+        self.before = before
+        self.after: Mapping[str, Any] | None = None
+        self.target: str | None = None
+        self.is_void = False
+
+    def void(self) -> None:
+        """Keep no entry: nothing was changed."""
+        self.is_void = True
+
+
+class AuditLog:
+    """Writes entries of one door.
+
+    Args:
+        store: Where they are kept.
+        origin: The door.
+        max_entries: How many are kept.
+        ttl_s: How long, in seconds.
+    """
+
+    def __init__(self, store: JobStore, *, origin: str, max_entries: int, ttl_s: int) -> None:
+        self._store = store
+        self._origin = origin
+        self._max_entries = max_entries
+        self._ttl_s = ttl_s
+
+    @contextmanager
+    def recording(
+        self,
+        action: ActionName,
+        target: str = "",
+        *,
+        who: str,
+        request_id: str | None = None,
+        before: Mapping[str, Any] | None = None,
+    ) -> Iterator[Entry]:
+        """Have what is done within written down; the entry given takes what is known only afterwards.
+
+        An action that is refused leaves no entry. Values must be plain JSON, without arguments and secrets.
+
+        Raises:
+            StoreUnavailable: If the entry could not be written; nothing is done then.
+        """
+        begun = Action(
+            id=new_id(),
+            who=who,
+            origin=self._origin,
+            action=action,
+            target=target,
+            before=_plain(before),
+            request_id=request_id,
+        )
+        self._store.begin_action(begun, max_entries=self._max_entries, ttl_s=self._ttl_s)
+        entry = Entry(before)
+        try:
+            yield entry
+        except Unavailable:
+            raise  # it may have been done: the entry says so
+        except TaskyardError:
+            entry.void()
+            self._end(begun, entry)
+            raise
+        self._end(begun, entry)
+
+    def _end(self, begun: Action, entry: Entry) -> None:
+        """Complete the entry; if that fails it stays, and with it that its end is not known."""
+        try:
+            if entry.is_void:
+                self._store.drop_action(begun.id)
+            else:
+                self._store.end_action(
+                    replace(
+                        begun,
+                        outcome="done",
+                        target=begun.target if entry.target is None else entry.target,
+                        before=_plain(entry.before),
+                        after=_plain(entry.after),
+                    )
+                )
+        except Unavailable as error:
+            facts = {"action": begun.action, "target": begun.target, "entry": begun.id}
+            logger.warning("the end of an action is not written down: %s", error, extra=facts)
+
+
+def document(entry: LoggedAction) -> dict[str, Any]:
+    """Return the document that shows an entry."""
+    action = entry.action
+    return {
+        "id": action.id,
+        "at": rfc3339(entry.at_ms),
+        "who": action.who,
+        "origin": action.origin,
+        "action": action.action,
+        "target": action.target or None,
+        "outcome": action.outcome,
+        "before": action.before,
+        "after": action.after,
+        "request_id": action.request_id,
+    }
+
+
+def job_facts(job: Job | None) -> dict[str, Any] | None:
+    """Return what an entry says of a job."""
+    if job is None:
+        return None
+    return {
+        "state": job.state.value,
+        "task": job.message.actor_name,
+        "queue": job.queue,
+        "priority": job.message.priority,
+        "run_at": rfc3339(job.run_at),
+    }
+
+
+def schedule_facts(row: "KnownSchedule | None") -> dict[str, Any] | None:
+    """Return what an entry says of a schedule."""
+    if row is None:
+        return None
+    fields = row.schedule.model_dump(mode="json", exclude={"name", *_ARGUMENTS}, exclude_none=True)
+    return {**fields, "is_paused": row.state.is_paused, "version": row.version}
+
+
+def changed_arguments(old: "KnownSchedule | None", new: "KnownSchedule") -> list[str]:
+    """Return which of a schedule's arguments are not what they were, by name only."""
+    if old is None:
+        return []
+    names = _ARGUMENTS
+    return [name for name in names if getattr(old.schedule, name) != getattr(new.schedule, name)]
+
+
+def difference(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return both with only those fields in which they differ."""
+    names = [
+        name for name in {**before, **after} if before.get(name, _NONE) != after.get(name, _NONE)
+    ]
+    return (
+        {name: before[name] for name in names if name in before},
+        {name: after[name] for name in names if name in after},
+    )
+
+
+def some_ids(ids: list[str]) -> dict[str, Any]:
+    """Return how many ids there are, and the first of them."""
+    return {"ids": ids[:MAX_IDS], "count": len(ids)}
+
+
+_NONE = object()
+
+
+def _plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if values is None else dict(values)

@@ -1,0 +1,1 @@
+"""What is decided about jobs without any connection: limits, and what becomes of a failed attempt."""

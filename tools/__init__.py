@@ -1,0 +1,1 @@
+"""What contributors run: not in the wheel."""

@@ -1,0 +1,1 @@
+"""What `make run` does: RabbitMQ, Redis and the three services on one machine, without containers."""

@@ -1,0 +1,37 @@
+"""How often the user has asked the runner to stop: once is a request, twice is haste."""
+
+import signal
+
+from taskyard.local_servers.errors import StopRequested
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequests:
+    """Counts Ctrl-C, SIGTERM and a closed terminal; whoever waits asks it."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._count = 0
+
+    def listen(self) -> None:
+        """Count the signals from now on; only the main thread may call this."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda *_: self.add())
+
+    def add(self) -> None:
+        """Count one more."""
+        self._count += 1
+
+    def raise_if_any(self) -> None:
+        """Let a wait end at the first request.
+
+        Raises:
+            StopRequested: If there was one.
+        """
+        if self._count:
+            raise StopRequested
+
+    def is_hurried(self) -> bool:
+        """Return whether the user asked more than once."""
+        return self._count > 1
