@@ -17,7 +17,7 @@ from taskyard.config import load
 from taskyard.local_servers import Servers
 from taskyard.message import Message, Options, encode, new_id
 from taskyard.store import JobStore, open_store
-from taskyard.store.base import NewJob
+from taskyard.store.jobs import NewJob
 
 BATCH = 1000
 DAY_MS = 86_400_000

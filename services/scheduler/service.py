@@ -33,7 +33,7 @@ from taskyard.runtime import per_queue
 from taskyard.runtime.lifecycle import Loop
 from taskyard.schedules.plan import Outcome as FireOutcome
 from taskyard.store import open_store
-from taskyard.store.audit import Problem
+from taskyard.store.consistency import Problem
 from taskyard.telemetry.metrics import (
     INTAKE_MESSAGES,
     JOBS_RECLAIMED,

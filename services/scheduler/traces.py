@@ -7,7 +7,7 @@ from services.scheduler.intake.consumer import Submission
 from taskyard.message import decode
 from taskyard.rabbitmq.topology import INTAKE_QUEUE
 from taskyard.store.attempts import Lost
-from taskyard.store.base import Ready
+from taskyard.store.jobs import Ready
 from taskyard.telemetry import trace_context, tracing
 
 

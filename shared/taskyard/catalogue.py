@@ -10,7 +10,7 @@ from taskyard.arguments.secrets import redacted, restored
 from taskyard.errors import Fault, InvalidSubmission, StoreUnavailable
 from taskyard.job import Job, document
 from taskyard.runtime.group_commit import GroupCommit
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.task import Task
 
 if TYPE_CHECKING:  # what checks requests is slow to import: who only shows jobs does not need it

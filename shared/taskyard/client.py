@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # `import taskyard` stays quick: see `_get_ready`
     from taskyard.dispatcher import Dispatcher
     from taskyard.explain.findings import Finding
     from taskyard.request import Defaults, JobRequest
-    from taskyard.store.base import JobStore, NewJob
+    from taskyard.store import JobStore
+    from taskyard.store.jobs import NewJob
     from taskyard.task_options import TaskOptions
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from taskyard.rabbitmq.outgoing import Headers, Outgoing
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.runtime.apart import all_or_each
 from taskyard.runtime.group_commit import GroupCommit
-from taskyard.store.base import Created, JobStore, NewJob, Ready, Recorded
+from taskyard.store import JobStore
+from taskyard.store.jobs import Created, NewJob, Ready, Recorded
 
 logger = logging.getLogger(__name__)
 

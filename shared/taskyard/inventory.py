@@ -5,8 +5,9 @@ from typing import Any
 
 from taskyard.job import State, rfc3339
 from taskyard.policy import limits
-from taskyard.store.base import JobStore, QueueCounts
+from taskyard.store import JobStore
 from taskyard.store.controls import Limits
+from taskyard.store.monitoring import QueueCounts
 
 
 def task_documents(store: JobStore) -> list[dict[str, Any]]:

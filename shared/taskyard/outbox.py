@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from taskyard.runtime.lifecycle import Loop
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 
 #: How long confirmed jobs gather before they leave the outbox, in seconds; relay waits far longer.
 OUTBOX_LINGER_S = 0.05

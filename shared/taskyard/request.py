@@ -17,7 +17,7 @@ from taskyard import message as wire
 from taskyard.arguments.signature import bound
 from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission, pointer_part
 from taskyard.message import MAX_SECONDS, Message, Options
-from taskyard.store.base import NewJob, Unique, UniquePolicy
+from taskyard.store.jobs import NewJob, Unique, UniquePolicy
 from taskyard.validation.field_words import field_words
 from taskyard.validation.nesting import check_json_depth
 from taskyard.validation.strict_json import unsendable

@@ -13,7 +13,7 @@ if (
     TYPE_CHECKING
 ):  # `import taskyard` stays quick: what checks and hands over comes with the first task
     from taskyard.request import JobRequest
-    from taskyard.store.base import UniquePolicy
+    from taskyard.store.jobs import UniquePolicy
     from taskyard.task_options import TaskOptions
 
 P = ParamSpec("P")

@@ -13,7 +13,7 @@ from taskyard.errors import Fault, InvalidSubmission
 from taskyard.message import MAX_SECONDS
 from taskyard.policy.limits import limits
 from taskyard.request import UniqueRule, parse
-from taskyard.store.base import UniquePolicy
+from taskyard.store.jobs import UniquePolicy
 from taskyard.validation.field_words import no_such
 
 

@@ -7,8 +7,8 @@ from taskyard.job import Job
 from taskyard.message import Message, Options, encode, new_id
 from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome, Verdict
-from taskyard.store.base import NewJob
 from taskyard.store.controls import Limits
+from taskyard.store.jobs import NewJob
 
 HOUR_MS = 3_600_000
 #: After every time that a test has to do with. Milliseconds since 1970.

@@ -4,7 +4,7 @@ import pytest
 
 from taskyard.consistency.ledger import deficits
 from taskyard.rabbitmq.queue_depths import Depth
-from taskyard.store.audit import QueueRow, Totals
+from taskyard.store.consistency import QueueRow, Totals
 from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,

@@ -3,7 +3,7 @@
 import pytest
 
 from taskyard.store import JobStore
-from taskyard.store.base import Cancelled
+from taskyard.store.jobs import Cancelled
 from tests.contract.jobs import (
     HOUR_MS,
     claim,

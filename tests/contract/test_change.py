@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from taskyard.store.controls import Limits
-from taskyard.store.waiting import Change, Changed
+from taskyard.store.jobs import Change, Changed
 from tests.contract.jobs import (
     HOUR_MS,
     claim,

@@ -3,8 +3,8 @@
 import time
 
 from taskyard.job import State
-from taskyard.store.base import Created, Unique
 from taskyard.store.dead_letters import Revival
+from taskyard.store.jobs import Created, Unique
 from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,

@@ -8,7 +8,7 @@ from taskyard.dead_letters.message import dead_letter, indexed
 from taskyard.job import JobError
 from taskyard.message import decode, revived
 from taskyard.rabbitmq.bodies import cut
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetterFilter, Removal, Revival
 from tests.contract.jobs import (
     HOUR_MS,

@@ -3,8 +3,8 @@
 import pytest
 
 from taskyard.policy.limits import limits
-from taskyard.store.base import Unique
 from taskyard.store.explaining import AHEAD_LIMIT, PACE_STEPS
+from taskyard.store.jobs import Unique
 from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,

@@ -2,8 +2,7 @@
 
 import pytest
 
-from taskyard.store.finding import Filter
-from taskyard.store.pages import PAGE_BYTES
+from taskyard.store.finding import PAGE_BYTES, Filter
 from tests.contract.jobs import HOUR_MS, claim, new_job, pending, running, settle
 
 

@@ -1,6 +1,6 @@
 """What is remembered of requests with a key."""
 
-from taskyard.store.idempotency import Reservation
+from taskyard.store.replies import Reservation
 
 HOUR_MS = 3_600_000
 

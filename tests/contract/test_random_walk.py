@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 
 from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome
-from taskyard.store.base import Created
+from taskyard.store.jobs import Created
 from tests.contract.jobs import HOUR_MS, LATER_MS, new_job, outbox
 
 IDS = [f"job-{number}" for number in range(6)]

@@ -1,7 +1,7 @@
 """What replays promise: each job once, at the rate, the canary first, and until they are stopped."""
 
 from taskyard.message import revived
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.dead_letters import Revival
 from taskyard.store.replays import NewReplay, Replay
 from tests.contract.jobs import claim, new_job, settle, state

@@ -6,7 +6,7 @@ from taskyard.message import encode, new_id, revived
 from taskyard.store.attempts import Claim, Lost
 from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import Revival
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change
 from tests.contract.jobs import (
     HOUR_MS,
     QUEUE,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from taskyard.store.base import Unique
 from taskyard.store.dead_letters import Revival
+from taskyard.store.jobs import Unique
 from tests.contract.jobs import (
     HOUR_MS,
     claim,

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from taskyard.message import new_id
 from taskyard.store import JobStore
-from taskyard.store.base import Created, Unique
 from taskyard.store.dead_letters import Revival
+from taskyard.store.jobs import Created, Unique
 from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, settle
 
 LOCK = Unique(lock="l", lock_ms=HOUR_MS, policy="replace")

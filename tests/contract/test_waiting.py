@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from taskyard.store.base import Ready
+from taskyard.store.jobs import Ready
 from tests.contract.jobs import HOUR_MS, counts, new_job, outbox, pending, running, settle, state
 from tests.polling import poll
 

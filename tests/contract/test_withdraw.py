@@ -4,7 +4,7 @@ import pytest
 
 from taskyard.store.controls import Limits
 from taskyard.store.dead_letters import Revival
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change
 from tests.contract.jobs import (
     HOUR_MS,
     claim,

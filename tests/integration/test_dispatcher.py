@@ -20,7 +20,7 @@ from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.request import parse
 from taskyard.store import open_store
-from taskyard.store.base import Created, NewJob, Unique
+from taskyard.store.jobs import Created, NewJob, Unique
 from taskyard.task_options import TaskOptions
 from tests.contract.jobs import HOUR_MS, claim, counts, heartbeat, new_job, outbox, settle, state
 from tests.polling import poll

@@ -9,8 +9,7 @@ from taskyard.explain.findings import CODES
 from taskyard.policy.limits import limits
 from taskyard.rabbitmq.probe import look
 from taskyard.request import new_job, parse
-from taskyard.store.base import Unique
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change, Unique
 from tests import worker_tasks as tasks
 from tests.contract import jobs
 from tests.polling import poll

@@ -15,7 +15,7 @@ import pytest
 
 from taskyard.message import new_id
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change
 from taskyard.telemetry import trace_context
 from tests import worker_tasks as tasks
 from tests.polling import poll

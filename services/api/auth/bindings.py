@@ -8,8 +8,8 @@ from msgspec import structs
 from services.api.auth.errors import OutOfReach
 from services.api.auth.principal import Principal, current
 from taskyard.job import Job
-from taskyard.store.base import NewJob, Reach
 from taskyard.store.finding import Filter
+from taskyard.store.jobs import NewJob, Reach
 
 Read = Callable[[Sequence[str]], Sequence[Job | None]]
 

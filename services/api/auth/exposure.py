@@ -6,7 +6,7 @@ from taskyard import keys
 from taskyard.config import Settings
 from taskyard.errors import ConfigurationError
 from taskyard.runtime.browsers import is_loopback
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.keys import NewKey
 
 logger = logging.getLogger(__name__)

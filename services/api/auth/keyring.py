@@ -11,7 +11,7 @@ from taskyard.errors import Unavailable
 from taskyard.job import rfc3339
 from taskyard.policy import limits
 from taskyard.runtime.group_commit import GroupCommit
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.controls import Limits
 from taskyard.store.keys import ApiKey, Metered, NewKey, Use
 

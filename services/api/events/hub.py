@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from taskyard.errors import Unavailable
 from taskyard.message import new_id
-from taskyard.store.base import JobStore
-from taskyard.store.events import Subscription, Transition
+from taskyard.store import JobStore
+from taskyard.store.monitoring import Subscription, Transition
 
 logger = logging.getLogger(__name__)
 

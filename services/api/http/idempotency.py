@@ -19,7 +19,7 @@ from services.api.http.problems import InvalidParameter
 from services.api.openapi import document
 from taskyard.errors import KeyReused, Unavailable
 from taskyard.message import new_id
-from taskyard.store.idempotency import Reservation
+from taskyard.store.replies import Reservation
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

@@ -19,7 +19,7 @@ from services.api.http.problems import InvalidParameter
 from services.api.openapi import document
 from services.api.openapi.schemas import TEXT
 from taskyard.errors import TaskyardError
-from taskyard.store.pages import PAGE_BYTES, Cursor
+from taskyard.store.finding import PAGE_BYTES, Cursor
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500

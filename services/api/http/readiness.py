@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from taskyard.errors import TaskyardError
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 
 #: Whoever probes waits about two seconds, whatever the store's own deadline is. Seconds.
 DEADLINE_S = 1.5

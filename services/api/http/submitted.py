@@ -12,7 +12,7 @@ from services.api.http.replies import reply
 from services.api.http.request_log import tell as tell_request
 from taskyard.errors import InTheWay, JobNotFound
 from taskyard.job import Job, for_submitter
-from taskyard.store.base import Created, NewJob
+from taskyard.store.jobs import Created, NewJob
 from taskyard.telemetry import trace_context
 
 #: More ids than these make a line unreadable; the request's id finds the rest.

@@ -10,7 +10,7 @@ from services.api.http import metrics
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import TERMINAL, Job
-from taskyard.store.base import Created, NewJob
+from taskyard.store.jobs import Created, NewJob
 
 #: A wait looks this often whether the server is stopping, or the client has left. Seconds.
 SLICE_S = 1.0

@@ -10,7 +10,7 @@ from services.api.openapi.shapes import record as _record
 from taskyard.job import FIRST_KEPT, LATEST_KEPT, STATE_FIELDS, State
 from taskyard.message import ID_PATTERN, MAX_PRIORITY
 from taskyard.request import JobRequest
-from taskyard.store.base import UniquePolicy
+from taskyard.store.jobs import UniquePolicy
 
 Schema = dict[str, Any]
 

@@ -22,7 +22,7 @@ from taskyard.errors import (
     pointer_part,
 )
 from taskyard.request import Defaults, JobRequest, check_size, new_job
-from taskyard.store.base import Created, NewJob
+from taskyard.store.jobs import Created, NewJob
 from taskyard.telemetry import metrics
 from taskyard.telemetry.tracing import Publishing
 from taskyard.validation.field_words import no_such

@@ -18,7 +18,7 @@ from taskyard.errors import Fault, InvalidSubmission
 from taskyard.operations import jobs
 from taskyard.operations.bulk import count_living
 from taskyard.request import Whole, validated
-from taskyard.store.pages import Cursor
+from taskyard.store.finding import Cursor
 
 blueprint = APIBlueprint("bulk", __name__)
 

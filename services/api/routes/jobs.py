@@ -18,7 +18,7 @@ from taskyard.job import Job
 from taskyard.message import decode
 from taskyard.operations import jobs as operations
 from taskyard.request import Defaults, JobRequest, new_job
-from taskyard.store.base import Created, NewJob
+from taskyard.store.jobs import Created, NewJob
 from taskyard.telemetry import metrics
 from taskyard.telemetry.tracing import Publishing
 

@@ -6,7 +6,7 @@ from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from taskyard.dispatcher import Dispatcher
 from taskyard.runtime import per_queue
 from taskyard.runtime.apart import Apart
-from taskyard.store.base import Ready
+from taskyard.store.jobs import Ready
 from taskyard.telemetry.metrics import JOBS_RAISED
 
 #: Jobs of a queue that one pass raises at most: a long queue rises at a steady rate, the oldest first.

@@ -18,7 +18,7 @@ from taskyard.schedules.plan import FireEvent, Step, decide, event_of_fire, fire
 from taskyard.schedules.record import KnownSchedule, known
 from taskyard.schedules.repository import Schedules
 from taskyard.schedules.rule import Schedule, jitter_ms, job_id
-from taskyard.store.base import Created, NewJob, Reach
+from taskyard.store.jobs import Created, NewJob, Reach
 from taskyard.store.schedules import ScheduleWrite, StoredSchedule
 from taskyard.telemetry.metrics import JOBS_SUBMITTED, SCHEDULE_FIRES, SCHEDULE_LATENESS_SECONDS
 from taskyard.telemetry.tracing import Publishing

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from taskyard.consistency.ledger import Lack
 from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.store import JobStore
-from taskyard.store.base import Ready
+from taskyard.store.jobs import Ready
 
 #: Jobs of one call of the store.
 STEP = 500

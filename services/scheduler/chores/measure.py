@@ -8,7 +8,7 @@ from services.scheduler.chores.gauges import set_all
 from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, UNROUTED, dead_queue
 from taskyard.store import JobStore
-from taskyard.store.base import QueueCounts
+from taskyard.store.monitoring import QueueCounts
 from taskyard.telemetry.metrics import (
     JOBS,
     OLDEST_PENDING_SECONDS,

@@ -13,8 +13,8 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.runtime.apart import Apart
-from taskyard.store.audit import Finding
-from taskyard.store.base import Ready
+from taskyard.store.consistency import Finding
+from taskyard.store.jobs import Ready
 from taskyard.telemetry.metrics import JOBS_REPAIRED, JOBS_UNACCOUNTED
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from services.scheduler.publishing import QUEUE_REST_S
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, QueueMismatch
 from taskyard.runtime.apart import Apart
-from taskyard.store.base import Created, NewJob
+from taskyard.store.jobs import Created, NewJob
 
 #: What is done with one item: it gives the job to dispatch, if there is one, and gets what became of it.
 Steps = Generator[NewJob, Created, None]

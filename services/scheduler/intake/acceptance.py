@@ -19,7 +19,7 @@ from taskyard.errors import (
     bounded,
 )
 from taskyard.job import State
-from taskyard.store.base import Created
+from taskyard.store.jobs import Created
 from taskyard.store.replies import Asked
 from taskyard.submission import Accepted, AcceptedBatch, Partial
 from taskyard.telemetry.metrics import JOBS_SUBMITTED

@@ -13,7 +13,7 @@ from taskyard.rabbitmq.bodies import whole_bytes
 from taskyard.rabbitmq.direct_replies import is_direct
 from taskyard.rabbitmq.topology import is_reserved
 from taskyard.request import check_size, new_job
-from taskyard.store.base import NewJob
+from taskyard.store.jobs import NewJob
 from taskyard.submission import MAX_BATCH_JOBS, Reply, reply_wanted
 from taskyard.validation import strict_json
 

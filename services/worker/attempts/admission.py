@@ -25,8 +25,9 @@ from taskyard.rabbitmq.bodies import whole_bytes
 from taskyard.rabbitmq.properties import received_text
 from taskyard.request import Defaults
 from taskyard.runtime.keyed import Keyed
+from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome, Settled, Verdict
-from taskyard.store.base import JobStore, NewJob
+from taskyard.store.jobs import NewJob
 from taskyard.task import Task
 from taskyard.telemetry import trace_context
 from taskyard.validation.nesting import check_json_depth

@@ -10,7 +10,7 @@ from taskyard.config import Settings
 from taskyard.errors import InvalidSubmission
 from taskyard.message import Message, complete
 from taskyard.request import Defaults, fire_id_faults
-from taskyard.store.base import NewJob
+from taskyard.store.jobs import NewJob
 from taskyard.task import Task
 from taskyard.task_options import TaskOptions
 

@@ -20,8 +20,8 @@ from services.worker.consuming.source import Source
 from services.worker.dramatiq_bridge.slots import Slots
 from taskyard.config import Settings
 from taskyard.errors import StoreFault, StoreUnavailable, Unavailable, Unstorable
+from taskyard.store import JobStore
 from taskyard.store.attempts import Settled, Verdict
-from taskyard.store.base import JobStore
 from taskyard.task import Task
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from taskyard.config import Settings
 from taskyard.errors import JobCancelled, JobInterrupt, JobTimeout
 from taskyard.job import Progress
 from taskyard.runtime.apart import Apart
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.telemetry.metrics import JOBS_GIVEN_BACK
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from services.worker.consuming.inbox import Delivery, Inbox
 from taskyard.dispatcher import later_message
 from taskyard.runtime.lifecycle import Loop
 from taskyard.store import JobStore
-from taskyard.store.base import Ready
+from taskyard.store.jobs import Ready
 
 #: How often the store is asked for the next one at least. Seconds.
 LOOK_S = 0.25

@@ -15,7 +15,7 @@ from taskyard.cli.words import unknown
 from taskyard.errors import JobNotFound, TooEarly, TooLate
 from taskyard.job import State, rfc3339
 from taskyard.operations.controls import known
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.controls import Kind
 from taskyard.store.finding import Count, Filter
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail, with_asked
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.operations.controls import known
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.controls import Kind
 
 #: Fields of REST and the options that they are here.

@@ -16,7 +16,7 @@ from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import JobStore
-from taskyard.store.audit import Finding, QueueLook, Totals
+from taskyard.store.consistency import Finding, QueueLook, Totals
 
 #: Records of one step through them all.
 STEP = 500

@@ -16,7 +16,8 @@ from taskyard.rabbitmq.bodies import BEGINNING_BYTES, Beginning, cut, whole_byte
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text, received_number
 from taskyard.runtime.apart import all_or_each
-from taskyard.store.dead_letters import DeadLetter, DeadLetterStore
+from taskyard.store import JobStore
+from taskyard.store.dead_letters import DeadLetter
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def _never(_body: bytes) -> str:
     raise AssertionError("a dead letter of ours has an id")
 
 
-def index(store: DeadLetterStore, letters: Sequence[Outgoing]) -> None:
+def index(store: JobStore, letters: Sequence[Outgoing]) -> None:
     """Enter letters into the store's index that are in their queue.
 
     One at which the store fails holds up neither the others nor its job: the scheduler finds it there.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from taskyard.errors import Fault, InvalidSubmission, ReplayNotFound
 from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetter, DeadLetterFilter
-from taskyard.store.pages import Cursor
+from taskyard.store.finding import Cursor
 from taskyard.store.replays import NewReplay, Replay
 
 #: Ids and times of death.

@@ -10,7 +10,7 @@ from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.job import Job
 from taskyard.operations.audit_log import ActionName, AuditLog, Entry
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 
 if TYPE_CHECKING:  # it brings pydantic along, which most commands do not need
     from taskyard.schedules.repository import Schedules

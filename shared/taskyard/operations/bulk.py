@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, structs
 
 from taskyard.job import State
-from taskyard.store.base import JobStore
-from taskyard.store.finding import Count, Filter
-from taskyard.store.pages import Cursor
+from taskyard.store import JobStore
+from taskyard.store.finding import Count, Cursor, Filter
 
 if TYPE_CHECKING:  # it brings pika along: who only cancels does not need it
     from taskyard.dispatcher import Dispatcher

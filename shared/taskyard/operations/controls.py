@@ -10,7 +10,7 @@ from taskyard.job import rfc3339
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import ActionName
 from taskyard.policy import limits
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.controls import Kind, LimitKind, Limits
 
 #: Jobs of one call of the store, which nothing else of it can interrupt.

@@ -8,9 +8,8 @@ from taskyard.operations import bulk
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import job_facts
 from taskyard.operations.bulk import Cancellation
-from taskyard.store.base import Cancelled
-from taskyard.store.finding import Filter
-from taskyard.store.pages import Cursor
+from taskyard.store.finding import Cursor, Filter
+from taskyard.store.jobs import Cancelled
 
 #: Jobs that are cancelled at a time where all are meant.
 STEP = 1000

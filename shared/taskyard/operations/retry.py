@@ -8,8 +8,8 @@ from typing import Any
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
 from taskyard.message import revived
-from taskyard.store.base import Ready
 from taskyard.store.dead_letters import Revivable, Revival, Revived
+from taskyard.store.jobs import Ready
 from taskyard.telemetry.metrics import JOBS_REVIVED
 
 logger = logging.getLogger(__name__)

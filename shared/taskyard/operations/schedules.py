@@ -17,7 +17,7 @@ from taskyard.schedules.plan import FireEvent
 from taskyard.schedules.record import KnownSchedule
 from taskyard.schedules.repository import Accepts, Schedules
 from taskyard.schedules.rule import Schedule
-from taskyard.store.base import Reach
+from taskyard.store.jobs import Reach
 
 
 def found(schedules: Schedules, name: str) -> KnownSchedule | None:

@@ -11,7 +11,7 @@ from taskyard.job import WAITING, Job
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import ActionName, difference, job_facts
 from taskyard.request import Seconds, Time, Whole, conflicts, validated
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change
 
 
 class ChangeRequest(BaseModel):

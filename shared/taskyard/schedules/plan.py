@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskyard.schedules.rule import Schedule, jitter_ms, last_times, next_time
-from taskyard.store.base import Reach
+from taskyard.store.jobs import Reach
 
 #: How long whoever decided on a fire has to make its job before another does. Milliseconds.
 HOLD_MS = 2000

@@ -28,8 +28,9 @@ from taskyard.schedules.plan import (
 )
 from taskyard.schedules.record import KnownSchedule, known
 from taskyard.schedules.rule import JOB_FIELDS, Schedule
-from taskyard.store.base import JobStore, NewJob, Reach
-from taskyard.store.pages import Cursor
+from taskyard.store import JobStore
+from taskyard.store.finding import Cursor
+from taskyard.store.jobs import NewJob, Reach
 from taskyard.store.schedules import ScheduleWrite
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
-"""The state store: one protocol (`base`), one implementation for each scheme of `RESULT_BACKEND`."""
+"""The state store: a protocol, its types by topic, an implementation for each scheme of `RESULT_BACKEND`."""
 
 from taskyard.config import Settings
-from taskyard.store.base import JobStore
+from taskyard.store.protocol import JobStore
 
 
 def open_store(settings: Settings, *, hint: str = "") -> JobStore:

@@ -1,10 +1,8 @@
 """The audit log in the store: what operators did, a bounded number of entries, the newest kept."""
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from msgspec import Struct
-
-from taskyard.store.pages import Cursor
 
 #: `unknown`: nobody wrote down how it ended, so it may or may not have been done.
 ActionOutcome = Literal["done", "unknown"]
@@ -56,24 +54,3 @@ class LoggedAction(Struct, frozen=True):
 
     at_ms: int
     action: Action
-
-
-class AuditLogStore(Protocol):
-    """The entries; see `base` for what holds for every method."""
-
-    def begin_action(self, action: Action, *, max_entries: int, ttl_s: int) -> None:
-        """Add an entry before its action is carried out; entries past the bounds go, the oldest first."""
-
-    def end_action(self, action: Action) -> None:
-        """Write an entry anew: now it is known what came of it."""
-
-    def drop_action(self, action_id: str) -> None:
-        """Remove an entry: nothing was done."""
-
-    def find_actions(
-        self, wanted: ActionFilter, limit: int, cursor: Cursor | None = None
-    ) -> tuple[list[LoggedAction], Cursor | None]:
-        """Return a page, the newest first, and where the next begins; None: that was all.
-
-        Each call looks at a bounded number of entries: a page may be short and yet not be the last.
-        """

@@ -1,11 +1,8 @@
 """What the store keeps of dead letters: an index to list, group, retry and purge them by."""
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec import Struct
-
-from taskyard.store.pages import Cursor
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -102,73 +99,3 @@ class Removal(Struct, frozen=True, array_like=True):
     queue: str
     id: str
     attempts: int
-
-
-class DeadLetterStore(Protocol):
-    """The index of dead letters; see `base` for what holds for every method."""
-
-    def bury(self, letters: Sequence[tuple[DeadLetter, str]]) -> None:
-        """Enter dead letters whose messages are confirmed, each with its body (used where no record has it).
-
-        Those of an attempt that another one has taken the job from are entered as removals instead.
-        """
-
-    def find_dead(
-        self, wanted: DeadLetterFilter, limit: int, cursor: Cursor | None = None
-    ) -> tuple[list[tuple[str, int]], Cursor | None]:
-        """Return ids and times of death, newest first, and where to go on.
-
-        A page may be short, or empty, while there are more: a call looks at a bounded number of entries.
-        """
-
-    def dead_letters(self, ids: Sequence[str]) -> list[DeadLetter | None]:
-        """Return the dead letters, None where there is none of this id."""
-
-    def dead_groups(
-        self, limit: int, cursor: Cursor | None = None
-    ) -> tuple[list[DeadGroup], Cursor | None]:
-        """Return the groups, that of the latest death first, and where to go on."""
-
-    def dead_counts(self) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-        """Return the dead letters by queue and reason, and by queue the messages to be removed."""
-
-    def revivable(self, ids: Sequence[str]) -> list[Revivable]:
-        """Return what is known of these jobs, without those of which nothing is."""
-
-    def retry(self, jobs: Sequence[Revival], *, replay_id: str = "") -> list[Revived]:
-        """Make failed, cancelled and expired jobs pending again, and put them in the outbox.
-
-        A unique one takes its lock again, unless another living job has it: then it stays as it is.
-
-        Their dead letters leave the index, and become removals. A replay counts each job once; what is not
-        part of it any more, or is stopped, is left alone.
-        """
-
-    def purge_dead(self, ids: Sequence[str], *, keep_records: bool = False) -> list[str]:
-        """Remove dead letters, and the records of their jobs; return the ids of those that were there.
-
-        The record of a job of which a message may still come stays.
-        """
-
-    def removals(self, limit: int) -> list[Removal]:
-        """Return messages that may leave; those of a retried job once its new message is confirmed."""
-
-    def removed(self, removals: Sequence[Removal]) -> None:
-        """Forget removals that are done."""
-
-    def unindexed(self, messages: Sequence[tuple[str, int]]) -> list[str]:
-        """Return which of these messages (id, attempts) the index does not know."""
-
-    def forget_dead(self, queue: str, letters: Sequence[tuple[str, int]]) -> int:
-        """Take dead letters (id, time of death) whose messages are gone out of the index; return how many.
-
-        One that has died again since stays, and one that has all that is left of its job.
-        """
-
-    def dead_bytes(self) -> dict[str, int]:
-        """Return how many bytes the messages of the dead letters take, by queue."""
-
-    def overdue_dead(
-        self, queue: str, *, ttl_ms: int, max_count: int, max_bytes: int, limit: int
-    ) -> list[str]:
-        """Return dead letters past their time (0: there is none) or, oldest first, above a bound."""

@@ -1,7 +1,6 @@
 """What the store knows of one job, for `explain`: facts of one moment; what they mean is said elsewhere."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -126,20 +125,3 @@ class Ahead(Struct, frozen=True, kw_only=True):
     count: int
     #: False: there are at least so many.
     is_complete: bool
-
-
-class ExplainStore(Protocol):
-    """Facts about one job; the work of each call is bounded, whatever else is stored."""
-
-    def explain(self, job_id: str) -> JobFacts | None:
-        """Return what is known of a job, None if there is none of this id.
-
-        Raises:
-            StoreFault: If its record is damaged, or what it waits for.
-        """
-
-    def ahead(self, facts: JobFacts) -> Ahead:
-        """Return how many ready jobs come before the one that `facts` are about, looking at `AHEAD_LIMIT`."""
-
-    def occupants(self, owners: Sequence[str]) -> list[Holder]:
-        """Return the jobs that these workers have run for longest, at most `NAMED`."""

@@ -1,11 +1,16 @@
 """Finding jobs: what may be asked for, and pages of the answer with a cursor that goes on."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec import Struct
 
 from taskyard.job import Job
-from taskyard.store.pages import Cursor
+
+#: A page ends where it would be larger, but for its first entry: of so many bytes in the store, or as JSON.
+PAGE_BYTES = 8 * 1024 * 1024
+
+#: Where a page ended: the place in its order (mostly a time) and the id of the last entry that was looked at.
+Cursor = tuple[int, str]
 
 #: `created`: newest first. `run_at`: soonest first, only those that wait for a time.
 Order = Literal["created", "run_at"]
@@ -65,7 +70,7 @@ class Compared(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Page(Struct, frozen=True, kw_only=True):
+class JobPage(Struct, frozen=True, kw_only=True):
     """Some of the jobs. A short or empty page need not be the last: `cursor` goes on, None is the end."""
 
     jobs: list[Job]
@@ -73,7 +78,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class IdPage(Struct, frozen=True, kw_only=True):
-    """The ids of some of the jobs, as `Page`."""
+    """The ids of some of the jobs, as `JobPage`."""
 
     ids: list[str]
     cursor: Cursor | None
@@ -84,39 +89,3 @@ class Count(Struct, frozen=True, kw_only=True):
 
     count: int
     is_complete: bool
-
-
-class FindingStore(Protocol):
-    """Jobs by what they are; work and memory of each call are bounded."""
-
-    def find(
-        self,
-        wanted: Filter,
-        *,
-        cursor: Cursor | None = None,
-        limit: int = 50,
-        order: Order = "created",
-    ) -> Page:
-        """Return the next jobs that fit, at most `limit`, and of `PAGE_BYTES` at most (but for a single one).
-
-        Those that are submitted meanwhile do not shift the pages: none is given twice and none left out.
-
-        Args:
-            wanted: Which jobs are meant.
-            cursor: Where the page before ended; of the same order.
-            limit: How many at most.
-            order: Which come first.
-        """
-
-    def find_ids(
-        self,
-        wanted: Filter,
-        *,
-        cursor: Cursor | None = None,
-        limit: int = 50,
-        order: Order = "created",
-    ) -> IdPage:
-        """Return the ids of the jobs that `find` would return, which are not read for that."""
-
-    def count(self, wanted: Filter) -> Count:
-        """Return how many jobs fit, as far as a bounded look tells."""

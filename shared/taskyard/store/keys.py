@@ -1,7 +1,6 @@
 """API keys as the store keeps them: never the key itself, only what it can be recognised by."""
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec import Struct
 
@@ -58,27 +57,3 @@ class Metered(Struct, frozen=True, array_like=True):
 
     used: int
     reset_ms: int
-
-
-class KeyStore(Protocol):
-    """The keys; see `base` for what holds for every method."""
-
-    def add_key(
-        self, key: NewKey, *, ttl_ms: int | None = None, max_keys: int, is_replacing: bool = False
-    ) -> Added:
-        """Add a key that expires after `ttl_ms`; one of this id stays as it is.
-
-        With `is_replacing`, another key of its name is revoked instead of being in the way.
-        """
-
-    def key_ring(self) -> KeyRing:
-        """Return all keys."""
-
-    def revoke_keys(self, ids: Sequence[str]) -> list[str]:
-        """Let keys be refused from now on; return the ids of those that were not revoked before."""
-
-    def forget_keys(self, ids: Sequence[str]) -> list[str]:
-        """Remove keys that are revoked or have expired; return the ids of those that were."""
-
-    def use_keys(self, uses: Sequence[Use]) -> list[Metered]:
-        """Count requests, each against its key's limit, in all processes."""

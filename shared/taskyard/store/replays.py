@@ -1,11 +1,8 @@
 """Replays: dead letters that are brought back one after the other, at a rate, by any scheduler."""
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec import Struct
-
-from taskyard.store.pages import Cursor
 
 ReplayState = Literal["running", "waiting_for_canary", "stopped", "completed"]
 
@@ -48,34 +45,3 @@ class ReplayBatch(Struct, frozen=True, array_like=True):
     replay_id: str
     edit: str
     ids: list[str]
-
-
-class ReplayStore(Protocol):
-    """The replays; see `base` for what holds for every method."""
-
-    def add_to_replay(self, replay_id: str, found: Sequence[tuple[str, int]]) -> None:
-        """Collect dead letters (id, time of death) for a replay that starts when it has all."""
-
-    def start_replay(self, replay: NewReplay) -> None:
-        """Start what was collected; one that has started stays as it is."""
-
-    def take_replays(self, limit: int, lease_ms: int) -> tuple[list[ReplayBatch], bool]:
-        """Hand over what the rates allow now; ends replays that are done, or whose canary died.
-
-        Also returns whether any goes on, so that there will be more to take.
-        """
-
-    def replays(self, ids: Sequence[str]) -> list[Replay]:
-        """Return those of these replays that there are; a finished one is kept for 30 days.
-
-        Where they take more than `PAGE_BYTES`, the first ones.
-        """
-
-    def newest_replays(self, cursor: Cursor | None = None) -> tuple[list[Replay], Cursor | None]:
-        """Return the newest hundred, of `PAGE_BYTES` at most (but for a single one), and where to go on.
-
-        None: that was all.
-        """
-
-    def stop_replay(self, replay_id: str) -> None:
-        """Replay no more of it; one that has ended stays as it is."""

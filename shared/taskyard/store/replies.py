@@ -1,9 +1,20 @@
-"""Outcomes that somebody waits for elsewhere: who is to be told of a job's end, until that has been done."""
+"""Answers to submitters: what a request with an idempotency key was answered, and who awaits an outcome."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import Struct
+
+
+class Reservation(Struct, frozen=True):
+    """What the first request with a key has written down."""
+
+    #: Tells its body from others.
+    fingerprint: str
+    #: Where the ids of its jobs come from: whoever repeats it makes the same ones.
+    base_id: str
+    #: What was answered, as JSON; empty as long as no request was.
+    answer: str = ""
+
 
 #: Places that are told of one job; of more, the submitter's and the latest.
 MAX_PLACES = 10
@@ -37,19 +48,3 @@ class Owed(Struct, frozen=True, array_like=True):
     age_ms: int
     #: None where the store cannot read them.
     places: list[Place]
-
-
-class ReplyStore(Protocol):
-    """The outbox of outcomes; see `base` for what holds for every method."""
-
-    def ask_reply(self, asked: Sequence[Asked]) -> None:
-        """Note who is to be told when jobs end; where that has happened, it is owed at once."""
-
-    def take_replies(self, again_ms: int, limit: int) -> tuple[list[Owed], int]:
-        """Give replies that are owed, and hide them for `again_ms`; also how many are owed in all."""
-
-    def replied(self, owed: Sequence[Owed]) -> None:
-        """Forget these places, which were told or given up; nothing of what is owed anew since the taking."""
-
-    def await_replies(self, timeout_s: float) -> None:
-        """Return when a reply is owed, after `timeout_s` at the latest; for one thread."""

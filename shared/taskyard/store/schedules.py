@@ -1,11 +1,8 @@
 """What every store promises of schedules: small documents, each changed by one writer at a time."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from msgspec import Struct
-
-from taskyard.store.pages import Cursor
 
 
 class StoredSchedule(Struct, frozen=True, array_like=True):
@@ -45,34 +42,3 @@ class DueSchedules(Struct, frozen=True, array_like=True):
     now_ms: int
     #: Milliseconds until the next one that is not due yet; -1: there is none.
     next_due_ms: int
-
-
-class ScheduleStore(Protocol):
-    """Schedules and their histories; part of `JobStore`, whose text holds here too."""
-
-    def now_ms(self) -> int:
-        """Return the store's clock, in milliseconds since 1970."""
-
-    def schedules(self, cursor: Cursor | None = None) -> tuple[list[StoredSchedule], Cursor | None]:
-        """Return schedules by name, and where to go on; None: that was all.
-
-        A page has `PAGE_BYTES` at most, but for a single one.
-        """
-
-    def schedule(self, name: str) -> StoredSchedule | None:
-        """Return a schedule, or None if there is none of this name."""
-
-    def write_schedule(self, change: ScheduleWrite) -> bool:
-        """Make a change, unless another was made since the schedule was read: then do nothing, answer False.
-
-        A call whose answer was lost may be repeated: it answers False, and reading tells what holds.
-        """
-
-    def remove_schedule(self, name: str, revision: int) -> bool:
-        """Forget a schedule and its history; False if it was changed since it was read, or is gone."""
-
-    def due_schedules(self, limit: int) -> DueSchedules:
-        """Return schedules that are due, the longest due first; they stay so until they are written."""
-
-    def schedule_events(self, name: str, limit: int) -> list[str]:
-        """Return the last events of a schedule's history, newest first."""

@@ -17,7 +17,7 @@ from taskyard.rabbitmq.bodies import cut
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.request import JobRequest
-from taskyard.store.base import Ready
+from taskyard.store.jobs import Ready
 from tests.amqp_document import departures, raw_departures
 from tests.contract.jobs import new_job
 from tests.polling import poll

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from taskyard import config
-from taskyard.store.base import Unique
+from taskyard.store.jobs import Unique
 from tests.contract import jobs
 
 pytest_plugins = ["tests.integration.api_fixtures"]

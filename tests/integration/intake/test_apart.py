@@ -20,7 +20,7 @@ from taskyard.errors import TaskyardError, Unstorable
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from taskyard.request import Defaults
-from taskyard.store.base import Created, NewJob
+from taskyard.store.jobs import Created, NewJob
 from tests.contract.jobs import new_job
 from tests.polling import poll
 

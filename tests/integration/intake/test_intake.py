@@ -14,7 +14,7 @@ from services.scheduler.intake.consumer import PREFETCH
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
 from taskyard.request import parse
-from taskyard.store.base import NewJob
+from taskyard.store.jobs import NewJob
 from tests import worker_tasks as tasks
 from tests.amqp_document import REPLIES, departures, names_of
 from tests.polling import poll

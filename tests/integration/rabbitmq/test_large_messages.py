@@ -19,7 +19,7 @@ from taskyard.local_servers.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.rabbitmq.bodies import BEGINNING_BYTES
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
-from taskyard.store.base import Created
+from taskyard.store.jobs import Created
 from tests import worker_tasks as tasks
 from tests.contract.jobs import new_job
 from tests.polling import poll

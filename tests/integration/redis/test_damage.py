@@ -10,9 +10,8 @@ from taskyard.job import document
 from taskyard.message import new_id
 from taskyard.policy.limits import limits
 from taskyard.store.attempts import Claim, Outcome
-from taskyard.store.base import Created, Unique
 from taskyard.store.finding import Filter
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change, Created, Unique
 from tests.contract.jobs import (
     HOUR_MS,
     QUEUE,

@@ -24,7 +24,7 @@ from taskyard.schedules.plan import decide, encode
 from taskyard.schedules.record import KnownSchedule
 from taskyard.schedules.repository import Schedules
 from taskyard.schedules.rule import job_id, next_time, parse
-from taskyard.store.base import Reach
+from taskyard.store.jobs import Reach
 from tests.contract import jobs
 from tests.contract.jobs import state
 from tests.contract.test_schedules import change

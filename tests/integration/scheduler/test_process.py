@@ -15,7 +15,7 @@ from taskyard.config import Settings
 from taskyard.local_servers import Process
 from taskyard.local_servers.ports import choose_port
 from taskyard.local_servers.probes import http_status
-from taskyard.store.base import NewJob
+from taskyard.store.jobs import NewJob
 from tests.contract.jobs import HOUR_MS, new_job
 from tests.polling import poll
 

@@ -15,7 +15,7 @@ from taskyard.errors import BrokerUnavailable, StoreUnavailable
 from taskyard.job import JobError, rfc3339
 from taskyard.message import decode
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.store.base import NewJob
+from taskyard.store.jobs import NewJob
 from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, outbox, settle, state
 from tests.polling import poll
 

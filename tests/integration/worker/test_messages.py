@@ -8,7 +8,7 @@ import pytest
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
 from taskyard.message import new_id
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change
 from tests import worker_tasks as tasks
 from tests.polling import poll
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.store.waiting import Change
+from taskyard.store.jobs import Change
 from tests import worker_tasks as tasks
 from tests.polling import poll
 

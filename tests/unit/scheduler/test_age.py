@@ -7,7 +7,8 @@ from services.scheduler.chores.age import CALLS, LIMIT, Age
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.runtime import per_queue
-from taskyard.store.base import QueueCounts, Ready
+from taskyard.store.jobs import Ready
+from taskyard.store.monitoring import QueueCounts
 
 
 class Store:

@@ -23,9 +23,9 @@ from taskyard.config import load
 from taskyard.dead_letters.document import group_document, letter_document
 from taskyard.dead_letters.selection import page
 from taskyard.errors import DeadLetterNotFound
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadGroup, DeadLetter, DeadLetterFilter
-from taskyard.store.pages import Cursor
+from taskyard.store.finding import Cursor
 
 #: Dead letters, or groups, that are read at a time.
 PAGE = 200

@@ -20,8 +20,7 @@ from taskyard.job import rfc3339
 from taskyard.keys import MAX_KEYS, SCOPES, InvalidKey, new_key, new_token
 from taskyard.operations.audit_log import ActionName
 from taskyard.policy import limits
-from taskyard.store import open_store
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore, open_store
 from taskyard.store.controls import Limits
 from taskyard.store.keys import ApiKey, NewKey
 

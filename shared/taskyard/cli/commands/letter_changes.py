@@ -25,7 +25,7 @@ from taskyard.dead_letters.selection import purge as purge_letters
 from taskyard.job import rfc3339
 from taskyard.message import new_id
 from taskyard.operations.audit_log import some_ids
-from taskyard.store.base import JobStore
+from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetterFilter
 from taskyard.store.replays import NewReplay, Replay
 

@@ -20,8 +20,8 @@ from taskyard.client import Client
 from taskyard.config import Settings, load
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import ActionName, AuditLog, Entry, document
+from taskyard.store import JobStore
 from taskyard.store.audit_log import ActionFilter, LoggedAction
-from taskyard.store.base import JobStore
 
 #: Entries that are read at a time.
 PAGE = 200

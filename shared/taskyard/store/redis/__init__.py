@@ -13,15 +13,9 @@ import redis
 
 from taskyard.errors import ConfigurationError, InTheWay
 from taskyard.job import TERMINAL, Job
-from taskyard.store.base import (
-    Cancelled,
-    Created,
-    NewJob,
-    QueueCounts,
-    Ready,
-    Recorded,
-)
 from taskyard.store.controls import Limits
+from taskyard.store.jobs import Cancelled, Created, NewJob, Ready, Recorded
+from taskyard.store.monitoring import QueueCounts
 from taskyard.store.redis.aging import RedisAging
 from taskyard.store.redis.attempts import RedisAttempts
 from taskyard.store.redis.audit import RedisAudit

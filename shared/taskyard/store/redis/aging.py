@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from taskyard.store.base import Ready
+from taskyard.store.jobs import Ready
 from taskyard.store.redis.rows import rows_of
 from taskyard.store.redis.scripts import RedisScripts, guarded
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from taskyard.store.audit import OVERTAKEN_LIMIT, Page, QueueLook, QueueRow, Totals
-from taskyard.store.base import Ready
+from taskyard.store.consistency import OVERTAKEN_LIMIT, QueueLook, QueueRow, RecordPage, Totals
+from taskyard.store.jobs import Ready
 from taskyard.store.redis.rows import rows_of
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
@@ -37,9 +37,9 @@ class RedisAudit(RedisScripts):
     @guarded
     def audit_records(
         self, cursor: str, limit: int, *, ids: Sequence[str] = (), is_repair: bool = False
-    ) -> Page:
+    ) -> RecordPage:
         name = "audit_records" if is_repair else "audit_look"
-        return self.run(name, (cursor, limit, ids, is_repair), Page)
+        return self.run(name, (cursor, limit, ids, is_repair), RecordPage)
 
     @guarded
     def audit_queues(

@@ -3,7 +3,7 @@
 import msgspec
 
 from taskyard.store.audit_log import Action, ActionFilter, LoggedAction
-from taskyard.store.pages import Cursor
+from taskyard.store.finding import Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 #: Entries of one script call, and of one call of `find_actions`.

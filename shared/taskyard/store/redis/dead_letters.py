@@ -14,7 +14,7 @@ from taskyard.store.dead_letters import (
     Revival,
     Revived,
 )
-from taskyard.store.pages import Cursor
+from taskyard.store.finding import Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 #: Entries that one search looks at.
@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder(DeadLetter).decode
 
 
 class RedisDeadLetters(RedisScripts):
-    """`DeadLetterStore` on Redis."""
+    """The part of `RedisStore` that keeps dead letters."""
 
     @guarded
     def bury(self, letters: Sequence[tuple[DeadLetter, str]]) -> None:

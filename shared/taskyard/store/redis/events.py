@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from taskyard.store.events import Subscription, Transition
+from taskyard.store.monitoring import Subscription, Transition
 from taskyard.store.redis.scripts import RedisScripts, guarded
 
 #: A call returns what it has when there are so many.

@@ -6,8 +6,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from taskyard.job import JobError, State
-from taskyard.store.finding import Compared, Count, Filter, IdPage, Order, Page
-from taskyard.store.pages import PAGE_BYTES, Cursor
+from taskyard.store.finding import (
+    PAGE_BYTES,
+    Compared,
+    Count,
+    Cursor,
+    Filter,
+    IdPage,
+    JobPage,
+    Order,
+)
 from taskyard.store.redis.reading import RedisReading
 from taskyard.store.redis.rows import bytes_of
 from taskyard.store.redis.scripts import guarded
@@ -68,12 +76,12 @@ class RedisFinding(RedisReading):
         cursor: Cursor | None = None,
         limit: int = 50,
         order: Order = "created",
-    ) -> Page:
+    ) -> JobPage:
         page = self.find_ids(wanted, cursor=cursor, limit=limit, order=order)
         jobs = [job for job in self.look(page.ids) if job is not None]
         if wanted.states:  # some may have changed since they were found
             jobs = [job for job in jobs if job.state in wanted.states]
-        return Page(jobs=jobs, cursor=page.cursor)
+        return JobPage(jobs=jobs, cursor=page.cursor)
 
     @guarded
     def find_ids(

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from taskyard.store.idempotency import Reservation
 from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.replies import Reservation
 
 
 class RedisIdempotency(RedisScripts):

@@ -12,7 +12,7 @@ _decode = msgspec.json.Decoder(NewKey).decode
 
 
 class RedisKeys(RedisScripts):
-    """`KeyStore` on Redis."""
+    """The part of `RedisStore` that keeps API keys."""
 
     @guarded
     def add_key(

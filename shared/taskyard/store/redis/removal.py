@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from taskyard.store.jobs import Purged, Removed
 from taskyard.store.redis.scripts import RedisScripts, guarded
-from taskyard.store.removal import Purged, Removed
 
 
 class RedisRemoval(RedisScripts):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from taskyard.store.pages import PAGE_BYTES, Cursor
+from taskyard.store.finding import PAGE_BYTES, Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
 from taskyard.store.replays import NewReplay, Replay, ReplayBatch
 
@@ -12,7 +12,7 @@ NEWEST = 100
 
 
 class RedisReplays(RedisScripts):
-    """`ReplayStore` on Redis."""
+    """The part of `RedisStore` that keeps replays."""
 
     @guarded
     def add_to_replay(self, replay_id: str, found: Sequence[tuple[str, int]]) -> None:

@@ -12,7 +12,7 @@ _decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 
 class RedisReplies(RedisScripts):
-    """`ReplyStore` on Redis."""
+    """The part of `RedisStore` that keeps the outbox of outcomes."""
 
     _owed: Any = None
 

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from taskyard.store.pages import PAGE_BYTES, Cursor
+from taskyard.store.finding import PAGE_BYTES, Cursor
 from taskyard.store.redis.scripts import RedisScripts, guarded
-from taskyard.store.schedules import DueSchedules, ScheduleStore, ScheduleWrite, StoredSchedule
+from taskyard.store.schedules import DueSchedules, ScheduleWrite, StoredSchedule
 
 #: Events kept of each schedule.
 KEPT_EVENTS = 100
 
 
-class RedisSchedules(RedisScripts, ScheduleStore):
+class RedisSchedules(RedisScripts):
     """The part of `RedisStore` that keeps schedules."""
 
     @guarded

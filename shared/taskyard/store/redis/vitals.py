@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from taskyard.store.monitoring import Vitals
 from taskyard.store.redis.scripts import RedisScripts, guarded
-from taskyard.store.vitals import Vitals
 
 
 class RedisVitals(RedisScripts):

@@ -6,8 +6,8 @@ import msgspec
 
 from taskyard.errors import StoreFault, StoreUnavailable
 from taskyard.message import revise
+from taskyard.store.jobs import Change, Changed
 from taskyard.store.redis.scripts import RedisScripts, guarded
-from taskyard.store.waiting import Change, Changed
 
 #: Others may change the same job at the same time; each try loses to one of them.
 TRIES = 20

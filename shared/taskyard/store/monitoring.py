@@ -1,9 +1,29 @@
-"""What the store tells while it happens: that jobs come to other states."""
+"""What is watched of a store: counts of jobs by state, how full it is, and changes as they happen."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
+
+
+class QueueCounts(Struct, frozen=True, kw_only=True):
+    """Jobs of one queue by state, and the age of its oldest pending job."""
+
+    queue: str
+    states: dict[str, int]
+    oldest_pending_s: float | None
+
+
+class Vitals(Struct, frozen=True, kw_only=True):
+    """The store at one moment."""
+
+    #: Ready jobs without a recorded confirm of their message: on their way, or for `relay`.
+    unconfirmed: int
+    #: How long the first waiting job is past its time, in seconds; 0 if none is.
+    overdue_s: float
+    memory_bytes: int
+    #: 0 if there is no limit, or none is told.
+    memory_limit_bytes: int
 
 
 class Transition(Struct, frozen=True, array_like=True):
@@ -31,10 +51,3 @@ class Subscription(Protocol):
 
     def close(self) -> None:
         """Hear no more."""
-
-
-class EventStore(Protocol):
-    """Telling while it happens."""
-
-    def subscribe(self) -> Subscription:
-        """Return a subscription to the states of all jobs; while there is one, each change costs a little."""
