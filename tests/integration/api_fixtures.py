@@ -7,8 +7,8 @@ import jsonschema_rs
 import pytest
 from apiflask import APIFlask
 
-from services.api.app import create_app
-from services.api.context import Parts, attach
+from services.api.app import compose, create_app
+from services.api.context import attach
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.config import Settings
@@ -63,7 +63,7 @@ def made_applications() -> list[APIFlask]:
 def client_of(made_applications) -> Callable[[Settings, Dispatcher], Any]:
     """A function that returns a client of an application that no other client of this test has.
 
-    All that an application knows is in its parts, and these are new. A test that adds hooks to one, or asks
+    All that an application knows is in its context, and that is new. A test that adds hooks to one, or asks
     for the document under another `api_metrics_open`, has to make its own: both stay.
     """
     free = list(made_applications)
@@ -71,7 +71,7 @@ def client_of(made_applications) -> Callable[[Settings, Dispatcher], Any]:
     def client(settings: Settings, dispatcher: Dispatcher) -> Any:
         if free:
             app = free.pop()
-            attach(app, Parts(settings, dispatcher, is_stopping=lambda: False))
+            attach(app, compose(settings, dispatcher))
         else:
             app = create_app(settings, dispatcher)
             made_applications.append(app)

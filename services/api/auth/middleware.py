@@ -9,7 +9,7 @@ from services.api.auth import locality, permissions
 from services.api.auth.errors import KeyRefused, KeyRequired, ScopeMissing, WrongKey
 from services.api.auth.keyring import exceeded, reset_s
 from services.api.auth.principal import Principal
-from services.api.context import parts
+from services.api.context import context
 from taskyard.keys import is_token
 
 #: The other way to send a key, for clients that cannot set `Authorization`.
@@ -29,14 +29,14 @@ def _admit() -> None:
         Refusal: If not.
         StoreUnavailable: If it cannot be known.
     """
-    rule = permissions.of(request, parts().settings)
+    rule = permissions.of(request, context().settings)
     if rule is None:
         _admit_openly()
         return
     principal = g.principal = _principal()
     if principal.key is None:
         return
-    metered = parts().keyring.meter(principal.key)
+    metered = context().keyring.meter(principal.key)
     if metered is not None:
         g.metered = metered
         if refusal := exceeded(principal.key, metered):
@@ -54,7 +54,7 @@ def _admit_openly() -> None:
         return
     token = _token()
     if token is None:
-        locality.check_host(request, parts().metrics_hosts)
+        locality.check_host(request, context().metrics_hosts)
     else:
         g.principal = _owner(token)
 
@@ -63,10 +63,10 @@ def _principal() -> Principal:
     token = _token()
     if token is not None:
         return _owner(token)
-    if parts().keyring.is_needed():
+    if context().keyring.is_needed():
         raise KeyRequired
-    locality.check(request, parts().local_hosts)
-    return parts().keyring.anonymous()
+    locality.check(request, context().local_hosts)
+    return context().keyring.anonymous()
 
 
 def _owner(token: str) -> Principal:
@@ -77,13 +77,13 @@ def _owner(token: str) -> Principal:
         StoreUnavailable: If it cannot be known.
     """
     address = request.remote_addr or ""
-    parts().wrong_keys.check(address, token)
+    context().wrong_keys.check(address, token)
     try:
-        principal = parts().keyring.principal(token)
+        principal = context().keyring.principal(token)
     except WrongKey:
-        parts().wrong_keys.wrong(address)
+        context().wrong_keys.wrong(address)
         raise
-    parts().wrong_keys.right(address, token)
+    context().wrong_keys.right(address, token)
     return principal
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from services.api.auth.bindings import bounds
 from services.api.auth.errors import OutOfReach
 from services.api.auth.principal import Principal
-from services.api.context import parts
+from services.api.context import context
 from taskyard.errors import JobNotFound
 from taskyard.schedules.record import known
 
@@ -29,9 +29,9 @@ def unbound_only(principal: Principal, _path: Mapping[str, str]) -> None:
 def job(principal: Principal, path: Mapping[str, str]) -> None:
     """Let pass where the job is within reach; any other, and one that is not there, takes the same steps."""
     job_id = path["job_id"]
-    (found,) = parts().read([job_id])
+    (found,) = context().read([job_id])
     if found is None or not principal.reaches(found.message.actor_name, found.queue):
-        parts().store.get(
+        context().store.get(
             [job_id]
         )  # it may be so damaged that nobody can say whose it is: then this raises
         raise JobNotFound(job_id)
@@ -77,10 +77,10 @@ def tasks_of_all_queues(principal: Principal, _path: Mapping[str, str]) -> None:
 
 def schedule(principal: Principal, path: Mapping[str, str]) -> None:
     """Let pass where the schedule's jobs are within reach, or there is none of this name."""
-    row = parts().store.schedule(path["name"])
+    row = context().store.schedule(path["name"])
     if row is None:
         return
     asked = known(row).schedule
-    if not principal.reaches(asked.task, asked.queue or parts().catalogue.queue_of(asked.task)):
+    if not principal.reaches(asked.task, asked.queue or context().catalogue.queue_of(asked.task)):
         text = f"schedule {path['name']!r} is out of reach; {principal.name} is bound to {bounds(principal)}"
         raise OutOfReach(text)

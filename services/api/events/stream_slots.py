@@ -1,19 +1,13 @@
-"""The places for live streams: never so many that requests starve."""
+"""The slots of live streams: a bounded number, so that requests do not starve."""
 
 import threading
 
 from services.api.http import metrics
-from taskyard.errors import Unavailable
+from services.api.http.errors import TooManyStreams
 
 
-class TooManyStreams(Unavailable):
-    """All places for streams are taken."""
-
-    code = "too_many_streams"
-
-
-class Places:
-    """The places for streams; who finds none is refused.
+class StreamSlots:
+    """The slots of live streams; a stream that finds none free is refused.
 
     Args:
         count: How many there are.
@@ -25,18 +19,18 @@ class Places:
         self._free = threading.BoundedSemaphore(count) if count else None
 
     def take(self) -> None:
-        """Take a place.
+        """Take a slot.
 
         Raises:
             TooManyStreams: If none is free.
         """
         if self._free is None or not self._free.acquire(blocking=False):
             metrics.STREAMS_REFUSED.inc()
-            raise TooManyStreams(f"all {self._count} places for streams of API_STREAMS are taken")
+            raise TooManyStreams(f"all {self._count} slots for streams of API_STREAMS are taken")
         metrics.STREAMS.inc()
 
-    def leave(self) -> None:
-        """Give a place back."""
+    def release(self) -> None:
+        """Give a slot back."""
         if self._free is not None:
             self._free.release()
             metrics.STREAMS.dec()

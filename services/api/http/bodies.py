@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from services.api.http.problems import InvalidParameter
+from services.api.http.errors import InvalidParameter
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.message import Undecodable
 from taskyard.telemetry import trace_context

@@ -7,8 +7,8 @@ from flask import request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from services.api.auth import bindings
-from services.api.http.problems import InvalidParameters
-from services.api.openapi import document
+from services.api.http.errors import InvalidParameters
+from services.api.openapi import describe
 from taskyard.request import Name, Time
 from taskyard.store.finding import Filter, Order
 from taskyard.validation.field_words import field_words
@@ -111,7 +111,7 @@ def parameters(model: type[BaseModel]) -> tuple[dict[str, Any], ...]:
     """Return the descriptions of a model's fields as parameters of a query."""
     schema = model.model_json_schema()
     return tuple(
-        document.parameter(
+        describe.parameter(
             name,
             _plain(part),
             part["description"],

@@ -14,9 +14,9 @@ import msgspec
 from flask import Response, request
 
 from services.api.auth.principal import current
-from services.api.context import parts
-from services.api.http.problems import InvalidParameter
-from services.api.openapi import document
+from services.api.context import context
+from services.api.http.errors import InvalidParameter
+from services.api.openapi import describe
 from taskyard.errors import KeyReused, Unavailable
 from taskyard.message import new_id
 from taskyard.store.replies import Reservation
@@ -28,7 +28,7 @@ KEPT_MS = 24 * 3600 * 1000
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
-PARAMETER = document.parameter(
+PARAMETER = describe.parameter(
     HEADER,
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "A repeated request with the same key and body has one effect; kept for 24 hours.",
@@ -53,7 +53,7 @@ class Keyed:
         mine = Reservation(_fingerprint(kind, body), new_id())
         self._reservation = mine
         if self._key is not None:
-            self._reservation = parts().store.reserve(_own(self._key), mine, KEPT_MS)
+            self._reservation = context().store.reserve(_own(self._key), mine, KEPT_MS)
             if self._reservation.fingerprint != mine.fingerprint:
                 raise KeyReused(self._key)
         #: Whether a request with this key was here before.
@@ -77,7 +77,7 @@ class Keyed:
         text = msgspec.json.encode(answer).decode()
         with contextlib.suppress(Unavailable):
             done = msgspec.structs.replace(self._reservation, answer=text)
-            parts().store.conclude(_own(self._key), done)
+            context().store.conclude(_own(self._key), done)
 
 
 def mark(response: Response, *, is_replayed: bool) -> Response:

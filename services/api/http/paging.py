@@ -14,39 +14,23 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 from flask import request
 
-from services.api.context import parts
-from services.api.http.problems import InvalidParameter
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT
-from taskyard.errors import TaskyardError
+from services.api.context import context
+from services.api.http.errors import InvalidCursor, InvalidParameter
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT
 from taskyard.store.finding import PAGE_BYTES, Cursor
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 _encode = msgspec.json.Encoder().encode
 
-LIMIT = document.parameter(
+LIMIT = describe.parameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     "Entries of a page.",
     example=20,
 )
-CURSOR = document.parameter("cursor", TEXT, "The `next` or `cursor` of the page before.")
-#: What a list says of its cursor.
-NEXT = {
-    "anyOf": [TEXT, {"type": "null"}],
-    "description": "Goes on from here; null: that was all. A page ends at about 8 MiB, too.",
-}
-
-
-class InvalidCursor(TaskyardError):
-    """The cursor is none that this list has given."""
-
-    code = "invalid"
-    detail = "must be one that an answer to the same question has given"
-
-    def __init__(self) -> None:
-        super().__init__(f"cursor: {self.detail}")
+CURSOR = describe.parameter("cursor", TEXT, "The `next` or `cursor` of the page before.")
 
 
 def limit() -> int:
@@ -131,7 +115,7 @@ def within(
 
 
 def _cipher() -> Fernet:
-    return _cipher_of(parts().keyed.key("cursors"))
+    return _cipher_of(context().keyed.key("cursors"))
 
 
 @lru_cache(maxsize=2)

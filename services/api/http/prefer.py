@@ -6,13 +6,13 @@ from http import HTTPStatus
 
 from flask import Response, request
 
-from services.api.context import parts
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT
+from services.api.context import context
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT
 from taskyard.job import TERMINAL, Job
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
-PARAMETER = document.parameter(
+PARAMETER = describe.parameter(
     "Prefer",
     TEXT,
     "`wait=N` answers when the job has ended, after N seconds at the latest (RFC 7240).",
@@ -26,7 +26,7 @@ def wait_s() -> int:
     A preference that is not understood is ignored, as the RFC wants it.
     """
     found = _WAIT.search(", ".join(request.headers.getlist("Prefer")))
-    return min(int(found[1]), int(parts().settings.wait_max_s)) if found else 0
+    return min(int(found[1]), int(context().settings.wait_max_s)) if found else 0
 
 
 class Waited:
@@ -42,7 +42,7 @@ class Waited:
         #: The job after the wait; None if there was none, or the job is gone.
         self.job: Job | None = None
         if self._preferred_s:
-            self.job = parts().waits.job(job_id, self._preferred_s)
+            self.job = context().wait_slots.job(job_id, self._preferred_s)
         self._has_ended = self.job is not None and self.job.state in TERMINAL
         self._is_applied = self._preferred_s > 0 and (
             self._has_ended or time.monotonic() - started >= self._preferred_s - 0.1

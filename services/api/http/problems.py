@@ -1,9 +1,8 @@
 """Every error as problem+json (RFC 9457): only here is known which error has which HTTP status."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from itertools import starmap
 from typing import Any
 
 import msgspec
@@ -20,12 +19,12 @@ from services.api.auth.errors import (
     ScopeMissing,
     TooManyWrongKeys,
 )
-from services.api.events.stream_slots import TooManyStreams
+from services.api.http.errors import InvalidParameter, InvalidParameters, TooManyStreams
 from services.api.http.replies import reply
 from services.api.http.request_log import request_id
+from services.api.openapi.describe import PROBLEM_TYPE
 from taskyard.errors import (
     DeadLetterNotFound,
-    Fault,
     InTheWay,
     InvalidSubmission,
     JobNotFound,
@@ -45,36 +44,10 @@ from taskyard.errors import (
     Unavailable,
     Unstorable,
     VersionMismatch,
-    bounded,
-    in_short,
     told,
 )
 
 logger = logging.getLogger(__name__)
-
-CONTENT_TYPE = "application/problem+json"
-
-
-class InvalidParameter(TaskyardError):
-    """A parameter in the query has a value that is not accepted."""
-
-    code = "invalid"
-
-    def __init__(self, parameter: str, detail: str) -> None:
-        super().__init__(f"{parameter}: {detail}")
-        self.parameter = parameter
-        self.detail = detail
-
-
-class InvalidParameters(TaskyardError):
-    """Parameters in the query are not accepted; `faults` has them, as `bounded` does, with their names."""
-
-    code = "invalid"
-
-    def __init__(self, faults: Iterable[tuple[str, str, str]]) -> None:
-        self.faults = bounded(starmap(Fault, faults))
-        super().__init__(in_short(self.faults))
-
 
 #: What each error is told with; those that descend from one are told like it. Any other is hidden.
 STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
@@ -207,4 +180,4 @@ def _problem(
         **particulars,
         "request_id": request_id(),
     }
-    return reply(document, status.value, headers=headers, content_type=CONTENT_TYPE)
+    return reply(document, status.value, headers=headers, content_type=PROBLEM_TYPE)

@@ -8,8 +8,9 @@ from itertools import islice
 
 from flask import Flask, request
 
-from services.api.http.problems import InvalidParameters
-from services.api.openapi.document import OPEN_TO_ANY_QUERY, Inputs, Part
+from services.api.http.errors import InvalidParameters
+from services.api.openapi.describe import Inputs, Part
+from services.api.openapi.document import OPEN_TO_ANY_QUERY
 from taskyard.errors import MAX_FAULTS
 
 _PARAMETER = re.compile(r"<(\w+)>")

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from services.api.auth.principal import who
-from services.api.context import parts
+from services.api.context import context
 from services.api.http.request_log import request_id
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import ActionName, Entry
@@ -14,13 +14,13 @@ from taskyard.operations.audit_log import ActionName, Entry
 def actor() -> Actor:
     """Return who makes this request, as what operators do is called with."""
     return Actor(
-        store=parts().store,
-        settings=parts().settings,
-        catalogue=parts().catalogue,
-        audit_log=parts().audit_log,
+        store=context().store,
+        settings=context().settings,
+        catalogue=context().catalogue,
+        audit_log=context().audit_log,
         who=who(),
         request_id=request_id(),
-        read=parts().read,
+        read=context().read,
     )
 
 

@@ -7,7 +7,7 @@ from flask import Response
 
 from services.api.auth import bindings
 from services.api.auth.principal import current
-from services.api.context import parts
+from services.api.context import context
 from services.api.http.replies import reply
 from services.api.http.request_log import tell as tell_request
 from taskyard.errors import InTheWay, JobNotFound
@@ -44,7 +44,7 @@ def shown(job: Job, *, is_theirs: bool) -> dict[str, Any]:
     if not bindings.reaches_job(job):
         raise InTheWay
     may_read = is_theirs or current().may("jobs:read")
-    return for_submitter(parts().catalogue.document(job), may_read=may_read)
+    return for_submitter(context().catalogue.document(job), may_read=may_read)
 
 
 def answer(created: Created) -> Response:
@@ -54,7 +54,7 @@ def answer(created: Created) -> Response:
         JobNotFound: If it was removed meanwhile.
         InTheWay: If it has come out of reach meanwhile.
     """
-    (job,) = parts().read([created.id])
+    (job,) = context().read([created.id])
     if job is None:
         raise JobNotFound(created.id)
     headers = {"Location": f"/v1/jobs/{job.id}"}

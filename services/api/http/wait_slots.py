@@ -1,4 +1,4 @@
-"""Requests that wait, for a job or for a broker that is away: never so many that others starve."""
+"""Requests that wait, for a job or for RabbitMQ: a bounded number, so that others do not starve."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ from taskyard.store.jobs import Created, NewJob
 SLICE_S = 1.0
 
 
-class Waits:
-    """The places for waiting requests; who finds none is answered at once.
+class WaitSlots:
+    """The slots of waiting requests; a request that finds none free is answered at once.
 
     Args:
         dispatcher: Whose store and publisher are waited for.
         read: Gives jobs by their ids.
-        places: How many requests may wait at a time.
+        count: How many requests may wait at a time.
         is_stopping: Whether the server is about to stop: then waits end early.
         has_left: Whether the client of this request has left: likewise.
     """
@@ -32,30 +32,30 @@ class Waits:
         dispatcher: Dispatcher,
         read: Callable[[Sequence[str]], Sequence[Job | None]],
         *,
-        places: int,
+        count: int,
         is_stopping: Callable[[], bool],
         has_left: Callable[[], bool] = lambda: False,
     ) -> None:
         self._dispatcher = dispatcher
         self._read = read
-        self._places = threading.BoundedSemaphore(places)
-        metrics.WAITS_LIMIT.set(places)
+        self._slots = threading.BoundedSemaphore(count)
+        metrics.WAITS_LIMIT.set(count)
         self._is_stopping = is_stopping
         self._has_left = has_left
 
     def job(self, job_id: str, wait_s: float) -> Job | None:
         """Return the job once it has ended, or as it is after `wait_s` seconds.
 
-        Where no place is free it is returned at once, as it is.
+        Where no slot is free it is returned at once, as it is.
         """
         if wait_s > 0:
-            with self._place() as is_free:
+            with self._slot() as is_free:
                 if is_free:
                     return self._until_it_ends(job_id, wait_s)
         return self._read([job_id])[0]
 
     def dispatch(self, job: NewJob) -> Created:
-        """Record and publish the job; while RabbitMQ is away, only from a waiting place.
+        """Record and publish the job; while RabbitMQ is away, only from a wait slot.
 
         Raises:
             OutOfReach: If the key of the request is bound to other tasks or queues.
@@ -69,7 +69,7 @@ class Waits:
             return self._dispatcher.submit(bound)
 
     def dispatch_all(self, jobs: Sequence[NewJob]) -> list[Created]:
-        """Record and publish jobs, all or none; while RabbitMQ is away, only from a waiting place.
+        """Record and publish jobs, all or none; while RabbitMQ is away, only from a wait slot.
 
         Raises:
             OutOfReach: If the key of the request is bound to other tasks or queues.
@@ -87,7 +87,7 @@ class Waits:
         if publisher.is_ready:
             yield
             return
-        with self._place() as is_free:
+        with self._slot() as is_free:
             if not is_free:
                 raise BrokerUnavailable(f"RabbitMQ takes no messages now: {publisher.state}")
             yield
@@ -102,8 +102,8 @@ class Waits:
                 return job
 
     @contextmanager
-    def _place(self) -> Iterator[bool]:
-        is_free = self._places.acquire(blocking=False)
+    def _slot(self) -> Iterator[bool]:
+        is_free = self._slots.acquire(blocking=False)
         if is_free:
             metrics.WAITS.inc()
         try:
@@ -111,4 +111,4 @@ class Waits:
         finally:
             if is_free:
                 metrics.WAITS.dec()
-                self._places.release()
+                self._slots.release()

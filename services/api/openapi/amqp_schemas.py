@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from services.api.openapi import schemas
-from services.api.openapi.schemas import TEXT, TIME, WHOLE, Schema, ref
+from services.api.openapi.shapes import TEXT, TIME, WHOLE, Schema, ref
 from taskyard.job import STATE_FIELDS
 from taskyard.message import ID_PATTERN, MAX_PRIORITY, NAME_PATTERN, Message
 from taskyard.submission import (

@@ -2,9 +2,17 @@
 
 from typing import get_args
 
-from services.api.http.paging import NEXT
-from services.api.openapi.schemas import TEXT, TIME, WHOLE, Schema, ref
-from services.api.openapi.shapes import array, or_null, record
+from services.api.openapi.shapes import (
+    TEXT,
+    TIME,
+    WHOLE,
+    Schema,
+    array,
+    or_null,
+    page_of,
+    record,
+    ref,
+)
 from taskyard.schedules.plan import Outcome
 from taskyard.schedules.rule import Schedule
 
@@ -57,7 +65,7 @@ SCHEMAS: dict[str, Schema] = {
     "ScheduleRequest": _REQUEST,
     "ScheduleChange": _change(),
     "Schedule": _schedule(),
-    "ScheduleList": record(items=array(ref("Schedule")), cursor=NEXT),
+    "ScheduleList": page_of("Schedule"),
     "FireTimes": record(items=array(TIME)),
     "FireEvent": _event(),
     "FireEventList": record(items=array(ref("FireEvent"))),

@@ -7,9 +7,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from services.api.http.replies import reply
-from services.api.openapi import document as openapi
+from services.api.openapi import describe
 from services.api.openapi.amqp_schemas import all_schemas
-from services.api.openapi.schemas import Schema, ref
+from services.api.openapi.shapes import Schema, ref
 from taskyard import __version__
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
 
@@ -31,8 +31,8 @@ _REPLIES = ("accepted", "acceptedBatch", "partial", "refused", "ended")
 @blueprint.get("/asyncapi.json")
 @blueprint.doc(
     tags=["Operation"],
-    responses=openapi.answers(
-        {200: openapi.other("The document.", "application/json", {"type": "object"})}
+    responses=describe.answers(
+        {200: describe.other("The document.", "application/json", {"type": "object"})}
     ),
 )
 def get_asyncapi() -> Response:

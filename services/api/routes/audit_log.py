@@ -1,17 +1,17 @@
 """The route of the audit log: what operators did, page by page."""
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import paging
 from services.api.http.filters import Text, from_query, parameters
 from services.api.http.replies import reply
-from services.api.openapi import document as openapi
-from services.api.openapi.schemas import TEXT, TIME, Schema
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT, TIME, Schema, or_null, page_of, record
 from taskyard.operations.audit_log import ActionName, document
 from taskyard.request import Time
 from taskyard.store.audit_log import ActionFilter, ActionOutcome
@@ -46,23 +46,15 @@ class ActionQuery(BaseModel):
     cursor: str | None = Field(default=None, description="The `cursor` of the page before.")
 
 
-def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _record(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-_FACTS = _or_null({"type": "object"})
-SCHEMAS: dict[str, Any] = {
-    "Action": _record(
+_FACTS = or_null({"type": "object"})
+SCHEMAS: dict[str, Schema] = {
+    "Action": record(
         id=TEXT,
         at=TIME,
         who={**TEXT, "description": "By whom: `key:<name>/<id>`, or `cli:<user>@<host>`."},
         origin={"type": "string", "enum": ["api", "cli"], "description": "Through which door."},
         action={"type": "string", "examples": list(get_args(ActionName)[:3])},
-        target=_or_null({**TEXT, "description": "On what; null where a filter says it."}),
+        target=or_null({**TEXT, "description": "On what; null where a filter says it."}),
         outcome={
             "type": "string",
             "enum": list(get_args(ActionOutcome)),
@@ -70,20 +62,17 @@ SCHEMAS: dict[str, Any] = {
         },
         before=_FACTS,
         after=_FACTS,
-        request_id=_or_null({**TEXT, "description": "The request, as in the API's log."}),
+        request_id=or_null({**TEXT, "description": "The request, as in the API's log."}),
     ),
-    "ActionPage": _record(
-        items={"type": "array", "items": {"$ref": "#/components/schemas/Action"}},
-        cursor=paging.NEXT,
-    ),
+    "ActionPage": page_of("Action"),
 }
-INPUTS = {("get", "/v1/audit-log"): openapi.Input(parameters=parameters(ActionQuery))}
+INPUTS = {("get", "/v1/audit-log"): describe.Input(parameters=parameters(ActionQuery))}
 
 
 @blueprint.get("/v1/audit-log", endpoint="audit_log")
 @blueprint.doc(
     tags=["Operation"],
-    responses=openapi.answers({200: openapi.answer("A page.", "ActionPage", "Link")}),
+    responses=describe.answers({200: describe.answer("A page.", "ActionPage", "Link")}),
 )
 def list_actions() -> Response:
     """List what operators did, the newest first.
@@ -93,7 +82,7 @@ def list_actions() -> Response:
     """
     asked: ActionQuery = from_query(ActionQuery)
     wanted, of = _wanted(asked), "audit log"
-    found, cursor = parts().store.find_actions(wanted, asked.limit, paging.cursor(of))
+    found, cursor = context().store.find_actions(wanted, asked.limit, paging.cursor(of))
     items, cursor = paging.within(
         (((entry.at_ms, entry.action.id), document(entry)) for entry in found), cursor
     )

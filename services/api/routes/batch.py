@@ -8,11 +8,11 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from services.api.auth import bindings
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies, idempotency, submitted
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import STATE, TEXT, ref
+from services.api.openapi import describe
+from services.api.openapi.shapes import STATE, TEXT, ref
 from taskyard.errors import (
     MAX_FAULTS,
     Fault,
@@ -66,14 +66,14 @@ SCHEMAS: dict[str, Any] = {
         "required": ["id", "state", "is_new", "is_rejected", "links"],
     },
 }
-_TRACEPARENT = document.parameter(
+_TRACEPARENT = describe.parameter(
     "traceparent",
     TEXT,
     "The caller's trace context (W3C), handed on to the workers.",
     place="header",
 )
 INPUTS = {
-    ("post", "/v1/jobs/batch"): document.Input(
+    ("post", "/v1/jobs/batch"): describe.Input(
         "BatchRequest", (_TRACEPARENT, {**idempotency.PARAMETER, "example": "import-2026-11-24"})
     ),
 }
@@ -82,8 +82,8 @@ INPUTS = {
 @blueprint.post("/v1/jobs/batch")
 @blueprint.doc(
     tags=["Jobs"],
-    responses=document.answers(
-        {202: document.answer("All jobs are recorded.", "Batch", idempotency.REPLAYED)},
+    responses=describe.answers(
+        {202: describe.answer("All jobs are recorded.", "Batch", idempotency.REPLAYED)},
         HTTPStatus.CONFLICT,
     ),
 )
@@ -94,7 +94,7 @@ def submit_batch() -> Response:
     pointer leads to its job, such as `/jobs/3/args/0`.
     """
     try:
-        data = bodies.json_object(parts().settings.batch_max_bytes, setting="BATCH_MAX_BYTES")
+        data = bodies.json_object(context().settings.batch_max_bytes, setting="BATCH_MAX_BYTES")
         asked = _checked(_listed(data))
         keyed = idempotency.Keyed("batch", data)
         if keyed.answer is not None:
@@ -102,7 +102,7 @@ def submit_batch() -> Response:
         facts = {"messaging.batch.message_count": len(asked)}
         with Publishing("", "", parent=bodies.traceparent(), **facts) as publishing:
             jobs = _jobs(asked, keyed.base_id, publishing.traceparent)
-            created = parts().waits.dispatch_all(jobs)
+            created = context().wait_slots.dispatch_all(jobs)
     except TaskyardError as error:
         metrics.SUBMISSIONS_REFUSED.labels(error.code).inc()
         raise
@@ -130,7 +130,7 @@ def _listed(data: dict[str, Any]) -> list[Any]:
 
 
 def _checked(jobs: Sequence[Any]) -> list[tuple[JobRequest, Defaults]]:
-    max_bytes = parts().settings.payload_max_bytes
+    max_bytes = context().settings.payload_max_bytes
     may_be_large = request.content_length is None or request.content_length > max_bytes
     asked: list[tuple[JobRequest, Defaults]] = []
     faults: list[Fault] = []
@@ -141,7 +141,7 @@ def _checked(jobs: Sequence[Any]) -> list[tuple[JobRequest, Defaults]]:
             if may_be_large:
                 check_size(job, max_bytes)
             bindings.check_asked(job, pointer=f"/jobs/{index}")
-            asked.append(parts().catalogue.check(job))
+            asked.append(context().catalogue.check(job))
         except InvalidSubmission as error:
             faults += error.at(f"/jobs/{index}")
         if len(faults) > MAX_FAULTS:
@@ -156,7 +156,7 @@ def _jobs(
 ) -> list[NewJob]:
     jobs: list[NewJob] = []
     faults: list[Fault] = []
-    settings = parts().settings
+    settings = context().settings
     for index, (wanted, defaults) in enumerate(asked):
         named = wanted.model_copy(update={"id": wanted.id or f"{base_id}-{index}"})
         try:

@@ -7,13 +7,14 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies, paging
+from services.api.http.errors import InvalidCursor
 from services.api.http.filters import JobFilter
 from services.api.http.recording import actor
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT, WHOLE
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT, WHOLE
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.operations import jobs
 from taskyard.operations.bulk import count_living
@@ -86,13 +87,13 @@ SCHEMAS = {
         too_late="Jobs that ended meanwhile.",
     ),
 }
-INPUTS = {("post", "/v1/jobs/cancel"): document.Input("CancelRequest")}
+INPUTS = {("post", "/v1/jobs/cancel"): describe.Input("CancelRequest")}
 
 
 @blueprint.post("/v1/jobs/cancel")
 @blueprint.doc(
     tags=["Jobs"],
-    responses=document.answers({200: document.answer("What was done.", "Cancellation")}),
+    responses=describe.answers({200: describe.answer("What was done.", "Cancellation")}),
 )
 def cancel_many() -> Response:
     """Cancel all jobs that fit a filter, or with `dry_run` count them.
@@ -103,7 +104,7 @@ def cancel_many() -> Response:
     request = asked(CancelRequest)
     wanted = request.filter.wanted()
     if request.dry_run:
-        found = count_living(parts().store, wanted)
+        found = count_living(context().store, wanted)
         numbers = {"matching": found.count, "cancelled": 0, "requested": 0, "too_late": 0}
         return told(numbers, None, is_complete=found.is_complete)
     done = jobs.cancel_found(
@@ -119,7 +120,7 @@ def asked(model: type[Asked]) -> Asked:
     Raises:
         InvalidSubmission: With every field that is wrong, or if it would mean all jobs.
     """
-    request = validated(model, bodies.json_object(parts().settings.payload_max_bytes))
+    request = validated(model, bodies.json_object(context().settings.payload_max_bytes))
     if request.filter.is_empty:
         text = "say which jobs: an empty filter would mean all of them"
         raise InvalidSubmission([Fault("/filter", "empty", text)])
@@ -139,7 +140,7 @@ def cursor_of(request: BulkRequest) -> Cursor | None:
     """
     try:
         return paging.opened(request.cursor, _OF)
-    except paging.InvalidCursor as error:
+    except InvalidCursor as error:
         raise InvalidSubmission([Fault("/cursor", "invalid", error.detail)]) from None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.api.auth import bindings
 from services.api.auth.principal import current
-from services.api.context import parts
+from services.api.context import context
 from services.api.routes.dead_letter_inputs import Chosen
 from taskyard.dead_letters.selection import by_filter, by_ids
 from taskyard.errors import DeadLetterNotFound
@@ -19,7 +19,7 @@ def letter(letter_id: str) -> DeadLetter:
     Raises:
         DeadLetterNotFound: If there is none, or it is out of reach.
     """
-    (found,) = parts().store.dead_letters([letter_id])
+    (found,) = context().store.dead_letters([letter_id])
     if found is None or not is_reached(found):
         raise DeadLetterNotFound(letter_id)
     return found
@@ -44,7 +44,7 @@ def chosen(asked: Chosen, *, jobs_only: bool) -> Iterator[list[tuple[str, int]]]
     Raises:
         InvalidSubmission: If an id is none of a dead letter, or not of a job where it must be.
     """
-    store = parts().store
+    store = context().store
     if asked.ids is not None:
         yield by_ids(store, asked.ids, jobs_only=jobs_only, is_reached=is_reached)
         return
@@ -59,7 +59,7 @@ def _reached(step: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Return those of a step that are within reach."""
     if not current().is_bound:
         return step
-    letters = parts().store.dead_letters([each for each, _ in step])
+    letters = context().store.dead_letters([each for each, _ in step])
     return [
         place
         for place, letter in zip(step, letters, strict=True)

@@ -6,12 +6,12 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies
 from services.api.http.recording import actor
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT, TIME
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT, TIME
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.operations import controls
 from taskyard.policy import limits
@@ -81,16 +81,16 @@ SCHEMAS = {
     },
 }
 INPUTS = {
-    ("post", "/v1/tasks/{name}/pause"): document.Input("PauseRequest", is_body_optional=True),
-    ("post", "/v1/queues/{name}/pause"): document.Input("PauseRequest", is_body_optional=True),
-    ("put", "/v1/tasks/{name}/limits"): document.Input("LimitsRequest"),
+    ("post", "/v1/tasks/{name}/pause"): describe.Input("PauseRequest", is_body_optional=True),
+    ("post", "/v1/queues/{name}/pause"): describe.Input("PauseRequest", is_body_optional=True),
+    ("put", "/v1/tasks/{name}/limits"): describe.Input("LimitsRequest"),
 }
-_PAUSED = document.answers({200: document.answer("It is paused.", "Paused")}, HTTPStatus.NOT_FOUND)
-_RESUMED = document.answers(
-    {200: document.answer("It is not paused.", "Paused")}, HTTPStatus.NOT_FOUND
+_PAUSED = describe.answers({200: describe.answer("It is paused.", "Paused")}, HTTPStatus.NOT_FOUND)
+_RESUMED = describe.answers(
+    {200: describe.answer("It is not paused.", "Paused")}, HTTPStatus.NOT_FOUND
 )
-_LIMITED = document.answers(
-    {200: document.answer("The limits that hold now.", "Limits")}, HTTPStatus.NOT_FOUND
+_LIMITED = describe.answers(
+    {200: describe.answer("The limits that hold now.", "Limits")}, HTTPStatus.NOT_FOUND
 )
 
 
@@ -129,7 +129,7 @@ def resume_queue(name: str) -> Response:
 @blueprint.doc(tags=["Controls"], responses=_LIMITED)
 def get_limits(name: str) -> Response:
     """Return the limits of a task that hold now."""
-    controls.check_known(parts().store, "task", name)
+    controls.check_known(context().store, "task", name)
     return _limits(name)
 
 
@@ -140,7 +140,7 @@ def put_limits(name: str) -> Response:
 
     They win over what the task declares, until they are deleted.
     """
-    asked = validated(LimitsRequest, bodies.json_object(parts().settings.payload_max_bytes))
+    asked = validated(LimitsRequest, bodies.json_object(context().settings.payload_max_bytes))
     controls.set_limits(actor(), name, _checked(asked))
     return _limits(name)
 
@@ -154,9 +154,9 @@ def delete_limits(name: str) -> Response:
 
 
 def _pause(kind: Kind, name: str) -> Response:
-    asked = validated(PauseRequest, bodies.optional_object(parts().settings.payload_max_bytes))
+    asked = validated(PauseRequest, bodies.optional_object(context().settings.payload_max_bytes))
     controls.pause(actor(), kind, name, asked.reason)
-    return reply({"name": name, "paused": parts().store.pauses(kind).get(name)})
+    return reply({"name": name, "paused": context().store.pauses(kind).get(name)})
 
 
 def _resume(kind: Kind, name: str) -> Response:
@@ -165,7 +165,7 @@ def _resume(kind: Kind, name: str) -> Response:
 
 
 def _limits(task: str) -> Response:
-    return reply({"task": task, **controls.limits_of(parts().store, task)})
+    return reply({"task": task, **controls.limits_of(context().store, task)})
 
 
 def _checked(asked: LimitsRequest) -> Limits:

@@ -7,8 +7,8 @@ from flask import request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.api.http import paging
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT, TIME
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT, TIME
 from taskyard.request import Time, Whole
 from taskyard.store.dead_letters import DeadLetterFilter
 
@@ -88,9 +88,9 @@ class ReplayRequest(Chosen):
 
 
 PARAMETERS = (
-    *(document.parameter(name, TEXT, f"Only those of this {name}.") for name in _FIELDS),
-    document.parameter("after", TIME, "Died at this time or later."),
-    document.parameter("before", TIME, "Died at this time or before."),
+    *(describe.parameter(name, TEXT, f"Only those of this {name}.") for name in _FIELDS),
+    describe.parameter("after", TIME, "Died at this time or later."),
+    describe.parameter("before", TIME, "Died at this time or before."),
     paging.LIMIT,
     paging.CURSOR,
 )

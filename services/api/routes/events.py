@@ -12,12 +12,11 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.auth.principal import Principal, current
-from services.api.context import Parts, parts
+from services.api.context import HAS_LEFT, Context, context
 from services.api.events.hub import Event
 from services.api.http.filters import MAX_STATES, StateName, from_query, parameters
-from services.api.openapi import document
-from services.api.openapi.schemas import STATE, TEXT, TIME, WHOLE
-from services.api.server.wsgi import HAS_LEFT
+from services.api.openapi import describe
+from services.api.openapi.shapes import STATE, TEXT, TIME, WHOLE
 from taskyard.errors import JobNotFound, Unavailable
 from taskyard.job import TERMINAL, Job, rfc3339
 from taskyard.request import Name
@@ -30,7 +29,7 @@ HEARTBEAT_S = 15.0
 #: A job's stream looks at it this often: only its end is announced; to hear of all jobs would cost more.
 #: All streams look this often whether the server is stopping. Seconds.
 LOOK_S = 0.5
-_LAST_ID = document.parameter(
+_LAST_ID = describe.parameter(
     "Last-Event-ID",
     TEXT,
     "The last event that a client got before it lost the connection; browsers send it themselves.",
@@ -75,39 +74,39 @@ SCHEMAS: dict[str, Any] = {
     }
 }
 INPUTS = {
-    ("get", "/v1/jobs/{job_id}/events"): document.Input(parameters=(_LAST_ID,)),
-    ("get", "/v1/events"): document.Input(parameters=(_LAST_ID, *parameters(EventQuery))),
+    ("get", "/v1/jobs/{job_id}/events"): describe.Input(parameters=(_LAST_ID,)),
+    ("get", "/v1/events"): describe.Input(parameters=(_LAST_ID, *parameters(EventQuery))),
 }
 
 
 @blueprint.get("/v1/jobs/<job_id>/events")
 @blueprint.doc(
     tags=["Jobs"],
-    responses=document.answers(
+    responses=describe.answers(
         {
-            200: document.other("Events named `job`, each with the job.", CONTENT_TYPE, TEXT),
-            204: document.nothing("The job has ended, and the client knows it."),
+            200: describe.other("Events named `job`, each with the job.", CONTENT_TYPE, TEXT),
+            204: describe.nothing("The job has ended, and the client knows it."),
         },
         HTTPStatus.NOT_FOUND,
     ),
 )
 def job_events(job_id: str) -> Response:
     """Stream a job: as it is now and after each change of it, until it has ended."""
-    (job,) = parts().read([job_id])
+    (job,) = context().read([job_id])
     if job is None:
         raise JobNotFound(job_id)
     seen = request.headers.get("Last-Event-ID", "")
     if job.state in TERMINAL and seen == _version(job):
         return Response(status=HTTPStatus.NO_CONTENT)  # a browser does not come back after this
-    return _stream(_of_job(parts(), job, seen, is_over=_is_over()))
+    return _stream(_of_job(context(), job, seen, is_over=_is_over()))
 
 
 @blueprint.get("/v1/events")
 @blueprint.doc(
     tags=["Operation"],
-    responses=document.answers(
+    responses=describe.answers(
         {
-            200: document.other(
+            200: describe.other(
                 "Events named `state`, each with a StateEvent, and `missed`.", CONTENT_TYPE, TEXT
             )
         }
@@ -119,12 +118,12 @@ def events() -> Response:
     `missed` says that there may have been events that this stream did not get; look at the lists again.
     """
     wanted, listener = from_query(EventQuery), current()
-    after = _last_number(parts().hub.epoch)
+    after = _last_number(context().hub.epoch)
 
     def takes(event: Event) -> bool:
         return _is_reached(event, listener) and wanted.takes(event)
 
-    return _stream(_of_all(parts(), after, takes, is_over=_is_over()))
+    return _stream(_of_all(context(), after, takes, is_over=_is_over()))
 
 
 def _is_reached(event: Event, listener: Principal) -> bool:
@@ -139,20 +138,22 @@ def _is_over() -> Callable[[], bool]:
     The last is not noticed by itself before something is sent, and until then it would keep its place.
     """
     has_left, listener = request.environ.get(HAS_LEFT, bool), current()
-    is_stopping = parts().is_stopping
+    is_stopping = context().is_stopping
     return lambda: is_stopping() or not listener.holds() or has_left()
 
 
 def _stream(chunks: Iterator[str]) -> Response:
-    places = parts().streams
-    places.take()
+    slots = context().stream_slots
+    slots.take()
     headers = {"X-Accel-Buffering": "no"}
     response = Response(chunks, 200, headers, content_type=CONTENT_TYPE)
-    response.call_on_close(places.leave)
+    response.call_on_close(slots.release)
     return response
 
 
-def _of_job(parts: Parts, job: Job, seen: str, *, is_over: Callable[[], bool]) -> Iterator[str]:
+def _of_job(
+    services: Context, job: Job, seen: str, *, is_over: Callable[[], bool]
+) -> Iterator[str]:
     """Give a job's changes, until it has ended or was removed."""
     spoke = time.monotonic()
     found: Job | None = job
@@ -160,34 +161,34 @@ def _of_job(parts: Parts, job: Job, seen: str, *, is_over: Callable[[], bool]) -
         version = _version(found)
         if version != seen:
             seen, spoke = version, time.monotonic()
-            yield _event("job", version, parts.catalogue.document(found))
+            yield _event("job", version, services.catalogue.document(found))
         if found.state in TERMINAL or is_over():
             return
         if time.monotonic() - spoke >= HEARTBEAT_S:
             spoke = time.monotonic()
             yield ": still here\n\n"
-        found = _later(parts, found)
+        found = _later(services, found)
 
 
-def _later(parts: Parts, job: Job) -> Job | None:
+def _later(services: Context, job: Job) -> Job | None:
     """Return the job as soon as it has ended, or when it is time to look at it again."""
     try:
-        return parts.store.wait(job.id, LOOK_S)
+        return services.store.wait(job.id, LOOK_S)
     except Unavailable:
         time.sleep(LOOK_S)  # the store may refuse at once, and nobody tells when it is back
         return job  # as far as anyone knows
 
 
 def _of_all(
-    parts: Parts,
+    services: Context,
     after: int | None,
     takes: Callable[[Event], bool],
     *,
     is_over: Callable[[], bool],
 ) -> Iterator[str]:
     """Give the changes that are wanted, as long as the client reads them."""
-    epoch = parts.hub.epoch
-    with parts.hub.reader(after) as reader:
+    epoch = services.hub.epoch
+    with services.hub.reader(after) as reader:
         yield ": hello\n\n"  # from here on nothing is left out
         spoke = time.monotonic()
         while not is_over():

@@ -9,10 +9,10 @@ from flask import Response
 
 from services.api.auth import bindings
 from services.api.auth.principal import current
-from services.api.context import parts
+from services.api.context import context
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import SECONDS, STATE, TEXT, TIME, ref
+from services.api.openapi import describe
+from services.api.openapi.shapes import BOOLEAN, SECONDS, STATE, TEXT, TIME, record, ref
 from taskyard.explain import explain as explain_job
 from taskyard.explain.findings import CODES
 from taskyard.explain.timeline import PHASES
@@ -20,32 +20,26 @@ from taskyard.store.explaining import Holder
 
 blueprint = APIBlueprint("explain", __name__)
 
-_BOOLEAN = {"type": "boolean"}
-
-
-def _record(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
 
 def _list(of: str, **more: Any) -> dict[str, Any]:
     return {"type": "array", "items": ref(of), **more}
 
 
-_BLOCKING = {**_BOOLEAN, "description": "It keeps the job from starting now."}
-_NEEDS_ACTION = {**_BOOLEAN, "description": "It does not pass by itself."}
+_BLOCKING = {**BOOLEAN, "description": "It keeps the job from starting now."}
+_NEEDS_ACTION = {**BOOLEAN, "description": "It does not pass by itself."}
 _LINKS = {"type": "object", "additionalProperties": TEXT}
 
 SCHEMAS = {
-    "Explanation": _record(
+    "Explanation": record(
         id=TEXT,
         task=TEXT,
         queue=TEXT,
         state=STATE,
-        blocking={**_BOOLEAN, "description": "Something keeps it from starting now."},
-        needs_action={**_BOOLEAN, "description": "Something of it does not pass by itself."},
+        blocking={**BOOLEAN, "description": "Something keeps it from starting now."},
+        needs_action={**BOOLEAN, "description": "Something of it does not pass by itself."},
         summary={**TEXT, "description": "That of the first finding."},
         findings=_list("Finding", minItems=1, description="The most decisive first."),
-        times=_record(
+        times=record(
             total_s={**SECONDS, "description": "From its submission to its end, or to now."},
             **{f"{phase}_s": SECONDS for phase in PHASES},
         ),
@@ -53,7 +47,7 @@ SCHEMAS = {
         explained_at=TIME,
         links=_LINKS,
     ),
-    "Finding": _record(
+    "Finding": record(
         code={"type": "string", "enum": list(CODES)},
         summary={**TEXT, "description": "One sentence, for people."},
         blocking=_BLOCKING,
@@ -61,7 +55,7 @@ SCHEMAS = {
         facts={"type": "object", "description": "What it goes by; which, depends on the code."},
         links=_LINKS,
     ),
-    "Stretch": _record(
+    "Stretch": record(
         phase={"type": "string", "enum": list(PHASES)},
         attempt={"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
         **{"from": TIME},
@@ -75,8 +69,8 @@ SCHEMAS = {
 @blueprint.get("/v1/jobs/<job_id>/explain")
 @blueprint.doc(
     tags=["Jobs"],
-    responses=document.answers(
-        {200: document.answer("The explanation.", "Explanation")}, HTTPStatus.NOT_FOUND
+    responses=describe.answers(
+        {200: describe.answer("The explanation.", "Explanation")}, HTTPStatus.NOT_FOUND
     ),
 )
 def explain(job_id: str) -> Response:
@@ -86,10 +80,10 @@ def explain(job_id: str) -> Response:
     The times sum to the whole life of the job. Nothing is changed, and the work is bounded.
     """
     found = explain_job(
-        parts().store,
-        parts().settings,
+        context().store,
+        context().settings,
         job_id,
-        ask_broker=parts().broker_looks.state,
+        ask_broker=context().broker_looks.state,
         nameable=_reached,
     )
     return reply(found)
@@ -99,7 +93,7 @@ def _reached(holders: Sequence[Holder]) -> list[Holder]:
     """Return those of the jobs that are within reach of whoever asks."""
     if not holders or not current().is_bound:
         return list(holders)
-    jobs = parts().read([each.id for each in holders])
+    jobs = context().read([each.id for each in holders])
     return [
         each
         for each, job in zip(holders, jobs, strict=True)

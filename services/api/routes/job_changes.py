@@ -5,25 +5,25 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies
 from services.api.http.recording import actor
 from services.api.http.replies import reply
-from services.api.openapi import document
+from services.api.openapi import describe
 from taskyard.operations import waiting
 from taskyard.operations.waiting import ChangeRequest
 
 blueprint = APIBlueprint("waiting", __name__)
 
 SCHEMAS = {"ChangeRequest": ChangeRequest.model_json_schema()}
-INPUTS = {("patch", "/v1/jobs/{job_id}"): document.Input("ChangeRequest")}
-_CHANGED = document.answers(
-    {200: document.answer("The job as it is now.", "Job")},
+INPUTS = {("patch", "/v1/jobs/{job_id}"): describe.Input("ChangeRequest")}
+_CHANGED = describe.answers(
+    {200: describe.answer("The job as it is now.", "Job")},
     HTTPStatus.NOT_FOUND,
     HTTPStatus.CONFLICT,
 )
-_RUN_NOW = document.answers(
-    {200: document.answer("The job is due.", "Job")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+_RUN_NOW = describe.answers(
+    {200: describe.answer("The job is due.", "Job")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
 )
 
 
@@ -35,8 +35,8 @@ def change(job_id: str) -> Response:
     Only while it is scheduled or retrying; later the answer is `too_late`. What is changed holds for
     its next attempt, and all after it. A secret argument that is sent back as `***` stays as it is.
     """
-    data = bodies.json_object(parts().settings.payload_max_bytes)
-    return reply(parts().catalogue.document(waiting.change(actor(), job_id, data)))
+    data = bodies.json_object(context().settings.payload_max_bytes)
+    return reply(context().catalogue.document(waiting.change(actor(), job_id, data)))
 
 
 @blueprint.post("/v1/jobs/<job_id>/run-now")
@@ -46,4 +46,4 @@ def run_now(job_id: str) -> Response:
 
     One that a limit or a pause holds back goes on waiting for it.
     """
-    return reply(parts().catalogue.document(waiting.run_now(actor(), job_id)))
+    return reply(context().catalogue.document(waiting.run_now(actor(), job_id)))

@@ -7,12 +7,12 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from services.api.auth import bindings
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies, idempotency, prefer, submitted
 from services.api.http.recording import actor
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import SECONDS, TEXT
+from services.api.openapi import describe
+from services.api.openapi.shapes import SECONDS, TEXT
 from taskyard.errors import JobNotFound, TaskyardError
 from taskyard.job import Job
 from taskyard.message import decode
@@ -24,12 +24,12 @@ from taskyard.telemetry.tracing import Publishing
 
 blueprint = APIBlueprint("jobs", __name__)
 
-_SUBMITTED = document.answers(
+_SUBMITTED = describe.answers(
     {
-        202: document.answer(
+        202: describe.answer(
             "The job is recorded.", "Job", "Location", idempotency.REPLAYED, "Preference-Applied"
         ),
-        200: document.answer(
+        200: describe.answer(
             "A job of this id, or a unique one like it, was there; or it has ended within the wait.",
             "JobOrState",
             "Location",
@@ -39,25 +39,25 @@ _SUBMITTED = document.answers(
     },
     HTTPStatus.CONFLICT,
 )
-_SHOWN = document.answers(
-    {200: document.answer("The job.", "Job", "Preference-Applied")}, HTTPStatus.NOT_FOUND
+_SHOWN = describe.answers(
+    {200: describe.answer("The job.", "Job", "Preference-Applied")}, HTTPStatus.NOT_FOUND
 )
-_CANCELLED = document.answers(
+_CANCELLED = describe.answers(
     {
-        200: document.answer("The job is cancelled.", "Job"),
-        202: document.answer("The job runs, and was asked to stop.", "Job"),
+        200: describe.answer("The job is cancelled.", "Job"),
+        202: describe.answer("The job runs, and was asked to stop.", "Job"),
     },
     HTTPStatus.NOT_FOUND,
     HTTPStatus.CONFLICT,
 )
 
-_TRACEPARENT = document.parameter(
+_TRACEPARENT = describe.parameter(
     "traceparent",
     TEXT,
     "The caller's trace context (W3C), handed on to the worker.",
     place="header",
 )
-_WAIT = document.parameter(
+_WAIT = describe.parameter(
     "wait_s",
     {**SECONDS, "default": 0},
     "Answer when the job has ended, but after so many seconds at the latest.",
@@ -65,10 +65,10 @@ _WAIT = document.parameter(
 )
 _SUBMIT = (_TRACEPARENT, idempotency.PARAMETER, prefer.PARAMETER)
 INPUTS = {
-    ("post", "/v1/jobs"): document.Input("JobRequest", _SUBMIT),
-    ("post", "/add-task"): document.Input("JobRequest", _SUBMIT),
-    ("get", "/v1/jobs/{job_id}"): document.Input(parameters=(_WAIT, prefer.PARAMETER)),
-    ("get", "/task-status/{job_id}"): document.Input(parameters=(_WAIT, prefer.PARAMETER)),
+    ("post", "/v1/jobs"): describe.Input("JobRequest", _SUBMIT),
+    ("post", "/add-task"): describe.Input("JobRequest", _SUBMIT),
+    ("get", "/v1/jobs/{job_id}"): describe.Input(parameters=(_WAIT, prefer.PARAMETER)),
+    ("get", "/task-status/{job_id}"): describe.Input(parameters=(_WAIT, prefer.PARAMETER)),
 }
 
 
@@ -83,16 +83,16 @@ def submit() -> Response:
     the same job.
     """
     try:
-        data = bodies.json_object(parts().settings.payload_max_bytes)
+        data = bodies.json_object(context().settings.payload_max_bytes)
         bindings.check_asked(data)
-        request, defaults = parts().catalogue.check(data)
+        request, defaults = context().catalogue.check(data)
         keyed = idempotency.Keyed("job", data)
         if keyed.answer is not None:
             return _replayed(keyed.answer)
         with Publishing("", request.task, parent=bodies.traceparent()) as publishing:
             asked = request.model_copy(update={"id": request.id or keyed.base_id})
             job = _job(asked, defaults, publishing.traceparent)
-            created = parts().waits.dispatch(job)
+            created = context().wait_slots.dispatch(job)
             publishing.made(created.id, job.queue, is_new=created.is_new)
     except TaskyardError as error:
         metrics.SUBMISSIONS_REFUSED.labels(error.code).inc()
@@ -122,11 +122,13 @@ def show(job_id: str) -> Response:
     With `wait_s` the answer comes when the job has ended, or after so many seconds with the job as
     it is then. Where too many requests wait already, it comes at once.
     """
-    wait_s = bodies.wait_s(parts().settings.wait_max_s)
+    wait_s = bodies.wait_s(context().settings.wait_max_s)
     if not wait_s and prefer.wait_s():
         waited = prefer.Waited(job_id)
-        return waited.mark(reply(parts().catalogue.document(_found(waited.job, job_id))))
-    return reply(parts().catalogue.document(_found(parts().waits.job(job_id, wait_s), job_id)))
+        return waited.mark(reply(context().catalogue.document(_found(waited.job, job_id))))
+    return reply(
+        context().catalogue.document(_found(context().wait_slots.job(job_id, wait_s), job_id))
+    )
 
 
 @blueprint.post("/v1/jobs/<job_id>/cancel")
@@ -138,8 +140,8 @@ def cancel(job_id: str) -> Response:
     a moment.
     """
     answer = operations.cancel(actor(), job_id)
-    (job,) = parts().read([job_id])
-    shown = parts().catalogue.document(_found(job, job_id))
+    (job,) = context().read([job_id])
+    shown = context().catalogue.document(_found(job, job_id))
     return reply(shown, 202 if answer.verdict == "requested" else 200)
 
 
@@ -148,7 +150,7 @@ def _job(request: JobRequest, defaults: Defaults, traceparent: str | None) -> Ne
         request,
         defaults,
         origin="api",
-        payload_max_bytes=parts().settings.payload_max_bytes,
+        payload_max_bytes=context().settings.payload_max_bytes,
         traceparent=traceparent,
     )
 
@@ -156,7 +158,7 @@ def _job(request: JobRequest, defaults: Defaults, traceparent: str | None) -> Ne
 def _replayed(answer: dict[str, Any]) -> Response:
     """Answer as before, with the job as it is now, as far as who asks saw it then."""
     waited = prefer.Waited(answer["id"])
-    job = waited.job or _found(parts().read([answer["id"]])[0], answer["id"])
+    job = waited.job or _found(context().read([answer["id"]])[0], answer["id"])
     is_theirs = answer["status"] == 202 and answer.get("created_at_ms") in (None, job.created_at)
     status = 202 if is_theirs else 200
     return _answer(job, status, waited, is_replayed=True, is_theirs=is_theirs)
@@ -185,7 +187,7 @@ def _found(job: Job | None, job_id: str) -> Job:
 def _recorded(job: NewJob, created: Created) -> Job:
     """Return the job as it was recorded; only one that was there before has to be read."""
     if not created.is_new:
-        (recorded,) = parts().read([created.id])
+        (recorded,) = context().read([created.id])
         return _found(recorded, created.id)
     return Job(
         message=decode(job.body),

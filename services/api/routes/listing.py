@@ -3,36 +3,30 @@
 from apiflask import APIBlueprint
 from flask import Response
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import paging
 from services.api.http.filters import JobFilter, ListQuery, from_query, parameters
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import WHOLE
-from services.api.openapi.shapes import record
+from services.api.openapi import describe
+from services.api.openapi.shapes import BOOLEAN, WHOLE, page_of, record
 
 blueprint = APIBlueprint("listing", __name__)
 
 
-_BOOLEAN = {"type": "boolean"}
-
-
 SCHEMAS = {
     "JobFilter": JobFilter.model_json_schema(),
-    "JobPage": record(
-        items={"type": "array", "items": {"$ref": "#/components/schemas/Job"}}, cursor=paging.NEXT
-    ),
+    "JobPage": page_of("Job"),
     "JobCount": record(
         count=WHOLE,
-        is_complete={**_BOOLEAN, "description": "False: there are at least so many."},
+        is_complete={**BOOLEAN, "description": "False: there are at least so many."},
     ),
 }
 INPUTS = {
-    ("get", "/v1/jobs"): document.Input(parameters=parameters(ListQuery)),
-    ("get", "/v1/jobs/count"): document.Input(parameters=parameters(JobFilter)),
+    ("get", "/v1/jobs"): describe.Input(parameters=parameters(ListQuery)),
+    ("get", "/v1/jobs/count"): describe.Input(parameters=parameters(JobFilter)),
 }
-_LISTED = document.answers({200: document.answer("A page.", "JobPage", "Link")})
-_COUNTED = document.answers({200: document.answer("The number.", "JobCount")})
+_LISTED = describe.answers({200: describe.answer("A page.", "JobPage", "Link")})
+_COUNTED = describe.answers({200: describe.answer("The number.", "JobCount")})
 
 
 @blueprint.get("/v1/jobs", endpoint="list")
@@ -45,11 +39,11 @@ def list_jobs() -> Response:
     """
     query = from_query(ListQuery)
     of = f"jobs by {query.order}"
-    page = parts().store.find(
+    page = context().store.find(
         query.wanted(), cursor=paging.cursor(of), limit=query.limit, order=query.order
     )
     following = paging.sealed(page.cursor, of)
-    items = [parts().catalogue.document(job) for job in page.jobs]
+    items = [context().catalogue.document(job) for job in page.jobs]
     return reply({"items": items, "cursor": following}, headers=paging.link(following))
 
 
@@ -61,5 +55,5 @@ def count() -> Response:
     By state and queue the number is exact. With other filters the newest 10,000 jobs are looked at;
     `is_complete` says whether these were all.
     """
-    found = parts().store.count(from_query(JobFilter).wanted())
+    found = context().store.count(from_query(JobFilter).wanted())
     return reply({"count": found.count, "is_complete": found.is_complete})

@@ -6,10 +6,10 @@ from apiflask import APIBlueprint
 from flask import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT
 from taskyard import __version__
 
 blueprint = APIBlueprint("operation", __name__)
@@ -36,7 +36,7 @@ _LINKS = {
 
 @blueprint.get("/")
 @blueprint.doc(
-    tags=["Operation"], responses=document.answers({200: document.answer("The links.", "Index")})
+    tags=["Operation"], responses=describe.answers({200: describe.answer("The links.", "Index")})
 )
 def index() -> Response:
     """Return links to what there is.
@@ -48,7 +48,7 @@ def index() -> Response:
 
 @blueprint.get("/healthz")
 @blueprint.doc(
-    tags=["Operation"], responses=document.answers({200: document.answer("It works.", "Health")})
+    tags=["Operation"], responses=describe.answers({200: describe.answer("It works.", "Health")})
 )
 def health() -> Response:
     """Say that the process works; asks nobody else.
@@ -61,10 +61,10 @@ def health() -> Response:
 @blueprint.get("/readyz")
 @blueprint.doc(
     tags=["Operation"],
-    responses=document.answers(
+    responses=describe.answers(
         {
-            200: document.answer("It serves.", "Health"),
-            503: document.answer(
+            200: describe.answer("It serves.", "Health"),
+            503: describe.answer(
                 "Something that it needs is away; `problems` says what.", "Health"
             ),
         }
@@ -75,7 +75,7 @@ def readiness() -> Response:
 
     For the probe that decides whether requests are sent here.
     """
-    problems = parts().readiness.problems()
+    problems = context().readiness.problems()
     status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
     return reply({"ok": not problems, "problems": problems}, status.value)
 
@@ -83,8 +83,8 @@ def readiness() -> Response:
 @blueprint.get("/metrics")
 @blueprint.doc(
     tags=["Operation"],
-    responses=document.answers(
-        {200: document.other("The metrics.", "text/plain", TEXT)}, HTTPStatus.FORBIDDEN
+    responses=describe.answers(
+        {200: describe.other("The metrics.", "text/plain", TEXT)}, HTTPStatus.FORBIDDEN
     ),
 )
 def metrics() -> Response:

@@ -7,12 +7,12 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies
 from services.api.http.recording import actor
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT, WHOLE
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT, WHOLE
 from taskyard.operations import controls, jobs
 from taskyard.request import validated
 
@@ -44,15 +44,15 @@ SCHEMAS: dict[str, Any] = {
     },
 }
 INPUTS = {
-    ("post", "/v1/queues/{name}/purge"): document.Input("QueuePurgeRequest", is_body_optional=True),
+    ("post", "/v1/queues/{name}/purge"): describe.Input("QueuePurgeRequest", is_body_optional=True),
 }
 
 
 @blueprint.delete("/v1/jobs/<job_id>")
 @blueprint.doc(
     tags=["Jobs"],
-    responses=document.answers(
-        {204: document.nothing("The record is gone.")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+    responses=describe.answers(
+        {204: describe.nothing("The record is gone.")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
     ),
 )
 def remove(job_id: str) -> Response:
@@ -67,8 +67,8 @@ def remove(job_id: str) -> Response:
 @blueprint.post("/v1/queues/<name>/purge")
 @blueprint.doc(
     tags=["Controls"],
-    responses=document.answers(
-        {200: document.answer("What was done.", "Purge")}, HTTPStatus.NOT_FOUND
+    responses=describe.answers(
+        {200: describe.answer("What was done.", "Purge")}, HTTPStatus.NOT_FOUND
     ),
 )
 def purge(name: str) -> Response:
@@ -77,7 +77,7 @@ def purge(name: str) -> Response:
     What runs goes on, and what waits for its time is left. Where there is more than can be done in some
     seconds, `left` is not 0: send the request again.
     """
-    cancelled, (left, _) = 0, controls.purgeable(parts().store, name)
+    cancelled, (left, _) = 0, controls.purgeable(context().store, name)
     dry_run = _asked().dry_run
     if not dry_run:
         cancelled, left = controls.purge(actor(), name, max_s=PURGE_MAX_S)
@@ -85,4 +85,6 @@ def purge(name: str) -> Response:
 
 
 def _asked() -> QueuePurgeRequest:
-    return validated(QueuePurgeRequest, bodies.optional_object(parts().settings.payload_max_bytes))
+    return validated(
+        QueuePurgeRequest, bodies.optional_object(context().settings.payload_max_bytes)
+    )

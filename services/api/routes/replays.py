@@ -8,11 +8,11 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from services.api.auth.principal import current
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies, paging
 from services.api.http.recording import recording
 from services.api.http.replies import reply
-from services.api.openapi import document
+from services.api.openapi import describe
 from services.api.routes import chosen_letters
 from services.api.routes.dead_letter_inputs import ReplayRequest
 from taskyard.dead_letters.document import replay_document
@@ -25,8 +25,8 @@ from taskyard.store.replays import NewReplay, Replay
 blueprint = APIBlueprint("replays", __name__)
 
 INPUTS = {
-    ("get", "/v1/dead-letters/replays"): document.Input(parameters=(paging.CURSOR,)),
-    ("post", "/v1/dead-letters/replay"): document.Input("ReplayRequest"),
+    ("get", "/v1/dead-letters/replays"): describe.Input(parameters=(paging.CURSOR,)),
+    ("post", "/v1/dead-letters/replay"): describe.Input("ReplayRequest"),
 }
 _TAGS = ["Dead letters"]
 
@@ -34,10 +34,10 @@ _TAGS = ["Dead letters"]
 @blueprint.post("/v1/dead-letters/replay", endpoint="replay_dead_letters")
 @blueprint.doc(
     tags=_TAGS,
-    responses=document.answers(
+    responses=describe.answers(
         {
-            202: document.answer("The replay has started.", "Replay", "Location"),
-            200: document.answer("A dry run: how many.", "DeadLetterCount"),
+            202: describe.answer("The replay has started.", "Replay", "Location"),
+            200: describe.answer("A dry run: how many.", "DeadLetterCount"),
         }
     ),
 )
@@ -47,7 +47,7 @@ def replay() -> Response:
     They are those that fit now, without those that never were jobs. With `dry_run` they are only
     counted.
     """
-    data = bodies.json_object(parts().settings.payload_max_bytes)
+    data = bodies.json_object(context().settings.payload_max_bytes)
     asked = validated(ReplayRequest, data)
     edit = _edit(asked) if asked.has_edit else ""
     steps = chosen_letters.chosen(asked, jobs_only=True)
@@ -61,7 +61,7 @@ def replay() -> Response:
         edit=edit,
     )
     with recording("replay.start", new.id, before=chosen_letters.told(asked)) as entry:
-        started = start_replay(parts().store, new, steps)
+        started = start_replay(context().store, new, steps)
         facts = {"jobs": started.total, "rate_per_s": asked.rate_per_s, "canary": asked.canary}
         changed = [name for name in ("args", "kwargs") if getattr(asked, name) is not None]
         entry.after = {**facts, "changed": changed} if changed else facts
@@ -72,7 +72,7 @@ def replay() -> Response:
 @blueprint.get("/v1/dead-letters/replays", endpoint="replays")
 @blueprint.doc(
     tags=_TAGS,
-    responses=document.answers({200: document.answer("The replays.", "ReplayList")}),
+    responses=describe.answers({200: describe.answer("The replays.", "ReplayList")}),
 )
 def list_replays() -> Response:
     """List the newest hundred replays; each is kept for 30 days after its end.
@@ -80,7 +80,7 @@ def list_replays() -> Response:
     A page ends at about 8 MiB: go on with `cursor` until there is none.
     """
     of = "replays"
-    found, cursor = parts().store.newest_replays(paging.cursor(of))
+    found, cursor = context().store.newest_replays(paging.cursor(of))
     entries = (
         ((each.created_at_ms, each.id), replay_document(each) if _is_own(each) else None)
         for each in found
@@ -92,8 +92,8 @@ def list_replays() -> Response:
 @blueprint.get("/v1/dead-letters/replays/<replay_id>", endpoint="replay")
 @blueprint.doc(
     tags=_TAGS,
-    responses=document.answers(
-        {200: document.answer("The replay.", "Replay")}, HTTPStatus.NOT_FOUND
+    responses=describe.answers(
+        {200: describe.answer("The replay.", "Replay")}, HTTPStatus.NOT_FOUND
     ),
 )
 def show_replay(replay_id: str) -> Response:
@@ -104,15 +104,15 @@ def show_replay(replay_id: str) -> Response:
 @blueprint.post("/v1/dead-letters/replays/<replay_id>/stop", endpoint="stop_replay")
 @blueprint.doc(
     tags=_TAGS,
-    responses=document.answers(
-        {200: document.answer("The replay; it takes no more jobs.", "Replay")}, HTTPStatus.NOT_FOUND
+    responses=describe.answers(
+        {200: describe.answer("The replay; it takes no more jobs.", "Replay")}, HTTPStatus.NOT_FOUND
     ),
 )
 def stop_replay(replay_id: str) -> Response:
     """Stop a replay; what it has brought back goes on, and one that has ended stays as it is."""
     before = _replay(replay_id)
     with recording("replay.stop", replay_id, before={"state": before.state}) as entry:
-        parts().store.stop_replay(replay_id)
+        context().store.stop_replay(replay_id)
         stopped = _replay(replay_id)
         entry.after = {"state": stopped.state, "replayed": stopped.replayed}
         if stopped.state == before.state:
@@ -126,12 +126,12 @@ def _shown(asked: ReplayRequest, data: dict[str, Any]) -> dict[str, Any]:
         return data
     assert asked.ids is not None
     task = chosen_letters.letter(asked.ids[0]).task
-    shown = parts().catalogue.shown({"task": task, "args": [], "kwargs": {}, **data})
+    shown = context().catalogue.shown({"task": task, "args": [], "kwargs": {}, **data})
     return {name: shown[name] for name in data}
 
 
 def _replay(replay_id: str) -> Replay:
-    found = found_replay(parts().store, replay_id)
+    found = found_replay(context().store, replay_id)
     if not _is_own(found):
         raise ReplayNotFound(replay_id)
     return found
@@ -168,14 +168,14 @@ def _edit(asked: ReplayRequest) -> str:
     """
     assert asked.ids is not None
     letter = chosen_letters.letter(asked.ids[0])
-    found = parts().store.revivable([letter.id])
+    found = context().store.revivable([letter.id])
     if not letter.is_job or not found:
         raise InvalidSubmission([Fault("/ids/0", "not_a_job", "its arguments cannot be changed")])
     old = msgspec.json.decode(found[0].body)
     new = (asked.args or [], asked.kwargs or {})
-    args, kwargs = parts().catalogue.restored(letter.task, new, (old["args"], old["kwargs"]))
+    args, kwargs = context().catalogue.restored(letter.task, new, (old["args"], old["kwargs"]))
     edit: dict[str, Any] = {} if asked.args is None else {"args": args}
     edit |= {} if asked.kwargs is None else {"kwargs": kwargs}
     arguments = {name: old[name] for name in ("args", "kwargs")} | edit
-    parts().catalogue.check({"task": letter.task, **arguments})
+    context().catalogue.check({"task": letter.task, **arguments})
     return msgspec.json.encode(edit).decode()

@@ -6,10 +6,10 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from services.api.auth import bindings
-from services.api.context import parts
+from services.api.context import context
 from services.api.http.recording import recording
 from services.api.http.replies import reply
-from services.api.openapi import document
+from services.api.openapi import describe
 from services.api.routes import bulk
 from taskyard.errors import InTheWay, JobNotFound, NotUnique, TaskyardError, TooLate
 from taskyard.job import Job
@@ -32,14 +32,14 @@ SCHEMAS = {
         skipped="Jobs that were retried by another request or removed meanwhile, or whose lock another has.",
     ),
 }
-INPUTS = {("post", "/v1/jobs/retry"): document.Input("RetryRequest")}
+INPUTS = {("post", "/v1/jobs/retry"): describe.Input("RetryRequest")}
 
 
 @blueprint.post("/v1/jobs/<job_id>/retry", endpoint="retry_job")
 @blueprint.doc(
     tags=["Jobs"],
-    responses=document.answers(
-        {202: document.answer("The job is pending again.", "Job")},
+    responses=describe.answers(
+        {202: describe.answer("The job is pending again.", "Job")},
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
     ),
@@ -50,9 +50,9 @@ def retry(job_id: str) -> Response:
     It goes on with its attempt numbers, gets all its retries once more, and does not expire. A unique
     job whose lock another living one has by now is refused, as `not_unique`.
     """
-    (before,) = parts().read([job_id])
+    (before,) = context().read([job_id])
     with recording("job.retry", job_id, before=job_facts(before)) as entry:
-        (answer,) = revive(parts().dispatcher, [job_id])
+        (answer,) = revive(context().dispatcher, [job_id])
         if answer.verdict == "unknown":
             raise JobNotFound(job_id)
         if answer.verdict == "not_unique":
@@ -60,15 +60,15 @@ def retry(job_id: str) -> Response:
         if answer.verdict != "retried":
             raise TooLate(job_id, answer.state or "pending")
         entry.after = {"state": "pending"}
-    (job,) = parts().read([job_id])
+    (job,) = context().read([job_id])
     if job is None:
         raise JobNotFound(job_id)
-    return reply(parts().catalogue.document(job), 202)
+    return reply(context().catalogue.document(job), 202)
 
 
 def _not_unique(job: Job | None, holder_id: str) -> TaskyardError:
     """Return that another job has the lock of one; which one only where it is within reach."""
-    (holder,) = parts().read([holder_id])
+    (holder,) = context().read([holder_id])
     if job is None or holder is None or not bindings.reaches_job(holder):
         return InTheWay()
     return NotUnique(job.message.actor_name, holder_id)
@@ -76,7 +76,7 @@ def _not_unique(job: Job | None, holder_id: str) -> TaskyardError:
 
 @blueprint.post("/v1/jobs/retry")
 @blueprint.doc(
-    tags=["Jobs"], responses=document.answers({200: document.answer("What was done.", "Retrial")})
+    tags=["Jobs"], responses=describe.answers({200: describe.answer("What was done.", "Retrial")})
 )
 def retry_many() -> Response:
     """Run all failed, cancelled and expired jobs that fit a filter again, or with `dry_run` count them.
@@ -88,12 +88,12 @@ def retry_many() -> Response:
     request = bulk.asked(RetryRequest)
     wanted = request.filter.wanted()
     if request.dry_run:
-        found = count_retryable(parts().store, wanted)
+        found = count_retryable(context().store, wanted)
         numbers = {"matching": found.count, "retried": 0, "skipped": 0}
         return bulk.told(numbers, None, is_complete=found.is_complete)
     with recording("jobs.retry", before=bulk.meant(request)) as entry:
         cursor = bulk.cursor_of(request)
-        done = retry_found(parts().dispatcher, wanted, cursor=cursor, limit=request.limit)
+        done = retry_found(context().dispatcher, wanted, cursor=cursor, limit=request.limit)
         entry.after = {"retried": done.retried}
         if not done.retried:
             entry.void()

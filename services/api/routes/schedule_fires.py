@@ -7,11 +7,11 @@ from flask import Response
 from msgspec import structs
 
 from services.api.auth import bindings
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies, submitted
 from services.api.http.recording import actor, recording
 from services.api.http.replies import reply
-from services.api.openapi import document
+from services.api.openapi import describe
 from taskyard.job import rfc3339
 from taskyard.operations.schedules import note_triggered
 from taskyard.schedules import rule as rules
@@ -23,43 +23,43 @@ from taskyard.telemetry.tracing import Publishing
 blueprint = APIBlueprint("schedule_fires", __name__)
 MAX_COUNT = 100
 
-_PREVIEW = document.answers(
-    {200: document.answer("The next fire times.", "FireTimes")}, HTTPStatus.NOT_FOUND
+_PREVIEW = describe.answers(
+    {200: describe.answer("The next fire times.", "FireTimes")}, HTTPStatus.NOT_FOUND
 )
-_COUNT = document.parameter(
+_COUNT = describe.parameter(
     "count",
     {"type": "integer", "minimum": 1, "maximum": MAX_COUNT, "default": 10},
     "How many at most.",
     example=3,
 )
 INPUTS = {
-    ("post", "/v1/schedules/preview"): document.Input("ScheduleRequest", (_COUNT,)),
-    ("get", "/v1/schedules/{name}/preview"): document.Input(parameters=(_COUNT,)),
-    ("get", "/v1/schedules/{name}/history"): document.Input(parameters=(_COUNT,)),
+    ("post", "/v1/schedules/preview"): describe.Input("ScheduleRequest", (_COUNT,)),
+    ("get", "/v1/schedules/{name}/preview"): describe.Input(parameters=(_COUNT,)),
+    ("get", "/v1/schedules/{name}/history"): describe.Input(parameters=(_COUNT,)),
 }
 
 
 @blueprint.post("/v1/schedules/preview", endpoint="preview_new_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=document.answers({200: document.answer("The next fire times.", "FireTimes")}),
+    responses=describe.answers({200: describe.answer("The next fire times.", "FireTimes")}),
 )
 def preview_new() -> Response:
     """Return the next fire times of a schedule without adding it."""
-    data = bodies.json_object(parts().settings.payload_max_bytes)
+    data = bodies.json_object(context().settings.payload_max_bytes)
     bindings.check_asked(data)
     schedule = rules.parse(data)
-    now_ms = parts().store.now_ms()
+    now_ms = context().store.now_ms()
     return _times(schedule, now_ms, anchor_ms=now_ms)
 
 
 @blueprint.post("/v1/schedules/<name>/trigger", endpoint="trigger_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=document.answers(
+    responses=describe.answers(
         {
-            202: document.answer("The job is recorded.", "Job", "Location"),
-            200: document.answer("A unique job like it was there.", "JobOrState", "Location"),
+            202: describe.answer("The job is recorded.", "Job", "Location"),
+            200: describe.answer("A unique job like it was there.", "JobOrState", "Location"),
         },
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
@@ -68,17 +68,17 @@ def preview_new() -> Response:
 )
 def trigger(name: str) -> Response:
     """Run a schedule's task now, also while it is paused; its fire times stay as they are."""
-    row = parts().schedules.get(name)
+    row = context().schedules.get(name)
     with Publishing("", row.schedule.task, parent=bodies.traceparent()) as publishing:
-        job = parts().schedules.job(
+        job = context().schedules.job(
             row.schedule,
-            parts().settings.payload_max_bytes,
+            context().settings.payload_max_bytes,
             job_id=None,
             reach=row.state.reach,
             traceparent=publishing.traceparent,
         )
         with recording("schedule.trigger", name) as entry:
-            created = parts().waits.dispatch(job)
+            created = context().wait_slots.dispatch(job)
             entry.after = {"job": created.id}
         publishing.made(created.id, job.queue, is_new=created.is_new)
     submitted.tell(job, created, publishing.traceparent)
@@ -93,22 +93,22 @@ def trigger(name: str) -> Response:
 @blueprint.doc(tags=["Schedules"], responses=_PREVIEW)
 def preview(name: str) -> Response:
     """Return the next fire times of a schedule, as if it were not paused and without jitter."""
-    row = parts().schedules.get(name)
-    return _times(row.schedule, parts().store.now_ms(), anchor_ms=row.state.created_at)
+    row = context().schedules.get(name)
+    return _times(row.schedule, context().store.now_ms(), anchor_ms=row.state.created_at)
 
 
 @blueprint.get("/v1/schedules/<name>/history", endpoint="schedule_history")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=document.answers(
-        {200: document.answer("What became of its last fire times.", "FireEventList")},
+    responses=describe.answers(
+        {200: describe.answer("What became of its last fire times.", "FireEventList")},
         HTTPStatus.NOT_FOUND,
     ),
 )
 def history(name: str) -> Response:
     """Return what became of the last fire times, newest first; the last hundred are kept."""
-    events = parts().schedules.history(name, bodies.count(10, MAX_COUNT))
-    hidden = bindings.elsewhere([event.job_id for event in events], parts().read)
+    events = context().schedules.history(name, bodies.count(10, MAX_COUNT))
+    hidden = bindings.elsewhere([event.job_id for event in events], context().read)
     shown = [
         structs.replace(event, job_id=None) if event.job_id in hidden else event for event in events
     ]

@@ -9,14 +9,14 @@ from flask import Response
 
 from services.api.auth import bindings
 from services.api.auth.principal import current
-from services.api.context import parts
+from services.api.context import context
 from services.api.http import bodies, paging
 from services.api.http.recording import actor
 from services.api.http.replies import reply
-from services.api.openapi import document as openapi
+from services.api.openapi import describe
 from services.api.openapi.schedule_schemas import SCHEMAS as SCHEMAS
 from services.api.openapi.schedule_schemas import SHOWN_FIELDS
-from services.api.openapi.schemas import TEXT
+from services.api.openapi.shapes import TEXT
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.operations import schedules
 from taskyard.schedules.record import KnownSchedule, document
@@ -24,29 +24,29 @@ from taskyard.schedules.rule import Schedule
 
 blueprint = APIBlueprint("schedules", __name__)
 
-_SHOWN = openapi.answers(
-    {200: openapi.answer("The schedule.", "Schedule", "ETag")}, HTTPStatus.NOT_FOUND
+_SHOWN = describe.answers(
+    {200: describe.answer("The schedule.", "Schedule", "ETag")}, HTTPStatus.NOT_FOUND
 )
-_CREATED = openapi.answer("The schedule is added.", "Schedule", "ETag", "Location")
-_GONE = openapi.nothing("The schedule is gone.")
-_IF_MATCH = openapi.parameter(
+_CREATED = describe.answer("The schedule is added.", "Schedule", "ETag", "Location")
+_GONE = describe.nothing("The schedule is gone.")
+_IF_MATCH = describe.parameter(
     "If-Match", TEXT, "Only if this is the ETag of what is there.", place="header"
 )
-_IF_NONE_MATCH = openapi.parameter(
+_IF_NONE_MATCH = describe.parameter(
     "If-None-Match", TEXT, "`*`: only if there is none yet.", place="header"
 )
 INPUTS = {
-    ("get", "/v1/schedules"): openapi.Input(parameters=(paging.CURSOR,)),
-    ("post", "/v1/schedules"): openapi.Input("ScheduleRequest"),
-    ("put", "/v1/schedules/{name}"): openapi.Input("ScheduleChange", (_IF_MATCH, _IF_NONE_MATCH)),
-    ("delete", "/v1/schedules/{name}"): openapi.Input(parameters=(_IF_MATCH,)),
+    ("get", "/v1/schedules"): describe.Input(parameters=(paging.CURSOR,)),
+    ("post", "/v1/schedules"): describe.Input("ScheduleRequest"),
+    ("put", "/v1/schedules/{name}"): describe.Input("ScheduleChange", (_IF_MATCH, _IF_NONE_MATCH)),
+    ("delete", "/v1/schedules/{name}"): describe.Input(parameters=(_IF_MATCH,)),
 }
 
 
 @blueprint.get("/v1/schedules", endpoint="list_schedules")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=openapi.answers({200: openapi.answer("The schedules.", "ScheduleList")}),
+    responses=describe.answers({200: describe.answer("The schedules.", "ScheduleList")}),
 )
 def list_all() -> Response:
     """List the schedules, by name.
@@ -54,7 +54,7 @@ def list_all() -> Response:
     A page ends at about 8 MiB: go on with `cursor` until there is none.
     """
     of = "schedules"
-    rows, cursor = parts().schedules.page(paging.cursor(of))
+    rows, cursor = context().schedules.page(paging.cursor(of))
     hidden = _elsewhere(rows)
     entries = (
         (
@@ -70,7 +70,7 @@ def list_all() -> Response:
 @blueprint.post("/v1/schedules", endpoint="create_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=openapi.answers({201: _CREATED}, HTTPStatus.CONFLICT),
+    responses=describe.answers({201: _CREATED}, HTTPStatus.CONFLICT),
 )
 def create() -> Response:
     """Add a schedule; its arguments are checked like those of a job."""
@@ -83,14 +83,14 @@ def create() -> Response:
 @blueprint.doc(tags=["Schedules"], responses=_SHOWN)
 def show(name: str) -> Response:
     """Return a schedule."""
-    return _shown(parts().schedules.get(name))
+    return _shown(context().schedules.get(name))
 
 
 @blueprint.put("/v1/schedules/<name>", endpoint="put_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=openapi.answers(
-        {200: openapi.answer("The schedule is replaced.", "Schedule", "ETag"), 201: _CREATED},
+    responses=describe.answers(
+        {200: describe.answer("The schedule is replaced.", "Schedule", "ETag"), 201: _CREATED},
         HTTPStatus.CONFLICT,
         HTTPStatus.PRECONDITION_FAILED,
     ),
@@ -105,8 +105,8 @@ def put(name: str) -> Response:
     data = {key: value for key, value in _body().items() if key not in SHOWN_FIELDS}
     if data.setdefault("name", name) != name:
         raise InvalidSubmission([Fault("/name", "conflict", f"must be {name!r}, as in the path")])
-    old = schedules.found(parts().schedules, name)
-    schedule = _checked(schedules.with_secrets(parts().catalogue, old, data))
+    old = schedules.found(context().schedules, name)
+    schedule = _checked(schedules.with_secrets(context().catalogue, old, data))
     accepts = _accepted_version(old)
     row = schedules.put(actor(), schedule, old, accepts=accepts, reach=bindings.of_caller())
     return _shown(row, HTTPStatus.CREATED if row.version == 1 else HTTPStatus.OK)
@@ -115,13 +115,13 @@ def put(name: str) -> Response:
 @blueprint.delete("/v1/schedules/<name>", endpoint="delete_schedule")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=openapi.answers(
+    responses=describe.answers(
         {204: _GONE}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED
     ),
 )
 def delete(name: str) -> Response:
     """Remove a schedule and its history; jobs that it made stay."""
-    old = schedules.found(parts().schedules, name)
+    old = schedules.found(context().schedules, name)
     schedules.delete(actor(), name, old, accepts=_accepted_version(old))
     return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -142,7 +142,7 @@ def resume(name: str) -> Response:
 
 def _checked(data: dict[str, Any]) -> Schedule:
     bindings.check_asked(data)
-    schedule = parts().schedules.check(data)
+    schedule = context().schedules.check(data)
     bindings.check(*_place(schedule))
     return schedule
 
@@ -164,21 +164,21 @@ def _accepted_version(old: KnownSchedule | None) -> Callable[[int | None], bool]
 
 def _elsewhere(rows: Sequence[KnownSchedule]) -> frozenset[str]:
     """Return the ids of unique jobs out of reach that took the places of these schedules' last ones."""
-    return bindings.elsewhere([row.state.last_job for row in rows], parts().read)
+    return bindings.elsewhere([row.state.last_job for row in rows], context().read)
 
 
 def _document(row: KnownSchedule, hidden: Collection[str]) -> dict[str, Any]:
-    shown = parts().catalogue.shown(document(row))
+    shown = context().catalogue.shown(document(row))
     return {**shown, "last_job_id": None} if row.state.last_job in hidden else shown
 
 
 def _place(schedule: Schedule) -> tuple[str, str]:
     """Return the task and queue of a schedule's jobs."""
-    return schedule.task, schedule.queue or parts().catalogue.queue_of(schedule.task)
+    return schedule.task, schedule.queue or context().catalogue.queue_of(schedule.task)
 
 
 def _body() -> dict[str, Any]:
-    return bodies.json_object(parts().settings.payload_max_bytes)
+    return bodies.json_object(context().settings.payload_max_bytes)
 
 
 def _shown(row: KnownSchedule, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -7,10 +7,10 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from services.api.context import parts
+from services.api.context import context
 from services.api.http.replies import reply
-from services.api.openapi import document
-from services.api.openapi.schemas import TEXT, WHOLE
+from services.api.openapi import describe
+from services.api.openapi.shapes import TEXT, WHOLE
 from taskyard import __version__
 from taskyard.job import State
 
@@ -56,11 +56,11 @@ SCHEMAS: dict[str, Any] = {
 @blueprint.get("/v1/stats")
 @blueprint.doc(
     tags=["Catalogue"],
-    responses=document.answers({200: document.answer("The sums.", "Stats")}),
+    responses=describe.answers({200: describe.answer("The sums.", "Stats")}),
 )
 def stats() -> Response:
     """Sum up jobs, queues and workers."""
-    store = parts().store
+    store = context().store
     counts = store.counts()
     return reply(
         {

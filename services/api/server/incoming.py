@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import msgspec
 from gunicorn.asgi import parser as http  # type: ignore[import-untyped]  # has no types
 
-from services.api.http.problems import CONTENT_TYPE
 from services.api.http.request_log import REQUEST_ID_HEADER
+from services.api.openapi.describe import PROBLEM_TYPE
 from services.api.server.crowd import PATIENCE_S, allowed_s
 from taskyard.message import new_id
 from taskyard.runtime.browsers import SECURITY_HEADERS
@@ -105,7 +105,7 @@ def refusal(refused: Refused, request_id: str) -> bytes:
     )
     headers = {
         "Connection": "close",
-        "Content-Type": CONTENT_TYPE,
+        "Content-Type": PROBLEM_TYPE,
         "Content-Length": str(len(body)),
         REQUEST_ID_HEADER: request_id,
         **SECURITY_HEADERS,

@@ -10,13 +10,12 @@ from urllib.parse import unquote_to_bytes
 
 from structlog.contextvars import clear_contextvars, get_contextvars
 
+from services.api.context import HAS_LEFT
 from services.api.server.incoming import Incoming, Refused, refusal
 from taskyard.message import new_id
 
 logger = logging.getLogger(__name__)
 
-#: Where the application finds whether the client has closed its side: a function.
-HAS_LEFT = "taskyard.has_left"
 _FAILED = Refused("internal", "internal error; the log has the details")
 
 

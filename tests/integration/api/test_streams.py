@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from services.api.app import create_app
 from services.api.events import hub
-from services.api.events.stream_slots import Places
+from services.api.events.stream_slots import StreamSlots
 from services.api.routes import events as streams
 from tests.contract import jobs
 from tests.contract.jobs import HOUR_MS
@@ -273,7 +273,7 @@ def test_a_sign_of_life_has_the_number_of_the_last_event(api, submit, monkeypatc
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/jobs/a/events"])
 def test_streams_are_few(api, path):
     """Who finds no place comes again later; a place is free again when a stream ends."""
-    api.application.extensions["taskyard"].streams = Places(2)
+    api.application.extensions["taskyard"].stream_slots = StreamSlots(2)
     before = streams_told()
     api.post("/v1/jobs", json={"task": "echo", "id": "a"})
     taken = [Stream(api, path) for _ in range(2)]

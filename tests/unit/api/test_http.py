@@ -9,6 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from services.api.app import ROUTES, create_app
+from services.api.openapi.document import collected
 from taskyard import config
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import Unstorable
@@ -175,6 +176,14 @@ def test_the_openapi_document_is_valid(client):
 
     assert document["openapi"].startswith("3.1")
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
+def test_two_schemas_of_one_name_are_refused():
+    """One would hide the other in the document."""
+    sources = [{"Job": {"type": "object"}}, {"Task": {}}, {"Job": {"type": "string"}}]
+
+    with pytest.raises(ValueError, match="two schemas of the name 'Job'"):
+        collected(sources)
 
 
 def test_the_openapi_document_has_every_route(app):

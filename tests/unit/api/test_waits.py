@@ -1,4 +1,4 @@
-"""Places for waiting requests: how many wait, and when a wait ends early."""
+"""Wait slots: how many wait, and when a wait ends early."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from services.api.http.wait_slots import SLICE_S, Waits
+from services.api.http.wait_slots import SLICE_S, WaitSlots
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import Job, State
 from taskyard.message import Message, Options
@@ -62,10 +62,10 @@ class Servers:
         return "dispatched"
 
 
-def waits(servers: Servers, *, places: int = 1, is_stopping: bool = False) -> Waits:
-    """Return places for waiting on `servers`."""
+def waits(servers: Servers, *, count: int = 1, is_stopping: bool = False) -> WaitSlots:
+    """Return wait slots for `servers`."""
     dispatcher: Any = servers
-    return Waits(dispatcher, servers.get, places=places, is_stopping=lambda: is_stopping)
+    return WaitSlots(dispatcher, servers.get, count=count, is_stopping=lambda: is_stopping)
 
 
 def test_a_wait_goes_on_in_slices_until_the_job_ends():
@@ -104,7 +104,7 @@ def test_no_wait_takes_no_place():
     """`wait_s=0` only looks."""
     servers = Servers()
 
-    waits(servers, places=1).job("a", 0)
+    waits(servers, count=1).job("a", 0)
 
     assert servers.waited_s == []
 
@@ -119,7 +119,7 @@ def test_who_finds_no_place_is_answered_at_once():
         told.append(REGISTRY.get_sample_value("taskyard_http_waits"))
 
     servers = Servers(State.COMPLETED, on_wait=second)
-    places = waits(servers, places=1)
+    places = waits(servers, count=1)
 
     places.job("a", 30)
     servers.on_wait = lambda: None
@@ -134,7 +134,7 @@ def test_who_finds_no_place_is_answered_at_once():
 def test_submissions_need_no_place_while_the_broker_is_there():
     """They take as many threads as there are."""
     servers = Servers()
-    places = waits(servers, places=1)
+    places = waits(servers, count=1)
     anything: Any = object()
     inner: list[object] = []
 
@@ -158,7 +158,7 @@ def test_few_submissions_wait_for_a_broker_that_is_away():
         leave.wait(30)
 
     servers = Servers(is_ready=False, on_wait=hang)
-    places = waits(servers, places=1)
+    places = waits(servers, count=1)
     first = threading.Thread(target=places.dispatch, args=(anything,))
     first.start()
     assert entered.wait(30)

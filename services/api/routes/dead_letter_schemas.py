@@ -2,15 +2,23 @@
 
 from typing import Any
 
-from services.api.http.paging import NEXT
-from services.api.openapi.schemas import SECONDS, TEXT, TIME, WHOLE, Schema, ref
-from services.api.openapi.shapes import or_null, record
+from services.api.openapi.shapes import (
+    SECONDS,
+    TEXT,
+    TIME,
+    WHOLE,
+    Schema,
+    array,
+    or_null,
+    page_of,
+    record,
+    ref,
+)
 from services.api.routes.dead_letter_inputs import PurgeRequest, ReplayRequest
 
 
 def _page(name: str) -> Schema:
-    items = {"type": "array", "items": ref(name)}
-    return record(items=items, next=NEXT)
+    return record(items=array(ref(name)), next=page_of(name)["properties"]["cursor"])
 
 
 _DEAD_LETTER = record(
@@ -71,7 +79,7 @@ SCHEMAS: dict[str, Schema] = {
         done={**WHOLE, "description": "How many were taken; 0 for a dry run."},
     ),
     "Replay": _REPLAY,
-    "ReplayList": record(items={"type": "array", "items": ref("Replay")}, cursor=NEXT),
+    "ReplayList": page_of("Replay"),
 }
 
 
