@@ -10,6 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from services.api.app import ROUTES, create_app
 from services.api.openapi.document import collected
+from services.api.openapi.shapes import Schema
 from taskyard import config
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import Unstorable
@@ -180,7 +181,11 @@ def test_the_openapi_document_is_valid(client):
 
 def test_two_schemas_of_one_name_are_refused():
     """One would hide the other in the document."""
-    sources = [{"Job": {"type": "object"}}, {"Task": {}}, {"Job": {"type": "string"}}]
+    sources: list[dict[str, Schema]] = [
+        {"Job": {"type": "object"}},
+        {"Task": {}},
+        {"Job": {"type": "string"}},
+    ]
 
     with pytest.raises(ValueError, match="two schemas of the name 'Job'"):
         collected(sources)
