@@ -40,7 +40,7 @@ def attempt() -> Attempt:
     """Return an attempt as a slot gets it."""
     message = Message(
         queue_name="bench",
-        actor_name="noop",
+        task="noop",
         args=[],
         kwargs={},
         options=Options(),

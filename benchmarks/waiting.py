@@ -31,7 +31,7 @@ def new_job(delay_ms: int) -> NewJob:
     job_id = new_id()
     message = Message(
         queue_name=QUEUE,
-        actor_name="bench.noop",
+        task="bench.noop",
         args=[1, 2],
         kwargs={"name": "waiting"},
         options=Options(priority=5, max_retries=3, timeout_s=600, origin="api"),

@@ -32,7 +32,7 @@ def dispatched(jobs: Sequence[Ready], operation: str, started_ns: int) -> None:
             parent=message.traceparent,
             trace_id=message.trace_id,
             facts={
-                **recorder.message(job.queue, message.actor_name, operation, "send"),
+                **recorder.message(job.queue, message.task, operation, "send"),
                 "messaging.message.id": job.id,
                 "taskyard.attempt": job.attempt,
                 "taskyard.late_ms": max(0, job.now_ms - job.due_at_ms),

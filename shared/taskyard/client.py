@@ -67,7 +67,7 @@ class JobHandle:
         """Return the job document, as REST shows it."""
         job = self._job()
         tasks = {task["name"]: task["signature"] for task in self._client.store.tasks()}
-        found = tasks.get(job.message.actor_name)
+        found = tasks.get(job.message.task)
         args, kwargs = redacted(found, job.message.args, job.message.kwargs)
         return {**document(job), "args": args, "kwargs": kwargs}
 

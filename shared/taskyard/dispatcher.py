@@ -255,7 +255,7 @@ def later_message(job: Ready) -> Outgoing:
         queue=job.queue,
         body=body.encode(),
         id=job.id,
-        task=message.actor_name,
+        task=message.task,
         priority=message.priority if job.raised_to < 0 else job.raised_to,
         headers=_headers(job.attempt, message.traceparent),
     )

@@ -122,7 +122,7 @@ def document(job: Job) -> dict[str, Any]:
     message = job.message
     return {
         "id": job.id,
-        "task": message.actor_name,
+        "task": message.task,
         "queue": job.queue,
         "state": job.state.value,
         "priority": message.priority,

@@ -62,11 +62,11 @@ class Options(Struct, kw_only=True, omit_defaults=True):
     broker_priority: int | None = None
 
 
-class Message(Struct, kw_only=True):
-    """One job, ready to be run; field names are Dramatiq's."""
+class Message(Struct, kw_only=True, rename={"task": "actor_name"}):
+    """One job, ready to be run; on the wire the fields have Dramatiq's names."""
 
     queue_name: str
-    actor_name: str
+    task: str
     args: list[Any]
     kwargs: dict[str, Any]
     options: Options

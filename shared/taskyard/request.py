@@ -255,7 +255,7 @@ def _message(
 ) -> Message:
     return Message(
         queue_name=request.queue or defaults.queue,
-        actor_name=request.task,
+        task=request.task,
         args=request.args,
         kwargs=request.kwargs,
         options=Options(

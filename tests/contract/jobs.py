@@ -32,7 +32,7 @@ def new_job(
     job_id = job_id or new_id()
     message = Message(
         queue_name=queue,
-        actor_name=task,
+        task=task,
         args=args or [],
         kwargs=kwargs or {},
         options=Options(priority=priority, tags=tags or []),

@@ -59,7 +59,7 @@ def test_priority_and_arguments_are_those_of_the_next_message(store):
         message.priority,
         message.args,
         message.kwargs,
-        message.actor_name,
+        message.task,
     ) == (9, [2], {"x": 2}, "add")
     ((ready,), _) = store.take_due(10)
     assert '"priority":9' in ready.body

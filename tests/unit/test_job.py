@@ -8,7 +8,7 @@ from taskyard.message import Message, Options
 
 MESSAGE = Message(
     queue_name="default",
-    actor_name="add",
+    task="add",
     args=[1],
     kwargs={"b": 2},
     options=Options(max_retries=3, timeout_s=5, expires_s=1.5, tags=["t"], origin="api"),

@@ -40,7 +40,7 @@ def test_a_stock_dramatiq_message_can_be_read():
 
     message = decode(stock.encode())
 
-    assert (message.actor_name, message.args, message.kwargs) == ("add", [1], {"b": 2})
+    assert (message.task, message.args, message.kwargs) == ("add", [1], {"b": 2})
     assert (stock.message_id, stock.message_timestamp) == (
         message.message_id,
         message.message_timestamp,
@@ -50,9 +50,21 @@ def test_a_stock_dramatiq_message_can_be_read():
 def test_what_was_encoded_is_decoded():
     """Every field comes back."""
     options = Options(attempt=2, priority=9, max_retries=1, timeout_s=1.5, tags=["x"], origin="api")
-    message = Message(**{**ENVELOPE, "options": options})
+    fields = {**ENVELOPE, "options": options}
+    fields["task"] = fields.pop("actor_name")
+    message = Message(**fields)
 
     assert decode(encode(message)) == message
+
+
+def test_the_wire_calls_the_task_by_dramatiqs_name():
+    """In what is written, and in the errors of what is read."""
+    fields = {**ENVELOPE, "options": Options()}
+    fields["task"] = fields.pop("actor_name")
+
+    assert json.loads(encode(Message(**fields)))["actor_name"] == "add"
+    with pytest.raises(Invalid, match=r"`\$\.actor_name`"):
+        decode(body(actor_name=1))
 
 
 @pytest.mark.parametrize(

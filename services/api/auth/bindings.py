@@ -86,7 +86,7 @@ def elsewhere(ids: Sequence[str | None], read: Read) -> frozenset[str]:
 
 def reaches_job(job: Job) -> bool:
     """Return whether a job is within reach."""
-    return reaches(job.message.actor_name, job.queue)
+    return reaches(job.message.task, job.queue)
 
 
 def _refusal(principal: Principal, pointer: str | None) -> OutOfReach:

@@ -30,7 +30,7 @@ def job(principal: Principal, path: Mapping[str, str]) -> None:
     """Let pass where the job is within reach; any other, and one that is not there, takes the same steps."""
     job_id = path["job_id"]
     (found,) = context().read([job_id])
-    if found is None or not principal.reaches(found.message.actor_name, found.queue):
+    if found is None or not principal.reaches(found.message.task, found.queue):
         context().store.get(
             [job_id]
         )  # it may be so damaged that nobody can say whose it is: then this raises

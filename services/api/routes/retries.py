@@ -71,7 +71,7 @@ def _not_unique(job: Job | None, holder_id: str) -> TaskyardError:
     (holder,) = context().read([holder_id])
     if job is None or holder is None or not bindings.reaches_job(holder):
         return InTheWay()
-    return NotUnique(job.message.actor_name, holder_id)
+    return NotUnique(job.message.task, holder_id)
 
 
 @blueprint.post("/v1/jobs/retry")

@@ -195,7 +195,7 @@ class Fire:
         """Cancel the previous job, unless who wrote the schedule since does not reach it."""
         if reach is not None:
             (job,) = self._store.get([job_id])
-            if job is None or not reach.has(job.message.actor_name, job.queue):
+            if job is None or not reach.has(job.message.task, job.queue):
                 return
         self._store.cancel([job_id], self._settings.result_ttl * 1000)
 
@@ -229,7 +229,7 @@ class Fire:
         (found,) = self._store.get([job.id])
         if found is None:
             return True
-        return (found.message.options.origin, found.message.actor_name) == ("schedule", job.task)
+        return (found.message.options.origin, found.message.task) == ("schedule", job.task)
 
 
 def _tell(schedule: Schedule, event: FireEvent) -> None:

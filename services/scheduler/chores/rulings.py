@@ -36,7 +36,7 @@ class Ruling:
     @property
     def task(self) -> str:
         """Name of the job's task; empty if that cannot be read."""
-        return "" if self.message is None else self.message.actor_name
+        return "" if self.message is None else self.message.task
 
 
 def rule(lost: Lost, settings: Settings, rng: random.Random) -> Ruling:

@@ -104,7 +104,7 @@ def _reply(job_id: str, job: Job, place: Place, body: bytes) -> Outgoing:
         queue=place.reply_to,
         body=body,
         id=job_id,
-        task=job.message.actor_name,
+        task=job.message.task,
         correlation_id=place.correlation_id or None,
         is_reply=True,
     )

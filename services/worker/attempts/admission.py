@@ -224,7 +224,7 @@ class Admission:
             asked = message.message_id, message.options.attempt, delivery.queue
             alone = delivery.channel is None
             return Claim(*asked, is_alone=alone, is_surplus=delivery.is_surplus)
-        is_known = message.actor_name in self._tasks
+        is_known = message.task in self._tasks
         expires_s = message.expires_s
         return Claim(
             message.message_id,
@@ -233,7 +233,7 @@ class Admission:
             0 if expires_s is None else max(1, round(expires_s * 1000)),
             0 if is_known else PARK_DELAY_MS,
             0 if is_known else self._settings.unknown_task_ttl * 1000,
-            message.actor_name,
+            message.task,
             self._limit_key(message),
             delivery.priority,
             delivery.channel is None,
@@ -241,7 +241,7 @@ class Admission:
         )
 
     def _limit_key(self, message: Message) -> str:
-        key = self._keys.get(message.actor_name)
+        key = self._keys.get(message.task)
         if key is None:
             return ""
         name, names, default, is_secret = key

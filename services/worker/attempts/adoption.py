@@ -40,7 +40,7 @@ class Adoption:
         """
         # From Python come times without a zone, too: the task's own conversion says what is wrong there.
         is_ours = message.options.origin == "python"
-        described = None if is_ours else self._signatures.get(message.actor_name)
+        described = None if is_ours else self._signatures.get(message.task)
         faults = signature.faults(described, message.args, message.kwargs) if described else []
         if message.options.origin != "schedule":  # whose record is lost
             faults = [*faults, *fire_id_faults(message.message_id, "/message_id")]
@@ -49,7 +49,7 @@ class Adoption:
 
     def job(self, delivery: Delivery, message: Message) -> NewJob:
         """Return the job in `message`, ready for the attempt that it carries."""
-        defaults = self.defaults(message.actor_name)
+        defaults = self.defaults(message.task)
         # That of the delivery may be what the job has risen to by waiting, before its record was lost.
         priority = message.priority_or(delivery.priority)
         body = complete(
@@ -64,7 +64,7 @@ class Adoption:
         )
         return NewJob(
             id=message.message_id,
-            task=message.actor_name,
+            task=message.task,
             queue=delivery.queue,
             priority=priority,
             body=body,

@@ -46,7 +46,7 @@ def refusal(delivery: "Delivery", error: InvalidMessage) -> Refusal | None:
         return None
     message = Message(
         queue_name=delivery.queue,
-        actor_name=received_text(delivery.properties.type),
+        task=received_text(delivery.properties.type),
         args=[],
         kwargs={},
         options=Options(attempt=_attempt(delivery)),

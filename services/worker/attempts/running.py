@@ -47,7 +47,8 @@ class Attempt(MessageProxy):
         self.options = {}
         self.message = message
         self.id = message.message_id
-        self.task = message.actor_name
+        self.task = message.task
+        self.actor_name = message.task  # by which Dramatiq looks for what it runs
         self.delivery = delivery
         self.token = token
         self.crashes = crashes

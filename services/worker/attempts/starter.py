@@ -84,7 +84,7 @@ class Starter:
     def _note_skipped(self, delivery: Delivery, message: Message, verdict: Verdict) -> None:
         """Count a message that starts nothing; say once for each task that it is not known here."""
         measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
-        task = message.actor_name
+        task = message.task
         if verdict.kind != "parked" or task in self._told or len(self._told) >= TOLD_TASKS:
             return
         self._told.add(task)
@@ -105,7 +105,7 @@ class Starter:
         return None
 
     def _attempt(self, delivery: Delivery, message: Message, verdict: Verdict) -> Attempt:
-        defaults = self._admission.defaults(message.actor_name)
+        defaults = self._admission.defaults(message.task)
         retries = message.options.max_retries
         attempt = Attempt(
             message,

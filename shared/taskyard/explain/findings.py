@@ -96,7 +96,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     @property
     def task(self) -> str:
         """The job's task."""
-        return self.job.message.actor_name
+        return self.job.message.task
 
     @property
     def serving(self) -> list[Mapping[str, Any]]:

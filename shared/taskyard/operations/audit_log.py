@@ -174,7 +174,7 @@ def job_facts(job: Job | None) -> dict[str, Any] | None:
         return None
     return {
         "state": job.state.value,
-        "task": job.message.actor_name,
+        "task": job.message.task,
         "queue": job.queue,
         "priority": job.message.priority,
         "run_at": rfc3339(job.run_at),

@@ -93,7 +93,7 @@ def _with_secrets(actor: Actor, job: Job, asked: ChangeRequest) -> ChangeRequest
     """Return the request with the job's own values of secrets that were sent back as they were shown."""
     message = job.message
     new = (asked.args or [], asked.kwargs or {})
-    args, kwargs = actor.catalogue.restored(message.actor_name, new, (message.args, message.kwargs))
+    args, kwargs = actor.catalogue.restored(message.task, new, (message.args, message.kwargs))
     return asked.model_copy(
         update={
             "args": None if asked.args is None else args,
@@ -109,7 +109,7 @@ def _check_arguments(actor: Actor, job: Job, asked: ChangeRequest) -> None:
     message, max_bytes = job.message, actor.settings.payload_max_bytes
     args = message.args if asked.args is None else asked.args
     kwargs = message.kwargs if asked.kwargs is None else asked.kwargs
-    actor.catalogue.check_arguments(message.actor_name, args, kwargs)
+    actor.catalogue.check_arguments(message.task, args, kwargs)
     size = len(wire.revise(wire.encode(message), args=args, kwargs=kwargs).encode())
     if size > max_bytes:
         text = f"the job takes {size} bytes, more than the {max_bytes} of PAYLOAD_MAX_BYTES"

@@ -345,7 +345,7 @@ def job_of(**fields) -> Job:
     """Return a job that has ended, with much to tell."""
     message = Message(
         queue_name="q",
-        actor_name="t",
+        task="t",
         args=["x" * 1000],
         kwargs={},
         options=Options(),

@@ -17,7 +17,7 @@ def job(state: State = State.PENDING) -> Job:
     """Return a job in `state`."""
     message = Message(
         queue_name="q",
-        actor_name="t",
+        task="t",
         args=[],
         kwargs={},
         options=Options(),

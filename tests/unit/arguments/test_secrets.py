@@ -142,7 +142,7 @@ def test_a_secret_object_is_sent_with_its_value():
     """A task that hands its own secret on need not open it."""
     made = message.Message(
         queue_name="q",
-        actor_name="a",
+        task="a",
         args=[pydantic.SecretStr(CARD)],
         kwargs={},
         options=message.Options(),

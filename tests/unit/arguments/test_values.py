@@ -468,7 +468,7 @@ def test_a_secret_is_in_the_message_and_in_no_error():
     assert "pass word" in message.encode(
         message.Message(
             queue_name="q",
-            actor_name="x",
+            task="x",
             args=args,
             kwargs={},
             options=message.Options(),

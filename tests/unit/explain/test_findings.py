@@ -24,7 +24,7 @@ def situation(
     """Return the situation of a job that was submitted a minute ago."""
     message = Message(
         queue_name="q",
-        actor_name="t",
+        task="t",
         args=[],
         kwargs={},
         options=Options(expires_s=expires_s),

@@ -33,7 +33,7 @@ def facts(
     job = Job(
         message=Message(
             queue_name="q",
-            actor_name="t",
+            task="t",
             args=[],
             kwargs={},
             options=Options(),

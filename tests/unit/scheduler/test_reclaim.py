@@ -25,7 +25,7 @@ def lost(
 ):
     message = Message(
         queue_name="q",
-        actor_name="add",
+        task="add",
         args=[],
         kwargs={},
         options=options or Options(),

@@ -23,7 +23,7 @@ def attempt(task: str = "job", *args: Any, **fields: Any) -> Attempt:
     own = {name: fields.pop(name) for name in ("kwargs", "number", "job_id") if name in fields}
     message = Message(
         queue_name="default",
-        actor_name=task,
+        task=task,
         args=list(args),
         kwargs=own.get("kwargs", {}),
         options=Options(attempt=own.get("number", 1)),

@@ -18,7 +18,7 @@ def test_a_job_has_the_priority_that_its_message_says(own, expected):
     """What its delivery had may be what it has risen to by waiting, before the store was emptied."""
     message = Message(
         queue_name="q",
-        actor_name="job",
+        task="job",
         args=[],
         kwargs={},
         options=Options(priority=own),
@@ -38,7 +38,7 @@ def test_a_message_has_the_id_of_a_fire_time_only_from_a_schedule():
         adoption.check(
             Message(
                 queue_name="q",
-                actor_name="job",
+                task="job",
                 args=[],
                 kwargs={},
                 options=Options(origin=origin),
@@ -64,7 +64,7 @@ def test_a_job_from_python_is_taken_as_the_task_converts_it():
         adoption.check(
             Message(
                 queue_name="q",
-                actor_name="job",
+                task="job",
                 args=["2026-11-24T10:00:00"],
                 kwargs={},
                 options=Options(origin=origin),

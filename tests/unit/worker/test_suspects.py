@@ -25,7 +25,7 @@ def body(name: str) -> str:
     return encode(
         Message(
             queue_name="q",
-            actor_name="add",
+            task="add",
             args=[],
             kwargs={},
             options=Options(),

@@ -66,7 +66,7 @@ def _seen(job_id: str, record: dict[bytes, bytes]) -> Job | None:
     with suppress(ValueError, KeyError):
         message = Message(
             queue_name=sound[b"queue"].decode(),
-            actor_name=sound[b"task"].decode(),
+            task=sound[b"task"].decode(),
             args=[],
             kwargs={},
             options=Options(priority=int(sound[b"priority"]), origin="unknown"),
