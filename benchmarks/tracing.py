@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from services.worker.attempts import traces
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from taskyard import config, context
 from taskyard.message import Message, Options, new_id
 from taskyard.store.attempts import Outcome
@@ -36,7 +36,7 @@ class Drop(SpanExporter):
         """Nothing to do."""
 
 
-def attempt() -> Attempt:
+def attempt() -> RunningAttempt:
     """Return an attempt as a slot gets it."""
     message = Message(
         queue_name="bench",
@@ -48,7 +48,7 @@ def attempt() -> Attempt:
         message_timestamp=0,
     )
     delivery: Any = SimpleNamespace(queue="bench")
-    return Attempt(
+    return RunningAttempt(
         message,
         delivery,
         token=1,
@@ -65,12 +65,12 @@ def submit() -> None:
         publishing.made("id", "bench", is_new=True)
 
 
-def settle(job: Attempt) -> None:
+def settle(job: RunningAttempt) -> None:
     """Do what the engine does with a batch of one."""
     traces.settled([(Outcome(job.id, 1, "completed"), job)], [True])
 
 
-def run(job: Attempt, hook: traces.TracedAttempt) -> None:
+def run(job: RunningAttempt, hook: traces.TracedAttempt) -> None:
     """Do what a slot does where traces are recorded."""
     broker: Any = None
     hook.before_process_message(broker, job)

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.worker.attempts.end_log import FAILURES_PER_S
-from services.worker.child_handle import Place
+from services.worker.child_handle import ChildHandle
 from taskyard import __version__
 from taskyard.config import Settings
 from taskyard.runtime.broker_hosts import place, urls
@@ -19,12 +19,12 @@ class Announcer:
 
     Args:
         settings: The worker's settings.
-        places: Where its children are.
+        handles: Its children.
     """
 
-    def __init__(self, settings: Settings, places: Sequence[Place]) -> None:
+    def __init__(self, settings: Settings, handles: Sequence[ChildHandle]) -> None:
         self._settings = settings
-        self._places = places
+        self._handles = handles
         self._known: dict[str, Any] = {}
         #: Why children cannot start, as it was told last.
         self._fault = ""
@@ -44,7 +44,7 @@ class Announcer:
         }
         logger.info("worker starts", extra=facts)
 
-    def heard(self, sender: Place, *, is_first_beat: bool) -> None:
+    def heard(self, sender: ChildHandle, *, is_first_beat: bool) -> None:
         """Say what is new since a child was heard of."""
         if is_first_beat and self._fault and not sender.fault:
             logger.info("children can start again")
@@ -55,7 +55,7 @@ class Announcer:
         if not self.has_served and not sender.problems:
             self.has_served = True
             logger.info("worker serves")
-        self._tell_silence({each for place in self._places for each in place.silent})
+        self._tell_silence({each for handle in self._handles for each in handle.silent})
 
     def fault(self, text: str) -> None:
         """Say why children cannot start: once, for each tries again and again until somebody mends it."""
@@ -63,7 +63,7 @@ class Announcer:
             return
         self._fault = text
         if self.has_served:
-            others = sum(place.has_beaten and not place.has_left for place in self._places)
+            others = sum(handle.has_beaten and not handle.has_left for handle in self._handles)
             facts = {"children": others}
             logger.error("children that end are not replaced: %s", text, extra=facts)
         else:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from services.worker.attempts import measures
 from services.worker.attempts.burial import Burial
 from services.worker.attempts.engine import SOON_PART, Engine
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Settler
 from services.worker.attempts.watch import PROGRESS_S, WATCH_S, Watch
 from services.worker.consuming.consumer import Consumer
@@ -91,7 +91,7 @@ class Child:
         spread = 1 + index / (2 * settings.worker_processes)
         self._max_jobs = round(settings.max_jobs_per_child * spread)
         self._tasks = load_tasks(settings.task_modules)
-        measures.know(self._tasks)
+        measures.allow_labels(self._tasks)
         own_queues = {task.options.queue for task in self._tasks.values()}
         self._queues = sorted(settings.worker_queues or own_queues)
         #: What the next beat tells besides.
@@ -236,7 +236,7 @@ class Child:
     def _wake(self) -> None:
         self._engine.wake()
 
-    def _finished(self, attempt: Attempt) -> None:
+    def _finished(self, attempt: RunningAttempt) -> None:
         self._engine.finished(attempt)
         if self._room is not None:
             self._room.freed()

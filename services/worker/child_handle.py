@@ -1,4 +1,4 @@
-"""A place for a child in the worker: which child is in it now, and what that has told of itself."""
+"""What the supervisor has of one of its children: the process, the pipe from it, and its last beat."""
 
 import time
 from multiprocessing.connection import Connection
@@ -12,12 +12,12 @@ RESTART_MAX_S = 30.0
 HEALTHY_S = 30.0
 
 
-class Place:
-    """One of the worker's places for a child, and the child that is in it now.
+class ChildHandle:
+    """Stands for one child of the worker; keeps its number when its process is replaced.
 
     Args:
         index: Its number.
-        is_lone: It is for a child that tries suspects alone, and is empty while there are none.
+        is_lone: Its process tries suspects alone; there is no process while there are no suspects.
     """
 
     def __init__(self, index: int, *, is_lone: bool = False) -> None:
@@ -49,11 +49,11 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What the place is called in messages."""
+        """What the child is called in messages."""
         return f"lone child {self.index}" if self.is_lone else f"child {self.index}"
 
     def started(self, owner: str, process: ForkProcess, pipe: Connection) -> None:
-        """Note the child that is in it from now on, of which nothing is known yet."""
+        """Note a new process, which has sent nothing yet."""
         self.owner, self.process, self.pipe = owner, process, pipe
         self.problems, self.leaving, self.fault = ["starting"], "", ""
         self.has_beaten = self.has_left = self.is_killed = False
@@ -62,7 +62,7 @@ class Place:
         self.started_at = self.beat_at = time.monotonic()
 
     def not_started(self, why: str) -> None:
-        """Note that no child could be started in it; it is tried again after a pause."""
+        """Note that no process could be started; it is tried again after a pause."""
         if self.pipe is not None:
             self.pipe.close()
         self.process = self.pipe = None
@@ -71,7 +71,7 @@ class Place:
         self.start_at = self.started_at + self.restart_pause_s(None, had_jobs=False)
 
     def kill(self) -> None:
-        """End the child at once."""
+        """Kill the process at once."""
         if self.process is not None:
             self.is_killed = True
             self.process.kill()
@@ -94,7 +94,7 @@ class Place:
         return min(RESTART_MAX_S, RESTART_MIN_S * 2.0 ** (self.failures - 1))
 
     def receive(self) -> None:
-        """Take a beat from the pipe, or find that its child has closed it."""
+        """Read a beat from the pipe, or find that the child has closed it."""
         assert self.pipe is not None
         try:
             beat = self.pipe.recv()

@@ -1,7 +1,7 @@
-"""Metrics of a worker with children: each place has its files, which the supervisor adds up.
+"""Metrics of a worker with children: each child has its files, which the supervisor adds up.
 
-It has to be prepared before any metric is made. Files are kept by place, not by process id, so counters
-go on when a child is replaced, and no file is left behind.
+It has to be prepared before any metric is made. Files are kept by the number of the child, so counters go on
+when a process is replaced, and no file is left behind.
 """
 
 import os
@@ -11,7 +11,7 @@ import tempfile
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-_place = "supervisor"
+_process = "supervisor"
 
 
 def prepare() -> str:
@@ -22,19 +22,19 @@ def prepare() -> str:
     )
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]  # as they left it
-        process_identifier=lambda: _place
+        process_identifier=lambda: _process
     )
     return folder
 
 
-def enter_place(index: int) -> None:
-    """Let this process, a child, write to the files of its place."""
-    global _place
-    _place = f"child{index}"
+def enter_child(index: int) -> None:
+    """Let this process, a child, write to the files of its number."""
+    global _process
+    _process = f"child{index}"
 
 
 def ended(index: int) -> None:
-    """Count nothing as being in a place now: its child has ended. What has happened there stays counted."""
+    """Drop what gauges say of a child that has ended; its counters stay."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         mark_process_dead(f"child{index}")  # type: ignore[no-untyped-call]  # as its authors left it
 

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 
 from services.worker import child, multiprocess
 from services.worker.announcer import Announcer
-from services.worker.child_handle import Place
+from services.worker.child_handle import ChildHandle
 from services.worker.exits import EXIT_CONFIGURATION, EXIT_LABELS, exit_label, exit_reason
 from taskyard.config import Settings
 from taskyard.errors import Unavailable
@@ -79,14 +79,14 @@ class Supervisor:
         self._run_child = run_child
         self._end_lease = end_lease
         count = settings.worker_processes
-        regular = [Place(index) for index in range(count)]
+        regular = [ChildHandle(index) for index in range(count)]
         #: Where suspects are tried, beside all other work; empty while there are none.
-        lone = [Place(count + index, is_lone=True) for index in range(max(1, count // 2))]
-        self._places = [*regular, *lone]
+        lone = [ChildHandle(count + index, is_lone=True) for index in range(max(1, count // 2))]
+        self._handles = [*regular, *lone]
         self._server = make_server(list, self.problems)
         self._stop_asked = 0
         self._exit_code = 0
-        self._announcer = Announcer(settings, self._places)
+        self._announcer = Announcer(settings, self._handles)
         self._looked_at = time.monotonic()
         self._fork = multiprocessing.get_context("fork")
 
@@ -108,59 +108,59 @@ class Supervisor:
     def problems(self) -> list[str]:
         """Return what keeps children from working; empty if all consume."""
         return [
-            f"{place.name}: {text}"
-            for place in self._places
-            if not place.is_lone
-            for text in place.problems
+            f"{handle.name}: {text}"
+            for handle in self._handles
+            if not handle.is_lone
+            for text in handle.problems
         ]
 
     def _on_signal(self) -> None:
         self._stop_asked += 1
-        for place in self._places:
-            self._pass_on(place)
+        for handle in self._handles:
+            self._pass_on(handle)
 
-    def _pass_on(self, place: Place) -> None:
+    def _pass_on(self, handle: ChildHandle) -> None:
         """Tell a child to stop; the second request says that the grace is over."""
         number = signal.SIGTERM if self._stop_asked == 1 else signal.SIGQUIT
         # It may have ended, or be cleared away, at the very moment that the signal comes.
         with suppress(ProcessLookupError, ValueError):
-            if place.process is not None and place.process.pid is not None:
-                os.kill(place.process.pid, number)
+            if handle.process is not None and handle.process.pid is not None:
+                os.kill(handle.process.pid, number)
 
     def _start_due(self) -> None:
-        for place in self._to_start():
-            if time.monotonic() >= place.start_at and not self._stop_asked:
-                self._start(place)
+        for handle in self._to_start():
+            if time.monotonic() >= handle.start_at and not self._stop_asked:
+                self._start(handle)
 
-    def _to_start(self) -> list[Place]:
-        """Return the places that are to have a child and have none: of the lone ones as many as have work."""
-        wanted = max(place.suspects for place in self._places)
-        wanted -= sum(place.is_lone and place.process is not None for place in self._places)
-        empty = [place for place in self._places if place.process is None]
-        lone = (place for place in empty if place.is_lone)
-        regular = [place for place in empty if not place.is_lone]
+    def _to_start(self) -> list[ChildHandle]:
+        """Return the children to start: all regular ones, and as many lone ones as have work."""
+        wanted = max(handle.suspects for handle in self._handles)
+        wanted -= sum(handle.is_lone and handle.process is not None for handle in self._handles)
+        empty = [handle for handle in self._handles if handle.process is None]
+        lone = (handle for handle in empty if handle.is_lone)
+        regular = [handle for handle in empty if not handle.is_lone]
         return [*regular, *itertools.islice(lone, max(0, wanted))]
 
     def _next_start_s(self) -> float:
-        waiting = [place.start_at for place in self._to_start()]
+        waiting = [handle.start_at for handle in self._to_start()]
         return max(0.0, min([LOOK_S, *(at - time.monotonic() for at in waiting)]))
 
-    def _start(self, place: Place) -> None:
+    def _start(self, handle: ChildHandle) -> None:
         try:
-            self._fork_into(place)
+            self._fork_into(handle)
         except (
             OSError
         ) as error:  # no memory, process or file is left: others go on, and this comes later
-            logger.error("child cannot be started: %s", error, extra={"child": place.index})
-            place.not_started(str(error))
+            logger.error("child cannot be started: %s", error, extra={"child": handle.index})
+            handle.not_started(str(error))
 
-    def _fork_into(self, place: Place) -> None:
+    def _fork_into(self, handle: ChildHandle) -> None:
         ours, theirs = self._fork.Pipe(duplex=False)
         process = self._fork.Process(
-            target=self._child, args=(place, theirs), name=f"taskyard worker {place.index}"
+            target=self._child, args=(handle, theirs), name=f"taskyard worker {handle.index}"
         )
-        owner = f"{socket.gethostname()}:{place.index}:{uuid.uuid4().hex[:8]}"
-        place.started(owner, process, ours)
+        owner = f"{socket.gethostname()}:{handle.index}:{uuid.uuid4().hex[:8]}"
+        handle.started(owner, process, ours)
         # Held back until the child can hear of them itself.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
@@ -169,25 +169,25 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             theirs.close()
         if self._stop_asked:  # just before the fork
-            self._pass_on(place)
+            self._pass_on(handle)
 
-    def _child(self, place: Place, theirs: Connection) -> None:
+    def _child(self, handle: ChildHandle, theirs: Connection) -> None:
         """Be the child: first let go of what is the supervisor's."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         self._server.close()
-        for other in self._places:
+        for other in self._handles:
             if other.pipe is not None:
                 other.pipe.close()
-        multiprocess.enter_place(place.index)
-        self._run_child(self._settings, place.index, place.owner, theirs, place.is_lone)
+        multiprocess.enter_child(handle.index)
+        self._run_child(self._settings, handle.index, handle.owner, theirs, handle.is_lone)
 
     def _wait(self, wake: int, *, timeout_s: float) -> None:
         """Handle what happens first: a beat, an end, a request for health, a signal, or nothing."""
-        living = {p.process.sentinel: p for p in self._places if p.process is not None}
-        pipes = {p.pipe: p for p in self._places if p.pipe is not None}
+        living = {p.process.sentinel: p for p in self._handles if p.process is not None}
+        pipes = {p.pipe: p for p in self._handles if p.pipe is not None}
         timeout_s = 0.0 if self._server.is_busy else timeout_s
         for ready in wait([*living, *pipes, self._server.fileno(), wake], timeout_s):
             if ready == wake:
@@ -195,84 +195,84 @@ class Supervisor:
             elif isinstance(ready, Connection):
                 self._receive(pipes[ready])
         self._server.step()
-        for place in living.values():
-            if place.process is not None and place.process.exitcode is not None:
-                self._ended(place)
+        for handle in living.values():
+            if handle.process is not None and handle.process.exitcode is not None:
+                self._ended(handle)
         self._kill_stuck()
 
-    def _receive(self, place: Place) -> None:
-        is_first_beat = not place.has_beaten
-        place.receive()
-        self._announcer.heard(place, is_first_beat=is_first_beat and place.has_beaten)
+    def _receive(self, handle: ChildHandle) -> None:
+        is_first_beat = not handle.has_beaten
+        handle.receive()
+        self._announcer.heard(handle, is_first_beat=is_first_beat and handle.has_beaten)
 
     def _kill_stuck(self) -> None:
         """End children whose threads all stand still, as one does that never lets go of the interpreter."""
         now = time.monotonic()
         frozen_s = max(0.0, now - self._looked_at - FROZEN_S)
         self._looked_at = now
-        for place in self._places:
-            place.beat_at = min(now, place.beat_at + frozen_s)
-            limit_s = self._settings.lease_s * STUCK_PART if place.has_beaten else START_S
-            if place.process is not None and now - place.beat_at > limit_s:
-                logger.error("child does not answer and is killed", extra={"child": place.index})
-                place.kill()
-                place.beat_at = time.monotonic()
+        for handle in self._handles:
+            handle.beat_at = min(now, handle.beat_at + frozen_s)
+            limit_s = self._settings.lease_s * STUCK_PART if handle.has_beaten else START_S
+            if handle.process is not None and now - handle.beat_at > limit_s:
+                logger.error("child does not answer and is killed", extra={"child": handle.index})
+                handle.kill()
+                handle.beat_at = time.monotonic()
 
-    def _ended(self, place: Place) -> None:
-        assert place.process is not None
-        code = place.process.exitcode
-        while place.pipe is not None and place.pipe.poll():
-            self._receive(place)
-        reason = exit_reason(code, place.leaving, has_left=place.has_left)
-        CHILD_EXITS.labels(exit_label(code, place.leaving, has_left=place.has_left)).inc()
+    def _ended(self, handle: ChildHandle) -> None:
+        assert handle.process is not None
+        code = handle.process.exitcode
+        while handle.pipe is not None and handle.pipe.poll():
+            self._receive(handle)
+        reason = exit_reason(code, handle.leaving, has_left=handle.has_left)
+        CHILD_EXITS.labels(exit_label(code, handle.leaving, has_left=handle.has_left)).inc()
         # Stopped before it could hear of it: a child that has begun to run handles the signal.
-        is_unborn = self._stop_asked and code == -signal.SIGTERM and not place.has_beaten
-        level = logging.INFO if code == 0 and place.has_left else logging.ERROR
-        if is_unborn or place.fault:  # which is told once, below
+        is_unborn = self._stop_asked and code == -signal.SIGTERM and not handle.has_beaten
+        level = logging.INFO if code == 0 and handle.has_left else logging.ERROR
+        if is_unborn or handle.fault:  # which is told once, below
             level = logging.DEBUG
-        facts = {"child": place.index, "owner": place.owner}
+        facts = {"child": handle.index, "owner": handle.owner}
         logger.log(level, "child ended: %s", reason, extra=facts)
         had_jobs = False
-        if not place.has_left and not is_unborn:
+        if not handle.has_left and not is_unborn:
             # The store takes the two apart again for the history of the attempts.
-            peak = f", peak memory {place.peak_mib} MiB" if place.peak_mib else ""
-            is_own_death = self._is_own_death(place)
-            had_jobs = self._end_lease(self._settings, place.owner, reason + peak, is_own_death)
-        self._announcer.fault(place.fault)
-        if code == EXIT_CONFIGURATION and place.has_left and not self._announcer.has_served:
+            peak = f", peak memory {handle.peak_mib} MiB" if handle.peak_mib else ""
+            is_own_death = self._is_own_death(handle)
+            had_jobs = self._end_lease(self._settings, handle.owner, reason + peak, is_own_death)
+        self._announcer.fault(handle.fault)
+        if code == EXIT_CONFIGURATION and handle.has_left and not self._announcer.has_served:
             self._exit_code = code  # nothing has ever worked: a person has to mend the settings
             if not self._stop_asked:  # by the first of them: twice would mean without patience
                 self._on_signal()
-        place.process.close()
-        if place.pipe is not None:
-            place.pipe.close()
-        place.process = place.pipe = None
-        place.suspects = 0
-        multiprocess.ended(place.index)
-        place.problems = [f"ended: {reason}"]
-        place.start_at = time.monotonic() + place.restart_pause_s(code, had_jobs=had_jobs)
+        handle.process.close()
+        if handle.pipe is not None:
+            handle.pipe.close()
+        handle.process = handle.pipe = None
+        handle.suspects = 0
+        multiprocess.ended(handle.index)
+        handle.problems = [f"ended: {reason}"]
+        handle.start_at = time.monotonic() + handle.restart_pause_s(code, had_jobs=had_jobs)
 
-    def _is_own_death(self, place: Place) -> bool:
+    def _is_own_death(self, handle: ChildHandle) -> bool:
         """Whether one of its jobs may be what ended a child: nobody else is known to have done it."""
-        assert place.process is not None
+        assert handle.process is not None
         # What stops a whole machine or container kills its processes one by one.
-        is_killed_in_a_stop = self._stop_asked and place.process.exitcode == -signal.SIGKILL
-        return not place.is_killed and not is_killed_in_a_stop
+        is_killed_in_a_stop = self._stop_asked and handle.process.exitcode == -signal.SIGKILL
+        return not handle.is_killed and not is_killed_in_a_stop
 
     def _stop(self, wake: int) -> None:
         deadline = time.monotonic() + self._settings.shutdown_grace + STOP_MARGIN_S
-        while any(place.process is not None for place in self._places):
+        while any(handle.process is not None for handle in self._handles):
             if time.monotonic() > deadline:
-                for place in self._places:
-                    place.kill()
+                for handle in self._handles:
+                    handle.kill()
             self._wait(wake, timeout_s=0.5)
 
 
-def _signal_pipe(handle: Callable[[], None]) -> int:
+def _signal_pipe(on_signal: Callable[[], None]) -> int:
     """Handle SIGTERM and SIGINT, and return what becomes readable with each."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in _STOP_SIGNALS:
-        signal.signal(number, lambda *_: handle())
+        signal.signal(number, lambda *_: on_signal())
     return reader

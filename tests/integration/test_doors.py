@@ -16,7 +16,7 @@ from taskyard.arguments.signature import described
 from taskyard.catalogue import describe
 from taskyard.errors import InTheWay
 from taskyard.job import STATE_FIELDS
-from taskyard.rabbitmq.confirms import Untaken
+from taskyard.rabbitmq.confirms import Undelivered
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.request import Defaults, JobRequest, UniqueRule
 from taskyard.runtime.apart import Apart
@@ -416,7 +416,7 @@ class Producers:
 
     def _publish(self, replies):
         self._sent += replies
-        return Untaken([], [])
+        return Undelivered([], [])
 
     def ask(self, job_id, *, reply_to, correlation_id=None, **fields):
         """Submit a job, asking for its result."""

@@ -8,7 +8,7 @@ from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.errors import TaskyardError
 from taskyard.job import Job
-from taskyard.rabbitmq.confirms import Untaken
+from taskyard.rabbitmq.confirms import Undelivered
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.runtime.apart import Apart, all_or_each
 from taskyard.store import JobStore
@@ -33,7 +33,7 @@ class Telling:
     def __init__(
         self,
         store: JobStore,
-        publish: Callable[[Sequence[Outgoing]], Untaken],
+        publish: Callable[[Sequence[Outgoing]], Undelivered],
         apart: Apart,
         settings: Settings,
         *,
@@ -65,10 +65,12 @@ class Telling:
             written.add(each.job_id)
 
         self._apart.each(zip(owed, jobs, strict=True), add, key=lambda entry: entry[0].job_id)
-        untaken = self._publish(replies)
-        refused = {reply.id for reply in untaken.refused}
-        REPLIES.labels("sent").inc(len(replies) - len(untaken.no_queue) - len(untaken.refused))
-        for reply in untaken.no_queue:
+        undelivered = self._publish(replies)
+        refused = {reply.id for reply in undelivered.refused}
+        REPLIES.labels("sent").inc(
+            len(replies) - len(undelivered.no_queue) - len(undelivered.refused)
+        )
+        for reply in undelivered.no_queue:
             REPLIES.labels("no_queue").inc()
             facts = {"job_id": reply.id, "queue": reply.queue}
             logger.warning("outcome not told: the queue is gone", extra=facts)

@@ -11,7 +11,7 @@ import msgspec
 from services.worker.attempts.adoption import Adoption
 from services.worker.attempts.burial import Burial
 from services.worker.attempts.refusal import InvalidMessage, refusal
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.consuming.inbox import Delivery
 from services.worker.consuming.source import Source
 from taskyard.arguments import signature
@@ -78,7 +78,9 @@ class Admission:
         """Return what jobs of `task` get where they do not say."""
         return self._adoption.defaults(task)
 
-    def asking(self, deliveries: Sequence[Delivery], running: Mapping[str, Attempt]) -> Asking:
+    def asking(
+        self, deliveries: Sequence[Delivery], running: Mapping[str, RunningAttempt]
+    ) -> Asking:
         """Return the deliveries that may ask for a claim; settle those that may not.
 
         One whose attempt runs here asks too, and is told `leased`: the store counts the messages of a job.
@@ -181,7 +183,9 @@ class Admission:
             logger.exception("message becomes no job", extra={"queue": delivery.queue})
             return InvalidMessage("invalid", f"it becomes no job: {type(error).__name__}")
 
-    def adopt_ended(self, entries: Sequence[tuple[Outcome, Attempt]], told: list[Settled]) -> None:
+    def adopt_ended(
+        self, entries: Sequence[tuple[Outcome, RunningAttempt]], told: list[Settled]
+    ) -> None:
         """Record jobs that have ended and that the store does not know, and put what it says then in `told`.
 
         It was emptied while they ran: their messages have all that a record needs, and no outcome is lost.

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.consuming.inbox import Delivery
 from taskyard.runtime.apart import Apart
 from taskyard.store.attempts import Outcome
@@ -79,7 +79,7 @@ class Aside:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._claims: _Shelf[Delivery] = _Shelf("claim", clock)
-        self._ends: _Shelf[tuple[Outcome, Attempt]] = _Shelf("outcome", clock)
+        self._ends: _Shelf[tuple[Outcome, RunningAttempt]] = _Shelf("outcome", clock)
 
     def __len__(self) -> int:
         """Return how many have failed and not gone well since."""
@@ -95,7 +95,7 @@ class Aside:
         """Put a delivery aside."""
         self._claims.put(job_id, delivery, error)
 
-    def put_end(self, entry: tuple[Outcome, Attempt], error: Exception) -> None:
+    def put_end(self, entry: tuple[Outcome, RunningAttempt], error: Exception) -> None:
         """Put an outcome aside."""
         self._ends.put(entry[1].id, entry, error)
 
@@ -108,7 +108,7 @@ class Aside:
         """Return how many deliveries rest, by queue."""
         return Counter(each.queue for each in self._claims.things() if each.is_open)
 
-    def take_end(self) -> tuple[Outcome, Attempt] | None:
+    def take_end(self) -> tuple[Outcome, RunningAttempt] | None:
         """Return an outcome that is due."""
         return self._ends.take()
 

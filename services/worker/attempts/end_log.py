@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from taskyard.job import JobError, rfc3339
 from taskyard.store.attempts import Outcome
 
@@ -66,7 +66,9 @@ class EndLog:
         self._clock = clock
         self._ends, self._failures = Meter(per_s), Meter(FAILURES_PER_S)
 
-    def settled(self, entries: Sequence[tuple[Outcome, Attempt]], accepted: Sequence[bool]) -> None:
+    def settled(
+        self, entries: Sequence[tuple[Outcome, RunningAttempt]], accepted: Sequence[bool]
+    ) -> None:
         """Log attempts whose outcomes the store knows now, or has refused."""
         bad = [
             (outcome, attempt, is_accepted)
@@ -94,7 +96,7 @@ class EndLog:
         return [name for name, meter in meters.items() if meter.is_over(now_s)]
 
 
-def _log(outcome: Outcome, attempt: Attempt, kind: str) -> None:
+def _log(outcome: Outcome, attempt: RunningAttempt, kind: str) -> None:
     facts: dict[str, Any] = {
         "job_id": attempt.id,
         "task": attempt.task,

@@ -12,7 +12,7 @@ from typing import Any
 from services.worker.attempts.admission import Admission, Asking
 from services.worker.attempts.aside import Aside
 from services.worker.attempts.burial import Burial
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Entries, Settler
 from services.worker.attempts.starter import Starter
 from services.worker.consuming.inbox import Delivery
@@ -133,7 +133,7 @@ class Engine:
         """Attempts whose outcome the store does not know yet."""
         return self._claiming + len(self._settler.unsettled())
 
-    def finished(self, attempt: Attempt) -> None:
+    def finished(self, attempt: RunningAttempt) -> None:
         """Take an attempt whose task has ended; called by its slot."""
         try:
             self._settler.end(attempt, attempt.error)

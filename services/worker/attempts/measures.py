@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from taskyard.store.attempts import Outcome
 from taskyard.telemetry.metrics import (
     CLAIM_BATCH,
@@ -19,25 +19,25 @@ from taskyard.telemetry.metrics import (
     WAIT_SECONDS,
 )
 
-__all__ = ["MESSAGES_SKIPPED", "claimed", "know", "lost", "settled"]
+__all__ = ["MESSAGES_SKIPPED", "allow_labels", "claimed", "lost", "settled"]
 
 #: The label of tasks that this worker does not know: a message may name anything, a label must not.
 UNKNOWN_TASK = "unknown"
 
 _labelled: Any = lru_cache(maxsize=4096)(lambda metric, *labels: metric.labels(*labels))
-_known: set[str] = set()
+_allowed: set[str] = set()
 
 
-def know(tasks: Iterable[str]) -> None:
-    """Let these tasks be told by their names."""
-    _known.update(tasks)
+def allow_labels(tasks: Iterable[str]) -> None:
+    """Let metrics label these tasks by name; all others are `unknown`."""
+    _allowed.update(tasks)
 
 
 def _label(task: str) -> str:
-    return task if task in _known else UNKNOWN_TASK
+    return task if task in _allowed else UNKNOWN_TASK
 
 
-def claimed(attempts: Sequence[Attempt], *, asked: int) -> None:
+def claimed(attempts: Sequence[RunningAttempt], *, asked: int) -> None:
     """Count the attempts that a claim of `asked` jobs started, and how long these were ready before it."""
     CLAIM_BATCH.observe(asked)
     starts: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
@@ -50,12 +50,12 @@ def claimed(attempts: Sequence[Attempt], *, asked: int) -> None:
             _labelled(metric, queue)  # with 0: `increase()` does not see what a series begins with
 
 
-def lost(attempt: Attempt) -> None:
+def lost(attempt: RunningAttempt) -> None:
     """Count an attempt that is stopped because another holds its job."""
     _labelled(LEASES_LOST, attempt.queue_name).inc()
 
 
-def settled(entries: Sequence[tuple[Outcome, Attempt]], accepted: Sequence[bool]) -> None:
+def settled(entries: Sequence[tuple[Outcome, RunningAttempt]], accepted: Sequence[bool]) -> None:
     """Count the attempts that one settle ended, and how long they ran."""
     SETTLE_BATCH.observe(len(entries))
     ends: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from services.worker.attempts.refusal import InvalidMessage
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from taskyard.arguments.secrets import scrubbed
 from taskyard.arguments.signature import described
 from taskyard.config import Settings
@@ -86,7 +86,7 @@ class Judge:
         self._failed_ttl_ms = settings.failed_ttl * 1000
 
     def ending(
-        self, attempt: Attempt, error: BaseException | None, task: Task[..., object] | None
+        self, attempt: RunningAttempt, error: BaseException | None, task: Task[..., object] | None
     ) -> Ending:
         """Return what follows from `error`, or from `attempt.result` if it is None."""
         if error is None:
@@ -112,7 +112,7 @@ class Judge:
 
     def _end(
         self,
-        attempt: Attempt,
+        attempt: RunningAttempt,
         kind: str,
         *,
         result: str = "",
@@ -135,7 +135,7 @@ class Judge:
         return Ending(outcome)
 
     def _delay_s(
-        self, attempt: Attempt, task: Task[..., object] | None, error: BaseException
+        self, attempt: RunningAttempt, task: Task[..., object] | None, error: BaseException
     ) -> float:
         if (
             isinstance(error, Retry) and error.delay_s is not None and error.delay_s >= 0
@@ -156,7 +156,7 @@ def _dead_reason(error: BaseException, final: tuple[type[BaseException], ...]) -
     return "timeout" if isinstance(error, JobTimeout) else "retries_exhausted"
 
 
-def _scrubber(attempt: Attempt, task: Task[..., object] | None) -> Callable[[str], str]:
+def _scrubber(attempt: RunningAttempt, task: Task[..., object] | None) -> Callable[[str], str]:
     """Return what takes the values of a job's secret arguments out of a text."""
     if task is None or not (signature := described(task.function))["secret"]:
         return str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from taskyard.message import Message
 
 
-class Attempt(MessageProxy):
+class RunningAttempt(MessageProxy):
     """A claimed job on its way through a slot; Dramatiq sees it as the message.
 
     Args:

@@ -9,7 +9,7 @@ from services.worker.attempts import measures, traces
 from services.worker.attempts.burial import Burial
 from services.worker.attempts.end_log import EndLog, place_of
 from services.worker.attempts.outcome import Ending, Judge, ResultNotJson
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.consuming.inbox import Delivery
 from services.worker.consuming.source import Source
 from taskyard.config import Settings
@@ -22,7 +22,7 @@ from taskyard.task import Task
 logger = logging.getLogger(__name__)
 
 #: Outcomes for the store, each with the attempt that it ends.
-Entries = list[tuple[Outcome, Attempt]]
+Entries = list[tuple[Outcome, RunningAttempt]]
 
 
 class Settler:
@@ -54,18 +54,18 @@ class Settler:
         self._wake = wake
         self._judge = Judge(settings)
         self.log = EndLog(settings.log_jobs)
-        self._outcomes: deque[tuple[Outcome, Attempt]] = deque()
+        self._outcomes: deque[tuple[Outcome, RunningAttempt]] = deque()
         #: Attempts that are claimed and not settled, by job id.
-        self.running: dict[str, Attempt] = {}
+        self.running: dict[str, RunningAttempt] = {}
         #: Those in a slot that have lost their job, of which another attempt has begun here; by token.
-        self._overtaken: dict[int, Attempt] = {}
+        self._overtaken: dict[int, RunningAttempt] = {}
         self.jobs_done = 0
         #: Jobs settled and the seconds that they ran, by queue.
         self.served: dict[str, tuple[int, float]] = {}
         #: How long a job takes, as the recent ones did. Seconds.
         self.service_s = 1.0
 
-    def begin(self, attempt: Attempt) -> None:
+    def begin(self, attempt: RunningAttempt) -> None:
         """Take an attempt that has been claimed."""
         overtaken = self.running.get(attempt.id)
         if overtaken is not None:
@@ -73,24 +73,24 @@ class Settler:
             lose(overtaken)
         self.running[attempt.id] = attempt
 
-    def unsettled(self) -> list[Attempt]:
+    def unsettled(self) -> list[RunningAttempt]:
         """Return the attempts whose end the store was not told: those of `running`, and overtaken ones."""
         return [*self.running.values(), *self._overtaken.values()]
 
-    def end(self, attempt: Attempt, error: BaseException | None) -> bool:
+    def end(self, attempt: RunningAttempt, error: BaseException | None) -> bool:
         """Decide the outcome of an attempt; False if that has been done before."""
         if not attempt.end():
             return False
         self._conclude(attempt, error)
         return True
 
-    def abandon(self, attempt: Attempt, error: BaseException) -> bool:
+    def abandon(self, attempt: RunningAttempt, error: BaseException) -> bool:
         """Decide the outcome of an attempt that does not end; False if it has ended by itself."""
         is_first = self.end(attempt, error)
         self._wake()
         return is_first
 
-    def hand_back_waiting(self, attempt: Attempt) -> None:
+    def hand_back_waiting(self, attempt: RunningAttempt) -> None:
         """Return a claimed attempt to its queue, if no slot has taken it yet."""
         if attempt.end_unstarted():
             self._conclude(attempt, WorkerStopping("no slot became free"))
@@ -107,7 +107,7 @@ class Settler:
         """Keep outcomes that could not be told, before all later ones."""
         self._outcomes.extendleft(reversed(entries))
 
-    def retell(self, entry: tuple[Outcome, Attempt], error: Exception) -> None:
+    def retell(self, entry: tuple[Outcome, RunningAttempt], error: Exception) -> None:
         """Have an attempt fail whose outcome has no form in the store: its result or progress is at fault."""
         outcome, attempt = entry
         attempt.last_progress = None
@@ -143,7 +143,7 @@ class Settler:
         traces.settled(entries, accepted)
         self.log.settled(entries, accepted)
 
-    def _measure(self, ran: Sequence[Attempt]) -> None:
+    def _measure(self, ran: Sequence[RunningAttempt]) -> None:
         """Take note of how long jobs take."""
         if not ran:
             return
@@ -153,7 +153,7 @@ class Settler:
         mean_s = sum(attempt.ran_s for attempt in ran) / len(ran)
         self.service_s = max(1e-6, 0.8 * self.service_s + 0.2 * mean_s)
 
-    def _conclude(self, attempt: Attempt, error: BaseException | None) -> None:
+    def _conclude(self, attempt: RunningAttempt, error: BaseException | None) -> None:
         if error is not None and attempt.is_lost:
             error = JobLost("its job is another's")  # whose dead letter this one must not write
         ending = self._ending(attempt, error)
@@ -164,7 +164,7 @@ class Settler:
         else:
             self._bury(attempt, ending, ending.dead_letter)
 
-    def _ending(self, attempt: Attempt, error: BaseException | None) -> Ending:
+    def _ending(self, attempt: RunningAttempt, error: BaseException | None) -> Ending:
         task = self._tasks.get(attempt.task)
         try:
             return self._judge.ending(attempt, error, task)
@@ -176,7 +176,7 @@ class Settler:
             attempt.last_progress = None
             return self._judge.ending(attempt, RuntimeError("the outcome cannot be told"), task)
 
-    def _bury(self, attempt: Attempt, ending: Ending, error: JobError) -> None:
+    def _bury(self, attempt: RunningAttempt, ending: Ending, error: JobError) -> None:
         delivery = attempt.delivery
         letter = dead_letter(
             delivery.queue,
@@ -198,7 +198,7 @@ class Settler:
         self._burial.bury(letter, error.reason, delivery, settle)
 
 
-def lose(attempt: Attempt) -> None:
+def lose(attempt: RunningAttempt) -> None:
     """Stop an attempt because another holds its job."""
     if attempt.lose():
         measures.lost(attempt)

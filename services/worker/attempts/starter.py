@@ -7,7 +7,7 @@ from typing import Any
 from services.worker.attempts import measures
 from services.worker.attempts.admission import Admission, Asking
 from services.worker.attempts.outcome import UnknownTask
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Settler
 from services.worker.consuming.inbox import Delivery
 from services.worker.consuming.source import Source
@@ -56,7 +56,7 @@ class Starter:
 
     def start(self, asking: Asking, verdicts: Sequence[Verdict]) -> int:
         """Do as the verdicts say; return how many attempts a slot is to run."""
-        started: list[Attempt] = []
+        started: list[RunningAttempt] = []
         skipped: list[Delivery] = []
         paused: list[Delivery] = []
         for (delivery, message), verdict in zip(asking.values(), verdicts, strict=True):
@@ -92,7 +92,7 @@ class Starter:
         text = "job is parked, the task is not known here: restart the worker after adding a task"
         logger.warning(text, extra=facts)
 
-    def _obstacle(self, attempt: Attempt) -> TaskyardError | None:
+    def _obstacle(self, attempt: RunningAttempt) -> TaskyardError | None:
         """Return what keeps an attempt that was granted from ever running here."""
         if attempt.delivery.refusal is not None:
             return attempt.delivery.refusal.error
@@ -104,10 +104,10 @@ class Starter:
             return UnknownTask(text)
         return None
 
-    def _attempt(self, delivery: Delivery, message: Message, verdict: Verdict) -> Attempt:
+    def _attempt(self, delivery: Delivery, message: Message, verdict: Verdict) -> RunningAttempt:
         defaults = self._admission.defaults(message.task)
         retries = message.options.max_retries
-        attempt = Attempt(
+        attempt = RunningAttempt(
             message,
             delivery,
             token=verdict.token,

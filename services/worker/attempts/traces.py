@@ -8,7 +8,7 @@ import dramatiq
 import msgspec
 from dramatiq.middleware import Middleware
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from taskyard.job import JobError
 from taskyard.store.attempts import Outcome
 from taskyard.telemetry import tracing
@@ -19,7 +19,7 @@ class TracedAttempt(Middleware):
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         """Begin it."""
-        attempt: Attempt = message
+        attempt: RunningAttempt = message
         recorder = tracing.active()
         span = recorder.of_job(
             f"run {attempt.task}",
@@ -54,7 +54,7 @@ class TracedAttempt(Middleware):
         span.end(message.ran_until_ns)
 
 
-def settled(entries: Sequence[tuple[Outcome, Attempt]], accepted: Sequence[bool]) -> None:
+def settled(entries: Sequence[tuple[Outcome, RunningAttempt]], accepted: Sequence[bool]) -> None:
     """Tell of attempts whose outcome the store knows: from the task's end until now."""
     recorder = tracing.active()
     if recorder is None:
@@ -63,7 +63,9 @@ def settled(entries: Sequence[tuple[Outcome, Attempt]], accepted: Sequence[bool]
         _settled(recorder, outcome, attempt, is_accepted=is_accepted)
 
 
-def _settled(recorder: Any, outcome: Outcome, attempt: Attempt, *, is_accepted: bool) -> None:
+def _settled(
+    recorder: Any, outcome: Outcome, attempt: RunningAttempt, *, is_accepted: bool
+) -> None:
     run = attempt.span
     parent = attempt.message.traceparent if run is None else run.traceparent
     facts = {**_facts(recorder, attempt, "settle", "settle"), "taskyard.outcome": outcome.kind}
@@ -86,7 +88,7 @@ def _settled(recorder: Any, outcome: Outcome, attempt: Attempt, *, is_accepted: 
         run.end()  # one that was given up still runs
 
 
-def _facts(recorder: Any, attempt: Attempt, operation: str, kind: str) -> dict[str, Any]:
+def _facts(recorder: Any, attempt: RunningAttempt, operation: str, kind: str) -> dict[str, Any]:
     return {
         **recorder.message(attempt.queue_name, attempt.task, operation, kind),
         "messaging.message.id": attempt.id,

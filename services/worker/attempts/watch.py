@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Settler, lose
 from taskyard.config import Settings
 from taskyard.errors import JobCancelled, JobInterrupt, JobTimeout
@@ -61,11 +61,11 @@ class Watch:
         self._owner = owner
         self._over = over
         self._retire = retire
-        self._unsent: dict[str, tuple[Attempt, Progress]] = {}
+        self._unsent: dict[str, tuple[RunningAttempt, Progress]] = {}
         self._apart = Apart("attempt")
         self._told_apart = Apart("progress")
 
-    def report(self, attempt: Attempt, progress: Progress) -> None:
+    def report(self, attempt: RunningAttempt, progress: Progress) -> None:
         """Take a task's progress; the store hears of it within a quarter of a second."""
         attempt.last_progress = progress
         self._unsent[attempt.id] = attempt, progress
@@ -112,20 +112,20 @@ class Watch:
         self._told_apart.keep(self._settler.running.__contains__)
         self._told_apart.each(unsent.values(), self._tell, key=lambda each: each[0].id)
 
-    def _tell(self, told: tuple[Attempt, Progress]) -> None:
+    def _tell(self, told: tuple[RunningAttempt, Progress]) -> None:
         attempt, progress = told
         if attempt.id in self._settler.running:
             text = msgspec.json.encode(progress).decode()
             self._store.progress(attempt.id, attempt.token, text)
 
-    def _look_after(self, attempt: Attempt) -> None:
+    def _look_after(self, attempt: RunningAttempt) -> None:
         if attempt.waits_for_slot(CLAIM_WAIT_S):
             self._settler.hand_back_waiting(attempt)
         else:
             self._limit(attempt)
             attempt.raise_again()
 
-    def _limit(self, attempt: Attempt) -> None:
+    def _limit(self, attempt: RunningAttempt) -> None:
         grace_s = self._settings.hard_limit_grace_s
         if attempt.is_over(attempt.timeout_s):
             attempt.interrupt(JobTimeout)
@@ -135,6 +135,6 @@ class Watch:
         elif asked is not None and attempt.is_over(0) and time.monotonic() - asked > grace_s:
             self._give_up(attempt, JobCancelled("the task did not stop when it was cancelled"))
 
-    def _give_up(self, attempt: Attempt, error: JobInterrupt) -> None:
+    def _give_up(self, attempt: RunningAttempt, error: JobInterrupt) -> None:
         if self._settler.abandon(attempt, error):
             self._retire(f"job {attempt.id} of task {attempt.task} does not stop")

@@ -160,13 +160,13 @@ class Consumer:
     def _cancel(self) -> None:
         for subscription in self._subscriptions.values():
             subscription.cancel()
-        self._each(self.inbox.drop(lambda _: False), Subscription.hand_back)
+        self._each(self.inbox.remove(lambda _: True), Subscription.hand_back)
 
     def _set_paused(self, queues: set[str]) -> None:
         self._paused = queues
         for name, subscription in self._subscriptions.items():
             subscription.set_paused(name in queues)
-        self._each(self.inbox.drop(lambda d: d.queue not in queues), Subscription.hand_back)
+        self._each(self.inbox.remove(lambda d: d.queue in queues), Subscription.hand_back)
 
     def _go_on(self) -> None:
         for subscription in self._subscriptions.values():

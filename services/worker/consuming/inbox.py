@@ -78,13 +78,13 @@ class Inbox:
             count = min(limit, len(self._heap))
             return [heapq.heappop(self._heap)[2] for _ in range(count)]
 
-    def drop(self, keep: Callable[[Delivery], bool]) -> list[Delivery]:
-        """Remove and return all deliveries but those to keep."""
+    def remove(self, predicate: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Remove and return all deliveries for which `predicate` holds."""
         with self._lock:
-            dropped = [entry[2] for entry in self._heap if not keep(entry[2])]
-            self._heap = [entry for entry in self._heap if keep(entry[2])]
+            removed = [entry[2] for entry in self._heap if predicate(entry[2])]
+            self._heap = [entry for entry in self._heap if not predicate(entry[2])]
             heapq.heapify(self._heap)
-        return dropped
+        return removed
 
     def surplus(self, keep: int, *, until: float | None = None) -> list[Delivery]:
         """Remove and return all but the first `keep`, of those that came before `until` if it is given."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from services.worker.attempts.burial import Burial
 from services.worker.attempts.engine import Engine
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Settler
 from services.worker.consuming.consumer import Consumer
 from services.worker.consuming.inbox import Delivery
@@ -147,7 +147,7 @@ class Room:
         return []
 
 
-def _is_long(attempt: Attempt, mean_s: float | None) -> bool:
+def _is_long(attempt: RunningAttempt, mean_s: float | None) -> bool:
     """Return whether the slot of an attempt will be busy for some time."""
     if mean_s is not None and mean_s > LONG_S:
         return not attempt.is_ended

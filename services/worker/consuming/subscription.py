@@ -186,7 +186,7 @@ class Subscription:
             self._forget(self._channel)
 
     def _forget(self, channel: Channel) -> None:
-        self._inbox.drop(lambda delivery: delivery.channel is not channel)
+        self._inbox.remove(lambda delivery: delivery.channel is channel)
         if self._channel is channel:
             self._channel = None
             unacked, self._unacked = self._unacked, {}

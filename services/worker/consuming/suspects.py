@@ -119,7 +119,7 @@ class Suspects:
     def stop_consuming(self) -> None:
         """Take no more; the one that waits for the slot is given out again."""
         self._is_stopped = True
-        self.inbox.drop(lambda _: False)
+        self.inbox.remove(lambda _: True)
 
     def close(self) -> None:
         """Stop."""

@@ -14,7 +14,7 @@ from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware
 
 from services.worker.attempts.outcome import InvalidArguments, ResultNotJson, ResultTooLarge
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.traces import TracedAttempt
 from taskyard import context
 from taskyard.arguments.results import encoder
@@ -25,7 +25,7 @@ from taskyard.task import Task
 from taskyard.telemetry import tracing
 from taskyard.validation.nesting import check_json_depth
 
-Report = Callable[[Attempt, Progress], None]
+Report = Callable[[RunningAttempt, Progress], None]
 
 #: For actors' own lines, which have the job's arguments at level debug.
 _SILENT = logging.getLogger("dramatiq.taskyard")
@@ -55,7 +55,7 @@ class CurrentAttempt(Middleware):
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         """Make the job the current one."""
-        attempt: Attempt = message
+        attempt: RunningAttempt = message
         context.set_current_job(attempt.current_job(lambda p: self._report(attempt, p)))
         _attempt_of_thread.set(attempt)
 
@@ -72,7 +72,7 @@ class CurrentAttempt(Middleware):
         context.set_current_job(None)
 
 
-_attempt_of_thread: ContextVar[Attempt] = ContextVar("attempt")
+_attempt_of_thread: ContextVar[RunningAttempt] = ContextVar("attempt")
 
 
 def make_broker(
@@ -129,14 +129,16 @@ def _runner(task: Task[..., Any], result_max_bytes: int) -> Callable[..., None]:
     return run
 
 
-def _in_slot(attempt: Attempt, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _in_slot(
+    attempt: RunningAttempt, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
     """Run a plain function in the slot's thread; an interrupt is raised there."""
     attempt.enter()
     return function(*args, **kwargs)
 
 
 def _in_event_loop(
-    attempt: Attempt,
+    attempt: RunningAttempt,
     function: Callable[..., Coroutine[Any, Any, Any]],
     /,
     *args: Any,

@@ -6,7 +6,7 @@ from typing import Any
 
 import dramatiq
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.dramatiq_bridge.actors import Report, make_broker
 from services.worker.dramatiq_bridge.work_queue import WorkQueue
 from taskyard.task import Task
@@ -38,7 +38,7 @@ class Slots:
         threads: int,
         report: Report,
         result_max_bytes: int,
-        finished: Callable[[Attempt], None],
+        finished: Callable[[RunningAttempt], None],
     ) -> None:
         self._broker = make_broker(tasks, report=report, result_max_bytes=result_max_bytes)
         self._worker = dramatiq.Worker(
@@ -62,7 +62,7 @@ class Slots:
             thread.join()
         self._broker.emit_after("worker_shutdown", self._worker)
 
-    def run(self, attempts: Sequence[Attempt]) -> None:
+    def run(self, attempts: Sequence[RunningAttempt]) -> None:
         """Let free slots run `attempts`."""
         self._work_queue.put(attempts)
 
@@ -79,7 +79,7 @@ class Slots:
 class _Finished:
     """Stands where Dramatiq has a consumer thread: takes what a slot has done."""
 
-    def __init__(self, finished: Callable[[Attempt], None]) -> None:
+    def __init__(self, finished: Callable[[RunningAttempt], None]) -> None:
         self._finished = finished
 
     def post_process_message(self, message: Any) -> None:

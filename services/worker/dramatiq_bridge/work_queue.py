@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from queue import Empty
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 
 
 class Item:
@@ -13,7 +13,7 @@ class Item:
 
     __slots__ = ("message",)
 
-    def __init__(self, message: Attempt) -> None:
+    def __init__(self, message: RunningAttempt) -> None:
         self.message = message
 
 
@@ -31,7 +31,7 @@ class WorkQueue:
         self._mutex = threading.Lock()
         self._own = threading.local()
 
-    def put(self, attempts: Sequence[Attempt]) -> None:
+    def put(self, attempts: Sequence[RunningAttempt]) -> None:
         """Add attempts and wake one thread."""
         self._items.extend(map(Item, attempts))
         self._wake(1)

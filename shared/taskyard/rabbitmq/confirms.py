@@ -12,7 +12,7 @@ from taskyard.rabbitmq.message_size import why_too_large
 from taskyard.rabbitmq.outgoing import Outgoing
 
 
-class Untaken(Struct, frozen=True):
+class Undelivered(Struct, frozen=True):
     """Replies that did not arrive: there is no such queue, or it refused them (it is full)."""
 
     no_queue: list[Outgoing]
@@ -38,7 +38,7 @@ class Batch:
         self.open = size
         self.is_whole = is_whole
         self.is_abandoned = False
-        self.untaken = Untaken([], [])
+        self.undelivered = Undelivered([], [])
         self.done = threading.Event()
 
     def close_one(self) -> None:
@@ -70,9 +70,9 @@ class Entry(Struct):
     def conclude(self, *, is_ack: bool) -> None:
         """Confirm a reply, whether it was taken or not."""
         if self.is_returned:
-            self.batch.untaken.no_queue.append(self.message)
+            self.batch.undelivered.no_queue.append(self.message)
         elif not is_ack:
-            self.batch.untaken.refused.append(self.message)
+            self.batch.undelivered.refused.append(self.message)
         self.confirm()
 
     def refuse(self, error: TaskyardError) -> None:

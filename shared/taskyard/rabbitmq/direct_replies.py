@@ -17,7 +17,7 @@ from pika.channel import Channel
 from pika.exceptions import ConnectionClosedByBroker
 from pika.spec import BasicProperties
 
-from taskyard.rabbitmq.confirms import Untaken
+from taskyard.rabbitmq.confirms import Undelivered
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text
@@ -109,20 +109,20 @@ class DirectReplies:
         """Return whether RabbitMQ took a reply to this name before, or is known to take none."""
         return name in self._is_good
 
-    def publish(self, replies: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
+    def publish(self, replies: Sequence[Outgoing], *, deadline_s: float) -> Undelivered:
         """Return when RabbitMQ has had all replies, or after `deadline_s` seconds; the rest is not sent then.
 
         Returns:
             Replies whose names it did not know, as `no_queue`; and what was not sent, as `refused`.
         """
         if not replies:
-            return Untaken([], [])
+            return Undelivered([], [])
         call = _Call(replies)
         self._begin(call)
         call.done.wait(deadline_s)
         with self._lock:
             call.is_over = True
-            return Untaken(call.lost, list(call.waiting.values()))
+            return Undelivered(call.lost, list(call.waiting.values()))
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""

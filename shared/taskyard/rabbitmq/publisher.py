@@ -16,7 +16,7 @@ from pika.spec import Basic, BasicProperties
 
 from taskyard.errors import BrokerUnavailable, TaskyardError, Unpublishable
 from taskyard.rabbitmq import topology
-from taskyard.rabbitmq.confirms import Batch, Entry, Failure, Sent, Untaken
+from taskyard.rabbitmq.confirms import Batch, Entry, Failure, Sent, Undelivered
 from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.rabbitmq.pauses import Patience
@@ -80,22 +80,22 @@ class Publisher:
             tls=tls,
         )
 
-    def publish_replies(self, replies: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
+    def publish_replies(self, replies: Sequence[Outgoing], *, deadline_s: float) -> Undelivered:
         """Publish each by itself; return those that no queue took, or that were not confirmed in time.
 
         Raises:
             BrokerUnavailable: If RabbitMQ as a whole takes none.
         """
         if not replies:
-            return Untaken([], [])
+            return Undelivered([], [])
         batch, entries = self._put_through(replies, deadline_s, is_whole=False)
         failed = [entry.message for entry in entries if entry.error is not None]
         for entry in entries:
             if isinstance(entry.error, BrokerUnavailable) and not self.is_ready:
                 raise entry.error
-        return Untaken(batch.untaken.no_queue, [*batch.untaken.refused, *failed])
+        return Undelivered(batch.undelivered.no_queue, [*batch.undelivered.refused, *failed])
 
-    def publish(self, messages: Sequence[Outgoing], *, deadline_s: float) -> Untaken:
+    def publish(self, messages: Sequence[Outgoing], *, deadline_s: float) -> Undelivered:
         """Return when RabbitMQ has confirmed all messages; their queues are declared if they are not there.
 
         Returns:
@@ -107,12 +107,12 @@ class Publisher:
             Unpublishable: If a message has no form in AMQP.
         """
         if not messages:
-            return Untaken([], [])
+            return Undelivered([], [])
         batch, entries = self._put_through(messages, deadline_s, is_whole=True)
         for entry in entries:
             if entry.error is not None:
                 raise entry.error
-        return batch.untaken
+        return batch.undelivered
 
     def publish_each(
         self, messages: Sequence[Outgoing], *, deadline_s: float, is_whole: bool

@@ -98,8 +98,8 @@ def test_replies_without_a_taker_are_told_apart(batch, entries):
     entries[1].conclude(is_ack=False)
     entries[2].conclude(is_ack=True)
 
-    assert batch.untaken.no_queue == [entries[0].message]
-    assert batch.untaken.refused == [entries[1].message]
+    assert batch.undelivered.no_queue == [entries[0].message]
+    assert batch.undelivered.refused == [entries[1].message]
     assert batch.done.is_set()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pika.spec import BasicProperties
 
-from services.worker.attempts.running import Attempt
+from services.worker.attempts.running import RunningAttempt
 from services.worker.consuming.inbox import Delivery
 from services.worker.dramatiq_bridge.interrupts import notice_swallowed
 from taskyard.message import Message, Options, new_id
@@ -18,8 +18,8 @@ def delivery(body: bytes = b"{}", *, queue: str = "default", **properties: Any) 
     return Delivery(queue, 1, body, BasicProperties(**properties), None)
 
 
-def attempt(task: str = "job", *args: Any, **fields: Any) -> Attempt:
-    """Return an attempt that has been claimed; `fields` are those of `Attempt` or of its options."""
+def attempt(task: str = "job", *args: Any, **fields: Any) -> RunningAttempt:
+    """Return an attempt that has been claimed; `fields` are those of `RunningAttempt` or of its options."""
     own = {name: fields.pop(name) for name in ("kwargs", "number", "job_id") if name in fields}
     message = Message(
         queue_name="default",
@@ -38,7 +38,7 @@ def attempt(task: str = "job", *args: Any, **fields: Any) -> Attempt:
         "max_retries": 3,
         **fields,
     }
-    return Attempt(message, delivery(), **chosen)
+    return RunningAttempt(message, delivery(), **chosen)
 
 
 @contextmanager

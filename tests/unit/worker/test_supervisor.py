@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from services.worker.child_handle import HEALTHY_S, RESTART_MAX_S, RESTART_MIN_S, Place
+from services.worker.child_handle import HEALTHY_S, RESTART_MAX_S, RESTART_MIN_S, ChildHandle
 from services.worker.exits import exit_label, exit_reason
 from tests.polling import poll
 
@@ -203,12 +203,12 @@ def test_an_end_is_told_in_words(code, leaving, has_left, told, label):
 
 def test_children_that_fail_at_their_start_are_started_ever_later():
     """Up to a bound; one that has lived is started at once, and so is one that has left in order."""
-    place = Place(0)
+    handle = ChildHandle(0)
 
     def pause(code, lived_s=0.0, **facts):
-        place.started_at = time.monotonic() - lived_s
-        place.has_left = facts.get("has_left", False)
-        return place.restart_pause_s(code, had_jobs=facts.get("had_jobs", False))
+        handle.started_at = time.monotonic() - lived_s
+        handle.has_left = facts.get("has_left", False)
+        return handle.restart_pause_s(code, had_jobs=facts.get("had_jobs", False))
 
     pauses = [pause(1) for _ in range(12)]
     assert [RESTART_MIN_S * 2**n for n in range(6)] == pauses[:6]
@@ -386,7 +386,7 @@ def is_ready(running):
 
 
 def test_readiness_is_that_of_every_child(supervise):
-    """Each child's problems are shown with its place."""
+    """Each child's problems are shown with its name."""
     running = supervise("works,no queue", WORKER_PROCESSES="2")
     running.child_runs(2)
 
