@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from functools import partial
 from typing import get_args
 
 from services.scheduler.chores import declared
@@ -131,7 +132,7 @@ class Scheduler:
                 "outcomes",
                 TellOutcomes(self._dispatcher, direct_outcomes, settings).run_once,
                 interval_s=OUTCOMES_S,
-                await_work=self.store.await_replies,
+                await_work=partial(self.store.await_work, "replies"),
             ),
             Loop(
                 "direct_outcomes",
@@ -143,7 +144,7 @@ class Scheduler:
                 "dispatch_due",
                 DispatchDue(self._dispatcher).run_once,
                 interval_s=settings.dispatch_interval_s,
-                await_work=self.store.await_due,
+                await_work=partial(self.store.await_work, "due_jobs"),
             ),
             Loop("fire", self._fire.run_once, interval_s=FIRE_S),
             Loop("relay", relay.run_once, interval_s=max(0.2, settings.relay_after_s / 5)),

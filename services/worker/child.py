@@ -362,7 +362,7 @@ class Child:
             *(partial(loop.stop, timeout_s=1.0) for loop in self._loops),
             # Once more: what was never heard of is not lost, but given back.
             lambda: self._watch.heartbeat(self._info()),
-            lambda: self._store.leave(self._owner),
+            lambda: self._store.end_lease(self._owner, None),
             # These may take long where RabbitMQ does, and then the supervisor ends what is no longer ours.
             self._burial.stop,
             self._source.close,

@@ -45,7 +45,7 @@ def test_an_entry_says_that_its_end_is_unknown_until_it_is_told(store, begin):
         after={"paused": {"reason": "ü"}},
         request_id="r1",
     )
-    store.end_action(ended)
+    store.end_action(ended.id, ended)
 
     (told,), cursor = store.find_actions(ActionFilter(), 10)
     assert (ended, found.at_ms, None) == (told.action, told.at_ms, cursor)
@@ -55,9 +55,9 @@ def test_a_dropped_entry_is_gone_and_stays_gone(store, begin, ids):
     """Also if its end is told afterwards, or it is dropped again."""
     entry = begin()
 
-    store.drop_action(entry.id)
-    store.drop_action(entry.id)
-    store.end_action(entry)
+    store.end_action(entry.id, None)
+    store.end_action(entry.id, None)
+    store.end_action(entry.id, entry)
 
     assert ids() == []
 
@@ -65,7 +65,9 @@ def test_a_dropped_entry_is_gone_and_stays_gone(store, begin, ids):
 def test_a_repeated_call_makes_no_second_entry(store, begin, ids):
     """Nor does it take back what is known already."""
     entry = begin()
-    store.end_action(Action(id=entry.id, who="a", origin="api", action="x.y", outcome="done"))
+    store.end_action(
+        entry.id, Action(id=entry.id, who="a", origin="api", action="x.y", outcome="done")
+    )
 
     store.begin_action(entry, max_entries=10, ttl_s=DAY_S)
 

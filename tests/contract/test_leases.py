@@ -65,7 +65,7 @@ def test_a_worker_that_leaves_loses_what_it_holds(store):
     """It is gone from the list, and what it left behind is handed on."""
     job_id, _ = running(store)
 
-    store.leave("w1")
+    store.end_lease("w1", None)
 
     assert store.workers() == []
     assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [job_id]
@@ -76,7 +76,7 @@ def test_ending_the_lease_of_an_idle_or_unknown_worker_does_nothing(store, end):
     """Ends may be told twice, and of workers without a job."""
     store.heartbeat("w1", {}, HOUR_MS, [])
     for owner in ("w1", "w1", "unheard-of"):
-        assert not (store.leave(owner) if end == "leave" else store.end_lease(owner, "exit 1"))
+        assert not store.end_lease(owner, None if end == "leave" else "exit 1")
 
     assert store.lost("r1", HOUR_MS, 10) == []
 
@@ -100,7 +100,7 @@ def test_an_exit_is_told_of_the_attempt_that_it_ended_only(store):
     store.take_due(10)
     store.heartbeat("w2", {}, HOUR_MS, [])
     claim(store, job_id, 2, owner="w2")
-    store.leave("w2")
+    store.end_lease("w2", None)
 
     (again,) = store.lost("r1", HOUR_MS, 10)
 
@@ -195,7 +195,7 @@ def test_a_reclaimer_that_leaves_hands_its_jobs_on_at_once(store):
     store.end_lease("w1", "exit 1")
     store.lost("r1", HOUR_MS, 10)
 
-    store.leave("r1")
+    store.end_lease("r1", None)
 
     assert [lost.id for lost in store.lost("r2", HOUR_MS, 10)] == [job_id]
 
@@ -318,7 +318,7 @@ def end(request, store):
 
     def end(owner: str) -> None:
         if request.param == "leave":
-            store.leave(owner)
+            store.end_lease(owner, None)
         else:
             store.end_lease(owner, "killed by SIGKILL", is_own_death=True)
 
@@ -382,7 +382,7 @@ def test_an_outcome_of_a_worker_that_has_ended_is_taken(store, end):
 def test_what_a_worker_held_that_left_had_no_company(store):
     """It had ended: none of it is to blame, whoever reclaims it."""
     job_id, _ = running(store)
-    store.leave("w1")
+    store.end_lease("w1", None)
 
     told = [store.lost(owner, 0, 10) for owner in ("r1", "r2")]
 

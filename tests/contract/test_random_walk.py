@@ -275,7 +275,7 @@ class Walk(RuleBasedStateMachine):
     def end(self, owner, is_crash):
         """A worker or a reclaimer is gone."""
         owner = self.workers.get(owner, owner)
-        self.store.end_lease(owner, "signal 9") if is_crash else self.store.leave(owner)
+        self.store.end_lease(owner, "signal 9" if is_crash else None)
         self.dead.add(owner)
 
     @rule(owner=st.sampled_from(RECLAIMERS), limit=st.integers(1, 5))

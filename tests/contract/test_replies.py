@@ -176,10 +176,10 @@ def test_waiting_ends_with_an_end(store, new_store):
     sender = new_store()
     job_id, token = jobs.running(store)
     ask(store, job_id)
-    sender.await_replies(0.01)
+    sender.await_work("replies", 0.01)
     jobs.settle(store, job_id, token)
 
-    sender.await_replies(30)
+    sender.await_work("replies", 30)
 
     assert list(owed(sender)) == [job_id]
 

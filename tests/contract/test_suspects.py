@@ -97,7 +97,7 @@ def test_a_reclaimers_end_does_not_change_what_is_known(store):
         running(store)
     store.end_lease("w1", "exit code 1", is_own_death=True)
     store.lost("r1", HOUR_MS, 1)
-    store.leave("r1")
+    store.end_lease("r1", None)
 
     lost = store.lost("r2", HOUR_MS, 10)
 

@@ -126,13 +126,13 @@ def test_who_dispatches_is_woken_by_a_job_that_is_due_before_all_others(store, n
     pending(store, delay_ms=HOUR_MS)
     job_id, token = running(store)
     dispatcher = new_store()
-    dispatcher.await_due(0.01)  # listens from here on
+    dispatcher.await_work("due_jobs", 0.01)  # listens from here on
     began = time.monotonic()
 
     pending(store, delay_ms=HOUR_MS // 2)
-    dispatcher.await_due(60)
+    dispatcher.await_work("due_jobs", 60)
     settle(store, job_id, token, "retrying", delay_ms=HOUR_MS // 4)
-    dispatcher.await_due(60)
+    dispatcher.await_work("due_jobs", 60)
 
     assert time.monotonic() - began < 60
 

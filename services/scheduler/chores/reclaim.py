@@ -89,7 +89,7 @@ class Reclaim:
 
     def _give_back(self) -> None:
         """Have all that we hold lost anew, for anyone; no job that we take from now on extends its lease."""
-        self._store.leave(self._owner)
+        self._store.end_lease(self._owner, None)
         self._owner = _new_owner()
 
     def _rest_s(self, lost: Lost) -> float:

@@ -135,16 +135,17 @@ class AuditLog:
         """Complete the entry; if that fails it stays, and with it that its end is not known."""
         try:
             if entry.is_void:
-                self._store.drop_action(begun.id)
+                self._store.end_action(begun.id, None)
             else:
                 self._store.end_action(
+                    begun.id,
                     replace(
                         begun,
                         outcome="done",
                         target=begun.target if entry.target is None else entry.target,
                         before=_plain(entry.before),
                         after=_plain(entry.after),
-                    )
+                    ),
                 )
         except Unavailable as error:
             facts = {"action": begun.action, "target": begun.target, "entry": begun.id}

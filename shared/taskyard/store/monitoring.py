@@ -1,9 +1,12 @@
 """What is watched of a store: counts of jobs by state, how full it is, and changes as they happen."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
+
+#: Work that comes out of turn: waiting jobs are due now, or outcomes are owed to submitters.
+Work = Literal["due_jobs", "replies"]
 
 
 class QueueCounts(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ Long because it is one reference, by topic. The types are in the modules beside 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from taskyard.errors import StoreFault
 from taskyard.job import Job
 from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Suspect, Verdict
 from taskyard.store.audit_log import Action, ActionFilter, LoggedAction
@@ -30,14 +31,17 @@ from taskyard.store.explaining import Ahead, Holder, JobFacts
 from taskyard.store.finding import Count, Cursor, Filter, IdPage, JobPage, Order
 from taskyard.store.jobs import Cancelled, Change, Changed, NewJob, Purged, Ready, Recorded, Removed
 from taskyard.store.keys import Added, KeyRing, Metered, NewKey, Use
-from taskyard.store.monitoring import QueueCounts, Subscription, Vitals
+from taskyard.store.monitoring import QueueCounts, Subscription, Vitals, Work
 from taskyard.store.replays import NewReplay, Replay, ReplayBatch
 from taskyard.store.replies import Asked, Owed, Reservation
 from taskyard.store.schedules import DueSchedules, ScheduleWrite, StoredSchedule
 
 
 class JobStore(Protocol):
-    """The state store; see the module's text for what holds for every method."""
+    """The state store; see the module's text for what holds for every method.
+
+    The methods that have a body here follow from others: no store writes them anew.
+    """
 
     # Recording jobs
 
@@ -187,6 +191,7 @@ class JobStore(Protocol):
             call: The number of this call, which grows with each that the owner makes, from 1 on; with it
                 `heartbeat` knows what became of the answer. 0: it has none.
         """
+        return self.exchange((), owner, worker, claims, call=call)[1]
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """End attempts; False where the outcome is not accepted. Wakes whoever waits.
@@ -194,6 +199,11 @@ class JobStore(Protocol):
         Raises:
             StoreFault: If the record of one is damaged; all others are settled.
         """
+        settled, _ = self.exchange(outcomes, "", "", ())
+        if "fault" in settled:
+            job_id = outcomes[settled.index("fault")].id
+            raise StoreFault(f"the store failed at the record of job {job_id!r}: it is damaged")
+        return [each == "accepted" for each in settled]
 
     def progress(self, job_id: str, token: int, progress: str) -> bool:
         """Show how far an attempt is (JSON of a `Progress`); False where the token is stale."""
@@ -221,7 +231,7 @@ class JobStore(Protocol):
                 heard of and will not be acted on. 0: not known, and nothing is taken back.
         """
 
-    def end_lease(self, owner: str, exit_reason: str, *, is_own_death: bool = False) -> bool:
+    def end_lease(self, owner: str, exit_reason: str | None, *, is_own_death: bool = False) -> bool:
         """End `owner`'s lease now: it is known to be gone, for this reason; False if it held no job.
 
         What was on its way of it and comes later changes nothing: its heartbeats are void, its claims are
@@ -230,14 +240,9 @@ class JobStore(Protocol):
 
         Args:
             owner: Whose lease it is.
-            exit_reason: How it ended, in words.
+            exit_reason: How it ended, in words; None: it stopped in good order, and is forgotten. A reclaimer
+                may go on all the same: it neither sends heartbeats nor claims.
             is_own_death: Nobody ended it: one of its jobs may have.
-        """
-
-    def leave(self, owner: str) -> None:
-        """Do the same for a worker that stopped in good order, and forget it.
-
-        A reclaimer may go on all the same: it neither sends heartbeats nor claims.
         """
 
     def lost(
@@ -299,6 +304,11 @@ class JobStore(Protocol):
             limit: How many at most.
             order: Which come first.
         """
+        page = self.find_ids(wanted, cursor=cursor, limit=limit, order=order)
+        jobs = [job for job in self.look(page.ids) if job is not None]
+        if wanted.states:  # some may have changed since they were found
+            jobs = [job for job in jobs if job.state in wanted.states]
+        return JobPage(jobs=jobs, cursor=page.cursor)
 
     def find_ids(
         self,
@@ -521,11 +531,8 @@ class JobStore(Protocol):
     def begin_action(self, action: Action, *, max_entries: int, ttl_s: int) -> None:
         """Add an entry before its action is carried out; entries past the bounds go, the oldest first."""
 
-    def end_action(self, action: Action) -> None:
-        """Write an entry anew: now it is known what came of it."""
-
-    def drop_action(self, action_id: str) -> None:
-        """Remove an entry: nothing was done."""
+    def end_action(self, action_id: str, action: Action | None) -> None:
+        """Write an entry anew, as its outcome is known now; None: nothing was done, and it is removed."""
 
     def find_actions(
         self, wanted: ActionFilter, limit: int, cursor: Cursor | None = None
@@ -613,14 +620,11 @@ class JobStore(Protocol):
     def vitals(self) -> Vitals:
         """Return how the store is now."""
 
+    def await_work(self, kind: Work, timeout_s: float) -> None:
+        """Return when there may be work of this kind out of turn, or after `timeout_s`; one thread a kind."""
+
     def subscribe(self) -> Subscription:
         """Return a subscription to the states of all jobs; while there is one, each change costs a little."""
-
-    def await_due(self, timeout_s: float) -> None:
-        """Return when jobs may have become due out of turn, or after `timeout_s`."""
-
-    def await_replies(self, timeout_s: float) -> None:
-        """Return when a reply is owed, after `timeout_s` at the latest; for one thread."""
 
     # The server
 

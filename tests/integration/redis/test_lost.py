@@ -27,7 +27,7 @@ def test_a_number_that_is_none_is_mended(store, client, key_prefix, value, has_e
     store.end_lease("w1", "signal 9")
     if has_exit:
         store.lost("r0", HOUR_MS, 100)
-        store.leave("r0")
+        store.end_lease("r0", None)
     for job_id, field in zip(bad, NUMBERS, strict=True):
         client.hset(f"{key_prefix}j:{job_id}", field, value)
 
@@ -50,7 +50,7 @@ def test_what_is_no_record_is_left_to_the_audit(store, client, key_prefix):
 
     assert [lost.id for lost in store.lost("r1", HOUR_MS, 10)] == [good]
 
-    store.leave("r1")
+    store.end_lease("r1", None)
     assert [lost.id for lost in store.lost("r1", HOUR_MS, 1)] == [good]
     page = store.audit_records("0", 100)
     assert [(each.id, each.problem) for each in page.findings] == [(bad, "no_record")]
@@ -85,7 +85,7 @@ def test_rights_that_are_missing_lose_no_job(store, settings, client, missing):
         poor.close()
         client.execute_command("ACL", "DELUSER", "poor")
 
-    store.leave("r1")
+    store.end_lease("r1", None)
     lost = {each.id: each for each in poll(lambda: store.lost("r1", HOUR_MS, 10))}
 
     assert (set(lost), {each.company for each in lost.values()}) == (ids, {3})

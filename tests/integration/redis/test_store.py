@@ -70,7 +70,7 @@ def test_a_job_leaves_no_key_behind(store, keys):
     asked, token = running(store)
     store.cancel([asked], 0)
     settle(store, asked, token, "cancelled", ttl_ms=0)
-    store.leave("w1")
+    store.end_lease("w1", None)
 
     assert store.prune(100) == 4
     outbox(store)
@@ -84,7 +84,7 @@ def test_a_lost_job_leaves_no_key_behind(store, keys):
     store.cancel([job_id], HOUR_MS)
     store.end_lease("w1", "signal 9")
     store.lost("r1", 0, 10)
-    store.leave("r1")
+    store.end_lease("r1", None)
     (lost,) = store.lost("r2", 0, 10)
     store.cancel([job_id], HOUR_MS)
 
@@ -476,7 +476,7 @@ def test_no_token_is_given_out_twice(store, client, settings):
     running(store)
     client.set(fence, before)
 
-    store.leave("w1")
+    store.end_lease("w1", None)
     tokens = [lost.token for lost in store.lost("r1", HOUR_MS, 10)]
     tokens.append(running(store, owner="w2")[1])
 
@@ -499,7 +499,7 @@ def test_claim_calls_are_forgotten_once_they_are_over(store, client, settings):
 
     assert client.zrange(calls, 0, -1, withscores=True)[0][1] == 3
     assert client.zcard(calls) == 1
-    store.leave("w1")
+    store.end_lease("w1", None)
     assert not client.exists(calls)
 
 

@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 
 from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Suspect, Verdict
+from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.rows import row_of, rows_of, text_of
-from taskyard.store.redis.scripts import RedisScripts, fault, guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 logger = logging.getLogger(__name__)
 
 
 class RedisAttempts(RedisScripts):
-    """Tells what has ended and asks for what may begin in one script call."""
+    """The part of `RedisStore` that settles attempts and lets others start, in one script call."""
 
     @guarded
     def exchange(
@@ -26,35 +27,13 @@ class RedisAttempts(RedisScripts):
         *,
         call: int = 0,
     ) -> tuple[list[Settled], list[Verdict]]:
-        told, verdicts, faults = self._exchange(outcomes, owner, worker, claims, call)
-        for job_id, text in faults:
-            logger.error("record is damaged: %s", text, extra={"job_id": job_id})
-        return told, verdicts
-
-    def claim(
-        self, owner: str, worker: str, claims: Sequence[Claim], *, call: int = 0
-    ) -> list[Verdict]:
-        return self.exchange((), owner, worker, claims, call=call)[1]
-
-    @guarded
-    def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        told, _, faults = self._exchange(outcomes, "", "", (), 0)
-        if faults:
-            raise fault(faults[0][1])
-        return [each == "accepted" for each in told]
-
-    def _exchange(
-        self,
-        outcomes: Sequence[Outcome],
-        owner: str,
-        worker: str,
-        claims: Sequence[Claim],
-        call: int,
-    ) -> tuple[list[Settled], list[Verdict], list[tuple[str, str]]]:
         args = (outcomes, owner, worker, self._keep_ms, claims, call)
-        return self.run(
+        settled, verdicts, faults = self.run(
             "exchange", args, tuple[list[Settled], list[Verdict], list[tuple[str, str]]]
         )
+        for job_id, text in faults:
+            logger.error("record is damaged: %s", text, extra={"job_id": job_id})
+        return settled, verdicts
 
     @guarded
     def progress(self, job_id: str, token: int, progress: str) -> bool:
@@ -75,12 +54,9 @@ class RedisAttempts(RedisScripts):
         return self.run("heartbeat", args, Beat)
 
     @guarded
-    def end_lease(self, owner: str, exit_reason: str, *, is_own_death: bool = False) -> bool:
-        return self.run("end_lease", (owner, exit_reason or "unknown", is_own_death), bool)
-
-    @guarded
-    def leave(self, owner: str) -> None:
-        self.run("end_lease", (owner, "", False), bool)
+    def end_lease(self, owner: str, exit_reason: str | None, *, is_own_death: bool = False) -> bool:
+        reason = "" if exit_reason is None else exit_reason or "unknown"
+        return self.run("end_lease", (owner, reason, is_own_death), bool)
 
     @guarded
     def lost(
@@ -104,3 +80,7 @@ class RedisAttempts(RedisScripts):
     @guarded
     def suspects(self, queues: Sequence[str]) -> int:
         return self.run("suspects", (queues,), int)
+
+    @guarded
+    def forgive_outage(self, gap_ms: int, grace_ms: int) -> bool:
+        return self.run("forgive_outage", (gap_ms, grace_ms), bool)

@@ -4,7 +4,8 @@ import msgspec
 
 from taskyard.store.audit_log import Action, ActionFilter, LoggedAction
 from taskyard.store.finding import Cursor
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 #: Entries of one script call, and of one call of `find_actions`.
 STEP = 500
@@ -19,12 +20,8 @@ class RedisAuditLog(RedisScripts):
         self.run("log_action", (action.id, _text(action), max_entries, ttl_s * 1000), bool)
 
     @guarded
-    def end_action(self, action: Action) -> None:
-        self.run("end_action", (action.id, _text(action)), bool)
-
-    @guarded
-    def drop_action(self, action_id: str) -> None:
-        self.run("end_action", (action_id, ""), bool)
+    def end_action(self, action_id: str, action: Action | None) -> None:
+        self.run("end_action", (action_id, _text(action) if action else ""), bool)
 
     @guarded
     def find_actions(

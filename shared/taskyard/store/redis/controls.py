@@ -6,13 +6,12 @@ from typing import Any
 import msgspec
 
 from taskyard.store.controls import Kind, LimitKind, Limits, TaskLimits
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 
 class RedisControls(RedisScripts):
     """What an operator changes while jobs run."""
-
-    _due: Any = None
 
     @guarded
     def set_limits(
@@ -54,21 +53,6 @@ class RedisControls(RedisScripts):
             for (k, name), text in sorted(found.items())
             if k == kind
         }
-
-    @guarded
-    def await_due(self, timeout_s: float) -> None:
-        if self._due is None:
-            self._due = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # as in redis-py
-            self._due.subscribe(f"{self._prefix}due")
-        if self._due.get_message(timeout=timeout_s):
-            while self._due.get_message(timeout=0):
-                pass  # one look serves all who have called
-
-    def close(self) -> None:
-        """Close all connections; safe to call twice."""
-        if self._due is not None:
-            self._due.close()
-        self._redis.close()
 
 
 def limits_text(limits: Limits) -> str:

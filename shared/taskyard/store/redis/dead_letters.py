@@ -15,7 +15,8 @@ from taskyard.store.dead_letters import (
     Revived,
 )
 from taskyard.store.finding import Cursor
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 #: Entries that one search looks at.
 SCAN_LIMIT = 2000

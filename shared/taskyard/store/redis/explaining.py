@@ -20,9 +20,10 @@ from taskyard.store.explaining import (
     Risen,
     Run,
 )
+from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.reading import job_of
 from taskyard.store.redis.rows import bytes_of
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 #: Ready jobs that one script call looks at: about a millisecond in which Redis serves nobody else.
 STEP = 1_000

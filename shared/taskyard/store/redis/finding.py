@@ -13,12 +13,11 @@ from taskyard.store.finding import (
     Cursor,
     Filter,
     IdPage,
-    JobPage,
     Order,
 )
+from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.reading import RedisReading
 from taskyard.store.redis.rows import bytes_of
-from taskyard.store.redis.scripts import guarded
 
 #: Records that one script call looks at: about two milliseconds in which Redis serves nobody else.
 STEP = 500
@@ -68,20 +67,6 @@ _ended = msgspec.json.Decoder(_Ended)
 
 class RedisFinding(RedisReading):
     """Looks along an index, from a position on."""
-
-    def find(
-        self,
-        wanted: Filter,
-        *,
-        cursor: Cursor | None = None,
-        limit: int = 50,
-        order: Order = "created",
-    ) -> JobPage:
-        page = self.find_ids(wanted, cursor=cursor, limit=limit, order=order)
-        jobs = [job for job in self.look(page.ids) if job is not None]
-        if wanted.states:  # some may have changed since they were found
-            jobs = [job for job in jobs if job.state in wanted.states]
-        return JobPage(jobs=jobs, cursor=page.cursor)
 
     @guarded
     def find_ids(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from taskyard.store.keys import Added, ApiKey, KeyRing, Metered, NewKey, Use
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 _Row = tuple[str, int, int, int, int]
 _decode = msgspec.json.Decoder(NewKey).decode

@@ -1,5 +1,6 @@
 """Jobs as they are kept in Redis, and read from there."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -8,9 +9,10 @@ import msgspec
 from msgspec.structs import replace
 
 from taskyard.errors import StoreFault
-from taskyard.job import FIRST_KEPT, LATEST_KEPT, Attempt, Job, Progress, State
+from taskyard.job import FIRST_KEPT, LATEST_KEPT, TERMINAL, Attempt, Job, Progress, State
 from taskyard.message import Message, Options, decode, encode
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 
 class RedisReading(RedisScripts):
@@ -30,6 +32,22 @@ class RedisReading(RedisScripts):
         records = zip(ids, answers, strict=True)
         return [_seen(job_id, each) if isinstance(each, dict) else None for job_id, each in records]
 
+    @guarded
+    def wait(self, job_id: str, timeout_s: float) -> Job | None:
+        deadline = time.monotonic() + timeout_s
+        pubsub: Any = self._redis.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]  # as in redis-py
+        with pubsub:
+            pubsub.subscribe(f"{self._prefix}done:{job_id}")
+            pubsub.get_message(
+                timeout=timeout_s
+            )  # the subscription itself: from here on nothing is missed
+            while True:
+                (job,) = self.get([job_id])
+                left_s = deadline - time.monotonic()
+                if job is None or job.state in TERMINAL or left_s <= 0:
+                    return job
+                pubsub.get_message(timeout=min(left_s, RECHECK_S))
+
     def _asked(self, ids: Sequence[str]) -> Any:
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in ids:
@@ -37,6 +55,8 @@ class RedisReading(RedisScripts):
         return pipeline
 
 
+#: A waiter looks again this often, in case the announcement was lost with its connection. Seconds.
+RECHECK_S = 2.0
 _attempt = msgspec.json.Decoder(Attempt)
 _progress = msgspec.json.Decoder(Progress)
 #: What tells of a job whose message, attempts or result cannot be read.

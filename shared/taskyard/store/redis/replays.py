@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from taskyard.store.finding import PAGE_BYTES, Cursor
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
 from taskyard.store.replays import NewReplay, Replay, ReplayBatch
 
 #: Replays that are listed.

@@ -1,20 +1,34 @@
-"""The outbox of outcomes on Redis."""
+"""Answers to submitters on Redis: reservations, a key each that expires, and the outbox of outcomes."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from taskyard.store.redis.scripts import RedisScripts, guarded
-from taskyard.store.replies import MAX_PLACES, Asked, Owed, Place
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
+from taskyard.store.replies import MAX_PLACES, Asked, Owed, Place, Reservation
 
 _decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 
 class RedisReplies(RedisScripts):
-    """The part of `RedisStore` that keeps the outbox of outcomes."""
+    """The part of `RedisStore` that keeps answers for submitters."""
 
-    _owed: Any = None
+    @guarded
+    def reserve(self, key: str, mine: Reservation, ttl_ms: int) -> Reservation:
+        text = msgspec.json.encode(mine)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.set(self._reservation_key(key), text, nx=True, px=ttl_ms)
+        pipeline.get(self._reservation_key(key))
+        found: Any = pipeline.execute()[1]
+        return msgspec.json.decode(found, type=Reservation)
+
+    @guarded
+    def conclude(self, key: str, reservation: Reservation) -> None:
+        text = msgspec.json.encode(reservation)
+        self._redis.set(self._reservation_key(key), text, xx=True, keepttl=True)
 
     @guarded
     def ask_reply(self, asked: Sequence[Asked]) -> None:
@@ -36,14 +50,9 @@ class RedisReplies(RedisScripts):
             rows = [(each.job_id, each.again_at_ms, each.places) for each in owed]
             self.run("replied", rows, bool)
 
-    @guarded
-    def await_replies(self, timeout_s: float) -> None:
-        if self._owed is None:
-            self._owed = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # as in redis-py
-            self._owed.subscribe(f"{self._prefix}owed")
-        if self._owed.get_message(timeout=timeout_s):
-            while self._owed.get_message(timeout=0):
-                pass  # one look serves all that are owed
+    def _reservation_key(self, key: str) -> str:
+        # A digest: an idempotency key is untrusted input.
+        return f"{self._prefix}request:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def _places(text: str, are_submitters: Sequence[bool]) -> list[Place]:

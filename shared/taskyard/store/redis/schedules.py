@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from taskyard.store.finding import PAGE_BYTES, Cursor
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.failures import guarded
+from taskyard.store.redis.scripts import RedisScripts
 from taskyard.store.schedules import DueSchedules, ScheduleWrite, StoredSchedule
 
 #: Events kept of each schedule.
@@ -13,11 +14,6 @@ KEPT_EVENTS = 100
 
 class RedisSchedules(RedisScripts):
     """The part of `RedisStore` that keeps schedules."""
-
-    @guarded
-    def now_ms(self) -> int:
-        seconds, micros = self._redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
 
     @guarded
     def schedules(self, cursor: Cursor | None = None) -> tuple[list[StoredSchedule], Cursor | None]:

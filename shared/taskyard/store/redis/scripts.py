@@ -1,13 +1,12 @@
-"""What every part of the Redis store is built on: one connection, the scripts in `lua/`, errors as ours."""
+"""What every part of the Redis store is built on: one connection, and the scripts in `lua/`."""
 
 import hashlib
 import os
-import re
 import time
-from collections.abc import Callable, Mapping
-from functools import cache, lru_cache, wraps
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import msgspec
 import redis
@@ -16,16 +15,13 @@ from redis.retry import Retry
 
 from taskyard.errors import (
     ConfigurationError,
-    StoreFault,
-    StoreUnavailable,
-    TaskyardError,
     Unstorable,
 )
-from taskyard.runtime.tls import SYSTEM_CAS, Tls, refusal
+from taskyard.runtime.tls import SYSTEM_CAS, Tls
 from taskyard.runtime.whereabouts import store_place
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Histogram
+    from prometheus_client import Histogram
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,17 +108,6 @@ TRIED_AGAIN = (redis.ConnectionError, redis.ReadOnlyError, redis.exceptions.Mast
 _pack = msgspec.msgpack.Encoder().encode
 _decoder: Any = lru_cache(maxsize=None)(msgspec.msgpack.Decoder)
 
-#: What is about the data wherever it comes from; redis-py has words before it for one of many commands.
-_ABOUT_DATA = re.compile(r"(^|caused error: )(WRONGTYPE |Protocol error: invalid bulk length)")
-#: How Redis names the line of a script that failed …
-_IN_SCRIPT = re.compile(r"on @user_script:\d+\.?$")
-#: … for a reason of its own all the same: rights that are missing, a command that was renamed, a hand that
-#: stopped it, or whatever begins with a word in capitals (BUSY, MISCONF, NOREPLICAS).
-_SERVERS_OWN = re.compile(
-    r"[A-Z]{3,} |The user executing the script|Unknown Redis command|"
-    r"This Redis command is not allowed|Script killed"
-)
-
 
 @cache
 def _timer(script: str) -> "Histogram":
@@ -134,57 +119,6 @@ def _timer(script: str) -> "Histogram":
     from taskyard.telemetry.metrics import STORE_CALL_SECONDS
 
     return STORE_CALL_SECONDS.labels(script)
-
-
-def _failures(kind: str) -> "Counter":
-    from taskyard.telemetry.metrics import STORE_FAILURES
-
-    return STORE_FAILURES.labels(kind)
-
-
-def fault(text: str) -> StoreFault:
-    """Return that a script met damaged data, in Redis' own words."""
-    return StoreFault(f"the store failed at this: {text}")
-
-
-def _told(error: redis.RedisError, place: str) -> TaskyardError:
-    """Return what an error answer means: that a script failed at its data, or else that Redis cannot now.
-
-    Whatever is not known to be about the data of one call is not: a server that is busy, full, read-only,
-    alone, locked or misconfigured may be mended, and nothing of what it was asked is wrong.
-    """
-    # Of a command that a server does not know, it quotes what came with it.
-    text = str(error).partition(", with args beginning with")[0]
-    if isinstance(error, redis.DataError):
-        return Unstorable(f"the store cannot take this: {text}")
-    is_plain = type(error) is redis.ResponseError  # one with a class of its own is about the server
-    is_about_data = _ABOUT_DATA.search(text) or (
-        _IN_SCRIPT.search(text) and not _SERVERS_OWN.match(text)
-    )
-    if is_plain and is_about_data:
-        return fault(text)
-    return StoreUnavailable(f"the store at {place} refuses: {text}")
-
-
-def guarded(
-    method: Callable[Concatenate[S, P], R],
-) -> Callable[Concatenate[S, P], R]:
-    """Tell what Redis cannot do just now as `StoreUnavailable`, and what it cannot do with this as others."""
-
-    @wraps(method)
-    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(self, *args, **kwargs)
-        except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as error:
-            _failures("no_answer").inc()
-            why = refusal(error) or str(error).rstrip(".")
-            text = f"the store at {self.place} does not answer: {why}{self.hint}"
-            raise StoreUnavailable(text) from error
-        except redis.RedisError as error:
-            _failures("refused").inc()
-            raise _told(error, self.place) from error
-
-    return call
 
 
 def _packed(args: Any) -> bytes:
@@ -284,6 +218,14 @@ class RedisScripts:
         self._keep_ms = result_ttl_s * 1000
         self._redis = _client(url, timeout_s, tls)
         self._scripts = _all_scripts()
+        #: Connections that wait for wake-up calls, by what they wait for.
+        self._wake_ups: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Close all connections; safe to call twice."""
+        for calls in self._wake_ups.values():
+            calls.close()
+        self._redis.close()
 
     def run(self, name: str, args: Any, answer: type[R]) -> R:
         """Run `lua/<name>.lua` with `args` and return its answer, checked to be of type `answer`."""

@@ -6,8 +6,9 @@ import msgspec
 
 from taskyard.store.consistency import OVERTAKEN_LIMIT, QueueLook, QueueRow, RecordPage, Totals
 from taskyard.store.jobs import Ready
+from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.rows import rows_of
-from taskyard.store.redis.scripts import RedisScripts, guarded
+from taskyard.store.redis.scripts import RedisScripts
 
 #: Ready jobs that one script call looks at: about a millisecond in which Redis serves nobody else.
 STEP = 1_000
@@ -15,7 +16,7 @@ STEP = 1_000
 SAMPLE = 20
 
 
-class RedisAudit(RedisScripts):
+class RedisConsistency(RedisScripts):
     """Checks of the store in itself."""
 
     @guarded
