@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taskyard.local_servers.process_table import environments
+from taskyard.local_servers.leftovers import environments
 from taskyard.local_servers.waiting import wait_for
 
 #: Tests wait for servers more than they compute. More of these than two a core gain nothing.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 from taskyard.local_servers.programs import (
     RABBITMQ_PACKAGE,
     REDIS_PACKAGE,
@@ -53,18 +53,18 @@ def ensure_installed(packages: Sequence[str] = ALL_PACKAGES) -> None:
     """Install those of `packages` that are missing, if this user can.
 
     Raises:
-        DevStackError: If some are missing and cannot be installed here; it says what to do instead.
+        LocalServerError: If some are missing and cannot be installed here; it says what to do instead.
     """
     missing = missing_packages(packages)
     if not missing:
         return
     if not can_install():
-        raise DevStackError(explain_missing(missing))
+        raise LocalServerError(explain_missing(missing))
     print(f"Installing {', '.join(missing)} with apt-get", flush=True)
     install(missing)
     still_missing = missing_packages(missing)
     if still_missing:
-        raise DevStackError(explain_missing(still_missing))
+        raise LocalServerError(explain_missing(still_missing))
 
 
 def missing_packages(packages: Sequence[str] = ALL_PACKAGES) -> list[str]:
@@ -81,14 +81,14 @@ def install(packages: Sequence[str]) -> None:
     """Install `packages` with apt-get; their services are not started.
 
     Raises:
-        DevStackError: If apt-get failed; its own words are on the terminal.
+        LocalServerError: If apt-get failed; its own words are on the terminal.
     """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with services_kept_down():
         for arguments in (("update",), ("install", "--yes", "--no-install-recommends", *packages)):
             command = [*APT_GET, *arguments]
             if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode:
-                raise DevStackError(f"this command failed: {' '.join(command)}")
+                raise LocalServerError(f"this command failed: {' '.join(command)}")
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def main() -> int:
     """Install what is missing; the exit code says whether everything is there."""
     try:
         ensure_installed()
-    except DevStackError as error:
+    except LocalServerError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

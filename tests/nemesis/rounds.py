@@ -10,7 +10,7 @@ from subprocess import SubprocessError
 from pika.exceptions import AMQPError
 
 from taskyard.errors import TaskyardError
-from taskyard.local_servers import DevStackError
+from taskyard.local_servers import LocalServerError
 from tests.nemesis.evidence import Evidence
 from tests.nemesis.faults.registry import Fault
 from tests.nemesis.gathering import gather
@@ -21,7 +21,7 @@ from tests.polling import poll
 
 READY_S = 60.0
 #: What a fault, or the judge's questions, may fail of.
-ERRORS = (AMQPError, AssertionError, DevStackError, OSError, SubprocessError, TaskyardError)
+ERRORS = (AMQPError, AssertionError, LocalServerError, OSError, SubprocessError, TaskyardError)
 
 
 @dataclass(frozen=True)

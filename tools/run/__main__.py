@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 from tools.run.console import Console
 from tools.run.runner import run
 from tools.run.settings import read_settings
@@ -17,7 +17,7 @@ def main() -> int:
     stops.listen()
     try:
         run(read_settings(os.environ, Path.cwd()), console=Console(), stops=stops)
-    except DevStackError as error:
+    except LocalServerError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except OSError as error:  # a full disk, or a .run that another user has made

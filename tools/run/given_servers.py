@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 
 #: Longest wait for a connection to one host. Seconds.
 TIMEOUT_S = 2.0
@@ -27,11 +27,11 @@ def check_answering(addresses: Mapping[str, str]) -> None:
         addresses: By the variables of the user, those that name files among them.
 
     Raises:
-        DevStackError: If nothing does; it names all of them, and what to do.
+        LocalServerError: If nothing does; it names all of them, and what to do.
     """
     faults = [fault for name, text in addresses.items() if (fault := _fault(name, text))]
     if faults:
-        raise DevStackError("\n".join(faults))
+        raise LocalServerError("\n".join(faults))
 
 
 def lines(addresses: Mapping[str, str]) -> Iterator[str]:
@@ -44,14 +44,14 @@ def address(name: str, text: str) -> str:
     """Return the address that a variable holds, or the file that it names.
 
     Raises:
-        DevStackError: If there is no such file.
+        LocalServerError: If there is no such file.
     """
     if not name.endswith("_FILE"):
         return text
     try:
         return Path(text).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise DevStackError(f"{name} is {text!r}, which cannot be read: {error}") from None
+        raise LocalServerError(f"{name} is {text!r}, which cannot be read: {error}") from None
 
 
 def server(name: str) -> str:

@@ -1,19 +1,18 @@
 """One run of the stack, from the lock on its folder to the last process gone."""
 
-from taskyard.local_servers.errors import StopRequested
-from taskyard.local_servers.folders import locked
 from taskyard.local_servers.leftovers import end_leftovers
 from tools.run.console import Console
+from tools.run.lock import locked
 from tools.run.settings import Settings
 from tools.run.stack import Stack
-from tools.run.stop_requests import StopRequests
+from tools.run.stop_requests import StopRequested, StopRequests
 
 
 def run(settings: Settings, *, console: Console, stops: StopRequests) -> None:
     """Run the stack until the user stops it; return once everything it started is gone.
 
     Raises:
-        DevStackError: If it cannot start, or one of its processes ended on its own.
+        LocalServerError: If it cannot start, or one of its processes ended on its own.
     """
     with locked(settings.folder):
         end_earlier_run(settings, console)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 from taskyard.local_servers.ports import LOOPBACK
 from taskyard.local_servers.rabbit_server import rabbit_url
 from taskyard.local_servers.redis_server import redis_url
@@ -67,13 +67,13 @@ def read_settings(environ: Mapping[str, str], checkout: Path) -> Settings:
     """Return the settings for the `checkout`.
 
     Raises:
-        DevStackError: If values make no sense or `checkout` is none; it names every fault.
+        LocalServerError: If values make no sense or `checkout` is none; it names every fault.
     """
     faults = [] if (checkout / "services").is_dir() else [NO_CHECKOUT.format(checkout)]
     port = _number(int, environ, "API_PORT", 5000, lowest=1, highest=65_535, faults=faults)
     grace_s = _number(float, environ, "SHUTDOWN_GRACE", 30, lowest=0, highest=86_400, faults=faults)
     if faults:
-        raise DevStackError("\n".join(faults))
+        raise LocalServerError("\n".join(faults))
     given = {name: environ[name] for name in (*BROKER, *STORE) if environ.get(name)}
     settings = Settings(
         checkout=checkout,

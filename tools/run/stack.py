@@ -2,7 +2,7 @@
 
 import time
 
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 from taskyard.local_servers.leftovers import end_leftovers
 from taskyard.local_servers.ports import LOOPBACK, is_free
 from taskyard.local_servers.process import Process
@@ -42,7 +42,7 @@ class Stack:
         """Start everything; return once all of it is ready and the user was told.
 
         Raises:
-            DevStackError: If a program is missing, the port taken, a process not ready, or a server of the
+            LocalServerError: If a program is missing, the port taken, a process not ready, or a server of the
                 user does not answer.
             StopRequested: If the user asked to stop meanwhile.
         """
@@ -59,14 +59,14 @@ class Stack:
         """Watch over the processes; this ends only by one of the two errors.
 
         Raises:
-            DevStackError: If a process ended on its own.
+            LocalServerError: If a process ended on its own.
             StopRequested: If the user asked to stop.
         """
         while True:
             self._stops.raise_if_any()
             for process in self._started:
                 if not process.is_running:
-                    raise DevStackError(f"{process.obituary()}\nThe rest was stopped.")
+                    raise LocalServerError(f"{process.obituary()}\nThe rest was stopped.")
             time.sleep(WATCH_INTERVAL_S)
 
     def stop(self) -> None:
@@ -81,7 +81,7 @@ class Stack:
     def _check_api_port(self) -> None:
         host, port = self._settings.api_host, self._settings.api_port
         if not is_free(port, host):
-            raise DevStackError(
+            raise LocalServerError(
                 f"The API cannot listen on port {port} of {host}: it is taken.\n"
                 "Stop what listens there, or choose another port: API_PORT=8000 make run"
             )

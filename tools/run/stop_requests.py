@@ -2,9 +2,11 @@
 
 import signal
 
-from taskyard.local_servers.errors import StopRequested
-
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequested(Exception):
+    """The user asked to stop while the stack was still starting."""
 
 
 class StopRequests:

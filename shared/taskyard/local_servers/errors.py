@@ -1,12 +1,8 @@
-"""What can go wrong while the development stack runs."""
+"""What can go wrong with servers that are started on this machine."""
 
 
-class DevStackError(Exception):
-    """The stack cannot start or cannot go on; the text says why and what to do.
+class LocalServerError(Exception):
+    """A server cannot start or cannot go on; the text says why and what to do.
 
-    It stands apart from `TaskyardError` because the stack imports nothing of the library it starts.
+    It is no `TaskyardError`: nothing of the library is imported but this package.
     """
-
-
-class StopRequested(Exception):
-    """The user asked to stop while the stack was still starting."""

@@ -10,10 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from taskyard.local_servers.errors import DevStackError
-from taskyard.local_servers.leftovers import MARK
+from taskyard.local_servers.errors import LocalServerError
+from taskyard.local_servers.leftovers import MARK, has_living_members
 from taskyard.local_servers.output import Output, discard
-from taskyard.local_servers.process_table import has_living_members
 from taskyard.local_servers.waiting import POLL_INTERVAL_S, never, nothing, wait_for
 
 # Killed processes end at once, unless they hang in a disk's or a network's driver.
@@ -90,16 +89,16 @@ class Process:
         """Return once the process is ready; `check` is called while waiting and may raise.
 
         Raises:
-            DevStackError: If it ended or was not ready within `ready_timeout_s`; with its output.
+            LocalServerError: If it ended or was not ready within `ready_timeout_s`; with its output.
         """
         deadline = time.monotonic() + self.ready_timeout_s
         while not (self.is_running and self.is_ready()):
             check()
             if not self.is_running:
-                raise DevStackError(self.obituary())
+                raise LocalServerError(self.obituary())
             if time.monotonic() >= deadline:
                 late = f"{self.name} was not ready after {self.ready_timeout_s:g} s"
-                raise DevStackError(late + self._output.last_lines())
+                raise LocalServerError(late + self._output.last_lines())
             time.sleep(POLL_INTERVAL_S)
 
     def stop(self, is_hurried: Callable[[], bool] = never) -> None:
@@ -149,7 +148,7 @@ class Process:
     def pid(self) -> int:
         """The process id, which is the id of its process group too."""
         if self._child is None:
-            raise DevStackError(f"{self.name} was never started")
+            raise LocalServerError(f"{self.name} was never started")
         return self._child.pid
 
     @property

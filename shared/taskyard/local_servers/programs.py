@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 
 #: Debian's names for what has them.
 RABBITMQ_PACKAGE = "rabbitmq-server"
@@ -29,7 +29,7 @@ def find_rabbitmq(program: str = "rabbitmq-server") -> Path | None:
     """Return the path of one of RabbitMQ's programs, or None if it is not installed.
 
     Raises:
-        DevStackError: If RABBITMQ_SERVER names no program.
+        LocalServerError: If RABBITMQ_SERVER names no program.
     """
     if chosen := _chosen("RABBITMQ_SERVER"):
         return chosen if program == "rabbitmq-server" else chosen.with_name(program)
@@ -50,7 +50,7 @@ def find_redis() -> Path | None:
     """Return the path of the Redis server, or of Valkey's, or None if neither is installed.
 
     Raises:
-        DevStackError: If REDIS_SERVER names no program.
+        LocalServerError: If REDIS_SERVER names no program.
     """
     return _chosen("REDIS_SERVER") or _on_path("redis-server") or _on_path("valkey-server")
 
@@ -96,7 +96,7 @@ def _chosen(variable: str) -> Path | None:
     if not path:
         return None
     if not _is_program(Path(path)):
-        raise DevStackError(f"{variable} is {path!r}: there is no program of that name")
+        raise LocalServerError(f"{variable} is {path!r}: there is no program of that name")
     return Path(path).absolute()
 
 

@@ -5,11 +5,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from taskyard.local_servers.epmd import Epmd
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 from taskyard.local_servers.folders import make_private
 from taskyard.local_servers.ports import LOOPBACK, any_port, choose_port
-from taskyard.local_servers.probes import answers, http_status
+from taskyard.local_servers.probes import accepts, answers, http_status
 from taskyard.local_servers.process import Process
 from taskyard.local_servers.programs import (
     RABBITMQ_PACKAGE,
@@ -68,11 +67,11 @@ class RabbitServer(Process):
             port_of: Returns the port for `rabbitmq`, `rabbitmq_page` and `rabbitmq_metrics`.
 
         Raises:
-            DevStackError: If RabbitMQ is not installed.
+            LocalServerError: If RabbitMQ is not installed.
         """
         program, epmd = find_rabbitmq(), find_epmd()
         if program is None or epmd is None:
-            raise DevStackError(explain_missing([RABBITMQ_PACKAGE]))
+            raise LocalServerError(explain_missing([RABBITMQ_PACKAGE]))
         self.port = port_of("rabbitmq")
         self.management_port = port_of("rabbitmq_page")
         self.prometheus_port = port_of("rabbitmq_metrics")
@@ -181,6 +180,27 @@ class RabbitServer(Process):
             "ERL_CRASH_DUMP": str(folder / "log" / "erl_crash.dump"),
             **self._epmd.client_env(),
         }
+
+
+class Epmd(Process):
+    """Erlang's port mapper, for one broker.
+
+    Left to itself RabbitMQ starts one that all Erlang programs share, and leaves it behind.
+    """
+
+    def __init__(self, program: Path, *, stack: Path) -> None:
+        """Choose a port; nothing runs yet."""
+        self.port = choose_port()
+        argv = [str(program), "-address", LOOPBACK, "-port", str(self.port)]
+        super().__init__("epmd", argv, stack=stack)
+
+    def client_env(self) -> dict[str, str]:
+        """Return the variables by which Erlang programs find this port mapper."""
+        return {"ERL_EPMD_ADDRESS": LOOPBACK, "ERL_EPMD_PORT": str(self.port)}
+
+    def is_ready(self) -> bool:
+        """Return whether it takes connections."""
+        return accepts(self.port)
 
 
 def rabbit_url(port: int, login: tuple[str, str] = LOGIN) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 from taskyard.local_servers.folders import make_private
 from taskyard.local_servers.ports import LOOPBACK, any_port
 from taskyard.local_servers.probes import answers
@@ -28,11 +28,11 @@ class RedisServer(Process):
             port_of: Returns the port for `redis`.
 
         Raises:
-            DevStackError: If Redis is not installed.
+            LocalServerError: If Redis is not installed.
         """
         program = find_redis()
         if program is None:
-            raise DevStackError(explain_missing([REDIS_PACKAGE]))
+            raise LocalServerError(explain_missing([REDIS_PACKAGE]))
         self.port = port_of("redis")
         data = folder.resolve() / "redis"
         make_private(data)

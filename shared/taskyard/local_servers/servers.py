@@ -21,7 +21,7 @@ class Servers:
         """Choose the ports; nothing runs yet.
 
         Raises:
-            DevStackError: If RabbitMQ or Redis is not installed.
+            LocalServerError: If RabbitMQ or Redis is not installed.
         """
         self.folder = folder.resolve()
         self.rabbit = RabbitServer(folder)

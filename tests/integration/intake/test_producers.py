@@ -12,7 +12,7 @@ import pika
 import pytest
 
 from taskyard.job import document
-from taskyard.local_servers.errors import DevStackError
+from taskyard.local_servers.errors import LocalServerError
 from tests.polling import poll
 from tests.secured import manage
 from tests.yard import CHECKOUT
@@ -89,7 +89,7 @@ def php(folder):
 def _install(*packages):
     try:
         ensure_installed(packages)
-    except DevStackError as error:
+    except LocalServerError as error:
         pytest.skip(str(error))
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from taskyard.local_servers import ports, programs
-from taskyard.local_servers.errors import DevStackError, StopRequested
-from taskyard.local_servers.folders import locked
+from taskyard.local_servers.errors import LocalServerError
 from taskyard.local_servers.leftovers import end_leftovers, find_leftovers
 from taskyard.local_servers.probes import answers, http_status
 from taskyard.local_servers.process import Process
@@ -24,9 +23,10 @@ from tools import install_packages
 from tools.run.addresses import greeting, write_env_file
 from tools.run.console import Console
 from tools.run.kept_ports import KeptPorts
+from tools.run.lock import locked
 from tools.run.service import Service
 from tools.run.settings import read_settings
-from tools.run.stop_requests import StopRequests
+from tools.run.stop_requests import StopRequested, StopRequests
 
 ROOT = Path(__file__).parents[2]
 STUBBORN = "import signal, time; signal.signal(15, lambda *_: None); print('up'); time.sleep(600)"
@@ -138,7 +138,7 @@ def test_a_process_that_ends_before_it_is_ready_is_an_error_with_its_last_lines(
     """The reader sees why without looking for a log."""
     script = NeverReady("import sys; sys.exit('no such queue')", stack=tmp_path)
 
-    with pytest.raises(DevStackError, match=r"script exited with 1(.|\n)*no such queue"), script:
+    with pytest.raises(LocalServerError, match=r"script exited with 1(.|\n)*no such queue"), script:
         pass
 
 
@@ -147,7 +147,10 @@ def test_a_process_that_is_not_ready_in_time_is_an_error_and_is_stopped(tmp_path
     script = NeverReady("import time; time.sleep(600)", stack=tmp_path)
     script.ready_timeout_s = 0.1
 
-    with pytest.raises(DevStackError, match=r"not ready after 0\.1 s; it printed nothing"), script:
+    with (
+        pytest.raises(LocalServerError, match=r"not ready after 0\.1 s; it printed nothing"),
+        script,
+    ):
         pass
 
     assert not script.is_running
@@ -322,7 +325,7 @@ def test_missing_packages_are_named_with_both_ways_on(monkeypatch):
     monkeypatch.setattr(install_packages, "IS_INSTALLED", {"redis-server": lambda: False})
     monkeypatch.setattr(install_packages, "can_install", lambda: False)
 
-    with pytest.raises(DevStackError) as caught:
+    with pytest.raises(LocalServerError) as caught:
         install_packages.ensure_installed(["redis-server"])
 
     assert "sudo apt-get install --no-install-recommends redis-server" in str(caught.value)
@@ -336,7 +339,7 @@ def test_a_package_that_is_still_missing_after_installing_is_an_error(monkeypatc
     monkeypatch.setattr(install_packages, "can_install", lambda: True)
     monkeypatch.setattr(install_packages, "install", installed.extend)
 
-    with pytest.raises(DevStackError, match="redis-server"):
+    with pytest.raises(LocalServerError, match="redis-server"):
         install_packages.ensure_installed(["redis-server"])
 
     assert installed == ["redis-server"]
@@ -366,9 +369,9 @@ def test_the_policy_is_gone_after_a_failed_installation(tmp_path):
 
     def fail():
         with install_packages.services_kept_down(policy):
-            raise DevStackError("apt-get failed")
+            raise LocalServerError("apt-get failed")
 
-    with pytest.raises(DevStackError):
+    with pytest.raises(LocalServerError):
         fail()
 
     assert not policy.exists()
@@ -405,7 +408,7 @@ def test_a_server_can_be_chosen_by_its_path(monkeypatch, tmp_path, variable, fin
     chosen = tmp_path / "server"
     monkeypatch.setenv(variable, str(chosen))
 
-    with pytest.raises(DevStackError, match=variable):
+    with pytest.raises(LocalServerError, match=variable):
         find()
 
     chosen.touch(mode=0o755)
@@ -467,7 +470,7 @@ def test_every_fault_in_the_settings_is_named_at_once(tmp_path):
     """One run shows them all."""
     environ = {"API_PORT": "http", "SHUTDOWN_GRACE": "-1"}
 
-    with pytest.raises(DevStackError) as caught:
+    with pytest.raises(LocalServerError) as caught:
         read_settings(environ, tmp_path)
 
     for part in ("no services/", "API_PORT is 'http'", "SHUTDOWN_GRACE is '-1'"):
@@ -478,7 +481,7 @@ def test_a_folder_is_locked_once(tmp_path):
     """A second run learns which process is in its way."""
     with (
         locked(tmp_path / ".run"),
-        pytest.raises(DevStackError, match=f"process {os.getpid()}"),
+        pytest.raises(LocalServerError, match=f"process {os.getpid()}"),
         locked(tmp_path / ".run"),
     ):
         pass
