@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]  # has no types of its own
 from prometheus_client.metrics import MetricWrapperBase
 
-from services.api.http import metrics as api_metrics
+from services.api.http import request_metrics as api_metrics
 from taskyard.telemetry import metrics
 
 DEPLOY = Path(__file__).parents[1] / "deploy"

@@ -44,7 +44,7 @@ from taskyard.job import Job
 from taskyard.operations.audit_log import AuditLog
 from taskyard.rabbitmq.probe import BrokerLooks
 from taskyard.runtime.group_commit import GroupCommit
-from taskyard.runtime.keyed import Keyed
+from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.schedules.repository import Schedules
 from taskyard.telemetry import metrics
 
@@ -125,7 +125,7 @@ def compose(
         dispatcher=dispatcher,
         store=store,
         read=read,
-        keyed=Keyed(store.secret),
+        keyed=KeyedHash(store.secret),
         catalogue=catalogue,
         schedules=Schedules(store, catalogue),
         audit_log=AuditLog(

@@ -13,7 +13,7 @@ from taskyard.job import Job
 from taskyard.operations.audit_log import AuditLog
 from taskyard.rabbitmq.probe import BrokerLooks
 from taskyard.runtime.group_commit import GroupCommit
-from taskyard.runtime.keyed import Keyed
+from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.schedules.repository import Schedules
 from taskyard.store.protocol import JobStore
 
@@ -39,7 +39,7 @@ class Context:
     store: JobStore
     #: Jobs by their ids, as `store.look` gives them; what many requests read is one round trip.
     read: GroupCommit[str, Job | None]
-    keyed: Keyed
+    keyed: KeyedHash
     catalogue: Catalogue
     schedules: Schedules
     audit_log: AuditLog

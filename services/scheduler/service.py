@@ -32,7 +32,7 @@ from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.size_limit import SizeTrial
 from taskyard.runtime import per_queue
 from taskyard.runtime.lifecycle import Loop
-from taskyard.schedules.plan import Outcome as FireOutcome
+from taskyard.schedules.plan import FireOutcome
 from taskyard.store import open_store
 from taskyard.store.consistency import Problem
 from taskyard.telemetry.metrics import (

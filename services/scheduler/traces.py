@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.scheduler.chores.rulings import Ruling
-from services.scheduler.intake.consumer import Submission
+from services.scheduler.intake.consumer import ReceivedSubmission
 from taskyard.message import decode
 from taskyard.rabbitmq.topology import INTAKE_QUEUE
 from taskyard.store.attempts import Lost
@@ -65,7 +65,7 @@ def reclaimed(lost: Lost, ruling: Ruling) -> None:
     span.end()
 
 
-def begin(submission: Submission) -> None:
+def begin(submission: ReceivedSubmission) -> None:
     """Begin the span of a submission over AMQP, for its jobs to be below."""
     caller = trace_context.valid(submission.headers.get("traceparent"))
     submission.traceparent = caller
@@ -83,7 +83,7 @@ def begin(submission: Submission) -> None:
     submission.traceparent = submission.span.traceparent or caller
 
 
-def accepted(submission: Submission, job_ids: Sequence[str]) -> None:
+def accepted(submission: ReceivedSubmission, job_ids: Sequence[str]) -> None:
     """End it, with its jobs."""
     if submission.span is not None:
         facts = {"messaging.batch.message_count": len(job_ids), "taskyard.job.id": job_ids[0]}
@@ -91,7 +91,7 @@ def accepted(submission: Submission, job_ids: Sequence[str]) -> None:
         submission.span.end()
 
 
-def refused(submission: Submission, code: str) -> None:
+def refused(submission: ReceivedSubmission, code: str) -> None:
     """End it, with an error."""
     if submission.span is not None:
         submission.span.fail(code)

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from taskyard.store.dead_letters import Revival
-from taskyard.store.replies import MAX_PLACES, Asked, Owed, Place
+from taskyard.store.replies import MAX_PLACES, Asked, Owed, ReplyAddress
 from tests.contract import jobs
 from tests.contract.jobs import HOUR_MS
 from tests.polling import poll
@@ -29,7 +29,7 @@ def test_an_end_is_owed_to_who_asked(store, kind):
 
     jobs.settle(store, job_id, token, kind)
 
-    assert owed(store)[job_id].places == [Place("q", "c")]
+    assert owed(store)[job_id].places == [ReplyAddress("q", "c")]
 
 
 def test_a_cancelled_or_expired_job_has_ended_too(store):
@@ -92,7 +92,7 @@ def test_what_is_asked_for_meanwhile_is_not_forgotten(store):
     ask(store, job_id, "new")
     store.replied(list(taken.values()))
 
-    assert owed(store)[job_id].places == [Place("old", "c"), Place("new", "c")]
+    assert owed(store)[job_id].places == [ReplyAddress("old", "c"), ReplyAddress("new", "c")]
 
 
 def test_only_the_places_that_were_told_are_forgotten(store):
@@ -103,10 +103,10 @@ def test_only_the_places_that_were_told_are_forgotten(store):
     jobs.settle(store, job_id, token)
     (taken,) = owed(store, 0).values()
 
-    store.replied([replace(taken, places=[Place("told", "c"), Place("said", "c")])])
+    store.replied([replace(taken, places=[ReplyAddress("told", "c"), ReplyAddress("said", "c")])])
 
-    assert owed(store, 0)[job_id].places == [Place("late", "c")]
-    store.replied([replace(taken, places=[Place("late", "c")], again_at_ms=1)])
+    assert owed(store, 0)[job_id].places == [ReplyAddress("late", "c")]
+    store.replied([replace(taken, places=[ReplyAddress("late", "c")], again_at_ms=1)])
     assert store.take_replies(0, 100)[1] == 1  # of another taking
     store.replied(list(owed(store).values()))
     assert store.take_replies(0, 100) == ([], 0)
@@ -134,8 +134,8 @@ def test_places_are_counted_once_and_bounded(store):
 
     jobs.settle(store, job_id, token)
 
-    latest = [Place(f"q{n}", "c") for n in range(3, MAX_PLACES + 2)]
-    assert [Place("q0", "c", is_submitter=True), *latest] == owed(store)[job_id].places
+    latest = [ReplyAddress(f"q{n}", "c") for n in range(3, MAX_PLACES + 2)]
+    assert [ReplyAddress("q0", "c", is_submitter=True), *latest] == owed(store)[job_id].places
 
 
 @pytest.mark.parametrize(

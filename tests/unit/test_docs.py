@@ -28,7 +28,7 @@ from taskyard.operations import audit_log
 from taskyard.rabbitmq.bodies import cut
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.request import JobRequest, parse
-from taskyard.schedules.plan import Outcome
+from taskyard.schedules.plan import FireOutcome
 from taskyard.schedules.rule import Missed, Overlap, Schedule
 from taskyard.store import open_store
 from taskyard.store.attempts import VerdictKind
@@ -119,7 +119,7 @@ TABLES: list[tuple[str, str, int, Iterable[str]]] = [
     ("docs/schedules.md", "Fields", 0, Schedule.model_fields),
     ("docs/schedules.md", "Missed fire times", 0, get_args(Missed)),
     ("docs/schedules.md", "Overlap", 0, get_args(Overlap)),
-    ("docs/schedules.md", "History", 0, get_args(Outcome)),
+    ("docs/schedules.md", "History", 0, get_args(FireOutcome)),
     ("docs/explain.md", "Findings", 0, CODES),
     ("docs/explain.md", "Phases", 0, PHASES),
     ("docs/audit-log.md", "Actions", 0, get_args(audit_log.ActionName)),

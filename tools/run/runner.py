@@ -3,12 +3,12 @@
 from taskyard.local_servers.leftovers import end_leftovers
 from tools.run.console import Console
 from tools.run.lock import locked
-from tools.run.settings import Settings
+from tools.run.settings import RunSettings
 from tools.run.stack import Stack
 from tools.run.stop_requests import StopRequested, StopRequests
 
 
-def run(settings: Settings, *, console: Console, stops: StopRequests) -> None:
+def run(settings: RunSettings, *, console: Console, stops: StopRequests) -> None:
     """Run the stack until the user stops it; return once everything it started is gone.
 
     Raises:
@@ -26,7 +26,7 @@ def run(settings: Settings, *, console: Console, stops: StopRequests) -> None:
             stack.stop()
 
 
-def end_earlier_run(settings: Settings, console: Console) -> None:
+def end_earlier_run(settings: RunSettings, console: Console) -> None:
     """End what runs on from an earlier run that was killed."""
     count = end_leftovers(settings.folder)
     if count:

@@ -25,7 +25,7 @@ NO_CHECKOUT = "{} has no services/: start from the root of the checkout"
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """The runner's settings; everything else in the environment goes to the services as it is."""
 
     checkout: Path
@@ -63,7 +63,7 @@ class Settings:
         return self.shutdown_grace_s + WORKER_MARGIN_S
 
 
-def read_settings(environ: Mapping[str, str], checkout: Path) -> Settings:
+def read_settings(environ: Mapping[str, str], checkout: Path) -> RunSettings:
     """Return the settings for the `checkout`.
 
     Raises:
@@ -75,7 +75,7 @@ def read_settings(environ: Mapping[str, str], checkout: Path) -> Settings:
     if faults:
         raise LocalServerError("\n".join(faults))
     given = {name: environ[name] for name in (*BROKER, *STORE) if environ.get(name)}
-    settings = Settings(
+    settings = RunSettings(
         checkout=checkout,
         given_addresses=given,
         shared={name: environ[name] for name in SHARED if environ.get(name)},

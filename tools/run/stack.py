@@ -17,7 +17,7 @@ from tools.run.console import Console
 from tools.run.given_servers import check_answering, lines
 from tools.run.kept_ports import KeptPorts
 from tools.run.service import Service
-from tools.run.settings import Settings
+from tools.run.settings import RunSettings
 from tools.run.stop_requests import StopRequests
 
 ENV_FILE = ".run/env"
@@ -28,7 +28,7 @@ SERVICE_GRACE_S = 10.0
 class Stack:
     """The servers and services of one run, and the addresses at which others reach them."""
 
-    def __init__(self, settings: Settings, *, console: Console, stops: StopRequests) -> None:
+    def __init__(self, settings: RunSettings, *, console: Console, stops: StopRequests) -> None:
         """Take what the run depends on; nothing is started yet."""
         self._settings = settings
         self._console = console

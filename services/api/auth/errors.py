@@ -8,7 +8,7 @@ from taskyard.errors import TaskyardError
 REALM = 'Bearer realm="taskyard"'
 
 
-class Refusal(TaskyardError):
+class RequestRefusal(TaskyardError):
     """The request may not be made like this."""
 
     status = HTTPStatus.FORBIDDEN
@@ -19,7 +19,7 @@ class Refusal(TaskyardError):
         self.particulars: dict[str, Any] = {}
 
 
-class KeyRequired(Refusal):
+class KeyRequired(RequestRefusal):
     """There is no key with the request."""
 
     code = "key_required"
@@ -30,7 +30,7 @@ class KeyRequired(Refusal):
         self.headers = {"WWW-Authenticate": REALM}
 
 
-class KeyRefused(Refusal):
+class KeyRefused(RequestRefusal):
     """The key of the request is none, or no longer one."""
 
     code = "key_refused"
@@ -45,7 +45,7 @@ class WrongKey(KeyRefused):
     """The key of the request is nobody's: it may be a guess."""
 
 
-class TooManyWrongKeys(Refusal):
+class TooManyWrongKeys(RequestRefusal):
     """The address of the request has sent too many wrong keys lately."""
 
     code = "too_many_wrong_keys"
@@ -58,7 +58,7 @@ class TooManyWrongKeys(Refusal):
         self.headers = {"Retry-After": str(retry_after_s)}
 
 
-class ScopeMissing(Refusal):
+class ScopeMissing(RequestRefusal):
     """The key may not do such things."""
 
     code = "missing_scope"
@@ -69,7 +69,7 @@ class ScopeMissing(Refusal):
         self.particulars = {"scope": scope}
 
 
-class OutOfReach(Refusal):
+class OutOfReach(RequestRefusal):
     """The key is bound to other tasks or queues.
 
     Args:
@@ -86,13 +86,13 @@ class OutOfReach(Refusal):
             self.particulars = {"errors": [fault]}
 
 
-class NotLocal(Refusal):
+class NotLocal(RequestRefusal):
     """A request without a key seems to come from elsewhere than this machine."""
 
     code = "not_local"
 
 
-class RateLimited(Refusal):
+class RateLimited(RequestRefusal):
     """The key has made as many requests as it may for now."""
 
     code = "rate_limited"

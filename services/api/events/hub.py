@@ -11,7 +11,7 @@ from msgspec import Struct
 from taskyard.errors import Unavailable
 from taskyard.message import new_id
 from taskyard.store import JobStore
-from taskyard.store.monitoring import Subscription, Transition
+from taskyard.store.monitoring import EventSubscription, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Hub:
                 self._first = self._last + 1
             return is_idle
 
-    def _hear(self, subscription: Subscription) -> bool:
+    def _hear(self, subscription: EventSubscription) -> bool:
         """Tell what comes until nobody listens any more; return True if it broke off before."""
         try:
             while not self._is_idle():

@@ -2,7 +2,7 @@
 
 import threading
 
-from services.api.http import metrics
+from services.api.http import request_metrics
 from services.api.http.errors import TooManyStreams
 
 
@@ -15,7 +15,7 @@ class StreamSlots:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        metrics.STREAMS_LIMIT.set(count)
+        request_metrics.STREAMS_LIMIT.set(count)
         self._free = threading.BoundedSemaphore(count) if count else None
 
     def take(self) -> None:
@@ -25,12 +25,12 @@ class StreamSlots:
             TooManyStreams: If none is free.
         """
         if self._free is None or not self._free.acquire(blocking=False):
-            metrics.STREAMS_REFUSED.inc()
+            request_metrics.STREAMS_REFUSED.inc()
             raise TooManyStreams(f"all {self._count} slots for streams of API_STREAMS are taken")
-        metrics.STREAMS.inc()
+        request_metrics.STREAMS.inc()
 
     def release(self) -> None:
         """Give a slot back."""
         if self._free is not None:
             self._free.release()
-            metrics.STREAMS.dec()
+            request_metrics.STREAMS.dec()

@@ -36,7 +36,7 @@ PARAMETER = describe.parameter(
 )
 
 
-class Keyed:
+class KeyedRequest:
     """One request with its key, if it has one.
 
     Args:

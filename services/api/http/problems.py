@@ -15,7 +15,7 @@ from services.api.auth.errors import (
     NotLocal,
     OutOfReach,
     RateLimited,
-    Refusal,
+    RequestRefusal,
     ScopeMissing,
     TooManyWrongKeys,
 )
@@ -118,13 +118,13 @@ def _ours(error: TaskyardError) -> Response:
 
 
 def _headers(error: TaskyardError) -> Mapping[str, str]:
-    if isinstance(error, Refusal):
+    if isinstance(error, RequestRefusal):
         return error.headers
     return {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else {}
 
 
 def _particulars(error: TaskyardError) -> dict[str, Any]:
-    if isinstance(error, Refusal):
+    if isinstance(error, RequestRefusal):
         return error.particulars
     if isinstance(error, InvalidSubmission):
         return {"errors": [msgspec.to_builtins(fault) for fault in error.faults]}

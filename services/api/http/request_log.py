@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars
 
 from services.api.auth.principal import who
-from services.api.http import metrics, request_trace
+from services.api.http import request_metrics, request_trace
 from taskyard.message import new_id
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def _end(response: Response) -> Response:
     response.headers[REQUEST_ID_HEADER] = g.request_id
     duration_s = time.perf_counter() - g.started
     route = "none" if request.url_rule is None else request.url_rule.rule
-    metrics.observe(request.method, route, response.status_code, duration_s)
+    request_metrics.observe(request.method, route, response.status_code, duration_s)
     if route not in _PROBES or response.status_code >= 500:
         facts = {
             "method": request.method,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from services.api.auth import bindings
-from services.api.http import metrics
+from services.api.http import request_metrics
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import TERMINAL, Job
@@ -39,7 +39,7 @@ class WaitSlots:
         self._dispatcher = dispatcher
         self._read = read
         self._slots = threading.BoundedSemaphore(count)
-        metrics.WAITS_LIMIT.set(count)
+        request_metrics.WAITS_LIMIT.set(count)
         self._is_stopping = is_stopping
         self._has_left = has_left
 
@@ -105,10 +105,10 @@ class WaitSlots:
     def _slot(self) -> Iterator[bool]:
         is_free = self._slots.acquire(blocking=False)
         if is_free:
-            metrics.WAITS.inc()
+            request_metrics.WAITS.inc()
         try:
             yield is_free
         finally:
             if is_free:
-                metrics.WAITS.dec()
+                request_metrics.WAITS.dec()
                 self._slots.release()

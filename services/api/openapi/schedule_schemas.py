@@ -13,7 +13,7 @@ from services.api.openapi.shapes import (
     record,
     ref,
 )
-from taskyard.schedules.plan import Outcome
+from taskyard.schedules.plan import FireOutcome
 from taskyard.schedules.rule import Schedule
 
 _REQUEST = Schedule.model_json_schema()
@@ -55,7 +55,7 @@ def _event() -> Schema:
         fire_at={**TIME, "description": "The fire time; of several skipped at once, the first."},
         until=or_null({**TIME, "description": "Of several skipped at once, the last."}),
         at={**TIME, "description": "When this happened."},
-        outcome={"type": "string", "enum": list(get_args(Outcome))},
+        outcome={"type": "string", "enum": list(get_args(FireOutcome))},
         job_id=or_null(TEXT),
         reason={**TEXT, "description": "Why it did not fire, or waits."},
     )

@@ -96,7 +96,7 @@ def submit_batch() -> Response:
     try:
         data = bodies.json_object(context().settings.batch_max_bytes, setting="BATCH_MAX_BYTES")
         asked = _checked(_listed(data))
-        keyed = idempotency.Keyed("batch", data)
+        keyed = idempotency.KeyedRequest("batch", data)
         if keyed.answer is not None:
             return idempotency.mark(reply(keyed.answer, 202), is_replayed=True)
         facts = {"messaging.batch.message_count": len(asked)}

@@ -86,7 +86,7 @@ def submit() -> Response:
         data = bodies.json_object(context().settings.payload_max_bytes)
         bindings.check_asked(data)
         request, defaults = context().catalogue.check(data)
-        keyed = idempotency.Keyed("job", data)
+        keyed = idempotency.KeyedRequest("job", data)
         if keyed.answer is not None:
             return _replayed(keyed.answer)
         with Publishing("", request.task, parent=bodies.traceparent()) as publishing:

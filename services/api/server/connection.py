@@ -12,9 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from services.api.http import metrics
+from services.api.http import request_metrics
 from services.api.server.crowd import PATIENCE_S, Crowd, allowed_s, origin
-from services.api.server.incoming import Incoming, Refused, refusal, tell_refused
+from services.api.server.incoming import Incoming, RejectedRequest, refusal, tell_refused
 from services.api.server.wsgi import ClientLeft
 
 #: How long a client's idle connection is kept: longer than most clients keep theirs. Seconds.
@@ -132,7 +132,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.close()
             return
         self._refuse(
-            Refused(
+            RejectedRequest(
                 "too_many_connections",
                 "there are too many connections, or too slow ones, from here or in all",
             )
@@ -144,14 +144,14 @@ class HttpConnection(asyncio.Protocol):
         """End it, as it took too long."""
         if self._is_answering or self._is_closing:
             if self._is_answering:
-                metrics.CUT_OFF.labels("answer").inc()
+                request_metrics.CUT_OFF.labels("answer").inc()
             self.abort()
         elif self._request is None:
             self._transport.close()  # it never began to send anything
         else:
-            metrics.CUT_OFF.labels("body" if self._request.is_begun else "head").inc()
+            request_metrics.CUT_OFF.labels("body" if self._request.is_begun else "head").inc()
             text = "the request did not come in time"
-            self._refuse(Refused("request_timeout", text))
+            self._refuse(RejectedRequest("request_timeout", text))
 
     def abort(self) -> None:
         """End it at once, whatever is still to be sent."""
@@ -198,7 +198,7 @@ class HttpConnection(asyncio.Protocol):
         had_head = request.is_begun
         try:
             is_whole = request.feed(data)
-        except Refused as refused:
+        except RejectedRequest as refused:
             self._refuse(refused)
             return
         self._hold(len(data))
@@ -227,7 +227,7 @@ class HttpConnection(asyncio.Protocol):
         self._host.crowd.pause(self)
         self._host.start(self, request)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: RejectedRequest) -> None:
         """Answer what no route sees, and end the connection."""
         if self._is_answering or self._is_closing:
             self.abort()

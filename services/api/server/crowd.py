@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from services.api.http import metrics
+from services.api.http import request_metrics
 
 #: A head may take so long, a body or an answer that much beside its size. Seconds.
 PATIENCE_S = 5.0
@@ -169,5 +169,5 @@ class Crowd:
 
     def _cut(self, member: Member, reason: str) -> None:
         self.pause(member)  # whatever it does, this is not chosen again
-        metrics.CUT_OFF.labels(reason).inc()
+        request_metrics.CUT_OFF.labels(reason).inc()
         member.cut(reason)

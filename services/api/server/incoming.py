@@ -40,7 +40,7 @@ REFUSALS = {
 }
 
 
-class Refused(Exception):
+class RejectedRequest(Exception):
     """A request that no route sees.
 
     Args:
@@ -78,7 +78,7 @@ _FOUND: dict[type[Exception], tuple[str, str]] = {
 _UNREADABLE = ("bad_request", "this is no request that can be read")
 
 
-def tell_refused(refused: Refused, address: str) -> str:
+def tell_refused(refused: RejectedRequest, address: str) -> str:
     """Log a request that no route sees, with nothing of what it says; return the id that it gets."""
     request_id = new_id()
     facts = {
@@ -91,7 +91,7 @@ def tell_refused(refused: Refused, address: str) -> str:
     return request_id
 
 
-def refusal(refused: Refused, request_id: str) -> bytes:
+def refusal(refused: RejectedRequest, request_id: str) -> bytes:
     """Return the whole answer to what was no proper request; the connection is closed after it."""
     body = msgspec.json.encode(
         {
@@ -159,7 +159,7 @@ class Incoming:
         try:
             self._parser.feed(data)
         except (http.ParseError, ValueError) as error:  # it may be a number of too many digits
-            raise Refused(*_FOUND.get(type(error), _UNREADABLE)) from None
+            raise RejectedRequest(*_FOUND.get(type(error), _UNREADABLE)) from None
         if not self.is_begun:
             _check_head(self.fed_bytes)
         self._check_chunks()
@@ -218,15 +218,17 @@ class Incoming:
             if name == b"host":
                 has_host = True
             elif name == b"transfer-encoding" and value.lower() != b"chunked":
-                raise Refused(*_FOUND[http.UnsupportedTransferCoding])  # the parser lets gzip pass
+                raise RejectedRequest(
+                    *_FOUND[http.UnsupportedTransferCoding]
+                )  # the parser lets gzip pass
             elif name == b"expect" and self.is_http_1_1:
                 if value.lower() != b"100-continue":
                     text = "the only expectation that is known here is 100-continue"
-                    raise Refused("expectation_failed", text)
+                    raise RejectedRequest("expectation_failed", text)
                 self.expects_continue = True
         _check_head(head_bytes)
         if self.is_http_1_1 and not has_host:
-            raise Refused("bad_request", "a request of HTTP/1.1 must have a Host")
+            raise RejectedRequest("bad_request", "a request of HTTP/1.1 must have a Host")
         if (self._parser.content_length or 0) > self._max_body_bytes:
             raise self._too_large()
         return False
@@ -238,7 +240,9 @@ class Incoming:
         try:  # a whole URL, whose host counts (RFC 9112, 3.2.2)
             url = urlsplit(target)
         except ValueError:
-            raise Refused("bad_request", "the URL in the first line cannot be read") from None
+            raise RejectedRequest(
+                "bad_request", "the URL in the first line cannot be read"
+            ) from None
         self.target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         self.host = url.netloc
 
@@ -253,15 +257,17 @@ class Incoming:
         if self.is_begun and self._parser.is_chunked:
             around = self.fed_bytes - self.body_bytes - HEAD_BYTES
             if around > CHUNKS_BYTES + self.body_bytes * CHUNKS_PART:
-                raise Refused("bad_request", "the chunks of the body are too small for so many")
+                raise RejectedRequest(
+                    "bad_request", "the chunks of the body are too small for so many"
+                )
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> RejectedRequest:
         text = f"the body is larger than the {self._max_body_bytes} bytes of {self._limit_name}"
-        return Refused("too_large", text)
+        return RejectedRequest("too_large", text)
 
 
 def _check_head(head_bytes: int) -> None:
     """Refuse a head that is too large, whether it came at once or in pieces."""
     if head_bytes > HEAD_BYTES:
         text = f"the headers are larger than {HEAD_BYTES} bytes together"
-        raise Refused("headers_too_large", text)
+        raise RejectedRequest("headers_too_large", text)

@@ -11,12 +11,12 @@ from urllib.parse import unquote_to_bytes
 from structlog.contextvars import clear_contextvars, get_contextvars
 
 from services.api.context import HAS_LEFT
-from services.api.server.incoming import Incoming, Refused, refusal
+from services.api.server.incoming import Incoming, RejectedRequest, refusal
 from taskyard.message import new_id
 
 logger = logging.getLogger(__name__)
 
-_FAILED = Refused("internal", "internal error; the log has the details")
+_FAILED = RejectedRequest("internal", "internal error; the log has the details")
 
 
 class ClientLeft(Exception):

@@ -18,7 +18,7 @@ from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from taskyard.runtime import per_queue
 from taskyard.runtime.apart import Apart, all_or_each
-from taskyard.runtime.keyed import Keyed
+from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetter, DeadLetterFilter, Removal
 from taskyard.telemetry.metrics import (
@@ -205,8 +205,8 @@ class KeepDeadLetters:
         )
 
     @cached_property
-    def _keyed(self) -> Keyed:
-        return Keyed(self._store.secret)
+    def _keyed(self) -> KeyedHash:
+        return KeyedHash(self._store.secret)
 
     def _digest(self, body: bytes) -> str:
         return self._keyed.digest("dead letters", body)

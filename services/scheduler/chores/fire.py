@@ -14,7 +14,7 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.errors import InTheWay, InvalidSubmission, NotUnique, TaskyardError, discreet
 from taskyard.job import TERMINAL
 from taskyard.runtime.apart import Apart
-from taskyard.schedules.plan import FireEvent, Step, decide, event_of_fire, fired
+from taskyard.schedules.plan import FireEvent, PlanStep, decide, event_of_fire, fired
 from taskyard.schedules.record import KnownSchedule, known
 from taskyard.schedules.repository import Schedules
 from taskyard.schedules.rule import Schedule, jitter_ms, job_id
@@ -141,7 +141,7 @@ class Fire:
     def _step(self, row: KnownSchedule, now_ms: int) -> Steps:
         # Written even if nothing changes: so is when to look again, and who looks after it.
         began_at = time.monotonic()
-        step = self._decide(row, now_ms) or Step(row.state)
+        step = self._decide(row, now_ms) or PlanStep(row.state)
         decided = self._write(row, step, now_ms)
         if decided is None or decided.state.firing is None:
             return
@@ -151,7 +151,7 @@ class Fire:
         if made is not None:
             self._write(decided, fired(decided.state, made), now_ms)
 
-    def _decide(self, row: KnownSchedule, now_ms: int) -> Step | None:
+    def _decide(self, row: KnownSchedule, now_ms: int) -> PlanStep | None:
         asks = row.schedule.overlap != "allow" or row.state.queued is not None
         is_active = asks and self._is_active(row.state.last_job)
         return decide(row.schedule, row.state, now_ms, is_last_active=is_active)
@@ -162,7 +162,7 @@ class Fire:
         (job,) = self._store.get([last_job])
         return job is not None and job.state not in TERMINAL
 
-    def _write(self, row: KnownSchedule, step: Step, now_ms: int) -> KnownSchedule | None:
+    def _write(self, row: KnownSchedule, step: PlanStep, now_ms: int) -> KnownSchedule | None:
         written = self._schedules.write(replace(row, state=step.state), now_ms, step.events)
         if written is not None:
             for event in step.events:

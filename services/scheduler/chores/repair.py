@@ -13,7 +13,7 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.runtime.apart import Apart
-from taskyard.store.consistency import Finding
+from taskyard.store.consistency import Inconsistency
 from taskyard.store.jobs import Ready
 from taskyard.telemetry.metrics import JOBS_REPAIRED, JOBS_UNACCOUNTED
 
@@ -100,7 +100,7 @@ class Repair:
         return len(published) == len(jobs)
 
 
-def _tell_records(repaired: Sequence[Finding]) -> None:
+def _tell_records(repaired: Sequence[Inconsistency]) -> None:
     for each in repaired:
         JOBS_REPAIRED.labels(each.problem).inc()
         facts = {"job_id": each.id, "queue": each.queue, "state": each.state}

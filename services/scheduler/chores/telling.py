@@ -12,7 +12,7 @@ from taskyard.rabbitmq.confirms import Undelivered
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.runtime.apart import Apart, all_or_each
 from taskyard.store import JobStore
-from taskyard.store.replies import Owed, Place
+from taskyard.store.replies import Owed, ReplyAddress
 from taskyard.submission import ROOM_BYTES, outcome
 from taskyard.telemetry.metrics import REPLIES
 
@@ -101,7 +101,7 @@ class Telling:
         return jobs
 
 
-def _reply(job_id: str, job: Job, place: Place, body: bytes) -> Outgoing:
+def _reply(job_id: str, job: Job, place: ReplyAddress, body: bytes) -> Outgoing:
     return Outgoing(
         queue=place.reply_to,
         body=body,

@@ -7,8 +7,8 @@ import msgspec
 
 from services.scheduler import traces
 from services.scheduler.intake import submissions
-from services.scheduler.intake.consumer import Submission
-from services.scheduler.intake.submissions import Wish
+from services.scheduler.intake.consumer import ReceivedSubmission
+from services.scheduler.intake.submissions import RequestedJob
 from taskyard.errors import (
     Fault,
     InvalidSubmission,
@@ -27,11 +27,11 @@ from taskyard.telemetry.metrics import JOBS_SUBMITTED
 logger = logging.getLogger(__name__)
 
 #: A job that was asked for, and what became of it.
-Made = tuple[Wish, Created | TaskyardError]
+Made = tuple[RequestedJob, Created | TaskyardError]
 _encode = msgspec.json.Encoder().encode
 
 
-def tell(submission: Submission, made: Sequence[Made]) -> None:
+def tell(submission: ReceivedSubmission, made: Sequence[Made]) -> None:
     """Tell traces and logs of a submission that was accepted."""
     job_ids = _ids(made)
     traces.accepted(submission, job_ids)
@@ -42,23 +42,23 @@ def tell(submission: Submission, made: Sequence[Made]) -> None:
 
 def count(made: Sequence[Made]) -> None:
     """Count the jobs that are new."""
-    for wish, one in made:
+    for wanted, one in made:
         if isinstance(one, Created) and one.is_new:
-            JOBS_SUBMITTED.labels(wish.job.queue, wish.job.task, "amqp").inc()
+            JOBS_SUBMITTED.labels(wanted.job.queue, wanted.job.task, "amqp").inc()
 
 
-def asked(submission: Submission, made: Sequence[Made]) -> list[Asked]:
+def asked(submission: ReceivedSubmission, made: Sequence[Made]) -> list[Asked]:
     """Return who is to be told of the outcome of the jobs that there are now."""
     return [
         Asked(one.id, submission.reply_to or "", submission.correlation_id or "")
-        for wish, one in made
-        if wish.reply == "result" and isinstance(one, Created) and not one.is_rejected
+        for wanted, one in made
+        if wanted.reply == "result" and isinstance(one, Created) and not one.is_rejected
     ]
 
 
 def refusing_queue(made: Sequence[Made]) -> str | None:
     """Return a queue that kept a job from being made, and may take it later."""
-    refusing = (wish.job.queue for wish, one in made if isinstance(one, Unavailable))
+    refusing = (wanted.job.queue for wanted, one in made if isinstance(one, Unavailable))
     return next(refusing, None)
 
 
@@ -77,11 +77,11 @@ def fault_of(made: Sequence[Made]) -> StoreFault | None:
 def errors_of(made: Sequence[Made]) -> dict[int, TaskyardError]:
     """Return by their places why jobs were not made: of their queues, or a living one that is like them."""
     errors: dict[int, TaskyardError] = {}
-    for index, (wish, one) in enumerate(made):
+    for index, (wanted, one) in enumerate(made):
         if isinstance(one, TaskyardError):
             errors[index] = one
         elif one.is_rejected:
-            errors[index] = NotUnique(wish.job.task, one.id)
+            errors[index] = NotUnique(wanted.job.task, one.id)
     return errors
 
 
@@ -89,7 +89,7 @@ def _ids(made: Sequence[Made]) -> list[str]:
     return [one.id for _, one in made if isinstance(one, Created) and not one.is_rejected]
 
 
-def one_error(errors: dict[int, TaskyardError], submission: Submission) -> TaskyardError:
+def one_error(errors: dict[int, TaskyardError], submission: ReceivedSubmission) -> TaskyardError:
     """Return the error of a submission of which no job was made."""
     is_of_queue = all(isinstance(error, Unavailable) for error in errors.values())
     if is_of_queue or not submissions.is_batch(submission.body):
@@ -101,12 +101,14 @@ def _faults(errors: dict[int, TaskyardError]) -> list[Fault]:
     return bounded(Fault(f"/{index}", error.code, str(error)) for index, error in errors.items())
 
 
-def only(submission: Submission, wish: Wish) -> Submission:
+def only(submission: ReceivedSubmission, wanted: RequestedJob) -> ReceivedSubmission:
     """Return a submission of this job alone, to be kept: the others of its array were made."""
-    return msgspec.structs.replace(submission, body=_encode(wish.data), id=wish.job.id)
+    return msgspec.structs.replace(submission, body=_encode(wanted.data), id=wanted.job.id)
 
 
-def of(submission: Submission, made: Sequence[Made], errors: dict[int, TaskyardError]) -> bytes:
+def of(
+    submission: ReceivedSubmission, made: Sequence[Made], errors: dict[int, TaskyardError]
+) -> bytes:
     """Return the reply to a submission of which jobs were made, but for those with errors."""
     ids = _ids(made)
     if not submissions.is_batch(submission.body):

@@ -11,12 +11,16 @@ from structlog.contextvars import bound_contextvars
 from services.scheduler import traces
 from services.scheduler.intake import acceptance, refusals, submissions
 from services.scheduler.intake.acceptance import Made
-from services.scheduler.intake.aside import Aside
-from services.scheduler.intake.consumer import Answer, IntakeConsumer, Submission
+from services.scheduler.intake.consumer import (
+    AnsweredSubmission,
+    IntakeConsumer,
+    ReceivedSubmission,
+)
+from services.scheduler.intake.held_submissions import HeldSubmissions
 from services.scheduler.intake.portion import Portion
-from services.scheduler.intake.refusals import REFUSED_QUEUE, Refused
+from services.scheduler.intake.refusals import REFUSED_QUEUE, RefusedSubmission
 from services.scheduler.intake.round import Pass
-from services.scheduler.intake.submissions import Wish, queues_now
+from services.scheduler.intake.submissions import RequestedJob, queues_now
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
@@ -33,7 +37,7 @@ from taskyard.telemetry.metrics import INTAKE_BATCH, INTAKE_MESSAGES
 
 logger = logging.getLogger(__name__)
 
-Wanted = tuple[Submission, list[Wish]]
+ReadSubmission = tuple[ReceivedSubmission, list[RequestedJob]]
 E = TypeVar("E", bound=Exception)
 _encode = msgspec.json.Encoder().encode
 
@@ -70,7 +74,7 @@ class Intake:
         self._apart = Apart(
             "submission", is_away=lambda: not dispatcher.publisher.is_ready, clock=clock
         )
-        self._aside = Aside(self._apart, clock=clock)
+        self._held = HeldSubmissions(self._apart, clock=clock)
 
     def run_once(self) -> float | None:
         """Deal with what has come; return 0 if there may be more.
@@ -78,14 +82,14 @@ class Intake:
         Raises:
             Unavailable: If it has to be tried again.
         """
-        self._aside.keep_only(self._consumer.ours)
-        self._consumer.make_room(self._aside.held, self._aside.held_bytes)
+        self._held.keep_only(self._consumer.ours)
+        self._consumer.make_room(self._held.held, self._held.held_bytes)
         portion = Portion()
-        portion.fill(self._aside.take())
+        portion.fill(self._held.take())
         portion.fill(self._come())
         if not portion.taken:
             return None
-        pass_ = Pass(portion.taken, room=self._aside.room, room_bytes=self._aside.room_bytes)
+        pass_ = Pass(portion.taken, room=self._held.room, room_bytes=self._held.room_bytes)
         try:
             self._deal_with(pass_)
         finally:
@@ -93,7 +97,7 @@ class Intake:
         INTAKE_BATCH.observe(len(portion.taken))
         return 0 if portion.is_full else None
 
-    def _come(self) -> Iterator[Submission]:
+    def _come(self) -> Iterator[ReceivedSubmission]:
         while some := self._consumer.take(1):
             yield from some
 
@@ -106,10 +110,10 @@ class Intake:
     def _conclude(self, pass_: Pass) -> None:
         """Put aside what waits, and answer what is safe."""
         for submission, queue in pass_.waiting:
-            self._aside.hold(queue, submission)
+            self._held.hold(queue, submission)
             pass_.conclude(submission)
         for submission, error in pass_.resting:
-            self._aside.rest(submission, error)
+            self._held.rest(submission, error)
             pass_.conclude(submission)
         self._consumer.finish(pass_.answers)
         for answer in pass_.answers:
@@ -119,25 +123,25 @@ class Intake:
     def _decide(self, pass_: Pass) -> None:
         if not self._catalogue.has_tasks():
             raise Unavailable("no worker has told its tasks yet")
-        going: list[Wanted] = []
+        going: list[ReadSubmission] = []
         for submission in pass_.open:
-            wishes = self._read(submission, pass_)
-            if wishes is None:
+            requested = self._read(submission, pass_)
+            if requested is None:
                 continue
-            queue = self._aside.in_the_way(queues_now(wishes))
+            queue = self._held.in_the_way(queues_now(requested))
             if queue is None:
-                going.append((submission, wishes))
+                going.append((submission, requested))
             elif not pass_.waits(submission, queue):
-                pass_.refused.append((submission, self._aside.why(queue)))
+                pass_.refused.append((submission, self._held.why(queue)))
         self._dispatch(going, pass_)
         self._bury(pass_)
 
-    def _read(self, submission: Submission, pass_: Pass) -> list[Wish] | None:
+    def _read(self, submission: ReceivedSubmission, pass_: Pass) -> list[RequestedJob] | None:
         """Return what a submission asks for; None if it is dealt with, as it asks for nothing that can be."""
         traces.begin(submission)
         try:
             with bound_contextvars(**submission.log_facts()):
-                return submissions.wishes(
+                return submissions.requested_jobs(
                     submission,
                     self._catalogue,
                     payload_max_bytes=self._payload_max_bytes,
@@ -159,12 +163,12 @@ class Intake:
         There is no other place for that, so it needs no room to wait.
         """
         keeping = [
-            (Answer(each, self._refusal(each, error)), [(each, error)])
+            (AnsweredSubmission(each, self._refusal(each, error)), [(each, error)])
             for each, error in pass_.refused
         ] + pass_.partly
         going = []
         for answer, parts in keeping:
-            if self._aside.in_the_way([REFUSED_QUEUE]) is None:
+            if self._held.in_the_way([REFUSED_QUEUE]) is None:
                 going.append((answer, parts))
             else:
                 pass_.waiting.append((answer.submission, REFUSED_QUEUE))
@@ -178,7 +182,7 @@ class Intake:
             else:
                 pass_.waiting.append((answer.submission, REFUSED_QUEUE))
 
-    def _keep(self, refused: Sequence[Refused]) -> dict[object, TaskyardError]:
+    def _keep(self, refused: Sequence[RefusedSubmission]) -> dict[object, TaskyardError]:
         """Keep these each by itself; return by delivery why one could not be."""
         errors = refusals.bury(
             refused,
@@ -189,18 +193,18 @@ class Intake:
         INTAKE_MESSAGES.labels("refused").inc(len(refused) - len(errors))
         of_queue = [each for each in errors.values() if not isinstance(each, Unpublishable)]
         if of_queue:
-            self._aside.close(REFUSED_QUEUE, of_queue[0])
+            self._held.close(REFUSED_QUEUE, of_queue[0])
         elif len(errors) < len(refused):
-            self._aside.open(REFUSED_QUEUE)
+            self._held.open(REFUSED_QUEUE)
         return {refused[place][0].delivery: error for place, error in errors.items()}
 
-    def _refusal(self, submission: Submission, error: TaskyardError) -> bytes:
+    def _refusal(self, submission: ReceivedSubmission, error: TaskyardError) -> bytes:
         fault = submissions.reply_fault(submission, self._catalogue, prefix=self._reply_prefix)
         return _encode(refusal(error)) if fault is None else b""
 
-    def _dispatch(self, going: Sequence[Wanted], pass_: Pass) -> None:
+    def _dispatch(self, going: Sequence[ReadSubmission], pass_: Pass) -> None:
         """Dispatch each job by itself, and note who waits for an outcome: who is answered is sure of both."""
-        done: list[tuple[Submission, list[Made]]] = []
+        done: list[tuple[ReceivedSubmission, list[Made]]] = []
         for (submission, _), made in zip(going, self._make(going), strict=True):
             acceptance.count(made)
             queue = acceptance.refusing_queue(made)
@@ -217,36 +221,42 @@ class Intake:
                 continue
             if isinstance(unasked, StoreFault) and pass_.rests(submission, unasked):
                 continue
-            parts: list[Refused] = [
+            parts: list[RefusedSubmission] = [
                 (acceptance.only(submission, made[index][0]), error)
                 for index, error in errors.items()
             ]
             if unasked is not None:  # accepted all the same: its jobs are made
                 parts.append((submission, unasked))
-            pass_.accept(Answer(submission, acceptance.of(submission, made, errors)), parts)
+            pass_.accept(
+                AnsweredSubmission(submission, acceptance.of(submission, made, errors)), parts
+            )
             acceptance.tell(submission, made)
             INTAKE_MESSAGES.labels("accepted").inc()
 
-    def _make(self, going: Sequence[Wanted]) -> list[list[Made]]:
+    def _make(self, going: Sequence[ReadSubmission]) -> list[list[Made]]:
         """Dispatch; return what became of the jobs of each submission."""
 
-        def dispatch(going: Sequence[Wanted]) -> list[list[Made]]:
-            results = self._dispatcher.dispatch_each([w.job for _, wishes in going for w in wishes])
+        def dispatch(going: Sequence[ReadSubmission]) -> list[list[Made]]:
+            results = self._dispatcher.dispatch_each(
+                [w.job for _, requested in going for w in requested]
+            )
             rest = iter(results)
-            return [[(wish, next(rest)) for wish in wishes] for _, wishes in going]
+            return [[(wanted, next(rest)) for wanted in requested] for _, requested in going]
 
         results = all_or_each(going, dispatch)
         made_of: list[list[Made]] = [
-            [(wish, made) for wish in wishes] if isinstance(made, TaskyardError) else made
-            for (_, wishes), made in zip(going, results, strict=True)
+            [(wanted, made) for wanted in requested] if isinstance(made, TaskyardError) else made
+            for (_, requested), made in zip(going, results, strict=True)
         ]
         self._learn([each for made in made_of for each in made])
         return made_of
 
-    def _ask(self, done: Sequence[tuple[Submission, list[Made]]]) -> list[TaskyardError | None]:
+    def _ask(
+        self, done: Sequence[tuple[ReceivedSubmission, list[Made]]]
+    ) -> list[TaskyardError | None]:
         """Note who waits for an outcome; return for each submission why that failed, if it did."""
 
-        def ask(done: Sequence[tuple[Submission, list[Made]]]) -> list[None]:
+        def ask(done: Sequence[tuple[ReceivedSubmission, list[Made]]]) -> list[None]:
             wanted = [acceptance.asked(submission, made) for submission, made in done]
             self._dispatcher.store.ask_reply([each for some in wanted for each in some])
             return [None] * len(done)
@@ -255,12 +265,12 @@ class Intake:
 
     def _learn(self, made: Sequence[Made]) -> None:
         """Take note of the queues that take no messages, and of those that do again."""
-        refusing = {wish.job.queue: one for wish, one in made if isinstance(one, Unavailable)}
-        willing = {wish.job.queue for wish, one in made if acceptance.is_taken(one)}
+        refusing = {wanted.job.queue: one for wanted, one in made if isinstance(one, Unavailable)}
+        willing = {wanted.job.queue for wanted, one in made if acceptance.is_taken(one)}
         for queue in willing - refusing.keys():
-            self._aside.open(queue)
+            self._held.open(queue)
         for queue, error in refusing.items():
-            self._aside.close(queue, error)
+            self._held.close(queue, error)
 
 
 def _light(error: E) -> E:

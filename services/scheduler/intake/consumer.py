@@ -43,7 +43,7 @@ REOPEN_MAX_S = 30.0
 REPLY_ROOM_S = 0.05
 
 
-class Submission(Struct, eq=False):
+class ReceivedSubmission(Struct, eq=False):
     """One message from the queue."""
 
     tag: int
@@ -74,10 +74,10 @@ class Submission(Struct, eq=False):
         return facts
 
 
-class Answer(Struct):
+class AnsweredSubmission(Struct):
     """A submission that is dealt with, and what its producer is told if it set reply_to; empty: nothing."""
 
-    submission: Submission
+    submission: ReceivedSubmission
     reply: bytes
 
 
@@ -105,7 +105,7 @@ class IntakeConsumer:
     ) -> None:
         self._replies = Replies(direct)
         #: What was answered while no reply could be sent.
-        self._unanswered: list[Answer] = []
+        self._unanswered: list[AnsweredSubmission] = []
         #: What keeps the queues from being consumed; empty if they are.
         self.problem = "not connected yet"
         self._queue_type = queue_type
@@ -123,7 +123,7 @@ class IntakeConsumer:
         self._unacked: dict[int, int] = {}
         self._beside = 0
         self._bound_at = 0.0
-        self._waiting: deque[Submission] = deque()
+        self._waiting: deque[ReceivedSubmission] = deque()
         self._changed = threading.Condition()
         self._thread = ConnectionThread(
             url,
@@ -151,18 +151,18 @@ class IntakeConsumer:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting, timeout_s)
 
-    def take(self, limit: int) -> list[Submission]:
+    def take(self, limit: int) -> list[ReceivedSubmission]:
         """Return submissions in the order of their coming, at most `limit`."""
         with self._changed:
             return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
-    def put_back(self, submissions: Sequence[Submission]) -> None:
+    def put_back(self, submissions: Sequence[ReceivedSubmission]) -> None:
         """Have `take` return these again, unless RabbitMQ has taken them back meanwhile."""
         with self._changed:
             ours = [each for each in submissions if each.channel is self._channel]
             self._waiting.extendleft(reversed(ours))
 
-    def ours(self, submissions: Iterable[Submission]) -> list[Submission]:
+    def ours(self, submissions: Iterable[ReceivedSubmission]) -> list[ReceivedSubmission]:
         """Return those of these that RabbitMQ has not taken back."""
         with self._changed:
             return [each for each in submissions if each.channel is self._channel]
@@ -179,13 +179,13 @@ class IntakeConsumer:
             self._beside = waiting
             self._thread.call(self._consume_anew)
 
-    def finish(self, answers: Sequence[Answer]) -> None:
+    def finish(self, answers: Sequence[AnsweredSubmission]) -> None:
         """Reply to whoever asked for it, then acknowledge; without a connection they come again."""
         self._thread.call(lambda: self._finish(answers))
 
     # From here on everything runs in the connection's thread.
 
-    def _finish(self, answers: Sequence[Answer]) -> None:
+    def _finish(self, answers: Sequence[AnsweredSubmission]) -> None:
         channel = self._channel
         if channel is None or not channel.is_open or not answers:
             return
@@ -347,11 +347,11 @@ class IntakeConsumer:
 
 def received(
     channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
-) -> Submission:
+) -> ReceivedSubmission:
     """Return what came as a submission, whatever its properties are."""
     # From the queue of unrouted ones they come with the same exchange, or once they were moved with its own.
     is_front_door = method.exchange in (topology.SUBMIT_EXCHANGE, topology.UNROUTED)
-    return Submission(
+    return ReceivedSubmission(
         tag=method.delivery_tag or 0,
         channel=channel,
         body=body,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from services.scheduler.intake.consumer import Submission
+from services.scheduler.intake.consumer import ReceivedSubmission
 
 #: Submissions of one pass, and bytes of their bodies: RabbitMQ has to confirm all of them within a deadline.
 MOST = 200
@@ -18,7 +18,7 @@ class Portion:
     """
 
     def __init__(self, *, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
-        self.taken: list[Submission] = []
+        self.taken: list[ReceivedSubmission] = []
         self._most = most
         self._most_bytes = most_bytes
         self._bytes = 0
@@ -28,7 +28,7 @@ class Portion:
         """Whether there are enough."""
         return len(self.taken) >= self._most or self._bytes >= self._most_bytes
 
-    def fill(self, source: Iterable[Submission]) -> None:
+    def fill(self, source: Iterable[ReceivedSubmission]) -> None:
         """Take from a source until it has no more, or there are enough: nothing is asked of it then."""
         rest = iter(source)
         while not self.is_full and (submission := next(rest, None)) is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from services.scheduler import traces
-from services.scheduler.intake.consumer import Submission
+from services.scheduler.intake.consumer import ReceivedSubmission
 from taskyard.dead_letters.message import dead_letter, indexed, shortened
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import (
@@ -26,14 +26,18 @@ from taskyard.telemetry.metrics import SUBMISSIONS_REFUSED
 
 logger = logging.getLogger(__name__)
 
-Refused = tuple[Submission, TaskyardError]
+RefusedSubmission = tuple[ReceivedSubmission, TaskyardError]
 
 #: Where they are kept.
 REFUSED_QUEUE = dead_queue(INTAKE_QUEUE)
 
 
 def bury(
-    refused: Sequence[Refused], dispatcher: Dispatcher, *, deadline_s: float, max_bytes: int
+    refused: Sequence[RefusedSubmission],
+    dispatcher: Dispatcher,
+    *,
+    deadline_s: float,
+    max_bytes: int,
 ) -> dict[int, TaskyardError]:
     """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be.
 
@@ -72,7 +76,7 @@ def _publish(
     return {place: failure.error for place, failure in failures.items()}
 
 
-def _tell(refused: Sequence[Refused]) -> None:
+def _tell(refused: Sequence[RefusedSubmission]) -> None:
     for submission, error in refused:
         SUBMISSIONS_REFUSED.labels(error.code).inc()
         traces.refused(submission, error.code)
@@ -80,7 +84,7 @@ def _tell(refused: Sequence[Refused]) -> None:
         logger.warning("submission refused", extra=facts)
 
 
-def _letter(submission: Submission, error: TaskyardError, max_bytes: int) -> Outgoing:
+def _letter(submission: ReceivedSubmission, error: TaskyardError, max_bytes: int) -> Outgoing:
     letter = dead_letter(
         INTAKE_QUEUE,
         cut(submission.body, max_bytes),

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from services.scheduler.intake.consumer import Submission
+from services.scheduler.intake.consumer import ReceivedSubmission
 from taskyard.catalogue import Catalogue
 from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission
 from taskyard.message import Undecodable
@@ -28,7 +28,7 @@ MAX_BATCH_PAYLOADS = 16
 MIN_SECRET = 20
 
 
-class Wish(Struct, frozen=True):
+class RequestedJob(Struct, frozen=True):
     """One job that is asked for."""
 
     job: NewJob
@@ -42,14 +42,18 @@ def is_now(job: NewJob) -> bool:
     return job.delay_ms is None and job.run_at_ms is None
 
 
-def queues_now(wished: Sequence[Wish]) -> set[str]:
+def queues_now(requested: Sequence[RequestedJob]) -> set[str]:
     """Return the queues that have to take messages before a submission is accepted."""
-    return {wish.job.queue for wish in wished if is_now(wish.job)}
+    return {wanted.job.queue for wanted in requested if is_now(wanted.job)}
 
 
-def wishes(
-    submission: Submission, catalogue: Catalogue, *, payload_max_bytes: int, reply_prefix: str
-) -> list[Wish]:
+def requested_jobs(
+    submission: ReceivedSubmission,
+    catalogue: Catalogue,
+    *,
+    payload_max_bytes: int,
+    reply_prefix: str,
+) -> list[RequestedJob]:
     """Return what a submission asks for, with the checks of REST; all or none.
 
     Args:
@@ -68,7 +72,7 @@ def wishes(
     data = _decode(submission.body, payload_max_bytes)
     if isinstance(data, dict):
         return [_wish(data, submission, submission.id, catalogue, payload_max_bytes)]
-    found: list[Wish] = []
+    found: list[RequestedJob] = []
     faults: list[Fault] = []
     may_be_large = len(submission.body) > payload_max_bytes
     for index, each in enumerate(data):
@@ -86,7 +90,9 @@ def wishes(
     return found
 
 
-def reply_fault(submission: Submission, catalogue: Catalogue, *, prefix: str) -> Fault | None:
+def reply_fault(
+    submission: ReceivedSubmission, catalogue: Catalogue, *, prefix: str
+) -> Fault | None:
     """Return why no reply may go where `reply_to` says, or None: others would read it as a message of theirs.
 
     A producer has no rights on queues of others, and does not get them by having taskyard write there.
@@ -134,8 +140,12 @@ def _decode(body: bytes, payload_max_bytes: int) -> dict[str, Any] | list[Any]:
 
 
 def _wish(
-    data: Any, submission: Submission, job_id: str, catalogue: Catalogue, payload_max_bytes: int
-) -> Wish:
+    data: Any,
+    submission: ReceivedSubmission,
+    job_id: str,
+    catalogue: Catalogue,
+    payload_max_bytes: int,
+) -> RequestedJob:
     if not isinstance(data, dict):
         raise InvalidSubmission([Fault("", "type", "a submission must be a JSON object")])
     stated = {"id": job_id, "priority": submission.priority, "queue": submission.routing_key}
@@ -160,10 +170,10 @@ def _wish(
         payload_max_bytes=payload_max_bytes,
         traceparent=submission.traceparent,
     )
-    return Wish(_with_submitter(job, submission), reply, data)
+    return RequestedJob(_with_submitter(job, submission), reply, data)
 
 
-def _with_submitter(job: NewJob, submission: Submission) -> NewJob:
+def _with_submitter(job: NewJob, submission: ReceivedSubmission) -> NewJob:
     """Return the job with what tells that a later submission of its id is of the same producer."""
     secret = submission.correlation_id or ""
     if len(secret) < MIN_SECRET or job.id.startswith(secret):  # anybody may know the id

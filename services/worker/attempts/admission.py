@@ -24,7 +24,7 @@ from taskyard.policy.limits import key_text, key_value
 from taskyard.rabbitmq.bodies import whole_bytes
 from taskyard.rabbitmq.properties import received_text
 from taskyard.request import Defaults
-from taskyard.runtime.keyed import Keyed
+from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome, Settled, Verdict
 from taskyard.store.jobs import NewJob
@@ -255,7 +255,7 @@ class Admission:
 
     @cached_property
     def _secret_digest(self) -> Callable[[bytes], str]:
-        return partial(Keyed(self._store.secret).digest, "limits")
+        return partial(KeyedHash(self._store.secret).digest, "limits")
 
     def bury(self, delivery: Delivery, reason: str, why: str) -> None:
         """Refuse a message: have its job claimed to fail, or where it is of none, write its dead letter."""

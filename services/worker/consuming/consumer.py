@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from services.worker.consuming.inbox import Delivery, Inbox
 from services.worker.consuming.returns import Returns
 from services.worker.consuming.subscription import Subscription
-from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
+from taskyard.rabbitmq.connection import AmqpConnection, ConnectionThread, describe
 from taskyard.rabbitmq.in_hand import InHand
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import QueueType
@@ -145,7 +145,7 @@ class Consumer:
 
     # From here on everything runs in the connection's thread.
 
-    def _connected(self, connection: Connection) -> None:
+    def _connected(self, connection: AmqpConnection) -> None:
         if self._is_stopping:
             return
         if self._asked is not None:

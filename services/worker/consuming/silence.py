@@ -11,7 +11,7 @@ from typing import Any
 from pika.channel import Channel
 from pika.exceptions import AMQPHeartbeatTimeout
 
-from taskyard.rabbitmq.connection import Connection
+from taskyard.rabbitmq.connection import AmqpConnection
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +41,14 @@ class Silence:
         self._doubts = 0
         self._is_answered = True
 
-    def begin(self, connection: Connection, channel: Channel) -> None:
+    def begin(self, connection: AmqpConnection, channel: Channel) -> None:
         """Look after this channel from now on, and no more after any other."""
         self._channel = channel
         self._seen = self._doubts = 0
         self._is_answered = True
         connection.ioloop.call_later(LOOK_S, lambda: self._look(connection, channel))
 
-    def _look(self, connection: Connection, channel: Channel) -> None:
+    def _look(self, connection: AmqpConnection, channel: Channel) -> None:
         if channel is not self._channel or not channel.is_open:
             return
         if self._deliveries() != self._seen or not self._is_waiting():
@@ -68,7 +68,7 @@ class Silence:
         has_some = found.method.message_count > 0 and self._deliveries() == self._seen
         self._doubts = self._doubts + 1 if has_some else 0
 
-    def _end(self, connection: Connection, channel: Channel) -> None:
+    def _end(self, connection: AmqpConnection, channel: Channel) -> None:
         logger.warning(
             "queue gives nothing of what it has, or does not answer: it is consumed anew",
             extra={"queue": self._queue},

@@ -12,7 +12,7 @@ from services.worker.consuming.returns import Returns
 from services.worker.consuming.silence import Silence
 from taskyard.errors import QueueMismatch
 from taskyard.rabbitmq import topology
-from taskyard.rabbitmq.connection import Connection, describe
+from taskyard.rabbitmq.connection import AmqpConnection, describe
 from taskyard.rabbitmq.in_hand import InHand, Sizes, is_off
 from taskyard.rabbitmq.topology import QueueType
 
@@ -57,7 +57,7 @@ class Subscription:
         self.problem = "not connected yet"
         self._inbox = inbox
         self._queue_type = queue_type
-        self._connection: Connection | None = None
+        self._connection: AmqpConnection | None = None
         self._version = (0, 0)
         self._channel: Channel | None = None
         #: Of the consumer, where there is one, with its prefetch.
@@ -83,7 +83,7 @@ class Subscription:
         self._is_cancelled = False
         self._is_paused = False
 
-    def open(self, connection: Connection) -> None:
+    def open(self, connection: AmqpConnection) -> None:
         """Open a channel on `connection`, declare the queue and consume it."""
         self._connection = connection
         self._reopen()

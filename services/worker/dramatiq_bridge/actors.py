@@ -25,7 +25,7 @@ from taskyard.task import Task
 from taskyard.telemetry import tracing
 from taskyard.validation.nesting import check_json_depth
 
-Report = Callable[[RunningAttempt, Progress], None]
+ReportProgress = Callable[[RunningAttempt, Progress], None]
 
 #: For actors' own lines, which have the job's arguments at level debug.
 _SILENT = logging.getLogger("dramatiq.taskyard")
@@ -50,7 +50,7 @@ class ActorBroker(dramatiq.Broker):
 class CurrentAttempt(Middleware):
     """Ties the attempt to the slot's thread while Dramatiq calls its actor, and keeps how it ended."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ReportProgress) -> None:
         self._report = report
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
@@ -76,7 +76,7 @@ _attempt_of_thread: ContextVar[RunningAttempt] = ContextVar("attempt")
 
 
 def make_broker(
-    tasks: Mapping[str, Task[..., Any]], *, report: Report, result_max_bytes: int
+    tasks: Mapping[str, Task[..., Any]], *, report: ReportProgress, result_max_bytes: int
 ) -> ActorBroker:
     """Return a broker with an actor for each task.
 

@@ -7,7 +7,7 @@ from typing import Any
 import dramatiq
 
 from services.worker.attempts.running import RunningAttempt
-from services.worker.dramatiq_bridge.actors import Report, make_broker
+from services.worker.dramatiq_bridge.actors import ReportProgress, make_broker
 from services.worker.dramatiq_bridge.work_queue import WorkQueue
 from taskyard.task import Task
 
@@ -36,7 +36,7 @@ class Slots:
         tasks: Mapping[str, Task[..., Any]],
         *,
         threads: int,
-        report: Report,
+        report: ReportProgress,
         result_max_bytes: int,
         finished: Callable[[RunningAttempt], None],
     ) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError, cre
 
 from taskyard.arguments.hints import signature_of, unknown
 from taskyard.arguments.secrets import HIDDEN, hides, is_secret
-from taskyard.arguments.typed_json import MAX_FINDINGS, Schema, findings, reader, reason
+from taskyard.arguments.typed_json import MAX_FINDINGS, SchemaGenerator, findings, reader, reason
 from taskyard.errors import Fault, bounded, pointer_part
 from taskyard.validation.field_words import no_such
 from taskyard.validation.misfits import fits, misfits
@@ -44,7 +44,7 @@ def _without_json_form(function: Callable[..., Any], error: Exception) -> str:
         if (text := unknown(parameter.annotation)) is not None:
             return f"the type hint of {parameter.name!r}, {text}"
         try:
-            TypeAdapter(_hint(parameter)).json_schema(schema_generator=Schema)
+            TypeAdapter(_hint(parameter)).json_schema(schema_generator=SchemaGenerator)
         except (PydanticUserError, TypeError) as own:
             return f"the type hint of {parameter.name!r} has no JSON form: {reason(own)}"
     return str(error)
@@ -61,7 +61,7 @@ def _described(function: Callable[..., Any]) -> dict[str, Any]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[f"p{index}"] = (_hint(parameter), Field(default=default, alias=parameter.name))
     model = create_model(function.__name__, **fields)
-    schema = model.model_json_schema(by_alias=True, schema_generator=Schema)
+    schema = model.model_json_schema(by_alias=True, schema_generator=SchemaGenerator)
     for part in schema.get("properties", {}).values():
         part.pop("title", None)
     schema.pop("title", None)
@@ -314,5 +314,5 @@ def _hint(parameter: inspect.Parameter) -> Any:
 def _variadic(parameters: Mapping[str, inspect.Parameter], kind: Any) -> dict[str, Any] | None:
     for parameter in parameters.values():
         if parameter.kind is kind:
-            return TypeAdapter(_hint(parameter)).json_schema(schema_generator=Schema)
+            return TypeAdapter(_hint(parameter)).json_schema(schema_generator=SchemaGenerator)
     return None

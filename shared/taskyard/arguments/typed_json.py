@@ -33,7 +33,7 @@ _VALUES = (str, int, float, bytes, date, time, timedelta, Decimal, UUID, re.Patt
 MAX_FINDINGS = 10
 
 
-class Schema(GenerateJsonSchema):
+class SchemaGenerator(GenerateJsonSchema):
     """Makes JSON Schema of a hint that fits all values in their JSON form, without warnings."""
 
     #: A default without a JSON form is left out: it is never sent.
@@ -96,7 +96,7 @@ def result_reader(hint: Any) -> Convert:
 def has_secrets(hint: Any) -> bool:
     """Return whether there is a secret in values of a hint, as far as that can be told."""
     try:
-        schema = TypeAdapter(hint).json_schema(schema_generator=Schema)
+        schema = TypeAdapter(hint).json_schema(schema_generator=SchemaGenerator)
     except PydanticUserError:
         return False
     return is_secret(schema, schema.get("$defs", {}))
@@ -126,7 +126,7 @@ class Carrier:
     def __init__(self, hint: Any) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(hint)
         self._read = reader(hint)
-        schema = self._adapter.json_schema(schema_generator=Schema)
+        schema = self._adapter.json_schema(schema_generator=SchemaGenerator)
         self._sets = schema if b'"uniqueItems":true' in msgspec.json.encode(schema) else None
         #: Whether there is a secret in its values.
         self.is_secret = is_secret(schema, schema.get("$defs", {}))

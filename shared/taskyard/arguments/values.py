@@ -9,7 +9,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from taskyard.arguments.hints import is_plain_hint, signature_of, unknown
 from taskyard.arguments.plain import is_plain
-from taskyard.arguments.typed_json import Carrier, NotCarried, Schema, a, reason, told
+from taskyard.arguments.typed_json import Carrier, NotCarried, SchemaGenerator, a, reason, told
 from taskyard.errors import Fault, InvalidSubmission, pointer_part
 from taskyard.validation.accepted import accepted
 
@@ -122,7 +122,7 @@ def _needed(value: Any, depth: int = 0) -> str | None:
         prefix = "str, " if kind == "dict" else ""
         return None if part is None else f"{kind}[{prefix}{part}]"
     try:
-        is_typed = TypeAdapter(type(value)).json_schema(schema_generator=Schema) != {}
+        is_typed = TypeAdapter(type(value)).json_schema(schema_generator=SchemaGenerator) != {}
     except (PydanticUserError, TypeError):
         return None
     return type(value).__name__ if is_typed else None

@@ -16,7 +16,7 @@ from taskyard.rabbitmq.queue_depths import Depth
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import JobStore
-from taskyard.store.consistency import Finding, QueueLook, Totals
+from taskyard.store.consistency import Inconsistency, QueueLook, Totals
 
 #: Records of one step through them all.
 STEP = 500
@@ -46,7 +46,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
     totals: Totals | None
     checked: int
-    findings: list[Finding]
+    findings: list[Inconsistency]
     missing: list[Missing]
 
     @property
@@ -163,8 +163,8 @@ class Audit:
             totals=self._store.totals(), checked=checked, findings=findings, missing=missing
         )
 
-    def _records(self, is_repair: bool) -> tuple[int, list[Finding]]:
-        found: dict[str, Finding] = {}
+    def _records(self, is_repair: bool) -> tuple[int, list[Inconsistency]]:
+        found: dict[str, Inconsistency] = {}
         cursor, checked = "0", 0
         while True:
             page = self._store.audit_records(cursor, STEP, is_repair=is_repair)
@@ -226,7 +226,7 @@ class RecordWalk:
         self._cursor = "0"
         self._found: list[str] = []
 
-    def step(self, *, is_repair: bool = False) -> list[Finding]:
+    def step(self, *, is_repair: bool = False) -> list[Inconsistency]:
         """Look at some records, and again at those found before; return what is wrong.
 
         With `is_repair`, what was found before and still is so is put right, as far as the record tells.

@@ -10,8 +10,8 @@ from taskyard.errors import JobNotFound
 from taskyard.explain import limits as held
 from taskyard.explain import queueing, terminal, waits
 from taskyard.explain.findings import (
+    ExplainSettings,
     Finding,
-    Limits,
     Situation,
     explain_path,
     job_path,
@@ -104,7 +104,7 @@ def _situation(
     facts = store.explain(job_id)
     if facts is None:
         raise JobNotFound(job_id)
-    limits = Limits(
+    limits = ExplainSettings(
         relay_after_s=settings.relay_after_s,
         unknown_task_ttl_s=settings.unknown_task_ttl,
         task_timeout_s=settings.task_timeout,

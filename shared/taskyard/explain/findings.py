@@ -66,7 +66,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     needs_action: bool = False
 
 
-class Limits(NamedTuple):
+class ExplainSettings(NamedTuple):
     """The settings that an explanation goes by, in seconds."""
 
     relay_after_s: float
@@ -79,7 +79,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     """All that is known when one job is explained."""
 
     facts: JobFacts
-    limits: Limits
+    limits: ExplainSettings
     #: The documents of workers, as the store has them.
     workers: Sequence[Mapping[str, Any]] = ()
     #: Of a ready job.

@@ -13,7 +13,7 @@ def discard(line: str) -> None:
     """Take a line of output and do nothing with it."""
 
 
-class Output:
+class ProcessOutput:
     """Reads a child's output in a thread of its own, so that the child never waits for a reader."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:

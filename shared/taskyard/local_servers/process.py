@@ -12,7 +12,7 @@ from typing import Self
 
 from taskyard.local_servers.errors import LocalServerError
 from taskyard.local_servers.leftovers import MARK, has_living_members
-from taskyard.local_servers.output import Output, discard
+from taskyard.local_servers.output import ProcessOutput, discard
 from taskyard.local_servers.waiting import POLL_INTERVAL_S, never, nothing, wait_for
 
 # Killed processes end at once, unless they hang in a disk's or a network's driver.
@@ -55,7 +55,7 @@ class Process:
         self.cwd = cwd
         self.grace_s = grace_s
         self._umask = 0o077 if is_private else -1
-        self._output = Output(on_line)
+        self._output = ProcessOutput(on_line)
         self._child: subprocess.Popen[str] | None = None
         self._is_gone = True
 

@@ -48,7 +48,7 @@ class Batch:
             self.done.set()
 
 
-class Entry(Struct):
+class UnconfirmedMessage(Struct):
     """One message on its way."""
 
     batch: Batch
@@ -95,7 +95,7 @@ class Sent:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[int, UnconfirmedMessage] = {}
         self._next_tag = 1
         #: When a message to this queue was last confirmed.
         self._confirmed_at: dict[str, float] = {}
@@ -105,7 +105,7 @@ class Sent:
         self._next_tag = 1
         self._confirmed_at.clear()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: UnconfirmedMessage) -> None:
         """Take note of what is being sent now."""
         entry.sent_at = self._clock()
         self._entries[self._next_tag] = entry
@@ -123,7 +123,7 @@ class Sent:
                 return queue
         return ""
 
-    def take(self, last_tag: int, *, multiple: bool) -> list[Entry]:
+    def take(self, last_tag: int, *, multiple: bool) -> list[UnconfirmedMessage]:
         """Return what a confirm is about: one message, or all up to it; they are forgotten here."""
         if not multiple:
             tags = [last_tag] if last_tag in self._entries else []

@@ -6,7 +6,7 @@ import pika
 from msgspec import Struct
 from pika.exceptions import AMQPError
 
-from taskyard.rabbitmq.connection import CONNECT_TIMEOUT_S, Connection, name_host, parameters
+from taskyard.rabbitmq.connection import CONNECT_TIMEOUT_S, AmqpConnection, name_host, parameters
 from taskyard.runtime.broker_hosts import Hosts, place, places, shuffled
 from taskyard.runtime.tls import Tls
 
@@ -41,7 +41,7 @@ def blocking(
         how.socket_timeout = how.stack_timeout = connect_timeout_s
         how.blocked_connection_timeout = blocked_timeout_s
         ways.append(how)
-    kind = type("_Connection", (Connection,), {"whole_max_bytes": whole_max_bytes})
+    kind = type("_Connection", (AmqpConnection,), {"whole_max_bytes": whole_max_bytes})
     try:
         return pika.BlockingConnection(ways, _impl_class=kind)
     except (AMQPError, OSError) as error:
@@ -76,15 +76,15 @@ def _properties(url: str, name: str, tls: Tls) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     failed: list[BaseException] = []
 
-    def lost(connection: Connection, reason: BaseException | str) -> None:
+    def lost(connection: AmqpConnection, reason: BaseException | str) -> None:
         failed.append(reason if isinstance(reason, BaseException) else AMQPError(reason))
         connection.ioloop.stop()
 
-    def opened(connection: Connection) -> None:
+    def opened(connection: AmqpConnection) -> None:
         found.append(connection.server_properties)
         connection.close()
 
-    connection = Connection(
+    connection = AmqpConnection(
         parameters(url, name=name, tls=tls),
         on_open_callback=opened,
         on_open_error_callback=lost,

@@ -58,7 +58,7 @@ def parameters(url: str, *, name: str, tls: Tls) -> pika.URLParameters:
     return found
 
 
-class Connection(pika.SelectConnection):
+class AmqpConnection(pika.SelectConnection):
     """A connection that reads what any producer may send, which pika's does not.
 
     It takes less time for a delivery, and can send many messages by one system call, where pika makes three
@@ -128,7 +128,7 @@ class ConnectionThread:
         broker_url: str,
         *,
         name: str,
-        on_connected: Callable[[Connection], None],
+        on_connected: Callable[[AmqpConnection], None],
         on_lost: Callable[[BaseException], None],
         why_leave: Callable[[], str] = str,
         whole_max_bytes: int | None = None,
@@ -141,7 +141,7 @@ class ConnectionThread:
         self._on_lost = on_lost
         self._why_leave = why_leave
         self._whole_max_bytes = whole_max_bytes
-        self._connection: Connection | None = None
+        self._connection: AmqpConnection | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._pauses = Pauses()
@@ -209,7 +209,7 @@ class ConnectionThread:
         how = parameters(self._hosts.url, name=self._name, tls=self._tls)
         if self._hosts.untried > 1:
             how.socket_timeout = how.stack_timeout = NEXT_HOST_S
-        connection = Connection(
+        connection = AmqpConnection(
             how,
             on_open_callback=self._opened,
             on_open_error_callback=self._lost,
@@ -230,7 +230,7 @@ class ConnectionThread:
                 self._connection = None
             connection.ioloop.close()
 
-    def _opened(self, connection: Connection) -> None:
+    def _opened(self, connection: AmqpConnection) -> None:
         self._pauses.opened()
         self._was_open = self._was_ever_open = True
         with self._lock:
@@ -242,7 +242,7 @@ class ConnectionThread:
         else:
             self._on_connected(connection)
 
-    def _lost(self, connection: Connection, reason: BaseException | str) -> None:
+    def _lost(self, connection: AmqpConnection, reason: BaseException | str) -> None:
         host = place(self._hosts.url)
         self._move_on()
         with self._lock:
@@ -255,7 +255,7 @@ class ConnectionThread:
         self._on_lost(error)
         connection.ioloop.stop()
 
-    def _listen(self, connection: Connection, *, heard_bytes: int, silent_s: float) -> None:
+    def _listen(self, connection: AmqpConnection, *, heard_bytes: int, silent_s: float) -> None:
         """Leave a host that says nothing; counted in looks, so that it is not blamed where we stood still."""
         if not connection.is_open:
             return

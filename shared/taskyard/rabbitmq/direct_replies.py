@@ -18,7 +18,7 @@ from pika.exceptions import ConnectionClosedByBroker
 from pika.spec import BasicProperties
 
 from taskyard.rabbitmq.confirms import Undelivered
-from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
+from taskyard.rabbitmq.connection import AmqpConnection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text
 from taskyard.rabbitmq.size_limit import SizeLimit
@@ -76,7 +76,7 @@ class DirectReplies:
         #: Whether RabbitMQ took a reply to this name, or closed the connection for it.
         self._is_good: dict[str, bool] = {}
         self._is_started = False
-        self._connection: Connection | None = None
+        self._connection: AmqpConnection | None = None
         self._channel: Channel | None = None
         self._under_way: _Reply | None = None
         self._size = SizeLimit()
@@ -147,7 +147,7 @@ class DirectReplies:
 
     # From here on everything runs in the connection's thread.
 
-    def _connected(self, connection: Connection) -> None:
+    def _connected(self, connection: AmqpConnection) -> None:
         self._connection = connection
         self._is_mandatory = server_version(connection.server_properties) >= RETURNS_SINCE
         connection.channel(on_open_callback=self._channel_opened)

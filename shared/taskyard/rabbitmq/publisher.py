@@ -16,8 +16,8 @@ from pika.spec import Basic, BasicProperties
 
 from taskyard.errors import BrokerUnavailable, TaskyardError, Unpublishable
 from taskyard.rabbitmq import topology
-from taskyard.rabbitmq.confirms import Batch, Entry, Failure, Sent, Undelivered
-from taskyard.rabbitmq.connection import Connection, ConnectionThread, describe
+from taskyard.rabbitmq.confirms import Batch, Failure, Sent, UnconfirmedMessage, Undelivered
+from taskyard.rabbitmq.connection import AmqpConnection, ConnectionThread, describe
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.rabbitmq.pauses import Patience
 from taskyard.rabbitmq.properties import property_text
@@ -57,9 +57,9 @@ class Publisher:
         self._size = SizeLimit()
         self._queue_type = queue_type
         self._lock = threading.Lock()
-        self._inbox: deque[list[Entry]] = deque()
+        self._inbox: deque[list[UnconfirmedMessage]] = deque()
         self._is_started = False
-        self._connection: Connection | None = None
+        self._connection: AmqpConnection | None = None
         self._channel: Channel | None = None
         self._is_blocked = False
         self._state = NOT_CONNECTED
@@ -68,7 +68,7 @@ class Publisher:
         self._hint = hint
         self._sent = Sent()
         self._declared: set[str] = set()
-        self._declaring: dict[str, list[list[Entry]]] = {}
+        self._declaring: dict[str, list[list[UnconfirmedMessage]]] = {}
         self._declaring_since: dict[str, float] = {}
         self._patience = Patience()
         self._thread = ConnectionThread(
@@ -135,9 +135,9 @@ class Publisher:
 
     def _put_through(
         self, messages: Sequence[Outgoing], deadline_s: float, *, is_whole: bool
-    ) -> tuple[Batch, list[Entry]]:
+    ) -> tuple[Batch, list[UnconfirmedMessage]]:
         batch = Batch(len(messages), is_whole=is_whole)
-        entries = [Entry(batch, message) for message in messages]
+        entries = [UnconfirmedMessage(batch, message) for message in messages]
         sendable = [entry for entry in entries if _is_sendable(entry)]
         if is_whole and len(sendable) < len(entries):
             error = next(entry.error for entry in entries if entry.error is not None)
@@ -149,7 +149,9 @@ class Publisher:
             PUBLISH_FAILURES.inc()
         return batch, entries
 
-    def _await_confirms(self, batch: Batch, entries: list[Entry], deadline_s: float) -> None:
+    def _await_confirms(
+        self, batch: Batch, entries: list[UnconfirmedMessage], deadline_s: float
+    ) -> None:
         self.start()
         with self._lock:
             self._inbox.append(entries)
@@ -197,7 +199,7 @@ class Publisher:
         if self._is_started:
             self._thread.stop()
 
-    def _abandon(self, entries: list[Entry], error: TaskyardError) -> None:
+    def _abandon(self, entries: list[UnconfirmedMessage], error: TaskyardError) -> None:
         """See to it that what was not sent yet never is, as its caller is told."""
         with self._lock:
             entries[0].batch.is_abandoned = True
@@ -209,7 +211,7 @@ class Publisher:
 
     # From here on everything runs in the connection's thread.
 
-    def _connected(self, connection: Connection) -> None:
+    def _connected(self, connection: AmqpConnection) -> None:
         self._connection = connection
         connection.add_on_connection_blocked_callback(self._blocked)
         connection.add_on_connection_unblocked_callback(self._unblocked)
@@ -296,7 +298,9 @@ class Publisher:
             if staying:
                 self._declare(min(missing), staying)
 
-    def _is_wanted(self, entries: list[Entry], going: list[Entry]) -> bool:
+    def _is_wanted(
+        self, entries: list[UnconfirmedMessage], going: list[UnconfirmedMessage]
+    ) -> bool:
         """Return whether somebody waits for these; from then on those that are going may arrive."""
         with self._lock:
             if entries[0].batch.is_abandoned:
@@ -307,7 +311,7 @@ class Publisher:
                 entry.may_arrive = True
         return True
 
-    def _declare(self, queue: str, entries: list[Entry]) -> None:
+    def _declare(self, queue: str, entries: list[UnconfirmedMessage]) -> None:
         """Declare `queue` on a channel of its own, which a refusal closes, then go on with `entries`."""
         waiting = self._declaring.setdefault(queue, [])
         waiting.append(entries)
@@ -337,7 +341,9 @@ class Publisher:
 
         self._connection.channel(on_open_callback=opened)
 
-    def _refuse(self, queue: str, waiting: Sequence[list[Entry]], error: TaskyardError) -> None:
+    def _refuse(
+        self, queue: str, waiting: Sequence[list[UnconfirmedMessage]], error: TaskyardError
+    ) -> None:
         """Give up what goes to a queue that cannot be declared, and what must not go without it."""
         for entries in waiting:
             is_whole = entries[0].batch.is_whole
@@ -350,13 +356,13 @@ class Publisher:
                     self._inbox.append(others)
         self._flush()
 
-    def _send_all(self, entries: list[Entry]) -> None:
+    def _send_all(self, entries: list[UnconfirmedMessage]) -> None:
         assert self._connection is not None
         with self._connection.gathering():
             for entry in entries:
                 self._send(entry)
 
-    def _send(self, entry: Entry) -> None:
+    def _send(self, entry: UnconfirmedMessage) -> None:
         if self._channel is None:
             entry.refuse(BrokerUnavailable("RabbitMQ closed the channel"))
             return
@@ -421,7 +427,7 @@ def _properties(message: Outgoing) -> BasicProperties:
     )
 
 
-def _is_sendable(entry: Entry) -> bool:
+def _is_sendable(entry: UnconfirmedMessage) -> bool:
     try:
         check_texts(entry.message)
     except Unpublishable as error:
@@ -430,7 +436,9 @@ def _is_sendable(entry: Entry) -> bool:
     return True
 
 
-def _parted(entries: list[Entry], missing: set[str]) -> tuple[list[Entry], list[Entry]]:
+def _parted(
+    entries: list[UnconfirmedMessage], missing: set[str]
+) -> tuple[list[UnconfirmedMessage], list[UnconfirmedMessage]]:
     """Return what can go now, and what waits for queues that have to be declared."""
     if not missing:
         return entries, []

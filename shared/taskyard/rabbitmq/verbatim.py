@@ -7,7 +7,7 @@ from pika import frame
 from pika.spec import BasicProperties
 
 from taskyard.rabbitmq import lenient
-from taskyard.rabbitmq.connection import Connection
+from taskyard.rabbitmq.connection import AmqpConnection
 
 _FLAGS_BYTES = 2
 _LENGTH_BYTES = 4
@@ -26,7 +26,7 @@ class VerbatimProperties(BasicProperties):
         return [self.raw]
 
 
-class VerbatimConnection(Connection):
+class VerbatimConnection(AmqpConnection):
     """A connection whose deliveries have `VerbatimProperties`."""
 
     def _read_frame(self) -> tuple[int, Any]:

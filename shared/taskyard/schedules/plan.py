@@ -18,7 +18,9 @@ HOLD_MS = 2000
 #: How often a queued fire looks whether the job before it has ended. Milliseconds.
 QUEUED_MS = 250
 
-Outcome = Literal["fired", "triggered", "queued", "refused", "skipped_missed", "skipped_overlap"]
+FireOutcome = Literal[
+    "fired", "triggered", "queued", "refused", "skipped_missed", "skipped_overlap"
+]
 
 
 class ScheduleState(Struct, frozen=True, kw_only=True):
@@ -54,14 +56,14 @@ class FireEvent(Struct, frozen=True, kw_only=True):
     fire_at: int
     #: When this happened.
     at: int
-    outcome: Outcome
+    outcome: FireOutcome
     job_id: str | None = None
     reason: str = ""
     #: Of several fire times skipped at once, the last.
     until: int | None = None
 
 
-class Step(Struct, frozen=True):
+class PlanStep(Struct, frozen=True):
     """A new state, and what to tell of it."""
 
     state: ScheduleState
@@ -95,7 +97,7 @@ def due_at(schedule: Schedule, state: ScheduleState, now_ms: int) -> int | None:
 
 def decide(
     schedule: Schedule, state: ScheduleState, now_ms: int, *, is_last_active: bool
-) -> Step | None:
+) -> PlanStep | None:
     """Return what to do now that nothing is `firing`, or None if it is not time.
 
     Args:
@@ -107,7 +109,7 @@ def decide(
     if state.is_paused or state.firing is not None:
         return None
     if state.queued is not None and not is_last_active:
-        return Step(replace(state, firing=state.queued, queued=None))
+        return PlanStep(replace(state, firing=state.queued, queued=None))
     if state.backlog:
         rest = replace(state, backlog=state.backlog[1:])
         return _fire(schedule, rest, state.backlog[0], now_ms, is_last_active=is_last_active)
@@ -121,36 +123,36 @@ def decide(
     return _fire(schedule, passed, time_ms, now_ms, is_last_active=is_last_active)
 
 
-def fired(state: ScheduleState, event: FireEvent) -> Step:
+def fired(state: ScheduleState, event: FireEvent) -> PlanStep:
     """Return the state after the job of `firing` was made, or refused."""
     done = replace(state, firing=None, cancels=None)
     if event.outcome == "fired":
         done = replace(done, last_fire=event.fire_at, last_job=event.job_id)
-    return Step(done, [event])
+    return PlanStep(done, [event])
 
 
 def _fire(
     schedule: Schedule, state: ScheduleState, time_ms: int, now_ms: int, *, is_last_active: bool
-) -> Step:
+) -> PlanStep:
     """Decide on one fire time by the overlap policy."""
     policy = schedule.overlap
     if policy == "allow" or not is_last_active:
-        return Step(replace(state, firing=time_ms))
+        return PlanStep(replace(state, firing=time_ms))
     if policy == "cancel_previous":
-        return Step(replace(state, firing=time_ms, cancels=state.last_job))
+        return PlanStep(replace(state, firing=time_ms, cancels=state.last_job))
     reason = "the last job has not ended"
     if policy == "queue_one" and state.queued is None:
-        return Step(
+        return PlanStep(
             replace(state, queued=time_ms),
             [FireEvent(fire_at=time_ms, at=now_ms, outcome="queued", reason=reason)],
         )
     if policy == "queue_one":
         reason = "another fire waits already"
     event = FireEvent(fire_at=time_ms, at=now_ms, outcome="skipped_overlap", reason=reason)
-    return Step(state, [event])
+    return PlanStep(state, [event])
 
 
-def _missed(schedule: Schedule, state: ScheduleState, first: int, now_ms: int) -> Step:
+def _missed(schedule: Schedule, state: ScheduleState, first: int, now_ms: int) -> PlanStep:
     """Decide on all fire times that are missed, from `first` on, by the policy for them."""
     horizon_ms = now_ms - round(schedule.grace_s * 1000) - 1
     keep = {"skip": 0, "once": 1, "all": schedule.missed_max}[schedule.missed]
@@ -161,13 +163,13 @@ def _missed(schedule: Schedule, state: ScheduleState, first: int, now_ms: int) -
     dropped = found[: len(found) - len(kept)]
     passed = replace(_passed(schedule, state, found[-1]), backlog=kept)
     if not dropped:
-        return Step(passed)
+        return PlanStep(passed)
     until = None if dropped[-1] == first else dropped[-1]
     reason = f"more than {schedule.grace_s:g} s late; missed = {schedule.missed}"
     event = FireEvent(
         fire_at=first, until=until, at=now_ms, outcome="skipped_missed", reason=reason
     )
-    return Step(passed, [event])
+    return PlanStep(passed, [event])
 
 
 def _passed(schedule: Schedule, state: ScheduleState, time_ms: int) -> ScheduleState:
@@ -184,7 +186,7 @@ def event_of_fire(
     refused: str = "",
 ) -> FireEvent:
     """Return what to tell of a fire whose job was made, or refused for a reason."""
-    outcome: Outcome = "refused" if refused else "fired"
+    outcome: FireOutcome = "refused" if refused else "fired"
     return FireEvent(fire_at=time_ms, at=now_ms, outcome=outcome, job_id=job_id, reason=refused)
 
 

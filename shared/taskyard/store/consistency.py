@@ -20,7 +20,7 @@ Problem = Literal[
 OVERTAKEN_LIMIT = 100_000
 
 
-class Finding(Struct, frozen=True, array_like=True):
+class Inconsistency(Struct, frozen=True, array_like=True):
     """A job that is not accounted for."""
 
     id: str
@@ -37,7 +37,7 @@ class RecordPage(Struct, frozen=True, array_like=True):
     #: Where to go on; "0" once all have been seen.
     cursor: str
     checked: int
-    findings: list[Finding]
+    findings: list[Inconsistency]
 
 
 class QueueRow(Struct, frozen=True, array_like=True):

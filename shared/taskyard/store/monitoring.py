@@ -42,7 +42,7 @@ class Transition(Struct, frozen=True, array_like=True):
     at_ms: int
 
 
-class Subscription(Protocol):
+class EventSubscription(Protocol):
     """Hears of every change of a state from now on, as long as its connection lasts; for one thread."""
 
     def get(self, timeout_s: float) -> Sequence[Transition]:

@@ -31,7 +31,7 @@ from taskyard.store.explaining import Ahead, Holder, JobFacts
 from taskyard.store.finding import Count, Cursor, Filter, IdPage, JobPage, Order
 from taskyard.store.jobs import Cancelled, Change, Changed, NewJob, Purged, Ready, Recorded, Removed
 from taskyard.store.keys import Added, KeyRing, Metered, NewKey, Use
-from taskyard.store.monitoring import QueueCounts, Subscription, Vitals, Work
+from taskyard.store.monitoring import EventSubscription, QueueCounts, Vitals, Work
 from taskyard.store.replays import NewReplay, Replay, ReplayBatch
 from taskyard.store.replies import Asked, Owed, Reservation
 from taskyard.store.schedules import DueSchedules, ScheduleWrite, StoredSchedule
@@ -623,7 +623,7 @@ class JobStore(Protocol):
     def await_work(self, kind: Work, timeout_s: float) -> None:
         """Return when there may be work of this kind out of turn, or after `timeout_s`; one thread a kind."""
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self) -> EventSubscription:
         """Return a subscription to the states of all jobs; while there is one, each change costs a little."""
 
     # The server

@@ -29,7 +29,7 @@ class Asked(Struct, frozen=True, array_like=True):
     correlation_id: str = ""
 
 
-class Place(NamedTuple):
+class ReplyAddress(NamedTuple):
     """Who is to be told of a job's end."""
 
     reply_to: str
@@ -47,4 +47,4 @@ class Owed(Struct, frozen=True, array_like=True):
     #: How long ago the job ended, in milliseconds; -1: its record is gone.
     age_ms: int
     #: None where the store cannot read them.
-    places: list[Place]
+    places: list[ReplyAddress]

@@ -84,7 +84,7 @@ def test_requests_at_once_make_one_job(api, client_of, settings, dispatcher):
 def test_a_request_that_died_before_its_answer_is_taken_up(api, monkeypatch):
     """Its job was recorded; nobody wrote the answer down."""
     with monkeypatch.context() as patch:
-        patch.setattr(idempotency.Keyed, "conclude", lambda self, answer: None)
+        patch.setattr(idempotency.KeyedRequest, "conclude", lambda self, answer: None)
         first = post(api, "k")
 
     again = post(api, "k")

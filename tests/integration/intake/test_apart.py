@@ -12,7 +12,7 @@ import redis
 from prometheus_client import REGISTRY
 
 from services.scheduler.intake.chore import Intake
-from services.scheduler.intake.consumer import Answer, Submission
+from services.scheduler.intake.consumer import AnsweredSubmission, ReceivedSubmission
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.dispatcher import Dispatcher
@@ -45,7 +45,7 @@ class Door:
     """Submissions that have come, and what was answered."""
 
     def __init__(self) -> None:
-        self.waiting: list[Submission] = []
+        self.waiting: list[ReceivedSubmission] = []
         self.answers: dict[str, dict[str, object]] = {}
         self._tag = 0
 
@@ -54,7 +54,7 @@ class Door:
         self._tag += 1
         body = json.dumps({"task": draw.name, **fields}).encode()
         self.waiting.append(
-            Submission(
+            ReceivedSubmission(
                 tag=self._tag,
                 channel=None,  # type: ignore[arg-type]  # none is needed
                 body=body,
@@ -64,20 +64,20 @@ class Door:
             )
         )
 
-    def take(self, limit: int) -> list[Submission]:
+    def take(self, limit: int) -> list[ReceivedSubmission]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return taken
 
-    def put_back(self, submissions: Sequence[Submission]) -> None:
+    def put_back(self, submissions: Sequence[ReceivedSubmission]) -> None:
         self.waiting[:0] = submissions
 
     def make_room(self, waiting: int, waiting_bytes: int) -> None:
         """There always is."""
 
-    def ours(self, submissions: Iterable[Submission]) -> list[Submission]:
+    def ours(self, submissions: Iterable[ReceivedSubmission]) -> list[ReceivedSubmission]:
         return list(submissions)
 
-    def finish(self, answers: Sequence[Answer]) -> None:
+    def finish(self, answers: Sequence[AnsweredSubmission]) -> None:
         self.answers |= {each.submission.id: json.loads(each.reply) for each in answers}
 
 
@@ -376,7 +376,7 @@ class Jammed(Door):
         super().__init__()
         self.is_jammed = True
 
-    def finish(self, answers: Sequence[Answer]) -> None:
+    def finish(self, answers: Sequence[AnsweredSubmission]) -> None:
         if self.is_jammed:
             raise RuntimeError("jammed")
         super().finish(answers)

@@ -10,9 +10,9 @@ from services.scheduler.intake import consumer as intake_consumer
 from services.scheduler.intake.consumer import (
     MOST_BESIDE,
     PREFETCH,
-    Answer,
+    AnsweredSubmission,
     IntakeConsumer,
-    Submission,
+    ReceivedSubmission,
 )
 from taskyard.local_servers.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.rabbitmq import direct_replies
@@ -73,9 +73,9 @@ def put(channel, *bodies: bytes, **properties) -> None:
         )
 
 
-def come(consumer: IntakeConsumer, count: int = 1) -> list[Submission]:
+def come(consumer: IntakeConsumer, count: int = 1) -> list[ReceivedSubmission]:
     """Return so many submissions."""
-    taken: list[Submission] = []
+    taken: list[ReceivedSubmission] = []
 
     def have_come() -> bool:
         taken.extend(consumer.take(count - len(taken)))
@@ -146,7 +146,7 @@ def test_what_came_while_the_queue_was_gone_is_read_with_all_that_it_says(opened
 
     consumer = opened()
     (submission,) = come(consumer)
-    consumer.finish([Answer(submission, b"{}")])
+    consumer.finish([AnsweredSubmission(submission, b"{}")])
 
     assert (
         submission.id,
@@ -170,9 +170,9 @@ def test_a_reply_that_rabbitmq_does_not_take_costs_no_submission(opened, channel
         put(channel, b"%d" % number, reply_to=name, correlation_id="c")
     large, other = come(consumer, 2)
 
-    consumer.finish([Answer(large, b"x" * (MAX_MESSAGE_BYTES + 1))])
+    consumer.finish([AnsweredSubmission(large, b"x" * (MAX_MESSAGE_BYTES + 1))])
     poll(lambda: "max size" in caplog.text)
-    consumer.finish([Answer(other, b"{}")])
+    consumer.finish([AnsweredSubmission(other, b"{}")])
 
     assert poll(lambda: channel.basic_get(name, True)[2]) == b"{}"
     put(channel, b"last")
@@ -233,7 +233,7 @@ def test_a_queue_that_is_deleted_comes_back_and_nothing_waits_for_a_person(
 
     def have_come() -> bool:
         taken = consumer.take(100)
-        consumer.finish([Answer(each, b"") for each in taken])
+        consumer.finish([AnsweredSubmission(each, b"") for each in taken])
         read.update(each.body for each in taken)
         return read >= set(sorted(bodies)[5:])
 
@@ -261,7 +261,7 @@ def test_those_that_wait_make_room_for_others(opened, channel):
     consumer = opened()
     published = MOST_BESIDE + 5 * PREFETCH
     put(channel, *[b"{}"] * published)
-    waiting: list[Submission] = []
+    waiting: list[ReceivedSubmission] = []
 
     def are_full() -> bool:
         waiting.extend(consumer.take(published))
@@ -275,7 +275,7 @@ def test_those_that_wait_make_room_for_others(opened, channel):
     second.close()
     left = published - len(waiting)
     while waiting:
-        consumer.finish([Answer(each, b"") for each in waiting])
+        consumer.finish([AnsweredSubmission(each, b"") for each in waiting])
         waiting = come(consumer, min(left, PREFETCH))
         left -= len(waiting)
     consumer.close()
@@ -291,13 +291,13 @@ def test_no_direct_reply_is_dropped_however_fast_answers_come(opened, channel, m
     channel.basic_consume(DIRECT_REPLY, lambda *args: got.append(args[-1]), auto_ack=True)
     consumer = opened()
     put(channel, b"first", reply_to=DIRECT_REPLY)
-    consumer.finish([Answer(each, each.body) for each in come(consumer)])
+    consumer.finish([AnsweredSubmission(each, each.body) for each in come(consumer)])
     poll(lambda: channel.connection.process_data_events(0.1) or got)
     bodies = [b"%d" % number for number in range(PREFETCH)]
     put(channel, *bodies, reply_to=DIRECT_REPLY)
 
     for each in come(consumer, PREFETCH):
-        consumer.finish([Answer(each, each.body)])
+        consumer.finish([AnsweredSubmission(each, each.body)])
 
     poll(lambda: channel.connection.process_data_events(0.1) or len(got) > PREFETCH)
     # In which order is not promised: one that finds no room is overtaken.

@@ -9,8 +9,8 @@ import pika
 import pytest
 
 from services.api.app import create_app
-from services.scheduler.intake.aside import MOST
 from services.scheduler.intake.consumer import PREFETCH
+from services.scheduler.intake.held_submissions import MOST
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
 from taskyard.request import parse

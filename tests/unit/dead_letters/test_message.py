@@ -8,7 +8,7 @@ from taskyard.dead_letters.fingerprint import fingerprint
 from taskyard.dead_letters.message import dead_letter, index_entry, indexed, shortened
 from taskyard.job import JobError
 from taskyard.rabbitmq.bodies import BEGINNING_BYTES, cut
-from taskyard.runtime.keyed import Keyed
+from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.store.dead_letters import DeadLetter
 
 DIGEST = bytes.hex
@@ -103,7 +103,7 @@ def test_the_id_of_what_has_none_tells_nothing_of_its_body():
     """It is made of it all the same, so that every scheduler makes the same."""
 
     def entry(headers: dict[str, Any], secret: bytes) -> DeadLetter:
-        digest = partial(Keyed(lambda _: secret).digest, "dead letters")
+        digest = partial(KeyedHash(lambda _: secret).digest, "dead letters")
         return index_entry(
             "q", b'{"pin": 4711}', headers, id="", task="", priority=5, digest=digest
         )[0]

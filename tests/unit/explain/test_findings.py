@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from taskyard.explain import document, findings
-from taskyard.explain.findings import Finding, Limits, Situation, counted, short, span
+from taskyard.explain.findings import ExplainSettings, Finding, Situation, counted, short, span
 from taskyard.explain.queueing import pace
 from taskyard.job import Attempt, Job, JobError, State
 from taskyard.message import Message, Options
@@ -15,7 +15,9 @@ from taskyard.store import controls
 from taskyard.store.explaining import AHEAD_LIMIT, Ahead, JobFacts, LimitFacts, Risen
 
 NOW = 1_795_515_605_000
-LIMITS = Limits(relay_after_s=10, unknown_task_ttl_s=3600, task_timeout_s=600, heartbeat_s=1)
+LIMITS = ExplainSettings(
+    relay_after_s=10, unknown_task_ttl_s=3600, task_timeout_s=600, heartbeat_s=1
+)
 
 
 def situation(

@@ -3,7 +3,7 @@
 import pytest
 
 from taskyard.errors import BrokerUnavailable
-from taskyard.rabbitmq.confirms import Batch, Entry, Sent
+from taskyard.rabbitmq.confirms import Batch, Sent, UnconfirmedMessage
 from taskyard.rabbitmq.outgoing import Outgoing
 
 
@@ -17,7 +17,9 @@ def batch():
 def entries(batch):
     """Its messages: two with the same id and queue, and another."""
     told = (("a", b"1"), ("a", b"2"), ("b", b"3"))
-    return [Entry(batch, Outgoing(queue="q", body=body, id=name)) for name, body in told]
+    return [
+        UnconfirmedMessage(batch, Outgoing(queue="q", body=body, id=name)) for name, body in told
+    ]
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_a_queue_is_stuck_that_confirms_nothing_while_something_waits(batch, ent
     """One message alone may wait while those after it are confirmed; other queues say nothing of it."""
     now = [100.0]
     sent = Sent(lambda: now[0])
-    other = Entry(batch, Outgoing(queue="other", body=b"4", id="c"))
+    other = UnconfirmedMessage(batch, Outgoing(queue="other", body=b"4", id="c"))
     for entry in (*entries, other):
         sent.add(entry)
 

@@ -3,7 +3,7 @@
 import pika
 import pytest
 
-from taskyard.rabbitmq.connection import Connection
+from taskyard.rabbitmq.connection import AmqpConnection
 
 
 class Unconnected(pika.SelectConnection):
@@ -17,7 +17,7 @@ class Unconnected(pika.SelectConnection):
         self.writes.append(data)
 
 
-class Written(Connection, Unconnected):
+class Written(AmqpConnection, Unconnected):
     """Ours above it, handed frames as pika does."""
 
     def emit(self, frame):

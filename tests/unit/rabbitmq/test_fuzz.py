@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pika import spec
 
 from services.scheduler.intake import submissions
-from services.scheduler.intake.consumer import Submission, received
+from services.scheduler.intake.consumer import ReceivedSubmission, received
 from services.worker.attempts.admission import Admission
 from services.worker.consuming.inbox import Delivery
 from taskyard import config
@@ -106,7 +106,9 @@ def properties_of(raw: bytes) -> spec.BasicProperties:
     return header.properties
 
 
-def submission_of(properties: spec.BasicProperties, body: bytes, key: str | bytes) -> Submission:
+def submission_of(
+    properties: spec.BasicProperties, body: bytes, key: str | bytes
+) -> ReceivedSubmission:
     """Return what the intake makes of a message."""
     method = spec.Basic.Deliver("c", 1, False, SUBMIT_EXCHANGE, key)
     return received(None, method, properties, body)  # type: ignore[arg-type]  # needs no channel
@@ -166,7 +168,7 @@ def test_any_submission_is_a_job_or_has_faults(rng: random.Random):
     submission = submission_of(properties_of(fuzz.properties(rng).raw), body, rng.choice(["", "q"]))
     catalogue = Catalogue(Store())  # type: ignore[arg-type]  # all that is asked
     try:
-        wished = submissions.wishes(
+        wished = submissions.requested_jobs(
             submission,
             catalogue,
             payload_max_bytes=SETTINGS.payload_max_bytes,

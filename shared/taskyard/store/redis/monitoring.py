@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from taskyard.store.monitoring import QueueCounts, Subscription, Transition, Vitals, Work
+from taskyard.store.monitoring import EventSubscription, QueueCounts, Transition, Vitals, Work
 from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.scripts import RedisScripts
 
@@ -56,7 +56,7 @@ class RedisMonitoring(RedisScripts):
         )
 
     @guarded
-    def subscribe(self) -> Subscription:
+    def subscribe(self) -> EventSubscription:
         pubsub: Any = self._redis.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]  # as in redis-py
         pubsub.subscribe(f"{self._prefix}states")
         pubsub.get_message(timeout=1)  # the subscription itself: from here on nothing is missed

@@ -8,7 +8,7 @@ import msgspec
 
 from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.scripts import RedisScripts
-from taskyard.store.replies import MAX_PLACES, Asked, Owed, Place, Reservation
+from taskyard.store.replies import MAX_PLACES, Asked, Owed, ReplyAddress, Reservation
 
 _decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
@@ -55,9 +55,9 @@ class RedisReplies(RedisScripts):
         return f"{self._prefix}request:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
-def _places(text: str, are_submitters: Sequence[bool]) -> list[Place]:
+def _places(text: str, are_submitters: Sequence[bool]) -> list[ReplyAddress]:
     try:
         rows = zip(_decode(text), are_submitters, strict=True)
-        return [Place(*row, is_submitter) for row, is_submitter in rows]
+        return [ReplyAddress(*row, is_submitter) for row, is_submitter in rows]
     except (msgspec.DecodeError, UnicodeError, ValueError):
         return []  # who asked cannot be told: it is given up, or it would hold up all others

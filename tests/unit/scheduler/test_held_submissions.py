@@ -5,8 +5,8 @@ from itertools import islice
 import msgspec
 import pytest
 
-from services.scheduler.intake.aside import MOST_BYTES, PAUSE_MAX_S, Aside
-from services.scheduler.intake.consumer import Submission
+from services.scheduler.intake.consumer import ReceivedSubmission
+from services.scheduler.intake.held_submissions import MOST_BYTES, PAUSE_MAX_S, HeldSubmissions
 from services.scheduler.intake.round import Pass
 from taskyard.errors import BrokerUnavailable, StoreFault
 from taskyard.runtime.apart import Apart
@@ -32,14 +32,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def aside(clock) -> Aside:
+def aside(clock) -> HeldSubmissions:
     """A place for five."""
-    return Aside(Apart("submission", clock=clock), clock=clock, most=5)
+    return HeldSubmissions(Apart("submission", clock=clock), clock=clock, most=5)
 
 
-def submission(name: str) -> Submission:
+def submission(name: str) -> ReceivedSubmission:
     """Return one of this id, from no channel."""
-    return Submission(tag=1, channel=None, body=b"", id=name)  # type: ignore[arg-type]  # none is needed
+    return ReceivedSubmission(tag=1, channel=None, body=b"", id=name)  # type: ignore[arg-type]  # none is needed
 
 
 def taken(aside, most: int = 10) -> list[str]:

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from services.scheduler.intake.consumer import Submission
+from services.scheduler.intake.consumer import ReceivedSubmission
 from taskyard.errors import TaskyardError
 from taskyard.runtime.apart import Apart
 from taskyard.telemetry.metrics import RESTING
@@ -21,7 +21,7 @@ PAUSE_MIN_S = 1.0
 PAUSE_MAX_S = 30.0
 
 
-class Aside:
+class HeldSubmissions:
     """Knows which queues refuse messages, tries each again after a pause, and holds what is for them.
 
     It also holds the submissions that rest for a trouble of their own.
@@ -39,10 +39,10 @@ class Aside:
         self._clock = clock
         self._most = most
         self._closed: dict[str, _Closed] = {}
-        self._free: deque[Submission] = deque()
-        self._resting: list[Submission] = []
+        self._free: deque[ReceivedSubmission] = deque()
+        self._resting: list[ReceivedSubmission] = []
 
-    def take(self) -> Iterator[Submission]:
+    def take(self) -> Iterator[ReceivedSubmission]:
         """Give what can go on, one by one: what is not asked for stays.
 
         That is what waited for queues that are open again, one for each to be tried, and what has rested.
@@ -58,7 +58,9 @@ class Aside:
             self._resting.remove(each)
             yield each
 
-    def keep_only(self, are_ours: Callable[[Sequence[Submission]], list[Submission]]) -> None:
+    def keep_only(
+        self, are_ours: Callable[[Sequence[ReceivedSubmission]], list[ReceivedSubmission]]
+    ) -> None:
         """Forget what RabbitMQ has taken back."""
         self._free = deque(are_ours(self._free))
         for closed in self._closed.values():
@@ -124,12 +126,12 @@ class Aside:
         """How many more can be held."""
         return max(0, self._most - self.held)
 
-    def hold(self, queue: str, submission: Submission) -> None:
+    def hold(self, queue: str, submission: ReceivedSubmission) -> None:
         """Have a submission wait for a queue; it goes on at once if that has been opened meanwhile."""
         closed = self._closed.get(queue)
         (self._free if closed is None else closed.waiting).append(submission)
 
-    def rest(self, submission: Submission, error: Exception) -> None:
+    def rest(self, submission: ReceivedSubmission, error: Exception) -> None:
         """Have a submission rest that failed by itself, longer each time."""
         self._resting.append(submission)
         self._apart.failed(submission.id, error)
@@ -145,4 +147,4 @@ class _Closed:
         self.error = error
         self.pause_s = PAUSE_MIN_S
         self.until = 0.0
-        self.waiting: deque[Submission] = deque()
+        self.waiting: deque[ReceivedSubmission] = deque()

@@ -12,7 +12,7 @@ TTL_S = 60.0
 SECRET_BYTES = 32
 
 
-class Keyed:
+class KeyedHash:
     """Makes digests of what is easily guessed, such as a PIN: without the secret nobody can try them all.
 
     All processes on one store make the same, also after a restart. A store that comes back empty is given the
