@@ -1,1 +1,1 @@
-"""Who may do what: keys, what each route asks of them, and what a bound key reaches."""
+"""Who may do what: keys, what each route asks of them, and what a bound key may access."""

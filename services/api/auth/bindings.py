@@ -1,4 +1,4 @@
-"""What a key that is bound to tasks or queues reaches of what the routes deal with."""
+"""What a key that is bound to tasks or queues may access of what the routes deal with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,28 +14,28 @@ from taskyard.store.jobs import NewJob, Reach
 Read = Callable[[Sequence[str]], Sequence[Job | None]]
 
 
-def reaches(task: str, queue: str) -> bool:
-    """Return whether whoever makes this request may have to do with jobs of this task in this queue."""
-    return current().reaches(task, queue)
+def is_authorized(task: str, queue: str) -> bool:
+    """Return whether the caller's key may access jobs of this task in this queue."""
+    return current().is_authorized(task, queue)
 
 
 def narrow(wanted: Filter) -> Filter:
-    """Return a filter for those of the jobs that are within reach."""
+    """Return a filter for those of the jobs that the caller's key may access."""
     principal = current()
     if not principal.is_bound:
         return wanted
     return structs.replace(wanted, tasks=principal.tasks, queues=principal.queues)
 
 
-def check_asked(data: Mapping[str, Any], *, pointer: str = "") -> None:
-    """Refuse a submission for what is out of reach, before it is said what there is.
+def check_submission(data: Mapping[str, Any], *, pointer: str = "") -> None:
+    """Refuse a submission that the caller's key may not make, before the answer says what exists.
 
     Args:
         data: The submission, of which nothing is checked yet.
         pointer: Where in the body it is.
 
     Raises:
-        OutOfReach: If its task is, or its queue where it names one.
+        OutOfReach: If its task, or the queue that it names, is none that the key is bound to.
     """
     principal = current()
     if principal.tasks and data.get("task") not in principal.tasks:
@@ -46,47 +46,49 @@ def check_asked(data: Mapping[str, Any], *, pointer: str = "") -> None:
 
 
 def check(task: str, queue: str) -> None:
-    """Refuse what is out of reach.
+    """Refuse what the caller's key may not access.
 
     Raises:
-        OutOfReach: If jobs of this task in this queue are.
+        OutOfReach: If it may not access jobs of this task in this queue.
     """
     principal = current()
-    if not principal.reaches(task, queue):
+    if not principal.is_authorized(task, queue):
         raise _refusal(principal, None)
 
 
 def of_caller() -> Reach | None:
-    """Return what whoever makes this request may reach; None: all."""
+    """Return what the caller's key may access; None: everything."""
     principal = current()
     return Reach(principal.tasks, principal.queues) if principal.is_bound else None
 
 
-def within(jobs: Sequence[NewJob]) -> Sequence[NewJob]:
-    """Return jobs to record such that they find and replace only what is within reach.
+def bind(jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+    """Return jobs to record, such that they find and replace only what the caller's key may access.
 
     Raises:
-        OutOfReach: If one of them is not.
+        OutOfReach: If it may not access one of these jobs.
     """
-    caller_reaches = of_caller()
-    if caller_reaches is None:
+    bound = of_caller()
+    if bound is None:
         return jobs
     for job in jobs:
         check(job.task, job.queue)
-    return [structs.replace(job, reach=caller_reaches) for job in jobs]
+    return [structs.replace(job, reach=bound) for job in jobs]
 
 
-def elsewhere(ids: Sequence[str | None], read: Read) -> frozenset[str]:
-    """Return those of these ids that are known to be of jobs out of reach."""
+def unauthorized_ids(ids: Sequence[str | None], read: Read) -> frozenset[str]:
+    """Return those of these ids that are of jobs which the caller's key may not access."""
     given = [each for each in ids if each is not None]
     if not given or not current().is_bound:
         return frozenset()
-    return frozenset(job.id for job in read(given) if job is not None and not reaches_job(job))
+    return frozenset(
+        job.id for job in read(given) if job is not None and not is_job_authorized(job)
+    )
 
 
-def reaches_job(job: Job) -> bool:
-    """Return whether a job is within reach."""
-    return reaches(job.message.task, job.queue)
+def is_job_authorized(job: Job) -> bool:
+    """Return whether the caller's key may access this job."""
+    return is_authorized(job.message.task, job.queue)
 
 
 def _refusal(principal: Principal, pointer: str | None) -> OutOfReach:

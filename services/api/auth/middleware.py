@@ -1,6 +1,6 @@
 """Lets requests in: with a key that may make them, or without one as long as there is none.
 
-It also tells every caller with a limit how far that is used up (draft-ietf-httpapi-ratelimit-headers).
+The answer to a key with a rate limit says how much of that is left (draft-ietf-httpapi-ratelimit-headers).
 """
 
 from flask import Flask, Response, g, request
@@ -17,13 +17,13 @@ KEY_HEADER = "X-API-Key"
 
 
 def install(app: Flask) -> None:
-    """Have all requests of `app` asked for what they need."""
+    """Check every request to `app`: its key, its rate and its scopes."""
     app.before_request(_admit)
-    app.after_request(_tell_limit)
+    app.after_request(_add_limit)
 
 
 def _admit() -> None:
-    """Find out who asks, and whether they may.
+    """Find out who makes the request, and whether they may.
 
     Raises:
         Refusal: If not.
@@ -104,7 +104,7 @@ def _token() -> str | None:
     return token
 
 
-def _tell_limit(response: Response) -> Response:
+def _add_limit(response: Response) -> Response:
     if "metered" in g:
         key, metered = g.principal.key, g.metered
         left = max(0, key.requests - metered.used)

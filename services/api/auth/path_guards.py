@@ -1,7 +1,7 @@
-"""How the request of a bound key is kept within its reach, by what is in the path.
+"""How the request of a bound key is kept to its tasks and queues, by what is in the path.
 
-Each guard is called with the request's principal, who is bound, and the arguments in its path. What is out of
-reach and has an id is told as not there; what has a name that others may guess is told as out of reach.
+Each guard is called with the request's principal, who is bound, and the arguments in its path. What the key
+may not access is not found where it has an id, and out of reach where it has a name that can be guessed.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Guard = Callable[[Principal, Mapping[str, str]], None]
 
 
 def by_route(_principal: Principal, _path: Mapping[str, str]) -> None:
-    """Let pass: the route itself keeps within reach."""
+    """Let pass: the route itself checks what the key is bound to."""
 
 
 def unbound_only(principal: Principal, _path: Mapping[str, str]) -> None:
@@ -27,24 +27,23 @@ def unbound_only(principal: Principal, _path: Mapping[str, str]) -> None:
 
 
 def job(principal: Principal, path: Mapping[str, str]) -> None:
-    """Let pass where the job is within reach; any other, and one that is not there, takes the same steps."""
+    """Let pass where the key may access the job; any other job, and a missing one, take the same steps."""
     job_id = path["job_id"]
     (found,) = context().read([job_id])
-    if found is None or not principal.reaches(found.message.task, found.queue):
-        context().store.get(
-            [job_id]
-        )  # it may be so damaged that nobody can say whose it is: then this raises
+    if found is None or not principal.is_authorized(found.message.task, found.queue):
+        # The record may be so damaged that nobody can say whose it is: then this raises.
+        context().store.get([job_id])
         raise JobNotFound(job_id)
 
 
 def task(principal: Principal, path: Mapping[str, str]) -> None:
-    """Let pass where the task is within reach in any queue."""
+    """Let pass where the key may access the task in any queue."""
     if principal.tasks and path["name"] not in principal.tasks:
         raise OutOfReach(f"{principal.name} is bound to {bounds(principal)}")
 
 
 def whole_task(principal: Principal, path: Mapping[str, str]) -> None:
-    """Let pass where the task is within reach in all queues."""
+    """Let pass where the key may access the task in all queues."""
     if not principal.tasks or principal.queues or path["name"] not in principal.tasks:
         raise OutOfReach(
             f"this concerns all of the task; {principal.name} is bound to {bounds(principal)}"
@@ -52,7 +51,7 @@ def whole_task(principal: Principal, path: Mapping[str, str]) -> None:
 
 
 def whole_queue(principal: Principal, path: Mapping[str, str]) -> None:
-    """Let pass where all tasks in the queue are within reach."""
+    """Let pass where the key may access all tasks in the queue."""
     if not principal.queues or principal.tasks or path["name"] not in principal.queues:
         raise OutOfReach(
             f"this concerns all of the queue; {principal.name} is bound to {bounds(principal)}"
@@ -76,11 +75,13 @@ def tasks_of_all_queues(principal: Principal, _path: Mapping[str, str]) -> None:
 
 
 def schedule(principal: Principal, path: Mapping[str, str]) -> None:
-    """Let pass where the schedule's jobs are within reach, or there is none of this name."""
+    """Let pass where the key may access the schedule's jobs, or there is no schedule of this name."""
     row = context().store.schedule(path["name"])
     if row is None:
         return
-    asked = known(row).schedule
-    if not principal.reaches(asked.task, asked.queue or context().catalogue.queue_of(asked.task)):
+    found = known(row).schedule
+    if not principal.is_authorized(
+        found.task, found.queue or context().catalogue.queue_of(found.task)
+    ):
         text = f"schedule {path['name']!r} is out of reach; {principal.name} is bound to {bounds(principal)}"
         raise OutOfReach(text)

@@ -22,7 +22,7 @@ class Rule(NamedTuple):
 
     #: All of these.
     scopes: tuple[Scope, ...]
-    #: How a bound key is kept within its reach.
+    #: How a bound key is kept to its tasks and queues.
     guard: Guard
 
 

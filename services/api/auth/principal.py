@@ -1,4 +1,4 @@
-"""Who makes the request that is being handled, and what they may reach."""
+"""Who makes the request that is being handled, and what their key allows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Principal:
 
     @property
     def is_bound(self) -> bool:
-        """Whether it may reach only some tasks or queues."""
+        """Whether it may access only some tasks or queues."""
         return self.key is not None and bool(self.key.tasks or self.key.queues)
 
     @property
@@ -45,8 +45,8 @@ class Principal:
         """Return whether it has this scope; admin has all of them."""
         return self.key is None or scope in self.key.scopes or "admin" in self.key.scopes
 
-    def reaches(self, task: str, queue: str) -> bool:
-        """Return whether it may have to do with jobs of this task in this queue."""
+    def is_authorized(self, task: str, queue: str) -> bool:
+        """Return whether it may access jobs of this task in this queue."""
         return (not self.tasks or task in self.tasks) and (not self.queues or queue in self.queues)
 
 

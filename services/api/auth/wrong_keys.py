@@ -48,7 +48,7 @@ class WrongKeys:
         """
         if not self._wrong or is_generated(token):
             return
-        count, left_s = self._so_far(_place(address))
+        count, left_s = self._so_far(_network(address))
         came_from = address, token_id(token)
         if count >= MAX_WRONG and came_from not in self._right:
             raise TooManyWrongKeys(math.ceil(left_s))
@@ -59,16 +59,16 @@ class WrongKeys:
         Raises:
             TooManyWrongKeys: If it is one too many.
         """
-        place = _place(address)
+        network = _network(address)
         with self._lock:
-            count, left_s = self._so_far(place)
+            count, left_s = self._so_far(network)
             if count >= MAX_WRONG:
                 raise TooManyWrongKeys(math.ceil(left_s))
-            self._wrong.pop(place, None)
+            self._wrong.pop(network, None)
             _make_room(self._wrong)
-            self._wrong[place] = (count + 1, self._clock() + left_s - WINDOW_S)
+            self._wrong[network] = (count + 1, self._clock() + left_s - WINDOW_S)
         if count + 1 == MAX_WRONG:
-            logger.warning("too many wrong keys", extra={"address": place})
+            logger.warning("too many wrong keys", extra={"address": network})
 
     def right(self, address: str, token: str) -> None:
         """Note a right key."""
@@ -80,9 +80,9 @@ class WrongKeys:
                 _make_room(self._right)
                 self._right[came_from] = None
 
-    def _so_far(self, place: str) -> tuple[int, float]:
+    def _so_far(self, network: str) -> tuple[int, float]:
         """Return how many came in the window of now, and how long that lasts yet, in seconds."""
-        count, since = self._wrong.get(place, (0, 0.0))
+        count, since = self._wrong.get(network, (0, 0.0))
         left_s = since + WINDOW_S - self._clock()
         return (count, left_s) if count and left_s > 0 else (0, WINDOW_S)
 
@@ -93,7 +93,7 @@ def _make_room(remembered: dict[Any, Any]) -> None:
         del remembered[next(iter(remembered))]
 
 
-def _place(address: str) -> str:
+def _network(address: str) -> str:
     """Return what an address is counted as: itself, or of IPv6 its network."""
     try:
         found = ipaddress.ip_address(address)

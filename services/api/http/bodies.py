@@ -101,8 +101,10 @@ def accepted_version() -> Callable[[int | None], bool] | None:
         wanted = request.if_match
         conditions.append(lambda version: version is not None and wanted.contains(str(version)))
     if "If-None-Match" in request.headers:
-        known = request.if_none_match
-        conditions.append(lambda version: version is None or not known.contains_weak(str(version)))
+        unwanted = request.if_none_match
+        conditions.append(
+            lambda version: version is None or not unwanted.contains_weak(str(version))
+        )
     return (lambda version: all(each(version) for each in conditions)) if conditions else None
 
 

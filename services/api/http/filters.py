@@ -55,8 +55,8 @@ class JobFilter(BaseModel):
         """Whether it means all jobs."""
         return self._filter() == Filter()
 
-    def wanted(self) -> Filter:
-        """Return it as the store has it, for jobs within reach of whoever asks."""
+    def store_filter(self) -> Filter:
+        """Return the store's filter, for those of the jobs that the caller's key may access."""
         return bindings.narrow(self._filter())
 
     def _filter(self) -> Filter:

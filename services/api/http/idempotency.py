@@ -1,7 +1,7 @@
 """`Idempotency-Key`: a request that is repeated with the same key has one effect and one answer.
 
-The first request reserves the key with an id, from which the ids of its jobs are made; only then it hands
-them over. So whoever repeats it, even after a crash in between, hands over the same jobs, which is harmless.
+The first request reserves the key with an id, from which the ids of its jobs are made, before it submits
+them. So a repeated request, even after a crash in between, submits the same jobs, which is harmless.
 """
 
 import contextlib
@@ -37,10 +37,10 @@ PARAMETER = describe.parameter(
 
 
 class KeyedRequest:
-    """One request with its key, if it has one.
+    """One request with its idempotency key, if it has one.
 
     Args:
-        kind: What is asked for; the same key may not be used for another kind.
+        kind: What the request does; the same key may not be used for another kind.
         body: The request.
 
     Raises:

@@ -1,6 +1,6 @@
 """Pages of a list: how many entries and bytes, and a cursor that says where to go on.
 
-A cursor has the id of the last entry that was looked at, maybe out of its reader's reach: it is encrypted.
+A cursor has the id of the last entry that was read, which the caller may not see: it is encrypted.
 """
 
 import base64

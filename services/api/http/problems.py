@@ -1,4 +1,4 @@
-"""Every error as problem+json (RFC 9457): only here is known which error has which HTTP status."""
+"""Every error as problem+json (RFC 9457): the one table of which error has which HTTP status."""
 
 import logging
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ from taskyard.errors import (
 
 logger = logging.getLogger(__name__)
 
-#: What each error is told with; those that descend from one are told like it. Any other is hidden.
+#: The status of each error and of those that descend from it. Any other is an internal error.
 STATUS: Mapping[type[TaskyardError], HTTPStatus] = {
     InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidParameter: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -99,7 +99,7 @@ def install(app: Flask) -> None:
 
 
 def status_of(error: TaskyardError) -> HTTPStatus | None:
-    """Return the HTTP status that tells `error`; None for one that is not the caller's business."""
+    """Return the HTTP status of `error`; None for an internal error."""
     if isinstance(error, InvalidSubmission) and any(f.code == "too_large" for f in error.faults):
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     for kind in type(error).__mro__:

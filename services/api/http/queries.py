@@ -1,4 +1,4 @@
-"""What a query may have: the parameters that OpenAPI tells of its route, and each of them once."""
+"""Which parameters a query may have: those of its route in the OpenAPI document, each of them once."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,21 +18,21 @@ _NONE: Mapping[str, Part] = {}
 
 
 def install(app: Flask, inputs: Inputs) -> None:
-    """Have all queries to `app` looked at, before any route sees them.
+    """Check every query to `app`, before a route reads it.
 
     Args:
         app: The application.
-        inputs: What the routes take, as OpenAPI tells it.
+        inputs: What the routes take, as the OpenAPI document has it.
     """
-    known = {
-        route: {each["name"]: each["schema"] for each in told.parameters if each["in"] == "query"}
-        for route, told in inputs.items()
+    accepted = {
+        route: {each["name"]: each["schema"] for each in given.parameters if each["in"] == "query"}
+        for route, given in inputs.items()
     }
-    app.before_request(partial(_check, known))
+    app.before_request(partial(_check, accepted))
 
 
-def _check(known: Mapping[tuple[str, str], Mapping[str, Part]]) -> None:
-    """Refuse a query for what would be ignored in it.
+def _check(accepted: Mapping[tuple[str, str], Mapping[str, Part]]) -> None:
+    """Refuse a query in which a parameter would be ignored.
 
     Raises:
         InvalidParameters: With each parameter that the route does not have, or that comes twice.
@@ -43,19 +43,19 @@ def _check(known: Mapping[tuple[str, str], Mapping[str, Part]]) -> None:
     path = _PARAMETER.sub(r"{\1}", request.url_rule.rule)
     if path in OPEN_TO_ANY_QUERY:
         return
-    faults = list(islice(_faults(known.get((method, path), _NONE)), MAX_FAULTS + 1))
+    faults = list(islice(_faults(accepted.get((method, path), _NONE)), MAX_FAULTS + 1))
     if faults:
         raise InvalidParameters(faults)
 
 
-def _faults(known: Mapping[str, Part]) -> Iterator[tuple[str, str, str]]:
+def _faults(accepted: Mapping[str, Part]) -> Iterator[tuple[str, str, str]]:
     for name, values in request.args.lists():
-        if name not in known:
-            yield name, "extra_forbidden", f"there is no such parameter here{_hint(name, known)}"
-        elif len(values) > 1 and known[name].get("type") != "array":
+        if name not in accepted:
+            yield name, "extra_forbidden", f"there is no such parameter here{_hint(name, accepted)}"
+        elif len(values) > 1 and accepted[name].get("type") != "array":
             yield name, "duplicate_name", "it is given more than once"
 
 
-def _hint(name: str, known: Mapping[str, Part]) -> str:
-    near = get_close_matches(name[:100], known, n=1, cutoff=0.5)
+def _hint(name: str, accepted: Mapping[str, Part]) -> str:
+    near = get_close_matches(name[:100], accepted, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,4 +1,4 @@
-"""What is told of every request: its id, one log line, two metrics; never its arguments."""
+"""The id, the log line and the metrics of every request; never its arguments."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def install(app: Flask) -> None:
-    """Have all requests of `app` told."""
+    """Log and count every request to `app`, and give it an id."""
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -32,8 +32,8 @@ def request_id() -> str:
     return found
 
 
-def tell(**facts: Any) -> None:
-    """Say more on this request's line: what came of it."""
+def add_facts(**facts: Any) -> None:
+    """Add facts to this request's log line, such as the job that it submitted."""
     g.facts.update(facts)
 
 

@@ -9,7 +9,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "taskyard_http_request_seconds",
-    "Time to answer a request, waits that were asked for included.",
+    "Time to answer a request, requested waits included.",
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
@@ -37,7 +37,7 @@ def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram]
 
 
 def observe(method: str, route: str, status: int, duration_s: float) -> None:
-    """Count one answered request; methods nobody knows are counted together."""
+    """Count one answered request; unknown methods are counted together."""
     count, seconds = _children(method if method in _METHODS else "other", route, status)
     count.inc()
     seconds.observe(duration_s)

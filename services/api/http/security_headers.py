@@ -1,4 +1,4 @@
-"""Has every answer of the application tell browsers what they may not do with it."""
+"""The security headers of every answer: what browsers may not do with it."""
 
 from flask import Flask, Response
 
@@ -6,12 +6,12 @@ from taskyard.runtime.browsers import SECURITY_HEADERS
 
 
 def install(app: Flask) -> None:
-    """Have all answers of `app` say so."""
+    """Add them to every answer of `app`."""
     app.after_request(_add)
 
 
 def _add(response: Response) -> Response:
-    """Add what the route has not set itself."""
+    """Add those that the route has not set itself."""
     headers = response.headers
     for name, text in SECURITY_HEADERS.items():
         if name not in headers:

@@ -1,4 +1,4 @@
-"""What is said of the jobs that came of a request: in its log line, and to who made it."""
+"""The jobs that a request submits: in its log line, and in the answer to the submitter."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from services.api.auth import bindings
 from services.api.auth.principal import current
 from services.api.context import context
 from services.api.http.replies import reply
-from services.api.http.request_log import tell as tell_request
+from services.api.http.request_log import add_facts
 from taskyard.errors import InTheWay, JobNotFound
 from taskyard.job import Job, for_submitter
 from taskyard.store.jobs import Created, NewJob
@@ -19,16 +19,16 @@ from taskyard.telemetry import trace_context
 MAX_IDS = 20
 
 
-def tell(job: NewJob, created: Created, traceparent: str | None) -> None:
-    """Tell of one job; its trace only if it is new, since another's is its own."""
-    tell_request(job_id=created.id, task=job.task, is_new=created.is_new)
+def log_job(job: NewJob, created: Created, traceparent: str | None) -> None:
+    """Add one job to the request's log line; its trace only if it is new, since another's is its own."""
+    add_facts(job_id=created.id, task=job.task, is_new=created.is_new)
     if created.is_new:
-        tell_request(trace_id=trace_context.trace_id(traceparent, created.id))
+        add_facts(trace_id=trace_context.trace_id(traceparent, created.id))
 
 
-def tell_all(created: Sequence[Created]) -> None:
-    """Tell of many: how many they are, and the first ids."""
-    tell_request(jobs=len(created), job_ids=[each.id for each in created[:MAX_IDS]])
+def log_jobs(created: Sequence[Created]) -> None:
+    """Add many jobs to the request's log line: how many they are, and the first ids."""
+    add_facts(jobs=len(created), job_ids=[each.id for each in created[:MAX_IDS]])
 
 
 def shown(job: Job, *, is_theirs: bool) -> dict[str, Any]:
@@ -39,20 +39,20 @@ def shown(job: Job, *, is_theirs: bool) -> dict[str, Any]:
         is_theirs: Whether this very submission made it.
 
     Raises:
-        InTheWay: If it is out of reach.
+        InTheWay: If the caller's key may not access it.
     """
-    if not bindings.reaches_job(job):
+    if not bindings.is_job_authorized(job):
         raise InTheWay
     may_read = is_theirs or current().may("jobs:read")
     return for_submitter(context().catalogue.document(job), may_read=may_read)
 
 
 def answer(created: Created) -> Response:
-    """Answer an operator with the job that came of it, or that was there before.
+    """Return the answer to an operator: the new job, or the one that was there before.
 
     Raises:
-        JobNotFound: If it was removed meanwhile.
-        InTheWay: If it has come out of reach meanwhile.
+        JobNotFound: If it has been removed meanwhile.
+        InTheWay: If the caller's key may not access it.
     """
     (job,) = context().read([created.id])
     if job is None:

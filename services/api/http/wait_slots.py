@@ -64,7 +64,7 @@ class WaitSlots:
             Unavailable: If the store or RabbitMQ did not answer in time, or too many wait for it.
             QueueMismatch: If the job's queue exists with other arguments.
         """
-        (bound,) = bindings.within([job])
+        (bound,) = bindings.bind([job])
         with self._way_to_broker():
             return self._dispatcher.submit(bound)
 
@@ -77,7 +77,7 @@ class WaitSlots:
             Unavailable: If the store or RabbitMQ did not answer in time, or too many wait for it.
             QueueMismatch: If a queue exists with other arguments.
         """
-        bound = bindings.within(jobs)
+        bound = bindings.bind(jobs)
         with self._way_to_broker():
             return self._dispatcher.dispatch(bound)
 

@@ -25,7 +25,7 @@ _NAME: Schema = {"type": "string", "maxLength": 255}
 
 def all_schemas() -> dict[str, Schema]:
     """Return every schema by its name."""
-    known = schemas.all_schemas()
+    published = schemas.all_schemas()
     return {
         **_models(),
         "Submission": Submission.model_json_schema(),
@@ -36,9 +36,9 @@ def all_schemas() -> dict[str, Schema]:
             "maxItems": MAX_BATCH_JOBS,
             "description": "Jobs of one message: all are checked before the first is made.",
         },
-        "Ended": _ended(known["Job"]),
-        "Job": known["Job"],
-        **{name: known[name] for name in ("Attempt", "JobError", "Progress")},
+        "Ended": _ended(published["Job"]),
+        "Job": published["Job"],
+        **{name: published[name] for name in ("Attempt", "JobError", "Progress")},
         "SubmissionProperties": _submission_properties(),
         "JobProperties": _job_properties(),
         "DeadLetterProperties": _dead_letter_properties(),

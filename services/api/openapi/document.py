@@ -21,11 +21,11 @@ _DESCRIPTION = """Self-hosted background jobs: submit them, follow them, cancel 
 The commands for a shell take the address of the API from `API_URL`, such as `http://127.0.0.1:5000`, and the
 key, where one is needed, from `API_KEY`.
 
-Errors are problems (RFC 9457). Besides those that are told of each operation, any path may answer 405 with
+Errors are problems (RFC 9457). Besides those listed with each operation, any path may answer 405 with
 `Allow`, and what is no proper request of HTTP, or comes too slowly, 400, 408, 413, 414, 417, 431, 501 or 503.
 
-A query may have the parameters that are told of its operation: any other, and one that is given twice, is
-refused (422). Operations that tell nothing of jobs, such as health, ignore queries."""
+A query may have the parameters that its operation lists: any other, and one that is given twice, is
+refused (422). Operations that show no jobs, such as health, ignore queries."""
 _LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 _REQUEST_ID: Part = {
     "name": "X-Request-Id",

@@ -89,8 +89,8 @@ def _job() -> Schema:
 
 def _job_state() -> Schema:
     state = {name: _job()["properties"][name] for name in STATE_FIELDS}
-    told = "What who may submit, and not read, is told of a job that was there before."
-    return {**record(**state), "additionalProperties": False, "description": told}
+    text = "A job that was there before, as a key that may submit but not read jobs sees it."
+    return {**record(**state), "additionalProperties": False, "description": text}
 
 
 def _attempt() -> Schema:

@@ -95,19 +95,19 @@ def submit_batch() -> Response:
     """
     try:
         data = bodies.json_object(context().settings.batch_max_bytes, setting="BATCH_MAX_BYTES")
-        asked = _checked(_listed(data))
+        checked = _checked(_listed(data))
         keyed = idempotency.KeyedRequest("batch", data)
         if keyed.answer is not None:
             return idempotency.mark(reply(keyed.answer, 202), is_replayed=True)
-        facts = {"messaging.batch.message_count": len(asked)}
+        facts = {"messaging.batch.message_count": len(checked)}
         with Publishing("", "", parent=bodies.traceparent(), **facts) as publishing:
-            jobs = _jobs(asked, keyed.base_id, publishing.traceparent)
+            jobs = _jobs(checked, keyed.base_id, publishing.traceparent)
             created = context().wait_slots.dispatch_all(jobs)
     except TaskyardError as error:
         metrics.SUBMISSIONS_REFUSED.labels(error.code).inc()
         raise
     _count(jobs, created)
-    submitted.tell_all(created)
+    submitted.log_jobs(created)
     answer = {"items": [_item(each) for each in created]}
     keyed.conclude(answer)
     is_replayed = keyed.is_repeated and not any(each.is_new for each in created)
@@ -132,7 +132,7 @@ def _listed(data: dict[str, Any]) -> list[Any]:
 def _checked(jobs: Sequence[Any]) -> list[tuple[JobRequest, Defaults]]:
     max_bytes = context().settings.payload_max_bytes
     may_be_large = request.content_length is None or request.content_length > max_bytes
-    asked: list[tuple[JobRequest, Defaults]] = []
+    checked: list[tuple[JobRequest, Defaults]] = []
     faults: list[Fault] = []
     for index, job in enumerate(jobs):
         try:
@@ -140,24 +140,24 @@ def _checked(jobs: Sequence[Any]) -> list[tuple[JobRequest, Defaults]]:
                 raise InvalidSubmission([Fault("", "type", "must be a JSON object")])
             if may_be_large:
                 check_size(job, max_bytes)
-            bindings.check_asked(job, pointer=f"/jobs/{index}")
-            asked.append(context().catalogue.check(job))
+            bindings.check_submission(job, pointer=f"/jobs/{index}")
+            checked.append(context().catalogue.check(job))
         except InvalidSubmission as error:
             faults += error.at(f"/jobs/{index}")
         if len(faults) > MAX_FAULTS:
             break
     if faults:
         raise InvalidSubmission(faults)
-    return asked
+    return checked
 
 
 def _jobs(
-    asked: Sequence[tuple[JobRequest, Defaults]], base_id: str, traceparent: str | None
+    checked: Sequence[tuple[JobRequest, Defaults]], base_id: str, traceparent: str | None
 ) -> list[NewJob]:
     jobs: list[NewJob] = []
     faults: list[Fault] = []
     settings = context().settings
-    for index, (wanted, defaults) in enumerate(asked):
+    for index, (wanted, defaults) in enumerate(checked):
         named = wanted.model_copy(update={"id": wanted.id or f"{base_id}-{index}"})
         try:
             job = new_job(

@@ -102,7 +102,7 @@ def cancel_many() -> Response:
     until `is_complete`. Sent again without one it begins anew, which does no harm.
     """
     request = asked(CancelRequest)
-    wanted = request.filter.wanted()
+    wanted = request.filter.store_filter()
     if request.dry_run:
         found = count_living(context().store, wanted)
         numbers = {"matching": found.count, "cancelled": 0, "requested": 0, "too_late": 0}

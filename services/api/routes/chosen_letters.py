@@ -20,14 +20,14 @@ def letter(letter_id: str) -> DeadLetter:
         DeadLetterNotFound: If there is none, or it is out of reach.
     """
     (found,) = context().store.dead_letters([letter_id])
-    if found is None or not is_reached(found):
+    if found is None or not is_authorized(found):
         raise DeadLetterNotFound(letter_id)
     return found
 
 
-def is_reached(letter: DeadLetter) -> bool:
-    """Return whether it is within reach."""
-    return bindings.reaches(letter.task, letter.queue)
+def is_authorized(letter: DeadLetter) -> bool:
+    """Return whether the caller's key may access this dead letter."""
+    return bindings.is_authorized(letter.task, letter.queue)
 
 
 def told(asked: Chosen) -> dict[str, Any]:
@@ -46,16 +46,16 @@ def chosen(asked: Chosen, *, jobs_only: bool) -> Iterator[list[tuple[str, int]]]
     """
     store = context().store
     if asked.ids is not None:
-        yield by_ids(store, asked.ids, jobs_only=jobs_only, is_reached=is_reached)
+        yield by_ids(store, asked.ids, jobs_only=jobs_only, is_reached=is_authorized)
         return
     assert asked.filter is not None
     for step in by_filter(store, asked.filter.filter(jobs_only=jobs_only)):
-        reached = _reached(step)
-        if reached:
-            yield reached
+        authorized = _authorized(step)
+        if authorized:
+            yield authorized
 
 
-def _reached(step: list[tuple[str, int]]) -> list[tuple[str, int]]:
+def _authorized(step: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Return those of a step that are within reach."""
     if not current().is_bound:
         return step
@@ -63,5 +63,5 @@ def _reached(step: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return [
         place
         for place, letter in zip(step, letters, strict=True)
-        if letter is not None and is_reached(letter)
+        if letter is not None and is_authorized(letter)
     ]

@@ -52,7 +52,7 @@ def list_letters() -> Response:
         (
             (at_ms, each),
             letter_document(letter, context().catalogue)
-            if letter and chosen_letters.is_reached(letter)
+            if letter and chosen_letters.is_authorized(letter)
             else None,
         )
         for (each, at_ms), letter in zip(found, letters, strict=True)
@@ -74,7 +74,7 @@ def list_groups() -> Response:
         (
             (group.last_seen_ms, group.fingerprint),
             group_document(group, context().catalogue)
-            if chosen_letters.is_reached(group.example)
+            if chosen_letters.is_authorized(group.example)
             else None,
         )
         for group in groups
@@ -144,7 +144,7 @@ def resubmit(letter_id: str) -> Response:
         raise InvalidSubmission([cut_fault(letter)])
     max_bytes = context().settings.payload_max_bytes
     data = bodies.json_object(max_bytes)
-    bindings.check_asked(data)
+    bindings.check_submission(data)
     request, defaults = context().catalogue.check({"id": letter.id, **data})
     with Publishing("", request.task, parent=bodies.traceparent()) as publishing:
         job = new_job(
@@ -160,7 +160,7 @@ def resubmit(letter_id: str) -> Response:
             context().store.purge_dead([letter.id])
             entry.after = {"job": created.id, "task": job.task, "queue": job.queue}
         publishing.made(created.id, job.queue, is_new=created.is_new)
-    submitted.tell(job, created, publishing.traceparent)
+    submitted.log_job(job, created, publishing.traceparent)
     if created.is_new:
         metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
     return submitted.answer(created)

@@ -70,7 +70,7 @@ def _encoded(spec: dict[str, Any]) -> msgspec.Raw:
 
 def _page(spec: dict[str, Any]) -> str:
     return render_template_string(
-        _TEMPLATE, spec=spec, tags=_by_tag(spec), told=_told, marked=_marked
+        _TEMPLATE, spec=spec, tags=_by_tag(spec), in_words=_in_words, marked=_marked
     )
 
 
@@ -90,18 +90,18 @@ def _marked(text: str | None) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text or ""))))
 
 
-def _told(schema: Any) -> str:
+def _in_words(schema: Any) -> str:
     """Return a schema in a few words: its type, or the name of what it refers to."""
     if not isinstance(schema, dict):
         return "any"
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:
-        return " or ".join(_told(each) for each in schema["anyOf"])
+        return " or ".join(_in_words(each) for each in schema["anyOf"])
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if schema.get("type") == "array":
-        return f"list of {_told(schema.get('items', True))}"
+        return f"list of {_in_words(schema.get('items', True))}"
     limits = [
         f"{word} {schema[key]}"
         for key, word in (("minimum", "from"), ("maximum", "to"), ("maxLength", "up to"))

@@ -24,9 +24,9 @@ from taskyard.request import Name
 blueprint = APIBlueprint("streams", __name__)
 
 CONTENT_TYPE = "text/event-stream"
-#: A comment is sent after so much silence, so that nobody on the way closes the connection. Seconds.
+#: A comment is sent after so much silence, so that no proxy closes the connection. Seconds.
 HEARTBEAT_S = 15.0
-#: A job's stream looks at it this often: only its end is announced; to hear of all jobs would cost more.
+#: A job's stream reads it this often: only its end is announced; to subscribe to all jobs would cost more.
 #: All streams look this often whether the server is stopping. Seconds.
 LOOK_S = 0.5
 _LAST_ID = describe.parameter(
@@ -38,7 +38,7 @@ _LAST_ID = describe.parameter(
 
 
 class EventQuery(BaseModel):
-    """Which changes are wanted: those that fit all of it."""
+    """Which changes a stream gives: those that fit all of it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -48,8 +48,8 @@ class EventQuery(BaseModel):
     queue: Name | None = Field(default=None, description="Of jobs in this queue.")
     task: Name | None = Field(default=None, description="Of jobs of this task.")
 
-    def takes(self, event: Event) -> bool:
-        """Return whether the event is wanted; that something was missed always is."""
+    def matches(self, event: Event) -> bool:
+        """Return whether the stream gives this event; that something was missed it always gives."""
         change = event.change
         return change is None or (
             (not self.state or change.state in self.state)
@@ -117,25 +117,25 @@ def events() -> Response:
 
     `missed` says that there may have been events that this stream did not get; look at the lists again.
     """
-    wanted, listener = from_query(EventQuery), current()
+    query, listener = from_query(EventQuery), current()
     after = _last_number(context().hub.epoch)
 
     def takes(event: Event) -> bool:
-        return _is_reached(event, listener) and wanted.takes(event)
+        return _is_authorized(event, listener) and query.matches(event)
 
     return _stream(_of_all(context(), after, takes, is_over=_is_over()))
 
 
-def _is_reached(event: Event, listener: Principal) -> bool:
-    """Return whether the listener may know of it."""
+def _is_authorized(event: Event, listener: Principal) -> bool:
+    """Return whether the listener's key may access the job of this event."""
     change = event.change
-    return change is None or listener.reaches(change.task, change.queue)
+    return change is None or listener.is_authorized(change.task, change.queue)
 
 
 def _is_over() -> Callable[[], bool]:
-    """Return what tells whether a stream is over: its key is gone, the server stops, or the client has left.
+    """Return what says whether a stream is over: its key is revoked, the server stops, or the client left.
 
-    The last is not noticed by itself before something is sent, and until then it would keep its place.
+    The last would not be noticed before something is sent, and until then the stream would hold its slot.
     """
     has_left, listener = request.environ.get(HAS_LEFT, bool), current()
     is_stopping = context().is_stopping
@@ -171,12 +171,12 @@ def _of_job(
 
 
 def _later(services: Context, job: Job) -> Job | None:
-    """Return the job as soon as it has ended, or when it is time to look at it again."""
+    """Return the job as soon as it has ended, or after `LOOK_S`."""
     try:
         return services.store.wait(job.id, LOOK_S)
     except Unavailable:
-        time.sleep(LOOK_S)  # the store may refuse at once, and nobody tells when it is back
-        return job  # as far as anyone knows
+        time.sleep(LOOK_S)  # the store may refuse at once, and does not announce when it is back
+        return job  # the latest that was read
 
 
 def _of_all(
@@ -186,22 +186,22 @@ def _of_all(
     *,
     is_over: Callable[[], bool],
 ) -> Iterator[str]:
-    """Give the changes that are wanted, as long as the client reads them."""
+    """Give the changes that the stream takes, as long as the client reads them."""
     epoch = services.hub.epoch
     with services.hub.reader(after) as reader:
         yield ": hello\n\n"  # from here on nothing is left out
         spoke = time.monotonic()
         while not is_over():
-            told = [_told(epoch, event) for event in reader.read(LOOK_S) if takes(event)]
-            if not told and time.monotonic() - spoke >= HEARTBEAT_S:
-                # With the number of the last event, wanted or not: the client need not go back to it.
-                told = [f"id: {epoch}/{reader.last}\n: still here\n\n"]
-            if told:
+            sent = [_state_event(epoch, event) for event in reader.read(LOOK_S) if takes(event)]
+            if not sent and time.monotonic() - spoke >= HEARTBEAT_S:
+                # With the number of the last event, whether taken or not: the client need not go back to it.
+                sent = [f"id: {epoch}/{reader.last}\n: still here\n\n"]
+            if sent:
                 spoke = time.monotonic()
-                yield "".join(told)
+                yield "".join(sent)
 
 
-def _told(epoch: str, event: Event) -> str:
+def _state_event(epoch: str, event: Event) -> str:
     number, change = f"{epoch}/{event.number}", event.change
     if change is None:
         return _event("missed", number, {})
@@ -217,12 +217,12 @@ def _told(epoch: str, event: Event) -> str:
 
 
 def _last_number(epoch: str) -> int | None:
-    """Return the number of the last event that the client got; -1 if another process told it."""
+    """Return the number of the last event that the client got; -1 if it is another process's."""
     text = request.headers.get("Last-Event-ID")
     if text is None:
         return None
-    told_by, _, number = text.partition("/")
-    return int(number) if told_by == epoch and number.isdecimal() and len(number) < 20 else -1
+    process, _, number = text.partition("/")
+    return int(number) if process == epoch and number.isdecimal() and len(number) < 20 else -1
 
 
 def _event(name: str, event_id: str, data: Any) -> str:
@@ -231,8 +231,8 @@ def _event(name: str, event_id: str, data: Any) -> str:
 
 
 def _version(job: Job) -> str:
-    """Return what tells one state of the job from another; nobody has to remember it."""
+    """Return a version of the job that differs between its states; it is stored nowhere."""
     # A parked job goes to its queue every other second to be looked at, which changes nothing for anybody.
     where = None if job.reason == "unknown_task" else [job.state, job.run_at]
-    told = [where, job.attempt, job.cancel_requested, job.reason, job.finished_at]
-    return f"{zlib.crc32(msgspec.json.encode([told, job.progress])):08x}"
+    shown = [where, job.attempt, job.cancel_requested, job.reason, job.finished_at]
+    return f"{zlib.crc32(msgspec.json.encode([shown, job.progress])):08x}"

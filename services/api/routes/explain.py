@@ -84,18 +84,18 @@ def explain(job_id: str) -> Response:
         context().settings,
         job_id,
         ask_broker=context().broker_looks.state,
-        nameable=_reached,
+        nameable=_authorized,
     )
     return reply(found)
 
 
-def _reached(holders: Sequence[Holder]) -> list[Holder]:
-    """Return those of the jobs that are within reach of whoever asks."""
+def _authorized(holders: Sequence[Holder]) -> list[Holder]:
+    """Return those of the jobs that the caller's key may access."""
     if not holders or not current().is_bound:
         return list(holders)
     jobs = context().read([each.id for each in holders])
     return [
         each
         for each, job in zip(holders, jobs, strict=True)
-        if job is not None and bindings.reaches_job(job)
+        if job is not None and bindings.is_job_authorized(job)
     ]

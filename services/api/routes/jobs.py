@@ -84,14 +84,14 @@ def submit() -> Response:
     """
     try:
         data = bodies.json_object(context().settings.payload_max_bytes)
-        bindings.check_asked(data)
+        bindings.check_submission(data)
         request, defaults = context().catalogue.check(data)
         keyed = idempotency.KeyedRequest("job", data)
         if keyed.answer is not None:
             return _replayed(keyed.answer)
         with Publishing("", request.task, parent=bodies.traceparent()) as publishing:
-            asked = request.model_copy(update={"id": request.id or keyed.base_id})
-            job = _job(asked, defaults, publishing.traceparent)
+            named = request.model_copy(update={"id": request.id or keyed.base_id})
+            job = _job(named, defaults, publishing.traceparent)
             created = context().wait_slots.dispatch(job)
             publishing.made(created.id, job.queue, is_new=created.is_new)
     except TaskyardError as error:
@@ -99,7 +99,7 @@ def submit() -> Response:
         raise
     if created.is_new:
         metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
-    submitted.tell(job, created, publishing.traceparent)
+    submitted.log_job(job, created, publishing.traceparent)
     # A request that was repeated before its answer was written down made the same job.
     is_replayed = keyed.is_repeated and not created.is_new
     # Or, where both came at once, before the one that had reserved the key.

@@ -40,7 +40,7 @@ def list_jobs() -> Response:
     query = from_query(ListQuery)
     of = f"jobs by {query.order}"
     page = context().store.find(
-        query.wanted(), cursor=paging.cursor(of), limit=query.limit, order=query.order
+        query.store_filter(), cursor=paging.cursor(of), limit=query.limit, order=query.order
     )
     following = paging.sealed(page.cursor, of)
     items = [context().catalogue.document(job) for job in page.jobs]
@@ -55,5 +55,5 @@ def count() -> Response:
     By state and queue the number is exact. With other filters the newest 10,000 jobs are looked at;
     `is_complete` says whether these were all.
     """
-    found = context().store.count(from_query(JobFilter).wanted())
+    found = context().store.count(from_query(JobFilter).store_filter())
     return reply({"count": found.count, "is_complete": found.is_complete})

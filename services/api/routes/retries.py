@@ -69,7 +69,7 @@ def retry(job_id: str) -> Response:
 def _not_unique(job: Job | None, holder_id: str) -> TaskyardError:
     """Return that another job has the lock of one; which one only where it is within reach."""
     (holder,) = context().read([holder_id])
-    if job is None or holder is None or not bindings.reaches_job(holder):
+    if job is None or holder is None or not bindings.is_job_authorized(holder):
         return InTheWay()
     return NotUnique(job.message.task, holder_id)
 
@@ -86,7 +86,7 @@ def retry_many() -> Response:
     retried once more.
     """
     request = bulk.asked(RetryRequest)
-    wanted = request.filter.wanted()
+    wanted = request.filter.store_filter()
     if request.dry_run:
         found = count_retryable(context().store, wanted)
         numbers = {"matching": found.count, "retried": 0, "skipped": 0}

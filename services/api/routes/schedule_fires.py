@@ -47,7 +47,7 @@ INPUTS = {
 def preview_new() -> Response:
     """Return the next fire times of a schedule without adding it."""
     data = bodies.json_object(context().settings.payload_max_bytes)
-    bindings.check_asked(data)
+    bindings.check_submission(data)
     schedule = rules.parse(data)
     now_ms = context().store.now_ms()
     return _times(schedule, now_ms, anchor_ms=now_ms)
@@ -81,7 +81,7 @@ def trigger(name: str) -> Response:
             created = context().wait_slots.dispatch(job)
             entry.after = {"job": created.id}
         publishing.made(created.id, job.queue, is_new=created.is_new)
-    submitted.tell(job, created, publishing.traceparent)
+    submitted.log_job(job, created, publishing.traceparent)
     note_triggered(actor(), name, created.id)
     if created.is_new:
         metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
@@ -108,7 +108,7 @@ def preview(name: str) -> Response:
 def history(name: str) -> Response:
     """Return what became of the last fire times, newest first; the last hundred are kept."""
     events = context().schedules.history(name, bodies.count(10, MAX_COUNT))
-    hidden = bindings.elsewhere([event.job_id for event in events], context().read)
+    hidden = bindings.unauthorized_ids([event.job_id for event in events], context().read)
     shown = [
         structs.replace(event, job_id=None) if event.job_id in hidden else event for event in events
     ]

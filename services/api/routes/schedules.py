@@ -55,11 +55,13 @@ def list_all() -> Response:
     """
     of = "schedules"
     rows, cursor = context().schedules.page(paging.cursor(of))
-    hidden = _elsewhere(rows)
+    hidden = _unauthorized_ids(rows)
     entries = (
         (
             (0, row.name),
-            _document(row, hidden) if bindings.reaches(*_place(row.schedule)) else None,
+            _document(row, hidden)
+            if bindings.is_authorized(*_task_and_queue(row.schedule))
+            else None,
         )
         for row in rows
     )
@@ -141,9 +143,9 @@ def resume(name: str) -> Response:
 
 
 def _checked(data: dict[str, Any]) -> Schedule:
-    bindings.check_asked(data)
+    bindings.check_submission(data)
     schedule = context().schedules.check(data)
-    bindings.check(*_place(schedule))
+    bindings.check(*_task_and_queue(schedule))
     return schedule
 
 
@@ -157,14 +159,14 @@ def _accepted_version(old: KnownSchedule | None) -> Callable[[int | None], bool]
     if not current().is_bound:
         return asked
     if old is not None:
-        bindings.check(*_place(old.schedule))
+        bindings.check(*_task_and_queue(old.schedule))
     seen = None if old is None else old.version
     return lambda version: version == seen and (asked is None or asked(version))
 
 
-def _elsewhere(rows: Sequence[KnownSchedule]) -> frozenset[str]:
+def _unauthorized_ids(rows: Sequence[KnownSchedule]) -> frozenset[str]:
     """Return the ids of unique jobs out of reach that took the places of these schedules' last ones."""
-    return bindings.elsewhere([row.state.last_job for row in rows], context().read)
+    return bindings.unauthorized_ids([row.state.last_job for row in rows], context().read)
 
 
 def _document(row: KnownSchedule, hidden: Collection[str]) -> dict[str, Any]:
@@ -172,7 +174,7 @@ def _document(row: KnownSchedule, hidden: Collection[str]) -> dict[str, Any]:
     return {**shown, "last_job_id": None} if row.state.last_job in hidden else shown
 
 
-def _place(schedule: Schedule) -> tuple[str, str]:
+def _task_and_queue(schedule: Schedule) -> tuple[str, str]:
     """Return the task and queue of a schedule's jobs."""
     return schedule.task, schedule.queue or context().catalogue.queue_of(schedule.task)
 
@@ -185,5 +187,5 @@ def _shown(row: KnownSchedule, status: HTTPStatus = HTTPStatus.OK) -> Response:
     headers = {"ETag": f'"{row.version}"'}
     if status is HTTPStatus.CREATED:
         headers["Location"] = f"/v1/schedules/{row.name}"
-    shown = _document(row, _elsewhere([row]))
+    shown = _document(row, _unauthorized_ids([row]))
     return reply(shown, status.value, headers=headers)
