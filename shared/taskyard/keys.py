@@ -28,6 +28,24 @@ class InvalidKey(TaskyardError):
     code = "invalid"
 
 
+class KeyNameTaken(TaskyardError):
+    """There is a key of this name already."""
+
+    code = "exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a key {name!r} already: revoke it, or choose another name")
+
+
+class TooManyKeys(TaskyardError):
+    """There are as many keys as there may be."""
+
+    code = "too_many_keys"
+
+    def __init__(self) -> None:
+        super().__init__(f"there are {MAX_KEYS} keys already: forget some that are revoked")
+
+
 def new_token() -> str:
     """Return a new key: an id to recognise it by, and 256 random bits."""
     return f"ty_{secrets.token_hex(6)}_{secrets.token_hex(32)}"

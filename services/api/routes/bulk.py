@@ -107,9 +107,7 @@ def cancel_many() -> Response:
         found = count_living(context().store, wanted)
         numbers = {"matching": found.count, "cancelled": 0, "requested": 0, "too_late": 0}
         return told(numbers, None, is_complete=found.is_complete)
-    done = jobs.cancel_found(
-        actor(), wanted, told=meant(request), cursor=cursor_of(request), limit=request.limit
-    )
+    done = jobs.cancel_found(actor(), wanted, cursor=cursor_of(request), limit=request.limit)
     numbers = {name: getattr(done, name) for name in ("cancelled", "requested", "too_late")}
     return told(numbers, done.cursor, is_complete=done.cursor is None)
 
@@ -125,11 +123,6 @@ def asked(model: type[Asked]) -> Asked:
         text = "say which jobs: an empty filter would mean all of them"
         raise InvalidSubmission([Fault("/filter", "empty", text)])
     return request
-
-
-def meant(request: BulkRequest) -> dict[str, Any]:
-    """Return which jobs a request means, as the audit log tells it."""
-    return {"filter": request.filter.model_dump(mode="json", exclude_defaults=True)}
 
 
 def cursor_of(request: BulkRequest) -> Cursor | None:

@@ -1,16 +1,14 @@
 """Which dead letters a request means, of those that are within reach of who makes it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from services.api.auth import bindings
 from services.api.auth.principal import current
 from services.api.context import context
-from services.api.routes.dead_letter_inputs import Chosen
+from services.api.routes.dead_letter_inputs import Chosen, Wanted
 from taskyard.dead_letters.selection import by_filter, by_ids
 from taskyard.errors import DeadLetterNotFound
-from taskyard.operations.audit_log import some_ids
-from taskyard.store.dead_letters import DeadLetter
+from taskyard.store.dead_letters import DeadLetter, DeadLetterFilter
 
 
 def letter(letter_id: str) -> DeadLetter:
@@ -30,12 +28,9 @@ def is_authorized(letter: DeadLetter) -> bool:
     return bindings.is_authorized(letter.task, letter.queue)
 
 
-def told(asked: Chosen) -> dict[str, Any]:
-    """Return which ones were asked for, as the audit log tells it."""
-    if asked.ids is not None:
-        return some_ids(asked.ids)
-    assert asked.filter is not None
-    return {"filter": asked.filter.model_dump(mode="json", exclude_none=True)}
+def wanted(asked: Chosen, *, jobs_only: bool = False) -> DeadLetterFilter:
+    """Return the filter of a request; where it has ids, one that all fit."""
+    return (asked.filter or Wanted()).filter(jobs_only=jobs_only)
 
 
 def chosen(asked: Chosen, *, jobs_only: bool) -> Iterator[list[tuple[str, int]]]:
@@ -48,8 +43,7 @@ def chosen(asked: Chosen, *, jobs_only: bool) -> Iterator[list[tuple[str, int]]]
     if asked.ids is not None:
         yield by_ids(store, asked.ids, jobs_only=jobs_only, is_reached=is_authorized)
         return
-    assert asked.filter is not None
-    for step in by_filter(store, asked.filter.filter(jobs_only=jobs_only)):
+    for step in by_filter(store, wanted(asked, jobs_only=jobs_only)):
         authorized = _authorized(step)
         if authorized:
             yield authorized

@@ -26,7 +26,11 @@ class PauseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: str = Field(default="", max_length=500, description="Why, for whoever finds it paused.")
+    reason: str = Field(
+        default="",
+        max_length=controls.MAX_REASON_CHARS,
+        description="Why, for whoever finds it paused.",
+    )
 
 
 class LimitsRequest(BaseModel):

@@ -8,19 +8,16 @@ from flask import Response
 from services.api.auth import bindings
 from services.api.context import context
 from services.api.http import bodies, paging, submitted
-from services.api.http.recording import recording
+from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.routes import chosen_letters
 from services.api.routes.dead_letter_inputs import PARAMETERS, PurgeRequest, query_filter
 from services.api.routes.dead_letter_schemas import SCHEMAS as SCHEMAS
 from taskyard.dead_letters.document import group_document, letter_document
-from taskyard.dead_letters.selection import cut_fault, page
-from taskyard.dead_letters.selection import purge as purge_letters
-from taskyard.errors import Fault, InvalidSubmission
-from taskyard.request import new_job, validated
-from taskyard.telemetry import metrics
-from taskyard.telemetry.tracing import Publishing
+from taskyard.dead_letters.selection import page
+from taskyard.operations import dead_letters as operations
+from taskyard.request import validated
 
 blueprint = APIBlueprint("dead_letters", __name__)
 
@@ -108,11 +105,8 @@ def purge() -> Response:
     steps = chosen_letters.chosen(asked, jobs_only=False)
     if asked.dry_run:
         return reply({"matched": sum(map(len, steps)), "done": 0})
-    with recording("dead_letters.purge", before=chosen_letters.told(asked)) as entry:
-        matched, done = purge_letters(context().store, steps)
-        entry.after = {"removed": done}
-        if not done:
-            entry.void()
+    wanted = chosen_letters.wanted(asked)
+    matched, done = operations.purge(actor(), steps, ids=asked.ids, wanted=wanted)
     return reply({"matched": matched, "done": done})
 
 
@@ -137,30 +131,10 @@ def resubmit(letter_id: str) -> Response:
     same job. The dead letter goes once the job is recorded.
     """
     letter = chosen_letters.letter(letter_id)
-    if letter.is_job:
-        text = "this dead letter is a job: replay it, with new args if need be"
-        raise InvalidSubmission([Fault("", "is_a_job", text)])
-    if letter.is_cut:
-        raise InvalidSubmission([cut_fault(letter)])
-    max_bytes = context().settings.payload_max_bytes
-    data = bodies.json_object(max_bytes)
+    data = bodies.json_object(context().settings.payload_max_bytes)
     bindings.check_submission(data)
-    request, defaults = context().catalogue.check({"id": letter.id, **data})
-    with Publishing("", request.task, parent=bodies.traceparent()) as publishing:
-        job = new_job(
-            request,
-            defaults,
-            origin="api",
-            payload_max_bytes=max_bytes,
-            traceparent=publishing.traceparent,
-        )
-        before = {"reason": letter.reason}
-        with recording("dead_letter.resubmit", letter.id, before=before) as entry:
-            created = context().wait_slots.dispatch(job)
-            context().store.purge_dead([letter.id])
-            entry.after = {"job": created.id, "task": job.task, "queue": job.queue}
-        publishing.made(created.id, job.queue, is_new=created.is_new)
-    submitted.log_job(job, created, publishing.traceparent)
-    if created.is_new:
-        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "api").inc()
-    return submitted.answer(created)
+    made = operations.resubmit(
+        actor(), letter, data, context().wait_slots.dispatch, parent=bodies.traceparent()
+    )
+    submitted.log_job(made.job, made.created, made.traceparent)
+    return submitted.answer(made.created)

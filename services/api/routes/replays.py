@@ -10,17 +10,18 @@ from flask import Response
 from services.api.auth.principal import current
 from services.api.context import context
 from services.api.http import bodies, paging
-from services.api.http.recording import recording
+from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.routes import chosen_letters
 from services.api.routes.dead_letter_inputs import ReplayRequest
 from taskyard.dead_letters.document import replay_document
-from taskyard.dead_letters.selection import found_replay, start_replay
-from taskyard.errors import Fault, InvalidSubmission, ReplayNotFound
-from taskyard.message import new_id
+from taskyard.dead_letters.selection import found_replay
+from taskyard.errors import ReplayNotFound
+from taskyard.operations import dead_letters as operations
 from taskyard.request import validated
-from taskyard.store.replays import NewReplay, Replay
+from taskyard.store.dead_letters import DeadLetter
+from taskyard.store.replays import Replay
 
 blueprint = APIBlueprint("replays", __name__)
 
@@ -49,22 +50,22 @@ def replay() -> Response:
     """
     data = bodies.json_object(context().settings.payload_max_bytes)
     asked = validated(ReplayRequest, data)
-    edit = _edit(asked) if asked.has_edit else ""
+    edit = None
+    if asked.has_edit:
+        edit = operations.edit_of(actor(), _only_letter(asked), asked.args, asked.kwargs)
     steps = chosen_letters.chosen(asked, jobs_only=True)
     if asked.dry_run:
         return reply({"matched": sum(map(len, steps)), "done": 0})
-    new = NewReplay(
-        id=new_id(),
-        asked=msgspec.json.encode({**_shown(asked, data), **_within()}).decode(),
-        rate_per_s=asked.rate_per_s or 0,
+    started = operations.replay(
+        actor(),
+        steps,
+        request={**_shown(asked, data), **_within()},
+        ids=asked.ids,
+        wanted=chosen_letters.wanted(asked),
+        rate_per_s=asked.rate_per_s,
         canary=asked.canary,
         edit=edit,
     )
-    with recording("replay.start", new.id, before=chosen_letters.told(asked)) as entry:
-        started = start_replay(context().store, new, steps)
-        facts = {"jobs": started.total, "rate_per_s": asked.rate_per_s, "canary": asked.canary}
-        changed = [name for name in ("args", "kwargs") if getattr(asked, name) is not None]
-        entry.after = {**facts, "changed": changed} if changed else facts
     shown = replay_document(started)
     return reply(shown, 202, headers={"Location": shown["links"]["self"]})
 
@@ -110,13 +111,7 @@ def show_replay(replay_id: str) -> Response:
 )
 def stop_replay(replay_id: str) -> Response:
     """Stop a replay; what it has brought back goes on, and one that has ended stays as it is."""
-    before = _replay(replay_id)
-    with recording("replay.stop", replay_id, before={"state": before.state}) as entry:
-        context().store.stop_replay(replay_id)
-        stopped = _replay(replay_id)
-        entry.after = {"state": stopped.state, "replayed": stopped.replayed}
-        if stopped.state == before.state:
-            entry.void()
+    stopped = operations.stop_replay(actor(), _replay(replay_id))
     return reply(replay_document(stopped))
 
 
@@ -124,8 +119,7 @@ def _shown(asked: ReplayRequest, data: dict[str, Any]) -> dict[str, Any]:
     """Return the request as it may be shown: it is kept for that."""
     if not asked.has_edit:
         return data
-    assert asked.ids is not None
-    task = chosen_letters.letter(asked.ids[0]).task
+    task = _only_letter(asked).task
     shown = context().catalogue.shown({"task": task, "args": [], "kwargs": {}, **data})
     return {name: shown[name] for name in data}
 
@@ -160,22 +154,7 @@ def _is_own(replay: Replay) -> bool:
     )
 
 
-def _edit(asked: ReplayRequest) -> str:
-    """Return the edit as JSON, checked against the task's signature.
-
-    Raises:
-        InvalidSubmission: If the arguments do not fit, or there is no such job.
-    """
+def _only_letter(asked: ReplayRequest) -> DeadLetter:
+    """Return the dead letter of a request that edits one."""
     assert asked.ids is not None
-    letter = chosen_letters.letter(asked.ids[0])
-    found = context().store.revivable([letter.id])
-    if not letter.is_job or not found:
-        raise InvalidSubmission([Fault("/ids/0", "not_a_job", "its arguments cannot be changed")])
-    old = msgspec.json.decode(found[0].body)
-    new = (asked.args or [], asked.kwargs or {})
-    args, kwargs = context().catalogue.restored(letter.task, new, (old["args"], old["kwargs"]))
-    edit: dict[str, Any] = {} if asked.args is None else {"args": args}
-    edit |= {} if asked.kwargs is None else {"kwargs": kwargs}
-    arguments = {name: old[name] for name in ("args", "kwargs")} | edit
-    context().catalogue.check({"task": letter.task, **arguments})
-    return msgspec.json.encode(edit).decode()
+    return chosen_letters.letter(asked.ids[0])

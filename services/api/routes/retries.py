@@ -7,15 +7,13 @@ from flask import Response
 
 from services.api.auth import bindings
 from services.api.context import context
-from services.api.http.recording import recording
+from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.routes import bulk
-from taskyard.errors import InTheWay, JobNotFound, NotUnique, TaskyardError, TooLate
-from taskyard.job import Job
-from taskyard.operations.audit_log import job_facts
-from taskyard.operations.bulk import count_retryable, retry_found
-from taskyard.operations.retry import revive
+from taskyard.errors import InTheWay, JobNotFound, NotUnique
+from taskyard.operations import jobs
+from taskyard.operations.bulk import count_retryable
 
 blueprint = APIBlueprint("retries", __name__)
 
@@ -50,28 +48,17 @@ def retry(job_id: str) -> Response:
     It goes on with its attempt numbers, gets all its retries once more, and does not expire. A unique
     job whose lock another living one has by now is refused, as `not_unique`.
     """
-    (before,) = context().read([job_id])
-    with recording("job.retry", job_id, before=job_facts(before)) as entry:
-        (answer,) = revive(context().dispatcher, [job_id])
-        if answer.verdict == "unknown":
-            raise JobNotFound(job_id)
-        if answer.verdict == "not_unique":
-            raise _not_unique(before, answer.holder)
-        if answer.verdict != "retried":
-            raise TooLate(job_id, answer.state or "pending")
-        entry.after = {"state": "pending"}
+    try:
+        jobs.retry(actor(), context().dispatcher, job_id)
+    except NotUnique as error:
+        (holder,) = context().read([error.holder])
+        if holder is None or not bindings.is_job_authorized(holder):
+            raise InTheWay from None  # which job it is is not for this key
+        raise
     (job,) = context().read([job_id])
     if job is None:
         raise JobNotFound(job_id)
     return reply(context().catalogue.document(job), 202)
-
-
-def _not_unique(job: Job | None, holder_id: str) -> TaskyardError:
-    """Return that another job has the lock of one; which one only where it is within reach."""
-    (holder,) = context().read([holder_id])
-    if job is None or holder is None or not bindings.is_job_authorized(holder):
-        return InTheWay()
-    return NotUnique(job.message.task, holder_id)
 
 
 @blueprint.post("/v1/jobs/retry")
@@ -91,11 +78,12 @@ def retry_many() -> Response:
         found = count_retryable(context().store, wanted)
         numbers = {"matching": found.count, "retried": 0, "skipped": 0}
         return bulk.told(numbers, None, is_complete=found.is_complete)
-    with recording("jobs.retry", before=bulk.meant(request)) as entry:
-        cursor = bulk.cursor_of(request)
-        done = retry_found(context().dispatcher, wanted, cursor=cursor, limit=request.limit)
-        entry.after = {"retried": done.retried}
-        if not done.retried:
-            entry.void()
+    done = jobs.retry_found(
+        actor(),
+        context().dispatcher,
+        wanted,
+        cursor=bulk.cursor_of(request),
+        limit=request.limit,
+    )
     numbers = {"retried": done.retried, "skipped": done.skipped}
     return bulk.told(numbers, done.cursor, is_complete=done.cursor is None)

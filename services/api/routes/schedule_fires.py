@@ -9,16 +9,14 @@ from msgspec import structs
 from services.api.auth import bindings
 from services.api.context import context
 from services.api.http import bodies, submitted
-from services.api.http.recording import actor, recording
+from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from taskyard.job import rfc3339
-from taskyard.operations.schedules import note_triggered
+from taskyard.operations import schedules
 from taskyard.schedules import rule as rules
 from taskyard.schedules.record import event_document
 from taskyard.schedules.rule import Schedule
-from taskyard.telemetry import metrics
-from taskyard.telemetry.tracing import Publishing
 
 blueprint = APIBlueprint("schedule_fires", __name__)
 MAX_COUNT = 100
@@ -68,25 +66,11 @@ def preview_new() -> Response:
 )
 def trigger(name: str) -> Response:
     """Run a schedule's task now, also while it is paused; its fire times stay as they are."""
-    row = context().schedules.get(name)
-    with Publishing("", row.schedule.task, parent=bodies.traceparent()) as publishing:
-        job = context().schedules.job(
-            row.schedule,
-            context().settings.payload_max_bytes,
-            job_id=None,
-            reach=row.state.reach,
-            traceparent=publishing.traceparent,
-        )
-        with recording("schedule.trigger", name) as entry:
-            created = context().wait_slots.dispatch(job)
-            entry.after = {"job": created.id}
-        publishing.made(created.id, job.queue, is_new=created.is_new)
-    submitted.log_job(job, created, publishing.traceparent)
-    note_triggered(actor(), name, created.id)
-    if created.is_new:
-        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
-    metrics.SCHEDULE_FIRES.labels("triggered").inc()
-    return submitted.answer(created)
+    made = schedules.trigger(
+        actor(), name, context().wait_slots.dispatch, parent=bodies.traceparent()
+    )
+    submitted.log_job(made.job, made.created, made.traceparent)
+    return submitted.answer(made.created)
 
 
 @blueprint.get("/v1/schedules/<name>/preview", endpoint="preview_schedule")

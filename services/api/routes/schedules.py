@@ -108,7 +108,7 @@ def put(name: str) -> Response:
     if data.setdefault("name", name) != name:
         raise InvalidSubmission([Fault("/name", "conflict", f"must be {name!r}, as in the path")])
     old = schedules.found(context().schedules, name)
-    schedule = _checked(schedules.with_secrets(context().catalogue, old, data))
+    schedule = _checked(data, old)
     accepts = _accepted_version(old)
     row = schedules.put(actor(), schedule, old, accepts=accepts, reach=bindings.of_caller())
     return _shown(row, HTTPStatus.CREATED if row.version == 1 else HTTPStatus.OK)
@@ -142,9 +142,9 @@ def resume(name: str) -> Response:
     return _shown(schedules.set_paused(actor(), name, False))
 
 
-def _checked(data: dict[str, Any]) -> Schedule:
+def _checked(data: dict[str, Any], old: KnownSchedule | None = None) -> Schedule:
     bindings.check_submission(data)
-    schedule = context().schedules.check(data)
+    schedule = schedules.checked(actor(), data, old)
     bindings.check(*_task_and_queue(schedule))
     return schedule
 

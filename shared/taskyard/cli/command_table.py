@@ -40,19 +40,19 @@ _JOBS = {
         "taskyard run-now order-4711 order-4712",
     ),
     "cancel": Later(
-        "cancel:cancel",
+        "job_actions:cancel",
         "Cancel JOB_IDS, or all that fit the options.",
         "taskyard cancel order-4711",
         "taskyard cancel --queue mail --state scheduled --dry-run",
     ),
     "retry": Later(
-        "retry:retry",
+        "job_actions:retry",
         "Run failed, cancelled and expired jobs again: JOB_IDS, or all that fit.",
         "taskyard retry order-4711",
         "taskyard retry --task send_mail --error ConnectionError --dry-run",
     ),
     "remove": Later(
-        "cancel:remove",
+        "job_actions:remove",
         "Remove the records of JOB_IDS.",
         "taskyard remove order-4711",
     ),

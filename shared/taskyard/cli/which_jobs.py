@@ -1,19 +1,19 @@
 """Which jobs a command is about: those of some ids, or all that fit a filter; the same for all commands."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 from msgspec import structs
 
-from taskyard.cli.confirm import confirm, count_of
+from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import FAILED, NOT_FOUND, with_asked
-from taskyard.cli.output import Output, say, say_answers, say_one, verdict_line
+from taskyard.cli.output import OUTPUT, Output, say, say_answers, say_one, verdict_line
 from taskyard.cli.times import PAST
 from taskyard.cli.words import unknown
-from taskyard.errors import JobNotFound, TooEarly, TooLate
-from taskyard.job import State, rfc3339
+from taskyard.errors import JobNotFound, NotUnique, TooEarly, TooLate
+from taskyard.job import State
 from taskyard.operations.controls import known
 from taskyard.store import JobStore
 from taskyard.store.controls import Kind
@@ -81,6 +81,21 @@ def job_filter(states: Sequence[State]) -> Callable[[Command], Command]:
     return add
 
 
+def by_ids_or_filter(states: Sequence[State]) -> Callable[[Command], Command]:
+    """Return a decorator for a command on JOB_IDS, or on all jobs that fit the options of `job_filter`.
+
+    It comes with `--dry-run`, `--yes` and `--output`.
+    """
+
+    def add(command: Command) -> Command:
+        command = click.option("--dry-run", is_flag=True, help="Only count them.")(
+            YES(OUTPUT(command))
+        )
+        return click.argument("job_ids", nargs=-1)(job_filter(states)(command))
+
+    return add
+
+
 def wanted(fields: dict[str, Any]) -> Filter:
     """Return the filter that the options of `job_filter` say."""
     given = {name: value for name, value in fields.items() if value is not None}
@@ -95,17 +110,6 @@ def chosen(job_ids: Sequence[str], fields: dict[str, Any], *, dry_run: bool) -> 
     if job_ids and dry_run:
         raise click.UsageError("--dry-run counts what fits options; it does not go with ids")
     return found
-
-
-def told(chosen: Filter) -> dict[str, Any]:
-    """Return which jobs a filter means, as the audit log tells it: by the names of REST's fields."""
-    fields = {name: value for name, value in structs.asdict(chosen).items() if value}
-    if states := fields.pop("states", None):
-        fields["state"] = list(states)
-    for name in ("created_after", "created_before"):
-        if at := fields.pop(f"{name}_ms", None):
-            fields[name] = rfc3339(at)
-    return {"filter": fields}
 
 
 def none_fits(store: JobStore, chosen: Filter) -> str:
@@ -157,7 +161,9 @@ def say_dry_run(
     )
 
 
-def asked(store: JobStore, wanted: Filter, count: Counting, done: str, *, is_sure: bool) -> Filter:
+def confirmed(
+    store: JobStore, wanted: Filter, count: Counting, done: str, *, is_sure: bool
+) -> Filter:
     """Say to how many jobs something will be done, and ask; end the command unless the user agrees.
 
     Args:
@@ -183,7 +189,14 @@ def asked(store: JobStore, wanted: Filter, count: Counting, done: str, *, is_sur
     return wanted if is_sure else structs.replace(wanted, created_before_ms=before_ms)
 
 
-def each(job_ids: Sequence[str], act: Callable[[str], tuple[str, str]], *, output: Output) -> None:
+def each(
+    job_ids: Sequence[str],
+    act: Callable[[str], tuple[str, str]],
+    *,
+    output: Output,
+    line: Callable[[Mapping[str, Any]], str] = verdict_line,
+    **blank: Any,
+) -> None:
     """Do something to each job, and print what became of it, or why it was not done.
 
     The exit code tells whether something was not done, and whether that was because there was no such job.
@@ -192,11 +205,14 @@ def each(job_ids: Sequence[str], act: Callable[[str], tuple[str, str]], *, outpu
         job_ids: Which ones.
         act: Does it, and returns what became of the job, and its state where that says more.
         output: Whether it is for people or for programs.
+        line: Returns the line of an answer.
+        blank: More fields that an answer has, as they are where nothing is said of them; `holder`: the job
+            that has its lock.
     """
     wrong: set[int] = set()
     answers = []
     for job_id in dict.fromkeys(job_ids):
-        verdict, state = "unknown", ""
+        verdict, state, more = "unknown", "", {}
         try:
             verdict, state = act(job_id)
         except JobNotFound as error:
@@ -205,10 +221,13 @@ def each(job_ids: Sequence[str], act: Callable[[str], tuple[str, str]], *, outpu
         except (TooLate, TooEarly) as error:
             wrong.add(FAILED)
             verdict, state = error.code, error.state
-        answers.append({"id": job_id, "verdict": verdict, "state": state or None})
-    say_answers(answers, verdict_line, output=output)
+        except NotUnique as error:
+            wrong.add(FAILED)
+            verdict, more = error.code, {"holder": error.holder}
+        answers.append({"id": job_id, "verdict": verdict, "state": state or None, **blank, **more})
+    say_answers(answers, line, output=output)
     if NOT_FOUND in wrong:
-        for line in with_asked():
-            say(line, err=True)
+        for text in with_asked():
+            say(text, err=True)
     if wrong:
         sys.exit(min(wrong))

@@ -37,6 +37,7 @@ FIELDS = {
     "grace_s": "--grace",
     "overlap": "--overlap",
     "is_paused": "--paused",
+    "reason": "--reason",
     #: Given by their ids.
     "ids": "",
 }

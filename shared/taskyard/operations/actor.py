@@ -11,9 +11,23 @@ from taskyard.config import Settings
 from taskyard.job import Job
 from taskyard.operations.audit_log import ActionName, AuditLog, Entry
 from taskyard.store import JobStore
+from taskyard.store.jobs import Created, NewJob
 
 if TYPE_CHECKING:  # it brings pydantic along, which most commands do not need
     from taskyard.schedules.repository import Schedules
+
+
+#: Records and publishes a job, as `Dispatcher.submit` does; a door may ask for more before.
+Submit = Callable[[NewJob], Created]
+
+
+class Submitted(Struct, frozen=True):
+    """A job that an action made, or that was there before."""
+
+    job: NewJob
+    created: Created
+    #: The trace context of the submission, if there is one.
+    traceparent: str | None
 
 
 class Actor(Struct, frozen=True, kw_only=True):

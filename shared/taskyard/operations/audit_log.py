@@ -5,17 +5,19 @@ the action is not carried out. One that a crash or a deadline cut off stays ther
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from taskyard.errors import TaskyardError, Unavailable
 from taskyard.job import Job, rfc3339
 from taskyard.message import new_id
 from taskyard.store import JobStore
 from taskyard.store.audit_log import Action, LoggedAction
+from taskyard.store.dead_letters import DeadLetterFilter
+from taskyard.store.finding import Filter
 
 if TYPE_CHECKING:  # it brings pydantic along
     from taskyard.schedules.record import KnownSchedule
@@ -196,6 +198,34 @@ def changed_arguments(old: "KnownSchedule | None", new: "KnownSchedule") -> list
         return []
     names = _ARGUMENTS
     return [name for name in names if getattr(old.schedule, name) != getattr(new.schedule, name)]
+
+
+def filter_facts(wanted: Filter) -> dict[str, Any]:
+    """Return what an entry says of which jobs are meant, by the names of REST's fields."""
+    fields = {name: value for name, value in asdict(wanted).items() if value}
+    if states := fields.pop("states", None):
+        fields["state"] = list(states)
+    for bound in ("tasks", "queues"):  # of the key, and not of the request
+        fields.pop(bound, None)
+    return {"filter": _with_times(fields)}
+
+
+def letter_facts(ids: Sequence[str] | None, wanted: DeadLetterFilter) -> dict[str, Any]:
+    """Return what an entry says of which dead letters are meant: those of `ids`, or all that fit."""
+    if ids:
+        return some_ids(list(ids))
+    default = asdict(DeadLetterFilter())
+    fields = {name: value for name, value in asdict(wanted).items() if value != default[name]}
+    fields.pop("jobs_only", None)
+    return {"filter": _with_times(fields)}
+
+
+def _with_times(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with what is in milliseconds since 1970 as times."""
+    return {
+        name.removesuffix("_ms"): rfc3339(value) if name.endswith("_ms") else value
+        for name, value in fields.items()
+    }
 
 
 def difference(

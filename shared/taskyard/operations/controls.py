@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from taskyard.errors import NotFound
+from taskyard.errors import Fault, InvalidSubmission, NotFound
 from taskyard.job import rfc3339
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import ActionName
@@ -15,6 +15,8 @@ from taskyard.store.controls import Kind, LimitKind, Limits
 
 #: Jobs of one call of the store, which nothing else of it can interrupt.
 BATCH_JOBS = 500
+#: Characters of the reason of a pause.
+MAX_REASON_CHARS = 500
 
 
 def known(store: JobStore, kind: Kind) -> set[str]:
@@ -38,7 +40,11 @@ def pause(actor: Actor, kind: Kind, name: str, reason: str) -> bool:
 
     Raises:
         NotFound: If there is no such task or queue.
+        InvalidSubmission: If the reason is longer than `MAX_REASON_CHARS`.
     """
+    if len(reason) > MAX_REASON_CHARS:
+        text = f"has {len(reason)} characters, more than {MAX_REASON_CHARS}"
+        raise InvalidSubmission([Fault("/reason", "range", text)])
     check_known(actor.store, kind, name)
     document = {"at": rfc3339(time.time_ns() // 1_000_000), "by": actor.who, "reason": reason}
     action: ActionName = "task.pause" if kind == "task" else "queue.pause"

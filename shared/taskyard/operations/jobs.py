@@ -1,17 +1,20 @@
-"""What an operator does to jobs: cancel them, one or many, and remove their records."""
+"""What an operator does to jobs: cancel or retry one or many, and remove or repair their records."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from taskyard.errors import JobNotFound, TooEarly, TooLate
+from taskyard.errors import JobNotFound, NotUnique, TooEarly, TooLate
 from taskyard.operations import bulk
 from taskyard.operations.actor import Actor
-from taskyard.operations.audit_log import job_facts
-from taskyard.operations.bulk import Cancellation
+from taskyard.operations.audit_log import filter_facts, job_facts, some_ids
+from taskyard.operations.bulk import Cancellation, Retrial
 from taskyard.store.finding import Cursor, Filter
 from taskyard.store.jobs import Cancelled
 
-#: Jobs that are cancelled at a time where all are meant.
+if TYPE_CHECKING:  # they bring pika along, which only some commands need
+    from taskyard.consistency.ledger import Audit, Report
+    from taskyard.dispatcher import Dispatcher
+
+#: Jobs of one step where all that fit are cancelled or retried.
 STEP = 1000
 
 
@@ -34,24 +37,18 @@ def cancel(actor: Actor, job_id: str) -> Cancelled:
 
 
 def cancel_found(
-    actor: Actor,
-    wanted: Filter,
-    *,
-    told: Mapping[str, Any],
-    cursor: Cursor | None = None,
-    limit: int | None = None,
+    actor: Actor, wanted: Filter, *, cursor: Cursor | None = None, limit: int | None = None
 ) -> Cancellation:
     """Cancel living jobs that fit; one entry of the audit log is about all of them.
 
     Args:
         actor: Who does it.
         wanted: Which are meant; those that have ended are left.
-        told: Which were asked for, as the audit log tells it.
         cursor: Where the call before stopped.
         limit: How many at most, in a bounded time; None: all.
     """
     total = Cancellation(cursor=cursor)
-    with actor.recording("jobs.cancel", before=told) as entry:
+    with actor.recording("jobs.cancel", before=filter_facts(wanted)) as entry:
         while True:
             step = bulk.cancel_found(
                 actor.store,
@@ -72,6 +69,80 @@ def cancel_found(
     return total
 
 
+def retry(
+    actor: Actor, dispatcher: "Dispatcher", job_id: str, *, must_connect: bool = False
+) -> None:
+    """Make a failed, cancelled or expired job pending again, and publish it.
+
+    It is recorded before it is published: where RabbitMQ takes nothing, `relay` publishes it later.
+
+    Args:
+        actor: Who does it.
+        dispatcher: What publishes it.
+        job_id: Which one.
+        must_connect: Wait for RabbitMQ where there is no connection yet, as in a new process.
+
+    Raises:
+        JobNotFound: If there is no record of it.
+        NotUnique: If another living job has its lock.
+        TooLate: If it is in none of these states, or was changed meanwhile.
+    """
+    from taskyard.operations.retry import revive
+
+    (before,) = actor.read([job_id])
+    with actor.recording("job.retry", job_id, before=job_facts(before)) as entry:
+        (answer,) = revive(dispatcher, [job_id], must_connect=must_connect)
+        if answer.verdict == "unknown":
+            raise JobNotFound(job_id)
+        if answer.verdict == "not_unique":
+            task = "" if before is None else before.message.task
+            raise NotUnique(task, answer.holder)
+        if answer.verdict != "retried":
+            raise TooLate(job_id, answer.state or "pending")
+        entry.after = {"state": "pending"}
+
+
+def retry_found(
+    actor: Actor,
+    dispatcher: "Dispatcher",
+    wanted: Filter,
+    *,
+    cursor: Cursor | None = None,
+    limit: int | None = None,
+    must_connect: bool = False,
+) -> Retrial:
+    """Retry failed, cancelled and expired jobs that fit; one entry of the audit log is about all of them.
+
+    Args:
+        actor: Who does it.
+        dispatcher: What publishes them.
+        wanted: Which are meant; those in other states are left.
+        cursor: Where the call before stopped.
+        limit: How many at most, in a bounded time; None: all.
+        must_connect: Wait for RabbitMQ where there is no connection yet, as in a new process.
+    """
+    total = Retrial(cursor=cursor)
+    with actor.recording("jobs.retry", before=filter_facts(wanted)) as entry:
+        while True:
+            step = bulk.retry_found(
+                dispatcher,
+                wanted,
+                cursor=total.cursor,
+                limit=STEP if limit is None else limit,
+                # Where RabbitMQ took nothing once, no other step waits for it.
+                must_connect=must_connect and (not total.retried or dispatcher.publisher.is_ready),
+            )
+            total.retried += step.retried
+            total.skipped += step.skipped
+            total.cursor = step.cursor
+            if limit is not None or step.cursor is None:
+                break
+        entry.after = {"retried": total.retried}
+        if not total.retried:
+            entry.void()
+    return total
+
+
 def remove(actor: Actor, job_id: str) -> None:
     """Remove the record of a job that has ended; its dead letter, if it has one, stays.
 
@@ -86,3 +157,19 @@ def remove(actor: Actor, job_id: str) -> None:
             raise JobNotFound(job_id)
         if answer.verdict == "too_early":
             raise TooEarly(job_id, answer.state)
+
+
+def repair(actor: Actor, ledger: "Audit") -> "Report":
+    """Put right what is wrong with records and messages, and return what was found.
+
+    Raises:
+        Unavailable: If the store or RabbitMQ does not answer.
+    """
+    with actor.recording("jobs.repair") as entry:
+        report = ledger.run(is_repair=True)
+        ids = [each.id for each in report.findings if each.is_repaired]
+        ids += [job_id for each in report.missing if each.is_repaired for job_id in each.jobs]
+        entry.after = some_ids(ids)
+        if not ids:
+            entry.void()
+    return report

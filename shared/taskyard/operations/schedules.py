@@ -1,12 +1,12 @@
-"""What an operator does to schedules: add, change, pause, remove them, and note that one was triggered."""
+"""What an operator does to schedules: add, change, pause, remove and trigger them."""
 
 import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from taskyard.catalogue import Catalogue
-from taskyard.errors import ScheduleNotFound, Unavailable
-from taskyard.operations.actor import Actor
+from taskyard.errors import ScheduleNotFound, TaskyardError
+from taskyard.operations.actor import Actor, Submit, Submitted
 from taskyard.operations.audit_log import (
     ActionName,
     changed_arguments,
@@ -18,6 +18,7 @@ from taskyard.schedules.record import KnownSchedule
 from taskyard.schedules.repository import Accepts, Schedules
 from taskyard.schedules.rule import Schedule
 from taskyard.store.jobs import Reach
+from taskyard.telemetry.tracing import Publishing
 
 
 def found(schedules: Schedules, name: str) -> KnownSchedule | None:
@@ -28,10 +29,24 @@ def found(schedules: Schedules, name: str) -> KnownSchedule | None:
         return None
 
 
-def with_secrets(
+def checked(actor: Actor, data: Mapping[str, Any], old: KnownSchedule | None = None) -> Schedule:
+    """Return the schedule in `data`, if its jobs would be accepted now.
+
+    Args:
+        actor: Who wants it.
+        data: Its fields.
+        old: The schedule that it is to replace; secret arguments that are given as they are shown stay as
+            they are there.
+
+    Raises:
+        InvalidSubmission: With everything that is wrong: of the schedule, and of its jobs.
+    """
+    return actor.schedules.check(_with_secrets(actor.catalogue, old, data))
+
+
+def _with_secrets(
     catalogue: Catalogue, old: KnownSchedule | None, data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the fields of a schedule with the values of secrets that were sent back as they were shown."""
     args, kwargs = data.get("args", []), data.get("kwargs", {})
     is_plain = isinstance(args, list) and isinstance(kwargs, dict)
     if old is None or data.get("task") != old.schedule.task or not is_plain:
@@ -108,12 +123,49 @@ def set_paused(actor: Actor, name: str, is_paused: bool) -> KnownSchedule:
     return row
 
 
-def note_triggered(actor: Actor, name: str, job_id: str) -> None:
-    """Write into a schedule's history that it was run by hand, where that can be written down.
+def trigger(actor: Actor, name: str, submit: Submit, *, parent: str | None = None) -> Submitted:
+    """Run a schedule's task now, also while it is paused; its fire times stay as they are.
 
-    The job is made: that nobody could note it is no reason to have it asked for again.
+    Args:
+        actor: Who does it.
+        name: The schedule's name.
+        submit: What records and publishes the job.
+        parent: The caller's trace context.
+
+    Raises:
+        ScheduleNotFound: If there is none of this name.
+        InvalidSubmission: If no worker knows its task any more, or not with these arguments.
+        NotUnique: If a job like it lives, and the task's policy is to reject.
+        Unavailable: If the store or RabbitMQ did not answer in time.
     """
-    with contextlib.suppress(Unavailable, ScheduleNotFound):
+    from taskyard.telemetry import metrics  # most commands on schedules measure nothing
+
+    row = actor.schedules.get(name)
+    with Publishing("", row.schedule.task, parent=parent) as publishing:
+        job = actor.schedules.job(
+            row.schedule,
+            actor.settings.payload_max_bytes,
+            job_id=None,
+            reach=row.state.reach,
+            traceparent=publishing.traceparent,
+        )
+        with actor.recording("schedule.trigger", name) as entry:
+            created = submit(job)
+            entry.after = {"job": created.id}
+        publishing.made(created.id, job.queue, is_new=created.is_new)
+    note_triggered(actor, name, created.id)
+    if created.is_new:
+        metrics.JOBS_SUBMITTED.labels(job.queue, job.task, "schedule").inc()
+    metrics.SCHEDULE_FIRES.labels("triggered").inc()
+    return Submitted(job, created, publishing.traceparent)
+
+
+def note_triggered(actor: Actor, name: str, job_id: str) -> None:
+    """Write into a schedule's history that it was triggered, if that can be done.
+
+    The job is made by then: an error would only have it asked for again.
+    """
+    with contextlib.suppress(TaskyardError):
         at = actor.store.now_ms()
         event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id)
         actor.schedules.tell(name, event)

@@ -285,6 +285,7 @@ def test_what_is_not_there_is_told_with_the_store_that_was_asked(yard):
         ("status", "nobody"),
         ("explain", "nobody"),
         ("cancel", "nobody"),
+        ("retry", "nobody"),
         ("schedules", "show", "nobody"),
         ("pause", "queue", "nobody"),
         ("queues", "purge", "nobody"),
@@ -336,6 +337,14 @@ def test_a_task_is_paused_resumed_and_limited(run, yard):
     code, _, err = run("limit", name, "--rate", "often")
     assert (code, err.startswith("--rate 'often': must be like 100/m")) == (2, True)
     assert run("limit", name, "--reset", "--concurrency", "3")[0] == 2
+
+
+def test_the_reason_of_a_pause_is_as_short_as_the_api_wants_it(run, yard):
+    """Nothing is paused by a longer one."""
+    code, _, err = run("pause", "task", tasks.echo.name, "--reason", "x" * 501)
+
+    assert (code, err) == (2, "--reason: has 501 characters, more than 500\n")
+    assert yard.store.pauses("task") == {}
 
 
 def test_what_the_command_did_is_in_the_audit_log(run):
@@ -561,6 +570,18 @@ def test_a_schedule_is_changed_where_that_is_said(run, yard, nightly):
     assert run("schedules", "update", nightly)[0] == 2
     code, _, err = run("schedules", "update", "nihgtly", "--every", "1h")
     assert (code, err) == (3, "no schedule 'nihgtly'; did you mean 'nightly'?\n")
+
+
+def test_a_secret_of_a_schedule_that_is_given_as_it_is_shown_stays(run, yard):
+    """As over REST: what is shown can be copied, changed and given back."""
+    secret = ("-k", "card=card-4111")
+    run("schedules", "create", "charging", tasks.charge.name, *secret, "--every", "1h")
+
+    code, _, err = run("schedules", "update", "charging", "-k", "card=***", "-k", "amount=0")
+
+    assert (code, err) == (0, "")
+    assert schedule_of(yard, "charging").kwargs == {"card": "card-4111", "amount": 0}
+    run("schedules", "delete", "charging", "--yes")
 
 
 def test_a_schedule_is_deleted_after_a_yes(run, yard, nightly):

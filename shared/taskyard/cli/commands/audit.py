@@ -7,13 +7,13 @@ from typing import Any
 import click
 import msgspec
 
-from taskyard.cli.commands.log import recording
+from taskyard.cli.actor import actor
 from taskyard.cli.output import OUTPUT, Output, say_one, terminal_width
 from taskyard.cli.table import Column, Table
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.consistency.ledger import Audit, Missing, Report, settle_s
-from taskyard.operations.audit_log import some_ids
+from taskyard.operations import jobs
 from taskyard.rabbitmq.queue_peek import QueuePeek
 
 _FINDINGS = (
@@ -35,22 +35,11 @@ def audit(repair: bool, output: Output) -> None:
         peek = QueuePeek(client.settings.broker_url, tls=client.settings.tls)
         older_than_s = settle_s(client.settings.heartbeat_s)
         ledger = Audit(client.dispatcher, peek, older_than_s=older_than_s)
-        report = _repaired(client, ledger) if repair else ledger.run()
+        report = jobs.repair(actor(client), ledger) if repair else ledger.run()
     finally:
         client.close()
     say_one(_document(report), lambda _: _lines(report), output=output)
     sys.exit(0 if report.is_fine else 1)
-
-
-def _repaired(client: Client, ledger: Audit) -> Report:
-    with recording(client.store, client.settings, "jobs.repair") as entry:
-        report = ledger.run(is_repair=True)
-        ids = [each.id for each in report.findings if each.is_repaired]
-        ids += [job_id for each in report.missing if each.is_repaired for job_id in each.jobs]
-        entry.after = some_ids(ids)
-        if not ids:
-            entry.void()
-    return report
 
 
 def _document(report: Report) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from taskyard.cli.commands.log import actor
+from taskyard.cli.actor import actor
 from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail, half_way
 from taskyard.cli.output import OUTPUT, Output, card, say_one
-from taskyard.cli.words import check_known, not_there
+from taskyard.cli.words import check_known, in_words, not_there
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import NotFound
@@ -30,7 +30,8 @@ def pause(kind: Kind, name: str, reason: str, output: Output) -> None:
     """Let no job of a task or queue start until it is resumed; what runs goes on."""
     client = Client(load())
     check_known(client.store, kind, name)
-    is_new = controls.pause(actor(client), kind, name, reason)
+    with in_words():
+        is_new = controls.pause(actor(client), kind, name, reason)
     _say_pause(client.store, kind, name, "paused" if is_new else "was paused", output)
 
 

@@ -9,20 +9,21 @@ from typing import Any
 
 import click
 
-from taskyard.cli.commands.log import recording
+from taskyard.cli.actor import actor
 from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import FAILED, NOT_FOUND, USAGE, fail
 from taskyard.cli.output import OUTPUT, Output, say, say_answers, say_list, say_one
 from taskyard.cli.table import Column
 from taskyard.cli.times import DURATION
+from taskyard.client import Client
 from taskyard.config import load
 from taskyard.job import rfc3339
-from taskyard.keys import MAX_KEYS, SCOPES, InvalidKey, new_key, new_token
-from taskyard.operations.audit_log import ActionName
+from taskyard.keys import SCOPES, InvalidKey, new_key, new_token
+from taskyard.operations import keys as operations
+from taskyard.operations.actor import Actor
 from taskyard.policy import limits
-from taskyard.store import JobStore, open_store
 from taskyard.store.controls import Limits
-from taskyard.store.keys import ApiKey, NewKey
+from taskyard.store.keys import ApiKey
 
 
 @click.group()
@@ -50,20 +51,11 @@ def create(name: str, expires: float | None, output: Output, **fields: Any) -> N
         key = new_key(token, name=name, **fields)
     except InvalidKey as error:
         fail(re.sub("(^|; )rate=", r"\1--rate ", str(error)), USAGE)
-    settings = load()
-    store = open_store(settings)
-    with recording(store, settings, "key.create", name) as entry:
-        verdict = store.add_key(key, ttl_ms=ttl_ms, max_keys=MAX_KEYS)
-        entry.after = {**_facts(key), "ttl_ms": ttl_ms}
-        if verdict != "added":
-            entry.void()
-    if verdict == "name_taken":
-        fail(f"there is a key {name!r} already: revoke it, or choose another name", FAILED)
-    if verdict != "added":
-        fail(f"there are {MAX_KEYS} keys already: forget some that are revoked", FAILED)
+    client = Client(load())
+    operations.create(actor(client), key, ttl_ms=ttl_ms)
     text = "keep it now, it is not shown again; requests carry it as 'Authorization: Bearer <key>'"
     say(text, err=True)
-    ring = store.key_ring().keys
+    ring = client.store.key_ring().keys
     if (
         until := next((each.expires_at_ms for each in ring if each.id == key.id), None)
     ) is not None:
@@ -90,7 +82,7 @@ _COLUMNS = (
 @OUTPUT
 def list_all(output: Output) -> None:
     """List the keys, revoked and expired ones too; never the keys themselves."""
-    ring = _store().key_ring()
+    ring = Client(load()).store.key_ring()
     say_list(
         [_document(key, ring.now_ms) for key in ring.keys],
         _COLUMNS,
@@ -106,11 +98,11 @@ def list_all(output: Output) -> None:
 @OUTPUT
 def revoke(names: Sequence[str], is_sure: bool, output: Output) -> None:
     """Refuse keys from now on; APIs know it within a second."""
-    store, found, is_active = _chosen(names)
+    by, found, is_active = _chosen(names)
     touched = list(filter(is_active, found))
-    confirm(f"{_told(touched)} will be refused for good", is_sure=is_sure or not touched)
-    _each(store, found, "key.revoke", "revoked", "was revoked already", output=output)
-    ring = store.key_ring()
+    confirm(f"{_list(touched)} will be refused for good", is_sure=is_sure or not touched)
+    _each(by, found, operations.revoke, "revoked", "was revoked already", output=output)
+    ring = by.store.key_ring()
     if not any(_state(key, ring.now_ms) == "active" for key in ring.keys):
         text = (
             "no key is left: the API refuses all requests until there is one, or all are forgotten"
@@ -127,49 +119,43 @@ def forget(names: Sequence[str], is_sure: bool, output: Output) -> None:
 
     When the last one is gone, an API on loopback serves without keys again.
     """
-    store, found, is_active = _chosen(names)
+    by, found, is_active = _chosen(names)
     touched = list(filterfalse(is_active, found))
-    what = f"{_told(touched)} will be removed from the list for good"
+    what = f"{_list(touched)} will be removed from the list for good"
     confirm(what, is_sure=is_sure or not touched)
-    _each(store, found, "key.forget", "forgotten", "is in use: revoke it first", output=output)
+    _each(by, found, operations.forget, "forgotten", "is in use: revoke it first", output=output)
 
 
-def _chosen(names: Sequence[str]) -> tuple[JobStore, list[ApiKey], Callable[[ApiKey], bool]]:
-    """Return where the keys are, those of these names or ids, each once, and what tells which are active."""
-    store = _store()
-    ring = store.key_ring()
+def _chosen(names: Sequence[str]) -> tuple[Actor, list[ApiKey], Callable[[ApiKey], bool]]:
+    """Return who acts, the keys of these names or ids, each once, and what says which are active."""
+    by = actor(Client(load()))
+    ring = by.store.key_ring()
     found = {key.id: key for key in (_found(ring.keys, name) for name in names)}
-    return store, list(found.values()), lambda key: _state(key, ring.now_ms) == "active"
+    return by, list(found.values()), lambda key: _state(key, ring.now_ms) == "active"
 
 
-def _told(found: Sequence[ApiKey]) -> str:
+def _list(found: Sequence[ApiKey]) -> str:
     """Return how many keys these are and which, for a question."""
     return f"{count_of(len(found), 'key')} ({', '.join(key.name for key in found)})"
 
 
 def _each(
-    store: JobStore, found: Sequence[ApiKey], action: ActionName, *words: str, output: Output
+    by: Actor,
+    found: Sequence[ApiKey],
+    act: Callable[[Actor, ApiKey], bool],
+    *words: str,
+    output: Output,
 ) -> None:
     """Do something to each key, and say of each whether it was done."""
-    settings = load()
-    act = store.revoke_keys if action == "key.revoke" else store.forget_keys
-    answers = []
-    for key in found:
-        with recording(store, settings, action, key.name, before=_facts(key)) as entry:
-            if not (is_done := bool(act([key.id]))):
-                entry.void()
-        answers.append({"id": key.id, "name": key.name, "verdict": words[not is_done]})
+    answers = [
+        {"id": key.id, "name": key.name, "verdict": words[0 if act(by, key) else 1]}
+        for key in found
+    ]
     say_answers(
         answers, lambda each: f"{each['id']} {each['name']} {each['verdict']}", output=output
     )
     if any(each["verdict"] != words[0] for each in answers):
         sys.exit(FAILED)
-
-
-def _facts(key: ApiKey | NewKey) -> dict[str, Any]:
-    """Return what the audit log says of a key."""
-    fields = ("scopes", "tasks", "queues")
-    return {"id": key.id, **{name: list(getattr(key, name)) for name in fields}}
 
 
 def _found(ring: Sequence[ApiKey], name: str) -> ApiKey:
@@ -200,7 +186,3 @@ def _state(key: ApiKey, now_ms: int) -> str:
     if key.revoked_at_ms is not None:
         return "revoked"
     return "expired" if key.expires_at_ms is not None and key.expires_at_ms <= now_ms else "active"
-
-
-def _store() -> JobStore:
-    return open_store(load())

@@ -1,6 +1,5 @@
 """The `taskyard dead-letters` commands that do something: run jobs again, stop that, or remove letters."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
@@ -9,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from taskyard.cli.commands.log import recording
+from taskyard.cli.actor import actor
 from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import half_way
 from taskyard.cli.output import OUTPUT, Output, say_list, say_one
@@ -20,14 +19,12 @@ from taskyard.cli.words import in_words
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.dead_letters.document import replay_document
-from taskyard.dead_letters.selection import Step, by_filter, by_ids, found_replay, start_replay
-from taskyard.dead_letters.selection import purge as purge_letters
-from taskyard.job import rfc3339
-from taskyard.message import new_id
-from taskyard.operations.audit_log import some_ids
+from taskyard.dead_letters.selection import Step, by_filter, by_ids, found_replay
+from taskyard.operations import dead_letters as operations
+from taskyard.operations.audit_log import letter_facts
 from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetterFilter
-from taskyard.store.replays import NewReplay, Replay
+from taskyard.store.replays import Replay
 
 _FILTERS = (
     click.option("--queue", type=GIVEN, help="Of this queue."),
@@ -40,8 +37,6 @@ _FILTERS = (
     ),
     click.option("--before", "before_ms", type=PAST, help="Died at this time or before."),
 )
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only count them.")
-_ALL = click.option("--all", "is_all", is_flag=True, help="All of them.")
 _REPLAYS = (
     Column("REPLAY", itemgetter("id")),
     Column("STATE", itemgetter("state"), kind="state"),
@@ -60,18 +55,27 @@ def letter_filter(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _by_ids_or_filter(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command IDS, the options of `letter_filter`, `--all`, `--dry-run`, `--yes` and `--output`."""
+    for option in (
+        OUTPUT,
+        YES,
+        click.option("--dry-run", is_flag=True, help="Only count them."),
+        click.option("--all", "is_all", is_flag=True, help="All of them."),
+        letter_filter,
+        click.argument("ids", nargs=-1),
+    ):
+        command = option(command)
+    return command
+
+
 def wanted_letters(fields: dict[str, Any]) -> DeadLetterFilter:
     """Return the filter that the options of `letter_filter` say."""
     return DeadLetterFilter(**{name: value for name, value in fields.items() if value is not None})
 
 
 @click.command()
-@click.argument("ids", nargs=-1)
-@letter_filter
-@_ALL
-@_DRY_RUN
-@YES
-@OUTPUT
+@_by_ids_or_filter
 @click.option(
     "--rate",
     type=click.FloatRange(0, 100_000, min_open=True),
@@ -105,17 +109,16 @@ def replay(
         _say_count(count, 0, f"{count} to replay", output)
         return
     confirm(f"{count_of(count, 'job')} will run again", is_sure=is_sure or bool(ids) or not count)
-    told = _told(ids, fields)
-    asked = {"ids": list(ids)} if ids else told
-    new = NewReplay(
-        id=new_id(),
-        asked=json.dumps(asked | {"rate_per_s": rate, "canary": canary}),
-        rate_per_s=rate or 0,
+    limits = {"rate_per_s": rate, "canary": canary}
+    started = operations.replay(
+        actor(client),
+        steps,
+        request={**({"ids": list(ids)} if ids else letter_facts(None, wanted)), **limits},
+        ids=ids,
+        wanted=wanted,
+        rate_per_s=rate,
         canary=canary,
     )
-    with recording(client.store, client.settings, "replay.start", new.id, before=told) as entry:
-        started = start_replay(client.store, new, steps)
-        entry.after = {"jobs": started.total, "rate_per_s": rate, "canary": canary}
     say_list([replay_document(started)], _REPLAYS, output=output, empty="")
 
 
@@ -143,25 +146,12 @@ def _newest(store: JobStore) -> Iterator[Replay]:
 def stop_replay(replay_id: str, output: Output) -> None:
     """Stop a replay; what it has brought back goes on."""
     client = Client(load())
-    before = found_replay(client.store, replay_id)
-    with recording(
-        client.store, client.settings, "replay.stop", replay_id, before={"state": before.state}
-    ) as entry:
-        client.store.stop_replay(replay_id)
-        stopped = found_replay(client.store, replay_id)
-        entry.after = {"state": stopped.state, "replayed": stopped.replayed}
-        if stopped.state == before.state:
-            entry.void()
+    stopped = operations.stop_replay(actor(client), found_replay(client.store, replay_id))
     say_list([replay_document(stopped)], _REPLAYS, output=output, empty="")
 
 
 @click.command()
-@click.argument("ids", nargs=-1)
-@letter_filter
-@_ALL
-@_DRY_RUN
-@YES
-@OUTPUT
+@_by_ids_or_filter
 def purge(
     ids: Sequence[str],
     is_all: bool,
@@ -185,13 +175,8 @@ def purge(
         f"{count_of(count, 'dead letter')} will be removed for good, with the records of their jobs"
     )
     confirm(what, is_sure=is_sure or not count)
-    told = _told(ids, fields)
-    with recording(client.store, client.settings, "dead_letters.purge", before=told) as entry:
-        with half_way("purged"):
-            _, done = purge_letters(client.store, steps)
-        entry.after = {"removed": done}
-        if not done:
-            entry.void()
+    with half_way("purged"):
+        _, done = operations.purge(actor(client), steps, ids=ids, wanted=wanted)
     _say_count(count, done, f"{done} purged", output)
 
 
@@ -214,12 +199,3 @@ def _steps(
         with in_words():
             return iter([by_ids(store, ids, jobs_only=jobs_only)])
     return by_filter(store, msgspec.structs.replace(wanted, jobs_only=jobs_only))
-
-
-def _told(ids: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return which ones were asked for, as the audit log tells it."""
-    if ids:
-        return some_ids(list(ids))
-    times = {name: rfc3339(fields[f"{name}_ms"]) for name in ("after", "before")}
-    names = {name: value for name, value in fields.items() if not name.endswith("_ms")}
-    return {"filter": {name: value for name, value in {**names, **times}.items() if value}}

@@ -1,73 +1,24 @@
-"""`taskyard log`: the audit log from a shell, and what other commands call to be in it."""
+"""`taskyard log`: the audit log from a shell."""
 
-import getpass
 import json
-import os
-import socket
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from itertools import islice
 from operator import itemgetter
 from typing import Any
 
 import click
 
-from taskyard.catalogue import Catalogue
 from taskyard.cli.output import OUTPUT, Output, say_list
 from taskyard.cli.table import Column
 from taskyard.cli.times import PAST
 from taskyard.client import Client
-from taskyard.config import Settings, load
-from taskyard.operations.actor import Actor
-from taskyard.operations.audit_log import ActionName, AuditLog, Entry, document
+from taskyard.config import load
+from taskyard.operations.audit_log import document
 from taskyard.store import JobStore
 from taskyard.store.audit_log import ActionFilter, LoggedAction
 
 #: Entries that are read at a time.
 PAGE = 200
-
-
-def recording(
-    store: JobStore,
-    settings: Settings,
-    action: ActionName,
-    target: str = "",
-    *,
-    before: Mapping[str, Any] | None = None,
-) -> AbstractContextManager[Entry]:
-    """Have what is done within written down as this user's; see `AuditLog.recording`."""
-    return _audit_log(store, settings).recording(action, target, who=who(), before=before)
-
-
-def _audit_log(store: JobStore, settings: Settings) -> AuditLog:
-    return AuditLog(
-        store,
-        origin="cli",
-        max_entries=settings.audit_log_max,
-        ttl_s=settings.audit_log_ttl,
-    )
-
-
-def actor(client: Client) -> Actor:
-    """Return who runs this command, as what operators do is called with."""
-    settings = client.settings
-    return Actor(
-        store=client.store,
-        settings=settings,
-        catalogue=Catalogue(client.store),
-        audit_log=_audit_log(client.store, settings),
-        who=who(),
-        read=client.store.look,
-    )
-
-
-def who() -> str:
-    """Return who runs this command, as the audit log names it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in some containers
-        user = str(os.getuid())
-    return f"cli:{user}@{socket.gethostname()}"
 
 
 def _facts(name: str) -> Column:

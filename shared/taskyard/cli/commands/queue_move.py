@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from taskyard.cli.commands.log import recording
-from taskyard.cli.exits import FAILED, USAGE, fail
+from taskyard.cli.actor import actor
+from taskyard.cli.exits import USAGE, fail
 from taskyard.cli.output import OUTPUT, Output, say_list
 from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.rabbitmq.queue_move import Moved, QueueMove
+from taskyard.operations import queue_moves as operations
+from taskyard.rabbitmq.queue_move import QueueMove
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, family_of, may_be_family
 from taskyard.store import JobStore
 
@@ -36,8 +37,7 @@ def move(names: tuple[str, ...], is_all: bool, output: Output) -> None:
         fail("name queues, or give --all", USAGE)
     client = Client(load())
     wanted = _known(client.store) if is_all else _families(names)
-    for queue in sorted(wanted):
-        _refuse_read(client, queue)
+    operations.check_unread(client.store, wanted)
     settings = client.settings
     mover = QueueMove(settings.broker_url, queue_type=settings.queue_type, tls=settings.tls)
     say_list(
@@ -51,15 +51,11 @@ def move(names: tuple[str, ...], is_all: bool, output: Output) -> None:
 
 def _move(client: Client, mover: QueueMove, queue: str) -> list[dict[str, Any]]:
     """Move a queue and what belongs to it, and return what became of each."""
-    with recording(client.store, client.settings, "queue.move", queue) as entry:
-        done = mover.move(queue)
-        entry.after = {each.queue: each.messages for each in done if _is_changed(each)}
-        if not entry.after:
-            entry.void()
+    done = operations.move(actor(client), mover, queue)
     moved = [
         {
             "queue": each.queue,
-            "state": "moved" if _is_changed(each) else "as it should be",
+            "state": "moved" if operations.is_changed(each) else "as it should be",
             "messages": each.messages,
         }
         for each in done
@@ -79,13 +75,3 @@ def _families(names: Iterable[str]) -> set[str]:
         if not may_be_family(family_of(name)):
             fail(f"{name!r} cannot be moved: name a work queue, or {INTAKE_QUEUE}", USAGE)
     return {family_of(name) for name in names}
-
-
-def _refuse_read(client: Client, queue: str) -> None:
-    for worker in client.store.workers():
-        if worker["is_alive"] and queue in worker["queues"]:
-            fail(f"worker {worker['id']} reads {queue}: stop all services first", FAILED)
-
-
-def _is_changed(moved: Moved) -> bool:
-    return moved.is_new or moved.messages > 0

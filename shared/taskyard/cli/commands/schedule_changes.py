@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from taskyard.cli.commands.log import actor
+from taskyard.cli.actor import actor
 from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import FAILED, NOT_FOUND, fail
 from taskyard.cli.job_options import given, job_options
@@ -101,7 +101,7 @@ def create(name: str, task: str, args: Sequence[str], output: Output, **fields: 
     by = actor(Client(load()))
     asked = {"name": name, "task": task, **_asked(args, fields)}
     with in_words():
-        schedule = by.schedules.check(asked)
+        schedule = operations.checked(by, asked)
     try:
         row = operations.create(by, schedule)
     except ScheduleExists:
@@ -138,7 +138,7 @@ def update(
     with named(by):
         old = by.schedules.get(name)
     with in_words():
-        schedule = by.schedules.check(_changed(old, new, taken))
+        schedule = operations.checked(by, _changed(old, new, taken), old)
     try:
         row = operations.put(
             by,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from taskyard.catalogue import Catalogue
-from taskyard.cli.commands.log import actor
+from taskyard.cli.actor import actor
 from taskyard.cli.commands.schedule_changes import create, delete, named, preview, update
 from taskyard.cli.output import OUTPUT, Output, card, say_list, say_one
 from taskyard.cli.table import Column
@@ -106,16 +106,11 @@ def trigger(name: str, output: Output) -> None:
     """Run a schedule's task now; print the job's id."""
     client = Client(load())
     by = actor(client)
-    with named(by):
-        row = by.schedules.get(name)
-    max_bytes = client.settings.payload_max_bytes
-    with in_words():
-        job = by.schedules.job(row.schedule, max_bytes, job_id=None, reach=row.state.reach)
-    with by.recording("schedule.trigger", name) as entry:
-        job_id = client.dispatcher.submit(job).id
-        entry.after = {"job": job_id}
-    operations.note_triggered(by, name, job_id)
-    client.close()
+    try:
+        with named(by), in_words():
+            job_id = operations.trigger(by, name, client.dispatcher.submit).created.id
+    finally:
+        client.close()
     say_one({"id": job_id}, lambda _: [job_id], output=output)
 
 

@@ -7,7 +7,7 @@ import click
 
 from taskyard.catalogue import Catalogue
 from taskyard.cli import which_jobs
-from taskyard.cli.commands.log import actor
+from taskyard.cli.actor import actor
 from taskyard.cli.job_options import KWARGS, given
 from taskyard.cli.output import OUTPUT, Output, say_one
 from taskyard.cli.times import DURATION, FUTURE
