@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from services.worker.attempts import traces
 from services.worker.attempts.running import RunningAttempt
+from services.worker.dramatiq_bridge.middleware import TracedAttempt
 from taskyard import config, context
 from taskyard.message import Message, Options, new_id
 from taskyard.store.attempts import Outcome
@@ -70,7 +71,7 @@ def settle(job: RunningAttempt) -> None:
     traces.settled([(Outcome(job.id, 1, "completed"), job)], [True])
 
 
-def run(job: RunningAttempt, hook: traces.TracedAttempt) -> None:
+def run(job: RunningAttempt, hook: TracedAttempt) -> None:
     """Do what a slot does where traces are recorded."""
     broker: Any = None
     hook.before_process_message(broker, job)
@@ -112,7 +113,7 @@ def main() -> None:
     show("submit, off", cost_us(lambda _: submit()))
     show("run and settle, off (a batch of one)", cost_us(settle, attempt))
     record()
-    hook = traces.TracedAttempt()
+    hook = TracedAttempt()
     show("submit, on: one span", cost_us(lambda _: submit()))
     show("run and settle, on: two spans", cost_us(lambda job: run(job, hook), attempt))
     with mock.patch.object(sys, "stderr", SimpleNamespace(write=len, flush=int, isatty=bool)):

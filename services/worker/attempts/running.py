@@ -4,9 +4,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from dramatiq import MessageProxy
-
 from services.worker.dramatiq_bridge.interrupts import Raised
+from services.worker.dramatiq_bridge.message import SlotMessage
 from taskyard.context import CurrentJob
 from taskyard.errors import JobInterrupt, JobLost, WorkerStopping
 from taskyard.job import Progress
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from taskyard.message import Message
 
 
-class RunningAttempt(MessageProxy):
+class RunningAttempt(SlotMessage):
     """A claimed job on its way through a slot; Dramatiq sees it as the message.
 
     Args:

@@ -4,9 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import dramatiq
 import msgspec
-from dramatiq.middleware import Middleware
 
 from services.worker.attempts.running import RunningAttempt
 from taskyard.job import JobError
@@ -14,48 +12,38 @@ from taskyard.store.attempts import Outcome
 from taskyard.telemetry import tracing
 
 
-class TracedAttempt(Middleware):
-    """Runs each attempt in a span; only where traces are recorded."""
+def begin(attempt: RunningAttempt) -> None:
+    """Begin the span of an attempt's run; only where traces are recorded."""
+    recorder = tracing.active()
+    span = recorder.of_job(
+        f"run {attempt.task}",
+        "consumer",
+        parent=attempt.message.traceparent,
+        trace_id=attempt.message.trace_id,
+        facts={
+            **_facts(recorder, attempt, "run", "process"),
+            "taskyard.waited_ms": attempt.waited_ms,
+            "taskyard.origin": attempt.message.options.origin,
+        },
+    )
+    attempt.span = span
+    span.enter()
 
-    def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
-        """Begin it."""
-        attempt: RunningAttempt = message
-        recorder = tracing.active()
-        span = recorder.of_job(
-            f"run {attempt.task}",
-            "consumer",
-            parent=attempt.message.traceparent,
-            trace_id=attempt.message.trace_id,
-            facts={
-                **_facts(recorder, attempt, "run", "process"),
-                "taskyard.waited_ms": attempt.waited_ms,
-                "taskyard.origin": attempt.message.options.origin,
-            },
-        )
-        attempt.span = span
-        span.enter()
 
-    def after_process_message(
-        self,
-        broker: dramatiq.Broker,
-        message: Any,
-        *,
-        result: object = None,
-        exception: BaseException | None = None,
-    ) -> None:
-        """End it, by its type if the task raised."""
-        span = message.span
-        if span is None:
-            return
-        span.leave()
-        if exception is not None:
-            span.fail(type(exception).__name__)
-        message.ran_until_ns = time.time_ns()
-        span.end(message.ran_until_ns)
+def end(attempt: RunningAttempt, error: BaseException | None) -> None:
+    """End the span of an attempt's run, with the type of `error` if the task raised it."""
+    span = attempt.span
+    if span is None:
+        return
+    span.leave()
+    if error is not None:
+        span.fail(type(error).__name__)
+    attempt.ran_until_ns = time.time_ns()
+    span.end(attempt.ran_until_ns)
 
 
 def settled(entries: Sequence[tuple[Outcome, RunningAttempt]], accepted: Sequence[bool]) -> None:
-    """Tell of attempts whose outcome the store knows: from the task's end until now."""
+    """Record how outcomes were settled: a span each, from the task's end until now."""
     recorder = tracing.active()
     if recorder is None:
         return

@@ -7,7 +7,8 @@ from typing import Any
 import dramatiq
 
 from services.worker.attempts.running import RunningAttempt
-from services.worker.dramatiq_bridge.actors import ReportProgress, make_broker
+from services.worker.dramatiq_bridge.actors import make_broker
+from services.worker.dramatiq_bridge.middleware import ReportProgress
 from services.worker.dramatiq_bridge.work_queue import WorkQueue
 from taskyard.task import Task
 
