@@ -193,9 +193,9 @@ def dead_letters(stack: Stack) -> set[str]:
         first = path = f"/v1/dead-letters?limit=500&queue={queue}"
         while path:
             status, page = api.get(path)
-            page = page if status == 200 else {"items": [], "next": None}
+            page = page if status == 200 else {"items": [], "cursor": None}
             ids |= {each["id"] for each in page["items"]}
-            path = f"{first}&cursor={quote(page['next'])}" if page["next"] else ""
+            path = f"{first}&cursor={quote(page['cursor'])}" if page["cursor"] else ""
     api.close()
     return ids
 

@@ -1,15 +1,15 @@
 """The route of the audit log: what operators did, page by page."""
 
-from typing import Annotated, get_args
+from typing import get_args
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from services.api.context import context
-from services.api.http import paging
-from services.api.http.filters import Text, from_query, parameters
-from services.api.http.replies import reply
+from services.api.http.filters import Text
+from services.api.http.paging import PagedList, PageQuery
+from services.api.http.queries import from_query, parameters
 from services.api.openapi import describe
 from services.api.openapi.shapes import TEXT, TIME, Schema, or_null, page_of, record
 from taskyard.operations.audit_log import ActionName, document
@@ -18,17 +18,12 @@ from taskyard.store.audit_log import ActionFilter, ActionOutcome
 
 blueprint = APIBlueprint("audit_log", __name__)
 
+_ACTIONS = PagedList("audit log")
 _ALL_MS = 2**53 - 1
 
 
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-
-
-class ActionQuery(BaseModel):
-    """Which entries of the audit log; those that fit all of it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+class ActionQuery(PageQuery):
+    """A page of the audit log: of the entries that fit all of it."""
 
     who: Text | None = Field(
         default=None, description="By whom; `key:ci` is all keys that had this name."
@@ -40,10 +35,6 @@ class ActionQuery(BaseModel):
     target: Text | None = Field(default=None, description="On what: a name or an id.")
     after: Time | None = Field(default=None, description="At this time or later (RFC 3339).")
     before: Time | None = Field(default=None, description="At this time or before (RFC 3339).")
-    limit: Annotated[int, Field(ge=1, le=paging.MAX_LIMIT), BeforeValidator(_whole)] = Field(
-        default=paging.DEFAULT_LIMIT, description="Entries of a page.", examples=[20]
-    )
-    cursor: str | None = Field(default=None, description="The `cursor` of the page before.")
 
 
 _FACTS = or_null({"type": "object"})
@@ -80,23 +71,19 @@ def list_actions() -> Response:
     Each request looks at a bounded number of entries: a page may be short or even empty and yet not be
     the last. Go on with `cursor`, or the link `next`, until there is none.
     """
-    asked: ActionQuery = from_query(ActionQuery)
-    wanted, of = _wanted(asked), "audit log"
-    found, cursor = context().store.find_actions(wanted, asked.limit, paging.cursor(of))
-    items, cursor = paging.within(
-        (((entry.at_ms, entry.action.id), document(entry)) for entry in found), cursor
-    )
-    following = paging.sealed(cursor, of)
-    return reply({"items": items, "cursor": following}, headers=paging.link(following))
+    query: ActionQuery = from_query(ActionQuery)
+    found, end = context().store.find_actions(_store_filter(query), query.limit, _ACTIONS.start())
+    entries = (((entry.at_ms, entry.action.id), document(entry)) for entry in found)
+    return _ACTIONS.bounded_page(entries, end)
 
 
-def _wanted(asked: ActionQuery) -> ActionFilter:
+def _store_filter(query: ActionQuery) -> ActionFilter:
     return ActionFilter(
-        who=asked.who or "",
-        action=asked.action or "",
-        target=asked.target or "",
-        after_ms=0 if asked.after is None else max(0, round(asked.after.timestamp() * 1000)),
+        who=query.who or "",
+        action=query.action or "",
+        target=query.target or "",
+        after_ms=0 if query.after is None else max(0, round(query.after.timestamp() * 1000)),
         before_ms=_ALL_MS
-        if asked.before is None
-        else max(0, round(asked.before.timestamp() * 1000)),
+        if query.before is None
+        else max(0, round(query.before.timestamp() * 1000)),
     )

@@ -8,9 +8,10 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.context import context
-from services.api.http import bodies, paging
+from services.api.http import bodies
 from services.api.http.errors import InvalidCursor
 from services.api.http.filters import JobFilter
+from services.api.http.paging import PagedList
 from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
@@ -47,7 +48,7 @@ class CancelRequest(BulkRequest):
 
 Asked = TypeVar("Asked", bound=BulkRequest)
 #: What its cursors are of.
-_OF = "jobs in bulk"
+_JOBS = PagedList("jobs in bulk")
 _BOOLEAN = {"type": "boolean"}
 _COMPLETE = "False: there may be more; go on with `cursor`, if it is there."
 
@@ -132,7 +133,7 @@ def cursor_of(request: BulkRequest) -> Cursor | None:
         InvalidSubmission: If its cursor is no good.
     """
     try:
-        return paging.opened(request.cursor, _OF)
+        return _JOBS.opened(request.cursor)
     except InvalidCursor as error:
         raise InvalidSubmission([Fault("/cursor", "invalid", error.detail)]) from None
 
@@ -144,6 +145,6 @@ def told(numbers: dict[str, int], cursor: Cursor | None, *, is_complete: bool) -
             "dry_run": "matching" in numbers,
             **numbers,
             "is_complete": is_complete,
-            "cursor": paging.sealed(cursor, _OF),
+            "cursor": _JOBS.sealed(cursor),
         }
     )

@@ -3,12 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from flask import request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.api.http import paging
-from services.api.openapi import describe
-from services.api.openapi.shapes import TEXT, TIME
+from services.api.http.paging import PageQuery
 from taskyard.request import Time, Whole
 from taskyard.store.dead_letters import DeadLetterFilter
 
@@ -25,11 +22,13 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    queue: Text | None = None
-    task: Text | None = None
-    reason: Text | None = None
-    error_type: Text | None = None
-    fingerprint: Text | None = Field(default=None, description="Of a group.")
+    queue: Text | None = Field(default=None, description="Only those of this queue.")
+    task: Text | None = Field(default=None, description="Only those of this task.")
+    reason: Text | None = Field(default=None, description="Only those of this reason.")
+    error_type: Text | None = Field(default=None, description="Only those of this error_type.")
+    fingerprint: Text | None = Field(
+        default=None, description="Only those of this fingerprint, as of a group."
+    )
     after: Time | None = Field(default=None, description="Died at this time or later.")
     before: Time | None = Field(default=None, description="Died at this time or before.")
 
@@ -41,6 +40,10 @@ class Wanted(BaseModel):
             before_ms=_milliseconds(self.before, _ALL_MS),
             jobs_only=jobs_only,
         )
+
+
+class LetterQuery(Wanted, PageQuery):
+    """A page of the dead letters that fit."""
 
 
 class Chosen(BaseModel):
@@ -85,29 +88,6 @@ class ReplayRequest(Chosen):
         if self.has_edit and len(self.ids or ()) != 1:
             raise ValueError("args and kwargs can be changed for a single id only")
         return self
-
-
-PARAMETERS = (
-    *(describe.parameter(name, TEXT, f"Only those of this {name}.") for name in _FIELDS),
-    describe.parameter("after", TIME, "Died at this time or later."),
-    describe.parameter("before", TIME, "Died at this time or before."),
-    paging.LIMIT,
-    paging.CURSOR,
-)
-
-
-def query_filter() -> DeadLetterFilter:
-    """Return the filter in the query.
-
-    Raises:
-        InvalidParameter: If a time is none.
-    """
-    texts: dict[str, Any] = {name: request.args.get(name, "") for name in _FIELDS}
-    return DeadLetterFilter(
-        **texts,
-        after_ms=paging.time_ms("after", 0),
-        before_ms=paging.time_ms("before", _ALL_MS),
-    )
 
 
 def _milliseconds(moment: datetime | None, default_ms: int) -> int:

@@ -8,18 +8,12 @@ from services.api.openapi.shapes import (
     TIME,
     WHOLE,
     Schema,
-    array,
     or_null,
     page_of,
     record,
     ref,
 )
 from services.api.routes.dead_letter_inputs import PurgeRequest, ReplayRequest
-
-
-def _page(name: str) -> Schema:
-    return record(items=array(ref(name)), next=page_of(name)["properties"]["cursor"])
-
 
 _DEAD_LETTER = record(
     id=TEXT,
@@ -69,11 +63,11 @@ _REPLAY = record(
 )
 SCHEMAS: dict[str, Schema] = {
     "DeadLetter": _DEAD_LETTER,
-    "DeadLetterPage": _page("DeadLetter"),
+    "DeadLetterPage": page_of("DeadLetter"),
     "DeadLetterGroup": record(
         fingerprint=TEXT, count=WHOLE, first_seen=TIME, last_seen=TIME, example=ref("DeadLetter")
     ),
-    "DeadLetterGroupPage": _page("DeadLetterGroup"),
+    "DeadLetterGroupPage": page_of("DeadLetterGroup"),
     "DeadLetterCount": record(
         matched={**WHOLE, "description": "How many fit."},
         done={**WHOLE, "description": "How many were taken; 0 for a dry run."},

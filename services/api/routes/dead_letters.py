@@ -7,12 +7,14 @@ from flask import Response
 
 from services.api.auth import bindings
 from services.api.context import context
-from services.api.http import bodies, paging, submitted
+from services.api.http import bodies, submitted
+from services.api.http.paging import PagedList, PageQuery
+from services.api.http.queries import from_query, parameters
 from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.routes import chosen_letters
-from services.api.routes.dead_letter_inputs import PARAMETERS, PurgeRequest, query_filter
+from services.api.routes.dead_letter_inputs import LetterQuery, PurgeRequest
 from services.api.routes.dead_letter_schemas import SCHEMAS as SCHEMAS
 from taskyard.dead_letters.document import group_document, letter_document
 from taskyard.dead_letters.selection import page
@@ -21,9 +23,12 @@ from taskyard.request import validated
 
 blueprint = APIBlueprint("dead_letters", __name__)
 
+_LETTERS = PagedList("dead letters")
+_GROUPS = PagedList("groups of dead letters")
+
 INPUTS = {
-    ("get", "/v1/dead-letters"): describe.Input(parameters=PARAMETERS),
-    ("get", "/v1/dead-letters/groups"): describe.Input(parameters=(paging.LIMIT, paging.CURSOR)),
+    ("get", "/v1/dead-letters"): describe.Input(parameters=parameters(LetterQuery)),
+    ("get", "/v1/dead-letters/groups"): describe.Input(parameters=parameters(PageQuery)),
     ("post", "/v1/dead-letters/purge"): describe.Input("PurgeRequest"),
     ("post", "/v1/dead-letters/{letter_id}/resubmit"): describe.Input("JobRequest"),
 }
@@ -35,15 +40,15 @@ _TAGS = ["Dead letters"]
 @blueprint.get("/v1/dead-letters", endpoint="dead_letters")
 @blueprint.doc(
     tags=_TAGS,
-    responses=describe.answers({200: describe.answer("The dead letters.", "DeadLetterPage")}),
+    responses=describe.answers({200: describe.answer("A page.", "DeadLetterPage", "Link")}),
 )
 def list_letters() -> Response:
     """List dead letters, the newest first.
 
-    A page may be short and yet not be the last: go on with `next` until there is none.
+    A page may be short and yet not be the last: go on with `cursor`, or the link `next`, until there is none.
     """
-    of = "dead letters"
-    found, cursor = page(context().store, query_filter(), paging.limit(), paging.cursor(of))
+    query: LetterQuery = from_query(LetterQuery)
+    found, end = page(context().store, query.filter(), query.limit, _LETTERS.start())
     letters = context().store.dead_letters([each for each, _ in found])
     entries = (
         (
@@ -54,19 +59,18 @@ def list_letters() -> Response:
         )
         for (each, at_ms), letter in zip(found, letters, strict=True)
     )
-    items, cursor = paging.within(entries, cursor)
-    return reply({"items": items, "next": paging.sealed(cursor, of)})
+    return _LETTERS.bounded_page(entries, end)
 
 
 @blueprint.get("/v1/dead-letters/groups", endpoint="dead_letter_groups")
 @blueprint.doc(
     tags=_TAGS,
-    responses=describe.answers({200: describe.answer("The groups.", "DeadLetterGroupPage")}),
+    responses=describe.answers({200: describe.answer("A page.", "DeadLetterGroupPage", "Link")}),
 )
 def list_groups() -> Response:
-    """List groups of dead letters that died of the same, the latest first."""
-    of = "groups of dead letters"
-    groups, cursor = context().store.dead_groups(paging.limit(), paging.cursor(of))
+    """List dead letters grouped by failure, the latest first."""
+    query: PageQuery = from_query(PageQuery)
+    groups, end = context().store.dead_groups(query.limit, _GROUPS.start())
     entries = (
         (
             (group.last_seen_ms, group.fingerprint),
@@ -76,8 +80,7 @@ def list_groups() -> Response:
         )
         for group in groups
     )
-    items, cursor = paging.within(entries, cursor)
-    return reply({"items": items, "next": paging.sealed(cursor, of)})
+    return _GROUPS.bounded_page(entries, end)
 
 
 @blueprint.get("/v1/dead-letters/<letter_id>", endpoint="dead_letter")

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.api.auth.principal import Principal, current
 from services.api.context import HAS_LEFT, Context, context
 from services.api.events.hub import Event
-from services.api.http.filters import MAX_STATES, StateName, from_query, parameters
+from services.api.http.filters import MAX_STATES, StateName
+from services.api.http.queries import from_query, parameters
 from services.api.openapi import describe
 from services.api.openapi.shapes import STATE, TEXT, TIME, WHOLE
 from taskyard.errors import JobNotFound, Unavailable

@@ -1,16 +1,33 @@
 """The routes that find jobs: list them, count them."""
 
+from typing import Annotated
+
 from apiflask import APIBlueprint
 from flask import Response
+from pydantic import Field
 
 from services.api.context import context
-from services.api.http import paging
-from services.api.http.filters import JobFilter, ListQuery, from_query, parameters
+from services.api.http.filters import JobFilter
+from services.api.http.paging import PagedList, PageQuery
+from services.api.http.queries import QueryInteger, from_query, parameters
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.shapes import BOOLEAN, WHOLE, page_of, record
+from taskyard.store.finding import Order
 
 blueprint = APIBlueprint("listing", __name__)
+
+
+class ListQuery(JobFilter, PageQuery):
+    """A page of the jobs that fit."""
+
+    order: Order = Field(
+        default="created",
+        description="`created`: newest first. `run_at`: those that wait for a time, soonest first.",
+    )
+    limit: Annotated[int, Field(ge=1, le=200), QueryInteger] = Field(
+        default=50, description="How many at most.", examples=[20]
+    )
 
 
 SCHEMAS = {
@@ -38,13 +55,11 @@ def list_jobs() -> Response:
     even empty and yet not be the last. Go on with `cursor`, or the link `next`, until there is none.
     """
     query = from_query(ListQuery)
-    of = f"jobs by {query.order}"
-    page = context().store.find(
-        query.store_filter(), cursor=paging.cursor(of), limit=query.limit, order=query.order
+    jobs = PagedList(f"jobs by {query.order}")
+    found = context().store.find(
+        query.store_filter(), cursor=jobs.start(), limit=query.limit, order=query.order
     )
-    following = paging.sealed(page.cursor, of)
-    items = [context().catalogue.document(job) for job in page.jobs]
-    return reply({"items": items, "cursor": following}, headers=paging.link(following))
+    return jobs.page([context().catalogue.document(job) for job in found.jobs], found.cursor)
 
 
 @blueprint.get("/v1/jobs/count")

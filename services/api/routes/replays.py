@@ -9,7 +9,9 @@ from flask import Response
 
 from services.api.auth.principal import current
 from services.api.context import context
-from services.api.http import bodies, paging
+from services.api.http import bodies
+from services.api.http.paging import CursorQuery, PagedList
+from services.api.http.queries import parameters
 from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
@@ -25,8 +27,10 @@ from taskyard.store.replays import Replay
 
 blueprint = APIBlueprint("replays", __name__)
 
+_REPLAYS = PagedList("replays")
+
 INPUTS = {
-    ("get", "/v1/dead-letters/replays"): describe.Input(parameters=(paging.CURSOR,)),
+    ("get", "/v1/dead-letters/replays"): describe.Input(parameters=parameters(CursorQuery)),
     ("post", "/v1/dead-letters/replay"): describe.Input("ReplayRequest"),
 }
 _TAGS = ["Dead letters"]
@@ -73,21 +77,19 @@ def replay() -> Response:
 @blueprint.get("/v1/dead-letters/replays", endpoint="replays")
 @blueprint.doc(
     tags=_TAGS,
-    responses=describe.answers({200: describe.answer("The replays.", "ReplayList")}),
+    responses=describe.answers({200: describe.answer("A page.", "ReplayList", "Link")}),
 )
 def list_replays() -> Response:
     """List the newest hundred replays; each is kept for 30 days after its end.
 
     A page ends at about 8 MiB: go on with `cursor` until there is none.
     """
-    of = "replays"
-    found, cursor = context().store.newest_replays(paging.cursor(of))
+    found, end = context().store.newest_replays(_REPLAYS.start())
     entries = (
         ((each.created_at_ms, each.id), replay_document(each) if _is_own(each) else None)
         for each in found
     )
-    items, cursor = paging.within(entries, cursor)
-    return reply({"items": items, "cursor": paging.sealed(cursor, of)})
+    return _REPLAYS.bounded_page(entries, end)
 
 
 @blueprint.get("/v1/dead-letters/replays/<replay_id>", endpoint="replay")

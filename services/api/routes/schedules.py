@@ -10,7 +10,9 @@ from flask import Response
 from services.api.auth import bindings
 from services.api.auth.principal import current
 from services.api.context import context
-from services.api.http import bodies, paging
+from services.api.http import bodies
+from services.api.http.paging import CursorQuery, PagedList
+from services.api.http.queries import parameters
 from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
@@ -24,6 +26,8 @@ from taskyard.schedules.rule import Schedule
 
 blueprint = APIBlueprint("schedules", __name__)
 
+_SCHEDULES = PagedList("schedules")
+
 _SHOWN = describe.answers(
     {200: describe.answer("The schedule.", "Schedule", "ETag")}, HTTPStatus.NOT_FOUND
 )
@@ -36,7 +40,7 @@ _IF_NONE_MATCH = describe.parameter(
     "If-None-Match", TEXT, "`*`: only if there is none yet.", place="header"
 )
 INPUTS = {
-    ("get", "/v1/schedules"): describe.Input(parameters=(paging.CURSOR,)),
+    ("get", "/v1/schedules"): describe.Input(parameters=parameters(CursorQuery)),
     ("post", "/v1/schedules"): describe.Input("ScheduleRequest"),
     ("put", "/v1/schedules/{name}"): describe.Input("ScheduleChange", (_IF_MATCH, _IF_NONE_MATCH)),
     ("delete", "/v1/schedules/{name}"): describe.Input(parameters=(_IF_MATCH,)),
@@ -46,15 +50,14 @@ INPUTS = {
 @blueprint.get("/v1/schedules", endpoint="list_schedules")
 @blueprint.doc(
     tags=["Schedules"],
-    responses=describe.answers({200: describe.answer("The schedules.", "ScheduleList")}),
+    responses=describe.answers({200: describe.answer("A page.", "ScheduleList", "Link")}),
 )
 def list_all() -> Response:
     """List the schedules, by name.
 
     A page ends at about 8 MiB: go on with `cursor` until there is none.
     """
-    of = "schedules"
-    rows, cursor = context().schedules.page(paging.cursor(of))
+    rows, end = context().schedules.page(_SCHEDULES.start())
     hidden = _unauthorized_ids(rows)
     entries = (
         (
@@ -65,8 +68,7 @@ def list_all() -> Response:
         )
         for row in rows
     )
-    items, cursor = paging.within(entries, cursor)
-    return reply({"items": items, "cursor": paging.sealed(cursor, of)})
+    return _SCHEDULES.bounded_page(entries, end)
 
 
 @blueprint.post("/v1/schedules", endpoint="create_schedule")

@@ -130,8 +130,8 @@ def test_a_page_of_jobs_ends_at_some_bytes(api, submit, worker):
     [
         ("/v1/schedules", "cursor"),
         ("/v1/dead-letters/replays", "cursor"),
-        ("/v1/dead-letters", "next"),
-        ("/v1/dead-letters/groups", "next"),
+        ("/v1/dead-letters", "cursor"),
+        ("/v1/dead-letters/groups", "cursor"),
         ("/v1/audit-log", "cursor"),
     ],
 )

@@ -165,10 +165,10 @@ def test_pages_and_filters(api, dead, queue):
     jobs = {dead() for _ in range(5)}
 
     first = api.get("/v1/dead-letters?limit=3")
-    second = api.get(f"/v1/dead-letters?limit=3&cursor={first.json['next']}")
+    second = api.get(f"/v1/dead-letters?limit=3&cursor={first.json['cursor']}")
 
     assert jobs == {*ids(first), *ids(second)}
-    assert second.json["next"] is None
+    assert second.json["cursor"] is None
     assert (
         set(ids(api.get(f"/v1/dead-letters?queue={queue}&task=echo&error_type=ValueError"))) == jobs
     )

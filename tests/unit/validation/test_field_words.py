@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from services.api.http.filters import JobFilter, ListQuery
+from services.api.http.filters import JobFilter
 from services.api.routes.bulk import CancelRequest
 from services.api.routes.controls import LimitsRequest, PauseRequest
 from services.api.routes.dead_letter_inputs import PurgeRequest, ReplayRequest
+from services.api.routes.listing import ListQuery
 from taskyard.config import load
 from taskyard.errors import ConfigurationError, InvalidSubmission
 from taskyard.message import Invalid, decode
