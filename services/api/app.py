@@ -42,7 +42,7 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.job import Job
 from taskyard.operations.audit_log import AuditLog
-from taskyard.rabbitmq.probe import BrokerLooks
+from taskyard.rabbitmq.inspect import SharedProbe
 from taskyard.runtime.group_commit import GroupCommit
 from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.schedules.repository import Schedules
@@ -134,7 +134,7 @@ def compose(
             max_entries=settings.audit_log_max,
             ttl_s=settings.audit_log_ttl,
         ),
-        broker_looks=BrokerLooks(settings.broker_url, tls=settings.tls),
+        broker_looks=SharedProbe(settings.broker_url, tls=settings.tls),
         keyring=Keyring(
             store, first=exposure.first_key(settings), is_open=exposure.is_open(settings)
         ),

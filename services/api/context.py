@@ -11,7 +11,7 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.job import Job
 from taskyard.operations.audit_log import AuditLog
-from taskyard.rabbitmq.probe import BrokerLooks
+from taskyard.rabbitmq.inspect import SharedProbe
 from taskyard.runtime.group_commit import GroupCommit
 from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.schedules.repository import Schedules
@@ -43,7 +43,7 @@ class Context:
     catalogue: Catalogue
     schedules: Schedules
     audit_log: AuditLog
-    broker_looks: BrokerLooks
+    broker_looks: SharedProbe
     keyring: "Keyring"
     wrong_keys: "WrongKeys"
     #: Names that requests without a key may call the API by, besides those of loopback.

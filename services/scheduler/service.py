@@ -26,10 +26,9 @@ from taskyard.consistency.ledger import settle_s
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
 from taskyard.rabbitmq.direct_replies import DirectReplies
-from taskyard.rabbitmq.message_size import largest
+from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.rabbitmq.queue_depths import QueueDepths
-from taskyard.rabbitmq.size_limit import SizeTrial
+from taskyard.rabbitmq.size_limit import SizeTrial, largest
 from taskyard.runtime import per_queue
 from taskyard.runtime.lifecycle import Loop
 from taskyard.schedules.plan import FireOutcome

@@ -274,12 +274,12 @@ class Client:
             JobNotFound: If there is no record of it.
         """
         from taskyard import explain
-        from taskyard.rabbitmq import probe
+        from taskyard.rabbitmq import inspect
 
         url, tls = self.settings.broker_url, self.settings.tls
         try:
             return explain.explain(
-                self.store, self.settings, job_id, ask_broker=lambda: probe.look(url, tls=tls)
+                self.store, self.settings, job_id, ask_broker=lambda: inspect.probe(url, tls=tls)
             )
         except JobNotFound:
             raise JobNotFound(job_id, asked=self.asked) from None

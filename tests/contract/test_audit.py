@@ -3,7 +3,7 @@
 import pytest
 
 from taskyard.consistency.ledger import deficits
-from taskyard.rabbitmq.queue_depths import Depth
+from taskyard.rabbitmq.inspect import Depth
 from taskyard.store.consistency import QueueRow, Totals
 from tests.contract.jobs import (
     HOUR_MS,

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from taskyard.consistency.ledger import Audit
-from taskyard.rabbitmq.queue_peek import QueuePeek
+from taskyard.rabbitmq.inspect import DepthReader
 from taskyard.request import parse
 from tests import worker_tasks as tasks
 from tests.contract.jobs import LATER_MS
@@ -37,7 +37,7 @@ def yard(make_yard, rabbit, settings_of_yard):
 
 def audit(yard, *, older_than_s=0.0, **options):
     """Audit without the command's patience: the test knows that nothing else goes on."""
-    peek = QueuePeek(yard.settings.broker_url)
+    peek = DepthReader(yard.settings.broker_url)
     return Audit(yard.client.dispatcher, peek, older_than_s=older_than_s).run(**options)
 
 

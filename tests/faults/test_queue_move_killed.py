@@ -8,8 +8,8 @@ import pika
 import pytest
 
 from taskyard.rabbitmq.queue_move import moving_queue
+from taskyard.rabbitmq.queue_move.transfer import WINDOW
 from taskyard.rabbitmq.topology import QUORUM_SINCE
-from taskyard.rabbitmq.transfer import WINDOW
 from tests import worker_tasks as tasks
 from tests.polling import poll
 

@@ -7,7 +7,7 @@ import pytest
 from taskyard.explain import explain
 from taskyard.explain.findings import CODES
 from taskyard.policy.limits import limits
-from taskyard.rabbitmq.probe import look
+from taskyard.rabbitmq.inspect import probe
 from taskyard.request import new_job, parse
 from taskyard.store.jobs import Change, Unique
 from tests import worker_tasks as tasks
@@ -448,7 +448,7 @@ def test_an_alarm_of_rabbitmq(unscheduled, rabbit):
         assert (document["blocking"], document["needs_action"]) == (True, True)
     finally:
         rabbit.control("set_vm_memory_high_watermark", "0.4")
-    poll(lambda: look(unscheduled.settings.broker_url).kind == "ready")
+    poll(lambda: probe(unscheduled.settings.broker_url).kind == "ready")
 
 
 def test_rabbitmq_is_away(unserved):
@@ -460,7 +460,7 @@ def test_rabbitmq_is_away(unserved):
         unserved.store,
         unserved.settings,
         job.id,
-        ask_broker=lambda: look("amqp://127.0.0.1:1/"),
+        ask_broker=lambda: probe("amqp://127.0.0.1:1/"),
     )
     assert document["findings"][0]["code"] == "broker_away"
     assert "refused" in document["findings"][0]["facts"]["detail"]

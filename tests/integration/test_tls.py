@@ -9,12 +9,11 @@ import pytest
 from taskyard import config
 from taskyard.errors import BrokerUnavailable, StoreUnavailable, Unavailable
 from taskyard.local_servers.ports import choose_port
-from taskyard.rabbitmq import probe
+from taskyard.rabbitmq import inspect
 from taskyard.rabbitmq.dead_queue import walk
+from taskyard.rabbitmq.inspect import DepthReader, QueueDepths
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.rabbitmq.queue_depths import QueueDepths
-from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.runtime.tls import Tls
 from taskyard.store import open_store
 from tests import worker_tasks as tasks
@@ -73,7 +72,7 @@ def measure(url, tls):
 
 def peek(url, tls):
     """Ask for a queue's depth as the audit does."""
-    return QueuePeek(url, tls=tls).depths(["taskyard.intake"])
+    return DepthReader(url, tls=tls).depths(["taskyard.intake"])
 
 
 def walk_dead_letters(url, tls):
@@ -83,7 +82,7 @@ def walk_dead_letters(url, tls):
 
 def look(url, tls):
     """Look as `explain` does, which tells an error as a state."""
-    state = probe.look(url, tls=tls)
+    state = inspect.probe(url, tls=tls)
     if state.kind != "ready":
         raise BrokerUnavailable(state.detail)
 
@@ -128,7 +127,7 @@ def test_a_certificate_of_another_host_is_refused(secured, tls, way):
 def test_without_settings_nothing_is_trusted_that_the_system_does_not(secured):
     """A URL alone is verified too."""
     with pytest.raises(BrokerUnavailable, match="certificate is refused"):
-        QueuePeek(secured.rabbit.url_of("scheduler")).depths(["any"])
+        DepthReader(secured.rabbit.url_of("scheduler")).depths(["any"])
 
 
 def test_verification_cannot_be_turned_off_in_a_url(secured, stranger):
@@ -137,7 +136,7 @@ def test_verification_cannot_be_turned_off_in_a_url(secured, stranger):
     url = f"{secured.rabbit.url_of('scheduler')}?ssl_options={options}"
 
     with pytest.raises(BrokerUnavailable, match="certificate is refused"):
-        QueuePeek(url, tls=Tls(ca_file=str(stranger.ca.cert))).depths(["any"])
+        DepthReader(url, tls=Tls(ca_file=str(stranger.ca.cert))).depths(["any"])
 
 
 def refusal_of(call):

@@ -9,7 +9,7 @@ import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskyard.consistency.ledger import Audit, Report, settle_s
-from taskyard.rabbitmq.queue_peek import QueuePeek
+from taskyard.rabbitmq.inspect import DepthReader
 from taskyard.rabbitmq.topology import dead_queue
 from tests.events import read_events
 from tests.nemesis import tasks
@@ -177,7 +177,7 @@ def audit(stack: Stack) -> Report:
     settings = stack.settings
     older_than_s = settle_s(settings.heartbeat_s)
     return Audit(
-        stack.client.dispatcher, QueuePeek(settings.broker_url), older_than_s=older_than_s
+        stack.client.dispatcher, DepthReader(settings.broker_url), older_than_s=older_than_s
     ).run()
 
 

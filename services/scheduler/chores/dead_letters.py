@@ -13,7 +13,7 @@ from taskyard.config import Settings
 from taskyard.dead_letters.message import index_entry
 from taskyard.errors import TaskyardError
 from taskyard.rabbitmq.dead_queue import Found, walk
-from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.inspect import Depth, QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
 from taskyard.runtime import per_queue

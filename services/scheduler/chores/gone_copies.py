@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from services.scheduler.chores.lost_messages import is_empty
 from taskyard.consistency.ledger import prefetched
-from taskyard.rabbitmq.queue_depths import Depth
+from taskyard.rabbitmq.inspect import Depth
 from taskyard.store import JobStore
 
 #: What a queue lacks for so long, though repair has brought back what it could, are copies. Seconds.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from taskyard.consistency.ledger import Lack
-from taskyard.rabbitmq.queue_depths import Depth
+from taskyard.rabbitmq.inspect import Depth
 from taskyard.store import JobStore
 from taskyard.store.jobs import Ready
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.scheduler.chores.gauges import set_all
-from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.inspect import Depth, QueueDepths
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, UNROUTED, dead_queue
 from taskyard.store import JobStore
 from taskyard.store.monitoring import QueueCounts

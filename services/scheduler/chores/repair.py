@@ -10,7 +10,7 @@ from services.scheduler.chores.lost_messages import LostMessages
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from taskyard.consistency.ledger import Lack, MessageWatch, RecordWalk, prefetched
 from taskyard.dispatcher import Dispatcher
-from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.runtime.apart import Apart
 from taskyard.store.consistency import Inconsistency

@@ -12,9 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from taskyard.dispatcher import Dispatcher
-from taskyard.rabbitmq.queue_depths import Depth
+from taskyard.rabbitmq.inspect import Depth, DepthReader
 from taskyard.rabbitmq.queue_move import moving_queue
-from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.store import JobStore
 from taskyard.store.consistency import Inconsistency, QueueLook, Totals
 
@@ -142,7 +141,7 @@ class Audit:
         older_than_s: How long a job must be ready before its message can count as missing.
     """
 
-    def __init__(self, dispatcher: Dispatcher, peek: QueuePeek, *, older_than_s: float) -> None:
+    def __init__(self, dispatcher: Dispatcher, peek: DepthReader, *, older_than_s: float) -> None:
         self._dispatcher = dispatcher
         self._store = dispatcher.store
         self._peek = peek

@@ -19,7 +19,7 @@ from taskyard.explain.findings import (
 )
 from taskyard.explain.timeline import documents, timeline, times
 from taskyard.job import TERMINAL, State, rfc3339
-from taskyard.rabbitmq.probe import BrokerState
+from taskyard.rabbitmq.inspect import BrokerState
 from taskyard.schedules.rule import name_of
 from taskyard.store import JobStore
 from taskyard.store.explaining import Holder

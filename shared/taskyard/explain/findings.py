@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from msgspec import Struct
 
 from taskyard.job import Job, rfc3339
-from taskyard.rabbitmq.probe import BrokerState
+from taskyard.rabbitmq.inspect import BrokerState
 from taskyard.store.explaining import Ahead, Holder, JobFacts
 
 #: `docs/explain.md` says of each what to do.

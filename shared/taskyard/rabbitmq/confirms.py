@@ -8,8 +8,8 @@ from itertools import takewhile
 from msgspec import Struct
 
 from taskyard.errors import BrokerUnavailable, MessageTooLarge, TaskyardError
-from taskyard.rabbitmq.message_size import why_too_large
 from taskyard.rabbitmq.outgoing import Outgoing
+from taskyard.rabbitmq.size_limit import why_too_large
 
 
 class Undelivered(Struct, frozen=True):
@@ -84,6 +84,18 @@ class UnconfirmedMessage(Struct):
         """Note that its confirm will not come, and why."""
         self.error = error
         self.batch.close_one()
+
+
+def parted(
+    entries: list[UnconfirmedMessage], missing: set[str]
+) -> tuple[list[UnconfirmedMessage], list[UnconfirmedMessage]]:
+    """Return what can go now, and what waits for queues that have to be declared."""
+    if not missing:
+        return entries, []
+    if entries[0].batch.is_whole:
+        return [], entries
+    going = [entry for entry in entries if entry.message.queue not in missing]
+    return going, [entry for entry in entries if entry.message.queue in missing]
 
 
 class Sent:

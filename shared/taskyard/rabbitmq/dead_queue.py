@@ -18,8 +18,7 @@ from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.connect_once import blocking
 from taskyard.rabbitmq.connection import HEARTBEAT_S, describe
 from taskyard.rabbitmq.properties import received_text
-from taskyard.rabbitmq.queue_lock import LOCKED, lock
-from taskyard.rabbitmq.topology import dead_queue
+from taskyard.rabbitmq.topology import LOCKED, dead_queue, lock
 from taskyard.runtime.tls import SYSTEM_CAS, Tls
 
 #: A walk is given up when RabbitMQ has delivered nothing for so long, in seconds. It may take five for one

@@ -1,5 +1,6 @@
-"""A message on its way to RabbitMQ, and the check of its texts."""
+"""A message on its way to RabbitMQ: the check of its texts, and its AMQP properties."""
 
+import time
 from typing import Any
 
 from msgspec import Struct
@@ -45,3 +46,18 @@ def check_texts(message: Outgoing) -> None:
     ):
         if property_text(text) != text:
             raise Unpublishable(f"{name} {text[:50]!r}… is longer than {MAX_PROPERTY_BYTES} bytes")
+
+
+def amqp_properties(message: Outgoing) -> BasicProperties:
+    """Return the AMQP properties of a persistent message, with the time of now."""
+    return BasicProperties(
+        content_type=property_text(message.content_type),
+        headers=message.headers,
+        delivery_mode=2,
+        priority=message.priority,
+        correlation_id=message.correlation_id,
+        message_id=message.id,
+        timestamp=int(time.time()),
+        type=property_text(message.task),
+        app_id="taskyard",
+    )

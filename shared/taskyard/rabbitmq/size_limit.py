@@ -1,14 +1,18 @@
-"""What is known of RabbitMQ's `max_message_size`, which AMQP has no word for."""
+"""How large messages may be: for taskyard, and for RabbitMQ, whose `max_message_size` AMQP never names."""
 
 import logging
 import math
+import re
+from typing import Any, NamedTuple
 
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from taskyard.config import Settings
 from taskyard.errors import MessageTooLarge
+from taskyard.message import MESSAGE_SLACK_BYTES
 from taskyard.rabbitmq.connect_once import blocking
-from taskyard.rabbitmq.message_size import Largest, limit_told, why_too_large
 from taskyard.runtime.tls import Tls
+from taskyard.submission import ROOM_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +20,38 @@ logger = logging.getLogger(__name__)
 NOWHERE = "taskyard.nowhere"
 #: Longest wait for that while an alarm blocks publishers. Seconds.
 BLOCKED_S = 5.0
+
+_LIMIT = re.compile(r"larger than configured max size (\d+)")
+_PRECONDITION_FAILED = 406
+
+
+class Largest(NamedTuple):
+    """How large messages may be, in bytes, and the setting that this follows from."""
+
+    size_bytes: int
+    setting: str
+
+
+def largest(settings: Settings) -> Largest:
+    """Return the size of the largest message that a service may publish."""
+    return max(
+        Largest(settings.payload_max_bytes + MESSAGE_SLACK_BYTES, "PAYLOAD_MAX_BYTES"),
+        Largest(settings.dead_letter_max_bytes, "DEAD_LETTER_MAX_BYTES"),
+        Largest(settings.result_max_bytes + ROOM_BYTES, "RESULT_MAX_BYTES"),
+    )
+
+
+def limit_in(reason: Any) -> int | None:
+    """Return RabbitMQ's `max_message_size`, where it has closed a channel for a message above it."""
+    if getattr(reason, "reply_code", 0) != _PRECONDITION_FAILED:
+        return None
+    match = _LIMIT.search(str(reason))
+    return int(match[1]) if match else None
+
+
+def why_too_large(size: int, limit: int) -> str:
+    """Return what to tell of a message that RabbitMQ does not take."""
+    return f"RabbitMQ takes messages up to {limit} bytes and this has {size}: raise its max_message_size"
 
 
 class SizeLimit:
@@ -35,7 +71,7 @@ class SizeLimit:
 
     def learn(self, reason: BaseException) -> int | None:
         """Return the bound, where that is why a channel was closed, and remember it."""
-        limit = limit_told(reason)
+        limit = limit_in(reason)
         if limit is not None:
             self._max_bytes = limit
         return limit
@@ -77,7 +113,7 @@ class SizeTrial:
                 channel.confirm_delivery()
                 channel.basic_publish("", NOWHERE, bytes(self._largest.size_bytes))
         except ChannelClosedByBroker as error:
-            limit = limit_told(error)
+            limit = limit_in(error)
             if limit is not None and not self.problem:
                 size, setting = self._largest
                 self.problem = (

@@ -1,4 +1,4 @@
-"""RabbitMQ's topology: the names of exchanges and queues, and the arguments of each."""
+"""RabbitMQ's topology: the names of exchanges and queues, the arguments of each, and the lock of a queue."""
 
 import re
 from collections.abc import Callable
@@ -20,6 +20,9 @@ QUORUM_SINCE = (4, 3)
 
 #: The longest time, in milliseconds, that RabbitMQ can leave a delivery unacknowledged: 49 days.
 LONGEST_TIMEOUT_MS = 2**32 - 1
+
+#: RabbitMQ's code for an exclusive queue of another connection.
+LOCKED = 405
 
 _MISMATCH = re.compile(r"for (queue|exchange) '([^']+)'")
 
@@ -184,3 +187,15 @@ def declare_error(queue: str, reason: BaseException) -> TaskyardError:
     return QueueMismatch(
         f"{kind} {name!r} exists with other arguments than taskyard declares: {text}. {what_to_do}."
     )
+
+
+def lock(channel: Any, queue: str) -> None:
+    """Hold the lock of a queue until the connection of `channel` ends.
+
+    It is a queue that only this connection may have: quorum queues do not heed `exclusive` of a consumer. No
+    work queue's name has a space in it.
+
+    Raises:
+        ChannelClosedByBroker: If another has it, with `LOCKED`.
+    """
+    channel.queue_declare(f"{queue} lock", exclusive=True, auto_delete=True)

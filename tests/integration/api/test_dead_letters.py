@@ -18,8 +18,8 @@ from taskyard.errors import BrokerUnavailable
 from taskyard.job import JobError
 from taskyard.message import decode
 from taskyard.operations.retry import revive
+from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.rabbitmq.topology import dead_queue
 from taskyard.store.attempts import Outcome

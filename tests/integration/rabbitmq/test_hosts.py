@@ -6,13 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from taskyard.rabbitmq import dead_queue, probe
+from taskyard.rabbitmq import dead_queue, inspect
 from taskyard.rabbitmq.connect_once import greeting
+from taskyard.rabbitmq.inspect import DepthReader, QueueDepths
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
-from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.queue_move import QueueMove
-from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.runtime.tls import SYSTEM_CAS
 from tests import worker_tasks as tasks
 from tests.polling import poll
@@ -45,9 +44,9 @@ def depths(url, queue):
 
 
 WAYS = {
-    "look": lambda url, _: probe.look(url).kind,
+    "look": lambda url, _: inspect.probe(url).kind,
     "walk": lambda url, queue: dead_queue.walk(url, queue, lambda _: False),
-    "peek": lambda url, queue: QueuePeek(url).depths([queue]),
+    "peek": lambda url, queue: DepthReader(url).depths([queue]),
     "depths": lambda url, queue: len(depths(url, queue)),
     "greeting": lambda url, _: greeting(url, name="test", tls=SYSTEM_CAS).properties["product"],
     "move": lambda url, queue: [

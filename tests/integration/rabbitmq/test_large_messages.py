@@ -166,12 +166,12 @@ def test_what_rabbitmq_does_not_take_is_refused_for_good_and_no_other(publisher,
         with pytest.raises(MessageTooLarge, match="max_message_size"):
             publisher.publish([large], deadline_s=10)
         poll(lambda: publisher.is_ready)
-        channel_before = publisher._channel  # noqa: SLF001 - nobody is told of it
+        channel_before = publisher._loop._channel  # noqa: SLF001 - nobody is told of it
         failures = publisher.publish_each([small, large], deadline_s=10, is_whole=False)
         assert [type(failures[place].error) for place in failures] == [MessageTooLarge]
         assert not failures[1].may_arrive
 
-    assert publisher._channel is channel_before  # noqa: SLF001
+    assert publisher._loop._channel is channel_before  # noqa: SLF001
     assert channel.queue_declare(queue, passive=True).method.message_count == 2
 
 

@@ -7,11 +7,10 @@ from taskyard.errors import QueueInUse
 from taskyard.local_servers.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.dead_queue import walk
-from taskyard.rabbitmq.queue_lock import lock
 from taskyard.rabbitmq.queue_move import Moved, QueueMove, moving_queue
-from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue
-from taskyard.rabbitmq.transfer import Onward, Transfer
-from taskyard.rabbitmq.verbatim import VerbatimProperties
+from taskyard.rabbitmq.queue_move.transfer import Onward, Transfer
+from taskyard.rabbitmq.queue_move.verbatim import VerbatimProperties
+from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, UNROUTED, dead_queue, lock
 from taskyard.runtime.tls import SYSTEM_CAS
 from tests.poison import field, long_bytes, nested_arrays, nested_tables, raw, timestamp
 from tests.polling import poll

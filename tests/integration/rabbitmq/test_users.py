@@ -13,9 +13,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.dead_queue import walk
-from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.inspect import Depth, DepthReader, QueueDepths
 from taskyard.rabbitmq.queue_move import Moved, QueueMove, moving_queue
-from taskyard.rabbitmq.queue_peek import QueuePeek
 from taskyard.rabbitmq.topology import QUORUM_SINCE, dead_queue
 from tests import worker_tasks as tasks
 from tests.polling import poll
@@ -248,7 +247,7 @@ def test_a_walk_without_the_right_to_it_is_no_walk(secured, system):
 
 def test_a_queue_that_the_user_may_not_see_is_told_of(secured, system, version):
     """An audit that left it out would find nothing missing; RabbitMQ asks for a right from 4.3 on."""
-    peek = QueuePeek(secured.rabbit.plain_url_of("producer"))
+    peek = DepthReader(secured.rabbit.plain_url_of("producer"))
 
     if version >= QUORUM_SINCE:
         with pytest.raises(BrokerUnavailable, match="refused for user 'producer'"):

@@ -5,7 +5,7 @@ import pytest
 
 from services.scheduler.chores.measure import FRONT_DOOR, Measure
 from taskyard.errors import BrokerUnavailable
-from taskyard.rabbitmq.queue_depths import Depth, QueueDepths
+from taskyard.rabbitmq.inspect import Depth, QueueDepths
 from taskyard.rabbitmq.topology import UNROUTED, dead_queue_arguments
 from taskyard.telemetry import metrics
 from tests.contract.jobs import HOUR_MS, claim, heartbeat, new_job, settle

@@ -22,8 +22,8 @@ from taskyard.local_servers.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.message import Message, Options
 from taskyard.rabbitmq import direct_replies
 from taskyard.rabbitmq.direct_replies import DIRECT_REPLY, DirectReplies
+from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.outgoing import Outgoing
-from taskyard.rabbitmq.queue_depths import QueueDepths
 from taskyard.rabbitmq.topology import (
     INTAKE_QUEUE,
     SUBMIT_EXCHANGE,

@@ -12,7 +12,7 @@ from services.scheduler.chores.dead_letters import KeepDeadLetters
 from services.scheduler.chores.reclaim import LIMIT, Reclaim
 from taskyard.dead_letters.message import dead_letter
 from taskyard.errors import BrokerUnavailable, StoreFault
-from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.topology import dead_queue
 from tests.contract.jobs import claim, counts, heartbeat, new_job
 from tests.polling import poll

@@ -10,7 +10,7 @@ from services.scheduler.chores.repair import Repair
 from taskyard.dispatcher import first_message
 from taskyard.errors import BrokerUnavailable
 from taskyard.message import decode
-from taskyard.rabbitmq.queue_depths import QueueDepths
+from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.telemetry import metrics
 from tests.contract.jobs import (

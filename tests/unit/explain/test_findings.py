@@ -10,7 +10,7 @@ from taskyard.explain.findings import ExplainSettings, Finding, Situation, count
 from taskyard.explain.queueing import pace
 from taskyard.job import Attempt, Job, JobError, State
 from taskyard.message import Message, Options
-from taskyard.rabbitmq.probe import BrokerState
+from taskyard.rabbitmq.inspect import BrokerState
 from taskyard.store import controls
 from taskyard.store.explaining import AHEAD_LIMIT, Ahead, JobFacts, LimitFacts, Risen
 

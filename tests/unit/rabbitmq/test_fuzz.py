@@ -18,8 +18,8 @@ from taskyard.catalogue import Catalogue, describe
 from taskyard.dead_letters.message import dead_letter, index_entry, indexed
 from taskyard.errors import InvalidSubmission
 from taskyard.message import new_id
-from taskyard.rabbitmq import frames, publisher
-from taskyard.rabbitmq.outgoing import Outgoing, check_texts
+from taskyard.rabbitmq import frames
+from taskyard.rabbitmq.outgoing import Outgoing, amqp_properties, check_texts
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
 from taskyard.request import Defaults
 from taskyard.store.attempts import Verdict
@@ -117,7 +117,7 @@ def submission_of(
 def is_publishable(letter: Outgoing) -> bool:
     """Return whether RabbitMQ can be given a letter, and the index."""
     check_texts(letter)
-    publisher._properties(letter).encode()  # noqa: SLF001 - no broker here
+    amqp_properties(letter).encode()
     assert msgspec.json.encode(indexed(letter)[0])
     return True
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pika import BasicProperties, frame
 
 from taskyard.rabbitmq import lenient
-from taskyard.rabbitmq.verbatim import VerbatimProperties, without_headers
+from taskyard.rabbitmq.queue_move.verbatim import VerbatimProperties, without_headers
 from tests.poison import (
     NAMES,
     RawProperties,

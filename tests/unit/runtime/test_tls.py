@@ -6,7 +6,7 @@ import pytest
 
 from taskyard import config
 from taskyard.errors import BrokerUnavailable, ConfigurationError
-from taskyard.rabbitmq.queue_peek import QueuePeek
+from taskyard.rabbitmq.inspect import DepthReader
 from taskyard.runtime.tls import Tls
 from tests.secured import Authority
 
@@ -103,4 +103,4 @@ def test_a_file_that_is_gone_later_is_named(tmp_path):
     gone = Tls(ca_file=str(tmp_path / "gone.pem"))
 
     with pytest.raises(BrokerUnavailable, match=r"TLS: .*gone\.pem cannot be read"):
-        QueuePeek("amqps://127.0.0.1:1/", tls=gone).depths(["any"])
+        DepthReader("amqps://127.0.0.1:1/", tls=gone).depths(["any"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.scheduler.chores.gone_copies import GIVE_UP_S, GoneCopies
-from taskyard.rabbitmq.queue_depths import Depth
+from taskyard.rabbitmq.inspect import Depth
 
 FULL = Depth(3, 1)
 

@@ -14,7 +14,7 @@ from taskyard.client import Client
 from taskyard.config import load
 from taskyard.consistency.ledger import Audit, Missing, Report, settle_s
 from taskyard.operations import jobs
-from taskyard.rabbitmq.queue_peek import QueuePeek
+from taskyard.rabbitmq.inspect import DepthReader
 
 _FINDINGS = (
     Column("JOB", itemgetter("id")),
@@ -32,7 +32,7 @@ def audit(repair: bool, output: Output) -> None:
     """Account for every job; exit with 1 if one is not accounted for and was not repaired."""
     client = Client(load())
     try:
-        peek = QueuePeek(client.settings.broker_url, tls=client.settings.tls)
+        peek = DepthReader(client.settings.broker_url, tls=client.settings.tls)
         older_than_s = settle_s(client.settings.heartbeat_s)
         ledger = Audit(client.dispatcher, peek, older_than_s=older_than_s)
         report = jobs.repair(actor(client), ledger) if repair else ledger.run()

@@ -17,10 +17,9 @@ from taskyard.errors import BrokerUnavailable, QueueInUse
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connect_once import blocking, greeting
 from taskyard.rabbitmq.connection import describe
-from taskyard.rabbitmq.queue_lock import LOCKED, lock
-from taskyard.rabbitmq.topology import QueueType
-from taskyard.rabbitmq.transfer import Onward, Taken, Transfer
-from taskyard.rabbitmq.wrapped import unwrap, wrap
+from taskyard.rabbitmq.queue_move.transfer import Onward, Taken, Transfer
+from taskyard.rabbitmq.queue_move.wrapped import unwrap, wrap
+from taskyard.rabbitmq.topology import LOCKED, QueueType, lock
 from taskyard.runtime.tls import SYSTEM_CAS, Tls
 
 #: A queue that so often is not empty after all is one that somebody publishes to.

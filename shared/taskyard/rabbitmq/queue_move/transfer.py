@@ -13,7 +13,7 @@ from pika.spec import Basic, BasicProperties
 from taskyard.errors import BrokerUnavailable, QueueInUse, TaskyardError
 from taskyard.rabbitmq import topology
 from taskyard.rabbitmq.connection import describe, parameters
-from taskyard.rabbitmq.verbatim import VerbatimConnection, VerbatimProperties
+from taskyard.rabbitmq.queue_move.verbatim import VerbatimConnection, VerbatimProperties
 from taskyard.runtime.tls import Tls
 
 #: Messages that are on their way at a time: more gain little, and each may be as large as RabbitMQ takes.

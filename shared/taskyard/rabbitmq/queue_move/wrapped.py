@@ -7,8 +7,8 @@ from msgspec import Struct
 from pika.spec import BasicProperties
 
 from taskyard.rabbitmq import topology
-from taskyard.rabbitmq.transfer import Onward, Taken
-from taskyard.rabbitmq.verbatim import VerbatimProperties, without_headers
+from taskyard.rabbitmq.queue_move.transfer import Onward, Taken
+from taskyard.rabbitmq.queue_move.verbatim import VerbatimProperties, without_headers
 
 #: What RabbitMQ adds to a message that it delivers from a quorum queue again.
 BROKERS_HEADERS = frozenset({"x-delivery-count", "x-acquired-count"})

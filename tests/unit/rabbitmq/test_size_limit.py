@@ -6,7 +6,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from taskyard import config
 from taskyard.local_servers.rabbit_server import MAX_MESSAGE_BYTES
-from taskyard.rabbitmq.message_size import largest, limit_told
+from taskyard.rabbitmq.size_limit import largest, limit_in
 
 CONF = Path(__file__).parents[3] / "deploy/rabbitmq/rabbitmq.conf"
 
@@ -27,7 +27,7 @@ def test_the_largest_follows_the_settings():
 def test_only_a_bound_that_is_told_is_learnt():
     """406 is said of much else."""
     text = "PRECONDITION_FAILED - message size 9 is larger than configured max size 8"
-    assert limit_told(ChannelClosedByBroker(406, text)) == 8
-    assert limit_told(ChannelClosedByBroker(406, "inequivalent arg")) is None
-    assert limit_told(ChannelClosedByBroker(404, text)) is None
-    assert limit_told(ValueError(text)) is None
+    assert limit_in(ChannelClosedByBroker(406, text)) == 8
+    assert limit_in(ChannelClosedByBroker(406, "inequivalent arg")) is None
+    assert limit_in(ChannelClosedByBroker(404, text)) is None
+    assert limit_in(ValueError(text)) is None
