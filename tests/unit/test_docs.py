@@ -14,6 +14,7 @@ from opentelemetry import environment_variables as api_variables
 from opentelemetry.sdk import environment_variables as sdk_variables
 from prometheus_client.metrics import MetricWrapperBase
 
+import taskyard
 from services.api.app import create_app
 from services.api.http import problems
 from services.api.server import incoming
@@ -101,6 +102,7 @@ def _headers_of_a_dead_letter() -> Iterable[str]:
 
 #: Tables whose first column has these names and no others: page, heading, number of the table, names.
 TABLES: list[tuple[str, str, int, Iterable[str]]] = [
+    ("docs/python-api.md", "Names", 0, taskyard.__all__),
     ("README.md", "States", 0, State),
     ("docs/job-lifecycle.md", "States", 0, State),
     ("docs/job-lifecycle.md", "Attempts", 0, set(get_args(VerdictKind)) - {"run", "unknown"}),
@@ -317,7 +319,7 @@ def test_examples_of_submissions_are_submissions():
 
 def test_every_command_is_told():
     """The table of commands has all of the command line and no other."""
-    told = {name.split()[1] for name in _names(_rows("README.md", "From the shell")[0])}
+    told = {name.split()[1] for name in _names(_rows("docs/cli.md", "Commands")[0])}
 
     assert set(cli.main.list_commands(click.Context(cli.main))) == told
 
