@@ -113,7 +113,7 @@ TABLES: list[tuple[str, str, int, Iterable[str]]] = [
         0,
         Submission.model_fields.keys() - JobRequest.model_fields.keys(),
     ),
-    ("docs/protocol.md", "Messages", 0, Message.__struct_fields__),
+    ("docs/protocol.md", "Messages", 0, Message.__struct_encode_fields__),
     ("docs/protocol.md", "Messages", 1, Options.__struct_fields__),
     ("docs/protocol.md", "The job document", 0, document(_job())),
     ("docs/protocol.md", "Dead letters", 0, _headers_of_a_dead_letter()),
