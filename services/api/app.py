@@ -45,7 +45,7 @@ from taskyard.operations.audit_log import AuditLog
 from taskyard.rabbitmq.inspect import SharedProbe
 from taskyard.runtime.group_commit import GroupCommit
 from taskyard.runtime.keyed_hash import KeyedHash
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.repository import ScheduleRepository
 from taskyard.telemetry import metrics
 
 #: Threads that no waiting request ever gets.
@@ -127,7 +127,7 @@ def compose(
         read=read,
         keyed=KeyedHash(store.secret),
         catalogue=catalogue,
-        schedules=Schedules(store, catalogue),
+        schedules=ScheduleRepository(store, catalogue),
         audit_log=AuditLog(
             store,
             origin="api",

@@ -14,7 +14,7 @@ from taskyard.operations.audit_log import AuditLog
 from taskyard.rabbitmq.inspect import SharedProbe
 from taskyard.runtime.group_commit import GroupCommit
 from taskyard.runtime.keyed_hash import KeyedHash
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.repository import ScheduleRepository
 from taskyard.store.protocol import JobStore
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Context:
     read: GroupCommit[str, Job | None]
     keyed: KeyedHash
     catalogue: Catalogue
-    schedules: Schedules
+    schedules: ScheduleRepository
     audit_log: AuditLog
     broker_looks: SharedProbe
     keyring: "Keyring"

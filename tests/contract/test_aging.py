@@ -52,7 +52,7 @@ def raised(store, **fields):
     """Record a job and have it rise to 9, by one copy that the broker has confirmed."""
     job_id = waiting(store, **fields)
     assert [(job.id, job.raised_to) for job in age(store)] == [(job_id, 9)]
-    store.raised(QUEUE, SHORT_MS, [job_id])
+    store.mark_raised(QUEUE, SHORT_MS, [job_id])
     return job_id
 
 
@@ -87,7 +87,7 @@ def test_a_step_is_given_once(store, new_store):
     job_id = waiting(store)
 
     found = [each for _ in range(3) for each in (*age(store), *age(new_store()))]
-    store.raised(QUEUE, SHORT_MS, [job_id])
+    store.mark_raised(QUEUE, SHORT_MS, [job_id])
 
     assert [job.id for job in found] == [job_id]
     assert (age(store), copies(store)) == ([], 1)
@@ -101,7 +101,7 @@ def test_a_job_rises_again_with_each_step(store):
 
     def is_at_the_top():
         found = age(store, step_ms)
-        store.raised(QUEUE, step_ms, [job.id for job in found])
+        store.mark_raised(QUEUE, step_ms, [job.id for job in found])
         rises.extend(job.raised_to for job in found)
         return rises[-1:] == [9]
 
@@ -171,7 +171,7 @@ def test_what_is_published_again_has_what_the_job_has_risen_to(store):
     """By repair, by whoever submits it again, or by the relay."""
     job_id = raised(store)
 
-    (repaired,) = store.audit_republish([job_id])
+    (repaired,) = store.republish([job_id])
     (promised,) = store.unconfirmed([job_id])
     (relayed,) = (each for each in store.unpublished(0, 1000) if each.id == job_id)
 
@@ -285,6 +285,6 @@ def test_one_that_has_risen_overtakes_nobody_of_a_higher_priority(store):
     heartbeat(store)
 
     claim(store, raised(store, priority=0))
-    assert high not in store.audit_overtaken(QUEUE, 0, 100)
+    assert high not in store.oldest_overtaken(QUEUE, 0, 100)
     claim(store, waiting(store, priority=0))
-    assert high in store.audit_overtaken(QUEUE, 0, 100)
+    assert high in store.oldest_overtaken(QUEUE, 0, 100)

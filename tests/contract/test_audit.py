@@ -4,7 +4,7 @@ import pytest
 
 from taskyard.consistency.ledger import deficits
 from taskyard.rabbitmq.inspect import Depth
-from taskyard.store.consistency import QueueRow, Totals
+from taskyard.store.consistency import PendingCount, Totals
 from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,
@@ -30,11 +30,11 @@ def confirmed(store, **fields):
 
 
 def overtaken(store, **options):
-    return store.audit_overtaken(QUEUE, 0, 100, **options)
+    return store.oldest_overtaken(QUEUE, 0, 100, **options)
 
 
 def findings(store, **options):
-    return store.audit_records("0", 1000, **options).findings
+    return store.check_records("0", 1000, **options).findings
 
 
 def test_totals_balance_whatever_becomes_of_records(store):
@@ -63,7 +63,7 @@ def test_records_in_every_state_are_where_they_belong(store):
 
     cursor, checked, steps = "0", 0, 0
     while steps == 0 or cursor != "0":
-        page = store.audit_records(cursor, 100)
+        page = store.check_records(cursor, 100)
         assert page.findings == []
         cursor, checked, steps = page.cursor, checked + page.checked, steps + 1
     assert checked >= 704
@@ -75,44 +75,44 @@ def test_jobs_that_must_have_a_message(store):
     confirmed, unconfirmed = pending(store), pending(store)
     store.mark_published([(confirmed, LATER_MS)])
 
-    look = store.audit_queues([QUEUE], 0)
-    assert look.rows == {QUEUE: QueueRow(jobs=0, old=1, unconfirmed=1)}
-    assert store.audit_queues([QUEUE], HOUR_MS).rows[QUEUE].old == 0
-    assert store.audit_published(QUEUE, 0, 10) == [confirmed]
-    (ready,) = store.audit_republish([confirmed, "unknown"])
+    look = store.count_pending([QUEUE], 0)
+    assert look.rows == {QUEUE: PendingCount(jobs=0, old=1, unconfirmed=1)}
+    assert store.count_pending([QUEUE], HOUR_MS).rows[QUEUE].old == 0
+    assert store.oldest_published(QUEUE, 0, 10) == [confirmed]
+    (ready,) = store.republish([confirmed, "unknown"])
     assert (ready.id, ready.queue, ready.attempt) == (confirmed, QUEUE, 1)
-    assert store.audit_published(QUEUE, 0, 10) == []
+    assert store.oldest_published(QUEUE, 0, 10) == []
     assert unconfirmed in {each.id for each in store.unpublished(0, 10)}
 
 
 def test_jobs_that_became_ready_before_a_look(store):
     """Those that came in its millisecond, or later, are not counted."""
     confirmed(store)
-    before = store.audit_queues([QUEUE], 0)
+    before = store.count_pending([QUEUE], 0)
     confirmed(store)
 
-    look = store.audit_queues([QUEUE, "none"], 0, before_ms=before.at_ms)
+    look = store.count_pending([QUEUE, "none"], 0, before_ms=before.at_ms)
     assert (look.rows[QUEUE].jobs, look.rows["none"].jobs) == (1, 0)
-    assert store.audit_queues([QUEUE], 0, before_ms=look.at_ms).rows[QUEUE].jobs == 2
+    assert store.count_pending([QUEUE], 0, before_ms=look.at_ms).rows[QUEUE].jobs == 2
 
 
 def test_a_job_is_put_back_once(store):
     """It is ready from then on: who asks a moment later, as another scheduler does, does not get it."""
     job_id = confirmed(store)
 
-    poll(lambda: store.audit_republish([job_id], 100))
+    poll(lambda: store.republish([job_id], 100))
     store.mark_published([(job_id, LATER_MS)])
 
-    assert store.audit_republish([job_id], HOUR_MS) == []
-    assert store.audit_published(QUEUE, HOUR_MS, 10) == []
-    assert [each.id for each in store.audit_republish([job_id])] == [job_id]
+    assert store.republish([job_id], HOUR_MS) == []
+    assert store.oldest_published(QUEUE, HOUR_MS, 10) == []
+    assert [each.id for each in store.republish([job_id])] == [job_id]
 
 
 def test_only_pending_jobs_are_published_again(store):
     """One that runs has had its message: a second one would do nothing."""
     job_id, _ = running(store)
 
-    assert store.audit_republish([job_id]) == []
+    assert store.republish([job_id]) == []
 
 
 def test_a_lost_attempt_tells_its_exit_and_memory(store):
@@ -154,7 +154,7 @@ def test_nobody_is_overtaken_by_the_job_of_another_queue_or_priority(store):
     claim(store, other, queue="other")
 
     assert overtaken(store) == []
-    assert old in store.audit_published(QUEUE, 0, 10)
+    assert old in store.oldest_published(QUEUE, 0, 10)
 
 
 def test_a_job_is_overtaken_by_one_of_a_lower_priority(store):
@@ -180,7 +180,7 @@ def test_what_is_handed_back_overtakes_nobody(store):
     claim(store, job_id)
 
     assert overtaken(store) == []
-    assert waits in store.audit_published(QUEUE, 0, 10)
+    assert waits in store.oldest_published(QUEUE, 0, 10)
 
 
 def test_what_is_not_confirmed_is_no_suspect(store):
@@ -206,7 +206,7 @@ def test_an_empty_queue_without_readers_tells_nothing_while_a_worker_reads_it(
     store.heartbeat("w1", worker, HOUR_MS, [])
 
     def lacking():
-        return deficits(store, store.audit_queues([QUEUE], 0), {QUEUE: depth}, older_than_ms=0)
+        return deficits(store, store.count_pending([QUEUE], 0), {QUEUE: depth}, older_than_ms=0)
 
     assert lacking() == missing
     store.heartbeat("w1", worker | {"is_full": True}, HOUR_MS, [])  # nobody reads it then

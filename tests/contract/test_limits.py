@@ -346,7 +346,7 @@ def test_a_withdrawn_job_gives_its_slot_back(owned, is_let_go):
         settle(owned, first, running.token)
     assert due(owned) == [third]
     assert kinds(start(owned, third)) == ["run"]
-    assert owned.audit_records("0", 100).findings == []
+    assert owned.check_records("0", 100).findings == []
 
 
 def test_what_is_let_go_at_a_time_takes_some_megabytes_at_most(owned):

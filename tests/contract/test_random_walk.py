@@ -344,7 +344,7 @@ class Walk(RuleBasedStateMachine):
         assert outbox(self.store) == unpublished
         for job_id in unpublished:
             self.jobs[job_id].out = self.jobs[job_id].attempt + 1
-        assert self.store.audit_records("0", 100).findings == []
+        assert self.store.check_records("0", 100).findings == []
         totals = self.store.totals()
         assert totals is None or totals.missing == 0
 

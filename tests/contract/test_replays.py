@@ -15,7 +15,7 @@ def start(store: JobStore, count: int, **fields) -> list[str]:
     """Start the replay `r` of so many failed jobs; return their ids."""
     found = [(failed(store, failed_at_ms=n + 1), n + 1) for n in range(count)]
     store.add_to_replay("r", found)
-    store.start_replay(NewReplay(id="r", asked="{}", **fields))
+    store.start_replay(NewReplay(id="r", request="{}", **fields))
     return [each for each, _ in found]
 
 

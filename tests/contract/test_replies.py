@@ -4,20 +4,20 @@ import pytest
 from msgspec.structs import replace
 
 from taskyard.store.dead_letters import Revival
-from taskyard.store.replies import MAX_PLACES, Asked, Owed, ReplyAddress
+from taskyard.store.replies import MAX_RECIPIENTS, OwedReply, ReplyAddress, ReplyRequest
 from tests.contract import jobs
 from tests.contract.jobs import HOUR_MS
 from tests.polling import poll
 
 
-def owed(store, again_ms: int = HOUR_MS) -> dict[str, Owed]:
+def owed(store, again_ms: int = HOUR_MS) -> dict[str, OwedReply]:
     """Take what is owed; return it by job."""
     return {each.job_id: each for each in store.take_replies(again_ms, 100)[0]}
 
 
 def ask(store, job_id: str, reply_to: str = "q", correlation_id: str = "c") -> None:
     """Ask for one reply."""
-    store.ask_reply([Asked(job_id, reply_to, correlation_id)])
+    store.request_replies([ReplyRequest(job_id, reply_to, correlation_id)])
 
 
 @pytest.mark.parametrize("kind", ["completed", "failed", "cancelled"])
@@ -29,7 +29,7 @@ def test_an_end_is_owed_to_who_asked(store, kind):
 
     jobs.settle(store, job_id, token, kind)
 
-    assert owed(store)[job_id].places == [ReplyAddress("q", "c")]
+    assert owed(store)[job_id].recipients == [ReplyAddress("q", "c")]
 
 
 def test_a_cancelled_or_expired_job_has_ended_too(store):
@@ -77,7 +77,7 @@ def test_what_is_taken_is_hidden_and_comes_again(store):
 
     assert (len(owed(store, 50)), store.take_replies(50, 100)[1]) == (1, 1)
     again = poll(lambda: owed(store))
-    store.replied(list(again.values()))
+    store.mark_replied(list(again.values()))
 
     assert store.take_replies(0, 100) == ([], 0)
 
@@ -90,25 +90,27 @@ def test_what_is_asked_for_meanwhile_is_not_forgotten(store):
     taken = owed(store)
 
     ask(store, job_id, "new")
-    store.replied(list(taken.values()))
+    store.mark_replied(list(taken.values()))
 
-    assert owed(store)[job_id].places == [ReplyAddress("old", "c"), ReplyAddress("new", "c")]
+    assert owed(store)[job_id].recipients == [ReplyAddress("old", "c"), ReplyAddress("new", "c")]
 
 
 def test_only_the_places_that_were_told_are_forgotten(store):
     """One that could not be told yet is owed on; the others are not told again."""
     job_id, token = jobs.running(store)
-    for place in ("told", "late", "said"):
-        ask(store, job_id, place)
+    for recipient in ("told", "late", "said"):
+        ask(store, job_id, recipient)
     jobs.settle(store, job_id, token)
     (taken,) = owed(store, 0).values()
 
-    store.replied([replace(taken, places=[ReplyAddress("told", "c"), ReplyAddress("said", "c")])])
+    store.mark_replied(
+        [replace(taken, recipients=[ReplyAddress("told", "c"), ReplyAddress("said", "c")])]
+    )
 
-    assert owed(store, 0)[job_id].places == [ReplyAddress("late", "c")]
-    store.replied([replace(taken, places=[ReplyAddress("late", "c")], again_at_ms=1)])
+    assert owed(store, 0)[job_id].recipients == [ReplyAddress("late", "c")]
+    store.mark_replied([replace(taken, recipients=[ReplyAddress("late", "c")], again_at_ms=1)])
     assert store.take_replies(0, 100)[1] == 1  # of another taking
-    store.replied(list(owed(store).values()))
+    store.mark_replied(list(owed(store).values()))
     assert store.take_replies(0, 100) == ([], 0)
 
 
@@ -127,15 +129,15 @@ def test_a_job_that_is_retried_is_owed_at_its_next_end(store):
 
 
 def test_places_are_counted_once_and_bounded(store):
-    """The same place twice is one; of too many, the submitter's and the latest are kept."""
+    """The same recipient twice is one; of too many, the submitter's and the latest are kept."""
     job_id, token = jobs.running(store, reply_to="q0")
-    for number in [*range(MAX_PLACES + 2), MAX_PLACES + 1]:
+    for number in [*range(MAX_RECIPIENTS + 2), MAX_RECIPIENTS + 1]:
         ask(store, job_id, f"q{number}")
 
     jobs.settle(store, job_id, token)
 
-    latest = [ReplyAddress(f"q{n}", "c") for n in range(3, MAX_PLACES + 2)]
-    assert [ReplyAddress("q0", "c", is_submitter=True), *latest] == owed(store)[job_id].places
+    latest = [ReplyAddress(f"q{n}", "c") for n in range(3, MAX_RECIPIENTS + 2)]
+    assert [ReplyAddress("q0", "c", is_submitter=True), *latest] == owed(store)[job_id].recipients
 
 
 @pytest.mark.parametrize(
@@ -155,8 +157,8 @@ def test_a_submitter_is_known_by_queue_or_correlation(
 
     told = owed(store)
 
-    assert [place.is_submitter for place in told[known].places] == [is_submitter]
-    assert [place.is_submitter for place in told[unknown].places] == [False]
+    assert [recipient.is_submitter for recipient in told[known].recipients] == [is_submitter]
+    assert [recipient.is_submitter for recipient in told[unknown].recipients] == [False]
 
 
 def test_a_record_outlives_its_time_until_it_is_told(store):

@@ -131,7 +131,7 @@ def test_a_suspect_waits_to_be_tried_alone(store):
     assert outbox(store) == set()
     assert store.suspects([QUEUE, "other"]) == 1
     assert counts(store) == {QUEUE: {"retrying": 1}}
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_a_message_does_not_start_a_suspect(store):
@@ -198,7 +198,7 @@ def test_a_suspect_starts_alone_and_is_cleared_by_any_end_of_its_own(store):
     assert get(store, job_id).reason is None
     assert store.suspects([QUEUE]) == 0
     assert claim(store, job_id, 3).kind == "run"
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_a_repeated_claim_of_a_suspect_answers_the_same(store):
@@ -236,7 +236,7 @@ def test_a_suspect_that_is_handed_back_is_a_suspect_still(store):
     assert take(store) == job_id
     assert start(store, job_id).kind == "run"
     assert counts(store) == {QUEUE: {"running": 1}}
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_a_suspect_whose_start_was_never_heard_of_is_a_suspect_still(store):
@@ -251,7 +251,7 @@ def test_a_suspect_whose_start_was_never_heard_of_is_a_suspect_still(store):
     assert get(store, job_id).reason == "suspect"
     assert take(store) == job_id
     assert start(store, job_id).kind == "run"
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 # What else may happen to them
@@ -335,7 +335,7 @@ def test_a_suspect_can_expire(store):
 
     assert start(store, job_id, expires_ms=1).kind == "expired"
     assert counts(store) == {QUEUE: {"expired": 1}}
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_suspects_of_a_paused_queue_wait(store):
@@ -362,7 +362,7 @@ def test_a_suspect_of_a_paused_task_is_put_aside_and_is_a_suspect_still(store):
     assert take(store) == job_id
     assert start(store, job_id, task="add").kind == "run"
     assert counts(store) == {QUEUE: {"running": 1}}
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_a_parked_suspect_comes_back_as_one(store):

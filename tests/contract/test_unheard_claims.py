@@ -104,7 +104,7 @@ def test_a_heartbeat_that_is_late_on_its_way_gives_nothing_back(store):
     assert beat(store, before, over=1).given_back == []
 
     unheard, _ = claimed(store, 2)
-    assert [each.id for each in store.audit_records("0", 100).findings] == [unheard]
+    assert [each.id for each in store.check_records("0", 100).findings] == [unheard]
     assert settle(store, *since)
 
 
@@ -188,10 +188,10 @@ def test_the_audit_finds_a_job_that_nobody_runs(store, is_repair):
     heard = claimed(store, 1)
     beat(store, heard, over=3)
     under_way, _ = claimed(store, 4)
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
     unheard, _ = claimed(store, 2)
 
-    found = store.audit_records("0", 100, is_repair=is_repair).findings
+    found = store.check_records("0", 100, is_repair=is_repair).findings
 
     assert [(each.id, each.problem, each.is_repaired) for each in found] == [
         (unheard, "not_run", is_repair)
@@ -199,7 +199,7 @@ def test_the_audit_finds_a_job_that_nobody_runs(store, is_repair):
     assert state(store, unheard) == ("scheduled" if is_repair else "running")
     assert state(store, under_way) == "running"
     beat(store, heard, over=3)
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_it_is_told_that_a_job_is_not_run(store):

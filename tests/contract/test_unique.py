@@ -133,7 +133,7 @@ def test_one_that_has_replaced_another_stays_though_its_submission_fails(store, 
 
     assert states(store, [first, second]) == before
     assert before[0] == "cancelled"
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_a_lock_that_is_given_back_ends_when_it_would_have(store):

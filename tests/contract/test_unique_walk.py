@@ -159,7 +159,7 @@ class Walk(RuleBasedStateMachine):
             assert job.state == found.state, job
             assert job.state != "running" or found.cancel_requested == job.is_asked_to_stop
         assert sum(job.lives and job.is_safe for job in self.jobs) <= 1
-        assert self.store.audit_records("0", 1000).findings == []
+        assert self.store.check_records("0", 1000).findings == []
         totals = self.store.totals()
         assert totals is None or totals.missing == 0
 

@@ -154,7 +154,7 @@ def test_a_job_that_has_run_is_not_withdrawn(store, prepared):
     assert store.withdraw([job_id], published=[job_id]) == [job_id]
 
     assert (get(store, job_id), counts(store)) == (before, told)
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
 
 
 def test_a_job_that_has_run_runs_on_after_a_withdrawal(store):

@@ -21,7 +21,7 @@ from taskyard.arguments.secrets import HIDDEN
 from taskyard.catalogue import Catalogue
 from taskyard.local_servers.ports import choose_port
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import parse
 from taskyard.store.schedules import ScheduleWrite
 from tests import worker_tasks as tasks
@@ -257,7 +257,7 @@ def _published(yard: Yard) -> None:
 
 def _scheduled(yard: Yard) -> None:
     """Add schedules whose arguments do not fit, or that cannot be read."""
-    found = Schedules(yard.store, Catalogue(yard.store))
+    found = ScheduleRepository(yard.store, Catalogue(yard.store))
     found.put(parse({"name": "unfit", "every_s": 1, "task": tasks.add.name, "args": [MARKER]}))
     unreadable = {"name": "unreadable", "every_s": 1, "task": tasks.add.name, "args": MARKER}
     yard.store.write_schedule(

@@ -54,7 +54,7 @@ def unaccounted(scheduler, yard):
 def confirmed(yard, count):
     """Submit jobs, and return their ids once none is in the outbox any more."""
     ids = yard.submit_many(tasks.note, count)
-    poll(lambda: set(ids) <= set(yard.store.audit_published(yard.queue, 0, 10_000)))
+    poll(lambda: set(ids) <= set(yard.store.oldest_published(yard.queue, 0, 10_000)))
     return ids
 
 
@@ -110,7 +110,7 @@ def test_an_audit_leaves_the_messages_where_they_are(yard, is_repair):
     ids = yard.submit_many(tasks.note, 100, priority=0)
     lost = lose_message(yard)
     first = yard.submit(tasks.note, priority=9).id
-    poll(lambda: len(yard.store.audit_published(yard.queue, 0, 1000)) == 102)
+    poll(lambda: len(yard.store.oldest_published(yard.queue, 0, 1000)) == 102)
 
     (missing,) = audit(yard, is_repair=is_repair).missing
 

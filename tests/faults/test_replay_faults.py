@@ -32,7 +32,7 @@ def start_replay(yard: Yard, **fields) -> str:
         yard.store.add_to_replay(replay_id, found)
         if cursor is None:
             break
-    yard.store.start_replay(NewReplay(id=replay_id, asked="{}", **fields))
+    yard.store.start_replay(NewReplay(id=replay_id, request="{}", **fields))
     return replay_id
 
 

@@ -86,7 +86,7 @@ def test_a_store_that_moves_while_scripts_are_under_way_loses_nothing(yard, old,
         assert all(len(yard.events("waits", each)) == 1 for each in running)
         for each in [*running, *behind]:
             assert [attempt.outcome for attempt in yard.job(each).attempts] == ["completed"]
-        assert yard.store.audit_records("0", 1000).findings == []
+        assert yard.store.check_records("0", 1000).findings == []
         poll(lambda: worker.problems() == [])
 
 

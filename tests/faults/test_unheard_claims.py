@@ -71,7 +71,7 @@ def assert_ran_once(yard, ids):
     for job_id in ids:
         assert len(yard.events("ran", job_id)) == 1
         assert [each.outcome for each in yard.job(job_id).attempts] == ["completed"]
-    assert yard.store.audit_records("0", 1000).findings == []
+    assert yard.store.check_records("0", 1000).findings == []
 
 
 def test_a_claim_that_is_answered_ten_seconds_late_runs_once(yard, links):

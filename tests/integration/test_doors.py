@@ -431,7 +431,7 @@ class Producers:
     def told(self):
         """Return what each queue was told of ends."""
         owed, _ = self._store.take_replies(0, 100)
-        self._store.replied(self._telling.tell(owed))
+        self._store.mark_replied(self._telling.tell(owed))
         told = {each.queue: json.loads(each.body) for each in self._sent}
         self._sent.clear()
         return told

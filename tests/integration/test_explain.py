@@ -248,7 +248,7 @@ def test_a_job_that_has_risen_by_waiting(make_yard):
     """It comes before those that wait for less long, whatever they are."""
     yard = make_yard()
     job, later = yard.submit(tasks.echo, 1, priority=2), yard.submit(tasks.echo, 2, priority=8)
-    poll(lambda: set(yard.store.audit_published(yard.queue, 20, 10)) == {job.id, later.id})
+    poll(lambda: set(yard.store.oldest_published(yard.queue, 20, 10)) == {job.id, later.id})
     yard.store.age(yard.queue, 2, 1)
 
     finding, document = found(yard, job.id, "risen")

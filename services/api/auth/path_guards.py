@@ -11,7 +11,7 @@ from services.api.auth.errors import OutOfReach
 from services.api.auth.principal import Principal
 from services.api.context import context
 from taskyard.errors import JobNotFound
-from taskyard.schedules.record import known
+from taskyard.schedules.record import ScheduleRecord
 
 Guard = Callable[[Principal, Mapping[str, str]], None]
 
@@ -79,7 +79,7 @@ def schedule(principal: Principal, path: Mapping[str, str]) -> None:
     row = context().store.schedule(path["name"])
     if row is None:
         return
-    found = known(row).schedule
+    found = ScheduleRecord.from_row(row).schedule
     if not principal.is_authorized(
         found.task, found.queue or context().catalogue.queue_of(found.task)
     ):

@@ -146,7 +146,7 @@ def _is_own(replay: Replay) -> bool:
     principal = current()
     if not principal.is_bound:
         return True
-    within = msgspec.json.decode(replay.asked).get("within", {})
+    within = msgspec.json.decode(replay.request).get("within", {})
     return all(
         not bound or (given and set(given) <= set(bound))
         for bound, given in (

@@ -21,7 +21,7 @@ from services.api.openapi.schedule_schemas import SHOWN_FIELDS
 from services.api.openapi.shapes import TEXT
 from taskyard.errors import Fault, InvalidSubmission
 from taskyard.operations import schedules
-from taskyard.schedules.record import KnownSchedule, document
+from taskyard.schedules.record import ScheduleRecord, document
 from taskyard.schedules.rule import Schedule
 
 blueprint = APIBlueprint("schedules", __name__)
@@ -144,14 +144,14 @@ def resume(name: str) -> Response:
     return _shown(schedules.set_paused(actor(), name, False))
 
 
-def _checked(data: dict[str, Any], old: KnownSchedule | None = None) -> Schedule:
+def _checked(data: dict[str, Any], old: ScheduleRecord | None = None) -> Schedule:
     bindings.check_submission(data)
     schedule = schedules.checked(actor(), data, old)
     bindings.check(*_task_and_queue(schedule))
     return schedule
 
 
-def _accepted_version(old: KnownSchedule | None) -> Callable[[int | None], bool] | None:
+def _accepted_version(old: ScheduleRecord | None) -> Callable[[int | None], bool] | None:
     """Return what says of a version whether it may be changed: of a bound key, the one that was within reach.
 
     Raises:
@@ -166,12 +166,12 @@ def _accepted_version(old: KnownSchedule | None) -> Callable[[int | None], bool]
     return lambda version: version == seen and (asked is None or asked(version))
 
 
-def _unauthorized_ids(rows: Sequence[KnownSchedule]) -> frozenset[str]:
+def _unauthorized_ids(rows: Sequence[ScheduleRecord]) -> frozenset[str]:
     """Return the ids of unique jobs out of reach that took the places of these schedules' last ones."""
     return bindings.unauthorized_ids([row.state.last_job for row in rows], context().read)
 
 
-def _document(row: KnownSchedule, hidden: Collection[str]) -> dict[str, Any]:
+def _document(row: ScheduleRecord, hidden: Collection[str]) -> dict[str, Any]:
     shown = context().catalogue.shown(document(row))
     return {**shown, "last_job_id": None} if row.state.last_job in hidden else shown
 
@@ -185,7 +185,7 @@ def _body() -> dict[str, Any]:
     return bodies.json_object(context().settings.payload_max_bytes)
 
 
-def _shown(row: KnownSchedule, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def _shown(row: ScheduleRecord, status: HTTPStatus = HTTPStatus.OK) -> Response:
     headers = {"ETag": f'"{row.version}"'}
     if status is HTTPStatus.CREATED:
         headers["Location"] = f"/v1/schedules/{row.name}"

@@ -47,7 +47,7 @@ class Age:
         )
         for queue, count in Counter(job.queue for job in published).items():
             ids = [job.id for job in published if job.queue == queue]
-            self._store.raised(queue, self._step_ms(queue), ids)
+            self._store.mark_raised(queue, self._step_ms(queue), ids)
             JOBS_RAISED.labels(queue).inc(count)
 
     def _old_queues(self) -> list[str]:

@@ -15,8 +15,8 @@ from taskyard.errors import InTheWay, InvalidSubmission, NotUnique, TaskyardErro
 from taskyard.job import TERMINAL
 from taskyard.runtime.apart import Apart
 from taskyard.schedules.plan import FireEvent, PlanStep, decide, event_of_fire, fired
-from taskyard.schedules.record import KnownSchedule, known
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.record import ScheduleRecord
+from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import Schedule, jitter_ms, job_id
 from taskyard.store.jobs import Created, NewJob, Reach
 from taskyard.store.schedules import ScheduleWrite, StoredSchedule
@@ -65,7 +65,7 @@ class Fire:
         self._dispatcher = dispatcher
         self._store = dispatcher.store
         self._settings = settings
-        self._schedules = Schedules(dispatcher.store, Catalogue(dispatcher.store))
+        self._schedules = ScheduleRepository(dispatcher.store, Catalogue(dispatcher.store))
         self._apart = Apart(
             "schedule", is_away=lambda: not dispatcher.publisher.is_ready, clock=clock
         )
@@ -110,7 +110,7 @@ class Fire:
     def _look_after(self, row: StoredSchedule, now_ms: int) -> Steps:
         """Take one schedule a step further."""
         try:
-            found = known(row)
+            found = ScheduleRecord.from_row(row)
         except ValueError:
             logger.exception("unreadable schedule", extra={"schedule": row.name})
             self._leave_alone(row, now_ms)
@@ -138,7 +138,7 @@ class Fire:
             )
         )
 
-    def _step(self, row: KnownSchedule, now_ms: int) -> Steps:
+    def _step(self, row: ScheduleRecord, now_ms: int) -> Steps:
         # Written even if nothing changes: so is when to look again, and who looks after it.
         began_at = time.monotonic()
         step = self._decide(row, now_ms) or PlanStep(row.state)
@@ -151,7 +151,7 @@ class Fire:
         if made is not None:
             self._write(decided, fired(decided.state, made), now_ms)
 
-    def _decide(self, row: KnownSchedule, now_ms: int) -> PlanStep | None:
+    def _decide(self, row: ScheduleRecord, now_ms: int) -> PlanStep | None:
         asks = row.schedule.overlap != "allow" or row.state.queued is not None
         is_active = asks and self._is_active(row.state.last_job)
         return decide(row.schedule, row.state, now_ms, is_last_active=is_active)
@@ -162,7 +162,7 @@ class Fire:
         (job,) = self._store.get([last_job])
         return job is not None and job.state not in TERMINAL
 
-    def _write(self, row: KnownSchedule, step: PlanStep, now_ms: int) -> KnownSchedule | None:
+    def _write(self, row: ScheduleRecord, step: PlanStep, now_ms: int) -> ScheduleRecord | None:
         written = self._schedules.write(replace(row, state=step.state), now_ms, step.events)
         if written is not None:
             for event in step.events:
@@ -170,7 +170,7 @@ class Fire:
         return written
 
     def _make(
-        self, row: KnownSchedule, fire_at: int, now_ms: int
+        self, row: ScheduleRecord, fire_at: int, now_ms: int
     ) -> Generator[NewJob, Created, FireEvent | None]:
         """Make the job of a fire time; None: its queue rests, or its task may still come up."""
         try:
@@ -200,7 +200,7 @@ class Fire:
         self._store.cancel([job_id], self._settings.result_ttl * 1000)
 
     def _submitted(
-        self, row: KnownSchedule, fire_at: int, now_ms: int
+        self, row: ScheduleRecord, fire_at: int, now_ms: int
     ) -> Generator[NewJob, Created, FireEvent | None]:
         schedule = row.schedule
         facts = {"taskyard.schedule": schedule.name}

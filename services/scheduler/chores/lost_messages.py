@@ -76,8 +76,8 @@ class LostMessages:
         while limit > 0 and queue in self._lost_before:
             # Anew each time: while some are published, those before them must not become as old as that.
             older_than_ms = self._older_than_ms(time.monotonic() - self._lost_before[queue])
-            ids = self._store.audit_published(queue, older_than_ms, min(STEP, limit))
-            jobs = self._store.audit_republish(ids, older_than_ms)
+            ids = self._store.oldest_published(queue, older_than_ms, min(STEP, limit))
+            jobs = self._store.republish(ids, older_than_ms)
             if len(ids) < min(STEP, limit) or not jobs:
                 self.give_up(
                     queue
@@ -87,7 +87,7 @@ class LostMessages:
                 yield jobs
 
     def _some(self, ids: Sequence[str], since_s: float) -> Iterator[list[Ready]]:
-        if jobs := self._store.audit_republish(ids, self._older_than_ms(since_s)):
+        if jobs := self._store.republish(ids, self._older_than_ms(since_s)):
             yield jobs
 
     def _older_than_ms(self, more_s: float) -> int:

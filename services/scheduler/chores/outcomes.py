@@ -11,7 +11,7 @@ from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.direct_replies import DirectReplies, is_direct
 from taskyard.runtime.apart import Apart
-from taskyard.store.replies import Owed
+from taskyard.store.replies import OwedReply
 from taskyard.telemetry.metrics import REPLIES, REPLIES_OWED
 
 logger = logging.getLogger(__name__)
@@ -72,18 +72,18 @@ class TellOutcomes:
         direct = _only(alive, is_direct)
         self._direct.add(direct)
         told = self._telling.tell(_only(alive, lambda name: not is_direct(name)))
-        self._store.replied([*told, *given_up])
+        self._store.mark_replied([*told, *given_up])
         done = {each.job_id for each in (*told, *given_up)} - {each.job_id for each in direct}
         REPLIES_OWED.set(count - len(done))
         return 0 if len(owed) == LIMIT else None
 
-    def _is_given_up(self, owed: Owed) -> bool:
+    def _is_given_up(self, owed: OwedReply) -> bool:
         """Give up what cannot be told any more."""
-        is_there = owed.age_ms >= 0 and bool(owed.places)
+        is_there = owed.age_ms >= 0 and bool(owed.recipients)
         if is_there and owed.age_ms <= self._ttl_ms:
             return False
         why = "too_old" if is_there else "no_record"
-        REPLIES.labels(why).inc(len(owed.places) or 1)
+        REPLIES.labels(why).inc(len(owed.recipients) or 1)
         logger.warning("outcome not told: %s", why, extra={"job_id": owed.job_id})
         return True
 
@@ -111,10 +111,10 @@ class TellDirectOutcomes:
             settings,
             max_bytes=lambda: direct.max_bytes,
         )
-        self._waiting: dict[str, Owed] = {}
+        self._waiting: dict[str, OwedReply] = {}
         self._changed = threading.Condition()
 
-    def add(self, owed: Sequence[Owed]) -> None:
+    def add(self, owed: Sequence[OwedReply]) -> None:
         """Have these told soon; what finds no room, or is not told, is owed on."""
         with self._changed:
             for each in owed:
@@ -136,7 +136,7 @@ class TellDirectOutcomes:
         """
         taken = self._take()
         told = self._telling.tell(taken)
-        self._store.replied(told)
+        self._store.mark_replied(told)
         done = {each.job_id for each in told}
         with self._changed:
             # In their order, before all others: however many bad names there are, each costs one connection.
@@ -148,19 +148,21 @@ class TellDirectOutcomes:
             self._waiting = unsent | self._waiting
             return 0 if self._waiting else None
 
-    def _take(self) -> list[Owed]:
+    def _take(self) -> list[OwedReply]:
         with self._changed:
             taken = sorted(self._waiting.values(), key=lambda each: not self._is_known(each))
             return [self._waiting.pop(each.job_id) for each in taken[:LIMIT]]
 
-    def _is_known(self, owed: Owed) -> bool:
-        return all(self._direct.is_known(place.reply_to) for place in owed.places)
+    def _is_known(self, owed: OwedReply) -> bool:
+        return all(self._direct.is_known(recipient.reply_to) for recipient in owed.recipients)
 
 
-def _only(owed: Sequence[Owed], is_meant: Callable[[str], bool]) -> list[Owed]:
-    """Return what is owed to the names that are meant."""
+def _only(owed: Sequence[OwedReply], is_wanted: Callable[[str], bool]) -> list[OwedReply]:
+    """Return what is owed to the names that `is_wanted` accepts."""
     parts = [
-        msgspec.structs.replace(each, places=[place for place in each.places if is_meant(place[0])])
+        msgspec.structs.replace(
+            each, recipients=[one for one in each.recipients if is_wanted(one.reply_to)]
+        )
         for each in owed
     ]
-    return [each for each in parts if each.places]
+    return [each for each in parts if each.recipients]

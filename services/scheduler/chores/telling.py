@@ -12,7 +12,7 @@ from taskyard.rabbitmq.confirms import Undelivered
 from taskyard.rabbitmq.outgoing import Outgoing, check_texts
 from taskyard.runtime.apart import Apart, all_or_each
 from taskyard.store import JobStore
-from taskyard.store.replies import Owed, ReplyAddress
+from taskyard.store.replies import OwedReply, ReplyAddress
 from taskyard.submission import ROOM_BYTES, outcome
 from taskyard.telemetry.metrics import REPLIES
 
@@ -46,7 +46,7 @@ class Telling:
         self._most_bytes = settings.result_max_bytes + ROOM_BYTES
         self._max_bytes = max_bytes
 
-    def tell(self, owed: Sequence[Owed]) -> list[Owed]:
+    def tell(self, owed: Sequence[OwedReply]) -> list[OwedReply]:
         """Publish; return what is done with, as all its replies are confirmed or have no queue.
 
         Raises:
@@ -58,7 +58,7 @@ class Telling:
         replies: list[Outgoing] = []
         written: set[str] = set()
 
-        def add(entry: tuple[Owed, Job | None]) -> None:
+        def add(entry: tuple[OwedReply, Job | None]) -> None:
             each, job = entry
             if job is not None:
                 replies.extend(self._replies(each, job))
@@ -76,15 +76,16 @@ class Telling:
             logger.warning("outcome not told: the queue is gone", extra=facts)
         return [each for each in owed if each.job_id in written - refused]
 
-    def _replies(self, owed: Owed, job: Job) -> list[Outgoing]:
+    def _replies(self, owed: OwedReply, job: Job) -> list[Outgoing]:
         shown = self._catalogue.document(job)
         most_bytes = min(self._most_bytes, self._max_bytes())
         bodies = {
             is_submitter: outcome(shown, is_submitter=is_submitter, max_bytes=most_bytes)
-            for is_submitter in {place.is_submitter for place in owed.places}
+            for is_submitter in {recipient.is_submitter for recipient in owed.recipients}
         }
         replies = [
-            _reply(owed.job_id, job, place, bodies[place.is_submitter]) for place in owed.places
+            _reply(owed.job_id, job, recipient, bodies[recipient.is_submitter])
+            for recipient in owed.recipients
         ]
         for reply in replies:
             check_texts(reply)
@@ -101,12 +102,12 @@ class Telling:
         return jobs
 
 
-def _reply(job_id: str, job: Job, place: ReplyAddress, body: bytes) -> Outgoing:
+def _reply(job_id: str, job: Job, recipient: ReplyAddress, body: bytes) -> Outgoing:
     return Outgoing(
-        queue=place.reply_to,
+        queue=recipient.reply_to,
         body=body,
         id=job_id,
         task=job.message.task,
-        correlation_id=place.correlation_id or None,
+        correlation_id=recipient.correlation_id or None,
         is_reply=True,
     )

@@ -20,7 +20,7 @@ from taskyard.errors import (
 )
 from taskyard.job import State
 from taskyard.store.jobs import Created
-from taskyard.store.replies import Asked
+from taskyard.store.replies import ReplyRequest
 from taskyard.submission import Accepted, AcceptedBatch, Partial
 from taskyard.telemetry.metrics import JOBS_SUBMITTED
 
@@ -47,10 +47,10 @@ def count(made: Sequence[Made]) -> None:
             JOBS_SUBMITTED.labels(wanted.job.queue, wanted.job.task, "amqp").inc()
 
 
-def asked(submission: ReceivedSubmission, made: Sequence[Made]) -> list[Asked]:
+def asked(submission: ReceivedSubmission, made: Sequence[Made]) -> list[ReplyRequest]:
     """Return who is to be told of the outcome of the jobs that there are now."""
     return [
-        Asked(one.id, submission.reply_to or "", submission.correlation_id or "")
+        ReplyRequest(one.id, submission.reply_to or "", submission.correlation_id or "")
         for wanted, one in made
         if wanted.reply == "result" and isinstance(one, Created) and not one.is_rejected
     ]

@@ -258,7 +258,7 @@ class Intake:
 
         def ask(done: Sequence[tuple[ReceivedSubmission, list[Made]]]) -> list[None]:
             wanted = [acceptance.asked(submission, made) for submission, made in done]
-            self._dispatcher.store.ask_reply([each for some in wanted for each in some])
+            self._dispatcher.store.request_replies([each for some in wanted for each in some])
             return [None] * len(done)
 
         return all_or_each(done, ask)

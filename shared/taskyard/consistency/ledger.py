@@ -15,7 +15,7 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.inspect import Depth, DepthReader
 from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.store import JobStore
-from taskyard.store.consistency import Inconsistency, QueueLook, Totals
+from taskyard.store.consistency import Inconsistency, PendingCounts, Totals
 
 #: Records of one step through them all.
 STEP = 500
@@ -74,7 +74,7 @@ def settle_s(heartbeat_s: float) -> float:
 
 def deficits(
     store: JobStore,
-    before: QueueLook,
+    before: PendingCounts,
     depths: Mapping[str, Depth | None],
     *,
     older_than_ms: int,
@@ -93,7 +93,7 @@ def deficits(
     """
     held = prefetched(store)
     unsaid = _unsaid(store, depths)
-    after = store.audit_queues(list(depths), older_than_ms, before_ms=before.at_ms)
+    after = store.count_pending(list(depths), older_than_ms, before_ms=before.at_ms)
     copies = store.copies(recent_ms=max(older_than_ms, after.at_ms - before.at_ms))
     found: dict[str, int] = {}
     for queue, depth in depths.items():
@@ -166,7 +166,7 @@ class Audit:
         found: dict[str, Inconsistency] = {}
         cursor, checked = "0", 0
         while True:
-            page = self._store.audit_records(cursor, STEP, is_repair=is_repair)
+            page = self._store.check_records(cursor, STEP, is_repair=is_repair)
             checked += page.checked
             for each in page.findings:
                 found.setdefault(each.id, each)
@@ -195,13 +195,13 @@ class Audit:
     def _missing(self, lack: "Lack") -> Missing:
         jobs = lack.overtaken
         if not jobs:
-            jobs = self._store.audit_published(lack.queue, self._older_than_ms, LIMIT)
+            jobs = self._store.oldest_published(lack.queue, self._older_than_ms, LIMIT)
             jobs = jobs if lack.messages >= len(jobs) else []
         return Missing(queue=lack.queue, messages=lack.messages, jobs=jobs)
 
     def _republish(self, missing: Missing) -> Missing:
         """Publish again, all jobs of the queue where nothing tells which: a second message is not run."""
-        jobs = missing.jobs or self._store.audit_published(
+        jobs = missing.jobs or self._store.oldest_published(
             missing.queue, self._older_than_ms, LIMIT
         )
         self._publish(jobs)
@@ -209,7 +209,7 @@ class Audit:
 
     def _publish(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), STEP):
-            ready = self._store.audit_republish(ids[start : start + STEP])
+            ready = self._store.republish(ids[start : start + STEP])
             self._dispatcher.publish(ready)
 
 
@@ -230,12 +230,12 @@ class RecordWalk:
 
         With `is_repair`, what was found before and still is so is put right, as far as the record tells.
         """
-        page = self._store.audit_records(self._cursor, STEP, ids=self._found)
+        page = self._store.check_records(self._cursor, STEP, ids=self._found)
         self._cursor = page.cursor
         findings = {each.id: each for each in page.findings}
         again = [job_id for job_id in self._found if job_id in findings]
         if is_repair and again:
-            mended = self._store.audit_records("", 0, ids=again, is_repair=True).findings
+            mended = self._store.check_records("", 0, ids=again, is_repair=True).findings
             findings |= {each.id: each for each in mended}
         self._found = [i for i, each in findings.items() if not each.is_repaired][:REMEMBERED]
         return list(findings.values())
@@ -279,11 +279,11 @@ class MessageWatch:
         """How many messages seemed to be missing at the last look, by queue, believed or not."""
         return {queue: count for queue, (count, _) in self._before.items()}
 
-    def look(self, queues: Sequence[str]) -> QueueLook:
+    def look(self, queues: Sequence[str]) -> PendingCounts:
         """Look at the jobs of these queues; to be done before their messages are counted."""
-        return self._store.audit_queues(queues, self._older_than_ms)
+        return self._store.count_pending(queues, self._older_than_ms)
 
-    def step(self, before: QueueLook, depths: Mapping[str, Depth | None]) -> list[Lack]:
+    def step(self, before: PendingCounts, depths: Mapping[str, Depth | None]) -> list[Lack]:
         """Return which queues lack messages; `depths` are theirs, None of one that does not exist."""
         found = deficits(self._store, before, depths, older_than_ms=self._older_than_ms)
         now = {queue: (n, self._overtaken(queue, depths[queue])) for queue, n in found.items()}
@@ -303,7 +303,7 @@ class MessageWatch:
     def _overtaken(self, queue: str, depth: Depth | None) -> list[str]:
         if not _is_at_work(depth):
             return []
-        return self._store.audit_overtaken(queue, self._older_than_ms, OVERTAKEN)
+        return self._store.oldest_overtaken(queue, self._older_than_ms, OVERTAKEN)
 
 
 def _is_at_work(depth: Depth | None) -> bool:

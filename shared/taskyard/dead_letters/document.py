@@ -54,7 +54,7 @@ def replay_document(replay: Replay) -> dict[str, Any]:
     return {
         "id": replay.id,
         "state": replay.state,
-        "asked": msgspec.json.decode(replay.asked),
+        "asked": msgspec.json.decode(replay.request),
         "rate_per_s": replay.rate_per_s or None,
         "canary": replay.canary,
         "total": replay.total,

@@ -14,7 +14,7 @@ from taskyard.store import JobStore
 from taskyard.store.jobs import Created, NewJob
 
 if TYPE_CHECKING:  # it brings pydantic along, which most commands do not need
-    from taskyard.schedules.repository import Schedules
+    from taskyard.schedules.repository import ScheduleRepository
 
 
 #: Records and publishes a job, as `Dispatcher.submit` does; a door may ask for more before.
@@ -44,11 +44,11 @@ class Actor(Struct, frozen=True, kw_only=True):
     read: Callable[[Sequence[str]], Sequence[Job | None]]
 
     @property
-    def schedules(self) -> "Schedules":
+    def schedules(self) -> "ScheduleRepository":
         """What there is to do with schedules."""
-        from taskyard.schedules.repository import Schedules
+        from taskyard.schedules.repository import ScheduleRepository
 
-        return Schedules(self.store, self.catalogue)
+        return ScheduleRepository(self.store, self.catalogue)
 
     @property
     def ttl_ms(self) -> int:

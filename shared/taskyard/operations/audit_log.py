@@ -20,7 +20,7 @@ from taskyard.store.dead_letters import DeadLetterFilter
 from taskyard.store.finding import Filter
 
 if TYPE_CHECKING:  # it brings pydantic along
-    from taskyard.schedules.record import KnownSchedule
+    from taskyard.schedules.record import ScheduleRecord
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def job_facts(job: Job | None) -> dict[str, Any] | None:
     }
 
 
-def schedule_facts(row: "KnownSchedule | None") -> dict[str, Any] | None:
+def schedule_facts(row: "ScheduleRecord | None") -> dict[str, Any] | None:
     """Return what an entry says of a schedule."""
     if row is None:
         return None
@@ -192,7 +192,7 @@ def schedule_facts(row: "KnownSchedule | None") -> dict[str, Any] | None:
     return {**fields, "is_paused": row.state.is_paused, "version": row.version}
 
 
-def changed_arguments(old: "KnownSchedule | None", new: "KnownSchedule") -> list[str]:
+def changed_arguments(old: "ScheduleRecord | None", new: "ScheduleRecord") -> list[str]:
     """Return which of a schedule's arguments are not what they were, by name only."""
     if old is None:
         return []

@@ -67,7 +67,7 @@ def replay(
     """
     new = NewReplay(
         id=new_id(),
-        asked=msgspec.json.encode(request).decode(),
+        request=msgspec.json.encode(request).decode(),
         rate_per_s=rate_per_s or 0,
         canary=canary,
         edit=msgspec.json.encode(edit).decode() if edit else "",

@@ -14,14 +14,14 @@ from taskyard.operations.audit_log import (
     schedule_facts,
 )
 from taskyard.schedules.plan import FireEvent
-from taskyard.schedules.record import KnownSchedule
-from taskyard.schedules.repository import Accepts, Schedules
+from taskyard.schedules.record import ScheduleRecord
+from taskyard.schedules.repository import Accepts, ScheduleRepository
 from taskyard.schedules.rule import Schedule
 from taskyard.store.jobs import Reach
 from taskyard.telemetry.tracing import Publishing
 
 
-def found(schedules: Schedules, name: str) -> KnownSchedule | None:
+def found(schedules: ScheduleRepository, name: str) -> ScheduleRecord | None:
     """Return the schedule of this name, or None."""
     try:
         return schedules.get(name)
@@ -29,7 +29,7 @@ def found(schedules: Schedules, name: str) -> KnownSchedule | None:
         return None
 
 
-def checked(actor: Actor, data: Mapping[str, Any], old: KnownSchedule | None = None) -> Schedule:
+def checked(actor: Actor, data: Mapping[str, Any], old: ScheduleRecord | None = None) -> Schedule:
     """Return the schedule in `data`, if its jobs would be accepted now.
 
     Args:
@@ -45,7 +45,7 @@ def checked(actor: Actor, data: Mapping[str, Any], old: KnownSchedule | None = N
 
 
 def _with_secrets(
-    catalogue: Catalogue, old: KnownSchedule | None, data: Mapping[str, Any]
+    catalogue: Catalogue, old: ScheduleRecord | None, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     args, kwargs = data.get("args", []), data.get("kwargs", {})
     is_plain = isinstance(args, list) and isinstance(kwargs, dict)
@@ -56,7 +56,7 @@ def _with_secrets(
     return {**data, "args": args, "kwargs": kwargs}
 
 
-def create(actor: Actor, schedule: Schedule, *, reach: Reach | None = None) -> KnownSchedule:
+def create(actor: Actor, schedule: Schedule, *, reach: Reach | None = None) -> ScheduleRecord:
     """Add a schedule that was checked.
 
     Raises:
@@ -71,11 +71,11 @@ def create(actor: Actor, schedule: Schedule, *, reach: Reach | None = None) -> K
 def put(
     actor: Actor,
     schedule: Schedule,
-    old: KnownSchedule | None,
+    old: ScheduleRecord | None,
     *,
     accepts: Accepts | None = None,
     reach: Reach | None = None,
-) -> KnownSchedule:
+) -> ScheduleRecord:
     """Replace a schedule as a whole, or add it; `old` is what was there when it was read.
 
     Raises:
@@ -93,7 +93,7 @@ def put(
 
 
 def delete(
-    actor: Actor, name: str, old: KnownSchedule | None, *, accepts: Accepts | None = None
+    actor: Actor, name: str, old: ScheduleRecord | None, *, accepts: Accepts | None = None
 ) -> None:
     """Remove a schedule and its history; `old` is what was there when it was read.
 
@@ -106,7 +106,7 @@ def delete(
         actor.schedules.remove(name, accepts=accepts)
 
 
-def set_paused(actor: Actor, name: str, is_paused: bool) -> KnownSchedule:
+def set_paused(actor: Actor, name: str, is_paused: bool) -> ScheduleRecord:
     """Pause or resume a schedule.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A schedule as the store knows it, and the documents that show it and its history."""
+"""The record of a schedule in the store, and the documents that show it and its history."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from taskyard.schedules.rule import Schedule
 from taskyard.store.schedules import StoredSchedule
 
 
-class KnownSchedule(Struct, frozen=True, kw_only=True):
-    """A schedule as it was read."""
+class ScheduleRecord(Struct, frozen=True, kw_only=True):
+    """A schedule as it was read from the store."""
 
     schedule: Schedule
     state: ScheduleState
@@ -24,30 +24,30 @@ class KnownSchedule(Struct, frozen=True, kw_only=True):
         """Its name."""
         return self.schedule.name
 
+    @classmethod
+    def from_row(cls, row: StoredSchedule) -> "ScheduleRecord":
+        """Return the schedule in a row of the store.
 
-def known(row: StoredSchedule) -> KnownSchedule:
-    """Return the schedule in a row of the store.
-
-    Raises:
-        ValueError: If it cannot be read.
-    """
-    try:
-        fields = msgspec.json.decode(row.spec)
-        # A later version may have written fields that this one does not know.
-        schedule = Schedule.model_validate(
-            {name: value for name, value in fields.items() if name in Schedule.model_fields}
+        Raises:
+            ValueError: If it cannot be read.
+        """
+        try:
+            fields = msgspec.json.decode(row.spec)
+            # A later version may have written fields that this one does not know.
+            schedule = Schedule.model_validate(
+                {name: value for name, value in fields.items() if name in Schedule.model_fields}
+            )
+        except ValueError as error:
+            raise ValueError(f"unreadable schedule {row.name!r}: {error}") from error
+        return cls(
+            schedule=schedule,
+            state=decode_state(row.state),
+            version=row.version,
+            revision=row.revision,
         )
-    except ValueError as error:
-        raise ValueError(f"unreadable schedule {row.name!r}: {error}") from error
-    return KnownSchedule(
-        schedule=schedule,
-        state=decode_state(row.state),
-        version=row.version,
-        revision=row.revision,
-    )
 
 
-def document(row: KnownSchedule) -> dict[str, Any]:
+def document(row: ScheduleRecord) -> dict[str, Any]:
     """Return the document that shows a schedule: its fields, and where it is."""
     state = row.state
     next_at = None if state.is_paused else state.next_at

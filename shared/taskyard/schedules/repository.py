@@ -26,7 +26,7 @@ from taskyard.schedules.plan import (
     encode,
     started,
 )
-from taskyard.schedules.record import KnownSchedule, known
+from taskyard.schedules.record import ScheduleRecord
 from taskyard.schedules.rule import JOB_FIELDS, Schedule
 from taskyard.store import JobStore
 from taskyard.store.finding import Cursor
@@ -42,7 +42,7 @@ TRIES = 20
 Accepts = Callable[[int | None], bool]
 
 
-class Schedules:
+class ScheduleRepository:
     """What doors and scheduler do with schedules.
 
     Args:
@@ -99,7 +99,7 @@ class Schedules:
         )
         return replace(job, reach=reach)
 
-    def all(self) -> Iterator[KnownSchedule]:
+    def all(self) -> Iterator[ScheduleRecord]:
         """Give all schedules that can be read, by name."""
         page, cursor = self.page()
         yield from page
@@ -107,18 +107,18 @@ class Schedules:
             page, cursor = self.page(cursor)
             yield from page
 
-    def page(self, cursor: Cursor | None = None) -> tuple[list[KnownSchedule], Cursor | None]:
+    def page(self, cursor: Cursor | None = None) -> tuple[list[ScheduleRecord], Cursor | None]:
         """Return some of the schedules that can be read, by name, and where to go on; None: that was all."""
         rows, following = self._store.schedules(cursor)
         found = []
         for row in rows:
             try:
-                found.append(known(row))
+                found.append(ScheduleRecord.from_row(row))
             except ValueError as error:
                 logger.error("%s", error, extra={"schedule": row.name})
         return found, following
 
-    def get(self, name: str) -> KnownSchedule:
+    def get(self, name: str) -> ScheduleRecord:
         """Return a schedule.
 
         Raises:
@@ -127,9 +127,9 @@ class Schedules:
         row = self._store.schedule(name)
         if row is None:
             raise ScheduleNotFound(name)
-        return known(row)
+        return ScheduleRecord.from_row(row)
 
-    def create(self, schedule: Schedule, *, reach: Reach | None = None) -> KnownSchedule:
+    def create(self, schedule: Schedule, *, reach: Reach | None = None) -> ScheduleRecord:
         """Add a schedule.
 
         Raises:
@@ -150,7 +150,7 @@ class Schedules:
         accepts: Accepts | None = None,
         is_declared: bool = False,
         reach: Reach | None = None,
-    ) -> KnownSchedule:
+    ) -> ScheduleRecord:
         """Add a schedule, or replace the one of its name.
 
         Fire times start anew from now if those of the new one are others; its history stays.
@@ -166,7 +166,7 @@ class Schedules:
             ScheduleDeclared: If the one that is there is declared, and this one is not.
         """
 
-        def change(row: KnownSchedule | None, now_ms: int) -> KnownSchedule:
+        def change(row: ScheduleRecord | None, now_ms: int) -> ScheduleRecord:
             version = None if row is None else row.version
             if accepts is not None and not accepts(version):
                 raise VersionMismatch(schedule.name, version)
@@ -178,14 +178,14 @@ class Schedules:
 
         return self._change(schedule.name, change)
 
-    def set_paused(self, name: str, is_paused: bool) -> KnownSchedule:
+    def set_paused(self, name: str, is_paused: bool) -> ScheduleRecord:
         """Pause or resume a schedule; what passes meanwhile is not missed, but left out.
 
         Raises:
             ScheduleNotFound: If there is none of this name.
         """
 
-        def change(row: KnownSchedule | None, now_ms: int) -> KnownSchedule:
+        def change(row: ScheduleRecord | None, now_ms: int) -> ScheduleRecord:
             if row is None:
                 raise ScheduleNotFound(name)
             if row.state.is_paused == is_paused:
@@ -199,7 +199,7 @@ class Schedules:
     def tell(self, name: str, event: FireEvent) -> None:
         """Add an entry to a schedule's history, if it is still there."""
 
-        def change(row: KnownSchedule | None, _now_ms: int) -> KnownSchedule:
+        def change(row: ScheduleRecord | None, _now_ms: int) -> ScheduleRecord:
             if row is None:
                 raise ScheduleNotFound(name)
             return row
@@ -247,8 +247,8 @@ class Schedules:
         return [decode_event(text) for text in self._store.schedule_events(name, limit)]
 
     def write(
-        self, row: KnownSchedule, now_ms: int, events: Sequence[FireEvent] = ()
-    ) -> KnownSchedule | None:
+        self, row: ScheduleRecord, now_ms: int, events: Sequence[FireEvent] = ()
+    ) -> ScheduleRecord | None:
         """Write a changed schedule; return it as it is then, or None if another was faster."""
         change = ScheduleWrite(
             name=row.name,
@@ -266,13 +266,13 @@ class Schedules:
     def _change(
         self,
         name: str,
-        change: Callable[[KnownSchedule | None, int], KnownSchedule],
+        change: Callable[[ScheduleRecord | None, int], ScheduleRecord],
         events: Sequence[FireEvent] = (),
-    ) -> KnownSchedule:
+    ) -> ScheduleRecord:
         for _ in range(TRIES):
             row = self._store.schedule(name)
             now_ms = self._store.now_ms()
-            changed = change(None if row is None else known(row), now_ms)
+            changed = change(None if row is None else ScheduleRecord.from_row(row), now_ms)
             if (written := self.write(changed, now_ms, events)) is not None:
                 return written
         raise _contended(name)
@@ -280,7 +280,7 @@ class Schedules:
 
 def _new(
     schedule: Schedule, now_ms: int, *, is_declared: bool, reach: Reach | None
-) -> KnownSchedule:
+) -> ScheduleRecord:
     state = ScheduleState(
         created_at=now_ms,
         updated_at=now_ms,
@@ -290,17 +290,17 @@ def _new(
         reach=reach,
     )
     state = started(schedule, state, now_ms)
-    return KnownSchedule(schedule=schedule, state=state, version=1, revision=0)
+    return ScheduleRecord(schedule=schedule, state=state, version=1, revision=0)
 
 
 def _replaced(
-    row: KnownSchedule,
+    row: ScheduleRecord,
     schedule: Schedule,
     now_ms: int,
     *,
     is_declared: bool,
     reach: Reach | None,
-) -> KnownSchedule:
+) -> ScheduleRecord:
     # A declared one stays paused as somebody left it, until the file says something else.
     keeps_pause = is_declared and schedule.is_paused == row.schedule.is_paused
     is_paused = row.state.is_paused if keeps_pause else schedule.is_paused

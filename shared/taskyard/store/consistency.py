@@ -40,7 +40,7 @@ class RecordPage(Struct, frozen=True, array_like=True):
     findings: list[Inconsistency]
 
 
-class QueueRow(Struct, frozen=True, array_like=True):
+class PendingCount(Struct, frozen=True, array_like=True):
     """Pending jobs of a queue."""
 
     #: Those that became ready before the time that was asked about.
@@ -51,11 +51,11 @@ class QueueRow(Struct, frozen=True, array_like=True):
     unconfirmed: int
 
 
-class QueueLook(Struct, frozen=True):
+class PendingCounts(Struct, frozen=True):
     """The pending jobs of some queues at one moment, in milliseconds since 1970."""
 
     at_ms: int
-    rows: dict[str, QueueRow]
+    rows: dict[str, PendingCount]
 
 
 class Totals(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from taskyard.errors import StoreFault
 from taskyard.job import Job
 from taskyard.store.attempts import Beat, Claim, Lost, Outcome, Settled, Suspect, Verdict
 from taskyard.store.audit_log import Action, ActionFilter, LoggedAction
-from taskyard.store.consistency import QueueLook, RecordPage, Totals
+from taskyard.store.consistency import PendingCounts, RecordPage, Totals
 from taskyard.store.controls import Kind, LimitKind, Limits, TaskLimits
 from taskyard.store.dead_letters import (
     DeadGroup,
@@ -33,7 +33,7 @@ from taskyard.store.jobs import Cancelled, Change, Changed, NewJob, Purged, Read
 from taskyard.store.keys import Added, KeyRing, Metered, NewKey, Use
 from taskyard.store.monitoring import EventSubscription, QueueCounts, Vitals, Work
 from taskyard.store.replays import NewReplay, Replay, ReplayBatch
-from taskyard.store.replies import Asked, Owed, Reservation
+from taskyard.store.replies import OwedReply, ReplyRequest, Reservation
 from taskyard.store.schedules import DueSchedules, ScheduleWrite, StoredSchedule
 
 
@@ -146,7 +146,7 @@ class JobStore(Protocol):
             limit: Most jobs to give.
         """
 
-    def raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:
+    def mark_raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:
         """Note that copies of jobs that `age` gave are confirmed."""
 
     def copies(self, *, recent_ms: int = 0) -> dict[str, int]:
@@ -495,13 +495,13 @@ class JobStore(Protocol):
     def conclude(self, key: str, reservation: Reservation) -> None:
         """Write the answer down; the time to be kept goes on from when it was reserved."""
 
-    def ask_reply(self, asked: Sequence[Asked]) -> None:
+    def request_replies(self, requests: Sequence[ReplyRequest]) -> None:
         """Note who is to be told when jobs end; where that has happened, it is owed at once."""
 
-    def take_replies(self, again_ms: int, limit: int) -> tuple[list[Owed], int]:
+    def take_replies(self, again_ms: int, limit: int) -> tuple[list[OwedReply], int]:
         """Give replies that are owed, and hide them for `again_ms`; also how many are owed in all."""
 
-    def replied(self, owed: Sequence[Owed]) -> None:
+    def mark_replied(self, owed: Sequence[OwedReply]) -> None:
         """Forget these places, which were told or given up; nothing of what is owed anew since the taking."""
 
     # API keys
@@ -547,7 +547,7 @@ class JobStore(Protocol):
     def totals(self) -> Totals | None:
         """Return what was recorded, withdrawn, pruned and kept, at one moment; None if none ever was."""
 
-    def audit_records(
+    def check_records(
         self, cursor: str, limit: int, *, ids: Sequence[str] = (), is_repair: bool = False
     ) -> RecordPage:
         """Check about `limit` records from `cursor` on ("0" is the beginning, "" none), and those of `ids`.
@@ -556,9 +556,9 @@ class JobStore(Protocol):
         finding is put where it belongs, as far as its record still tells.
         """
 
-    def audit_queues(
+    def count_pending(
         self, queues: Sequence[str], older_than_ms: int, *, before_ms: int = 0
-    ) -> QueueLook:
+    ) -> PendingCounts:
         """Count the pending jobs of each queue.
 
         Args:
@@ -567,17 +567,17 @@ class JobStore(Protocol):
             before_ms: When `jobs` became ready, at the latest; 0: none did.
         """
 
-    def audit_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+    def oldest_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
         """Return the oldest jobs of a queue that must have a message in the broker."""
 
-    def audit_overtaken(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+    def oldest_overtaken(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
         """Return the oldest jobs that must have a message in the broker and have been overtaken.
 
         Those are overtaken that come before one that runs just now: it is of the same priority and became
         ready later, or of a lower one and started later. `OVERTAKEN_LIMIT` jobs of the queue are looked at.
         """
 
-    def audit_republish(self, ids: Sequence[str], older_than_ms: int = 0) -> list[Ready]:
+    def republish(self, ids: Sequence[str], older_than_ms: int = 0) -> list[Ready]:
         """Put pending jobs that have been ready for so long back into the outbox, and return them.
 
         They are ready from now on, as their messages will be: whoever asks for the same a moment later, such

@@ -12,7 +12,7 @@ class NewReplay(Struct, frozen=True, kw_only=True):
 
     id: str
     #: JSON of what was asked for, to be shown.
-    asked: str
+    request: str
     #: Jobs a second; 0: as fast as it goes.
     rate_per_s: float = 0
     #: So many jobs first, the others only once these have completed; 0: no canary.
@@ -26,7 +26,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 
     id: str
     state: ReplayState
-    asked: str
+    request: str
     rate_per_s: float
     canary: int
     total: int

@@ -17,10 +17,10 @@ class Reservation(Struct, frozen=True):
 
 
 #: Places that are told of one job; of more, the submitter's and the latest.
-MAX_PLACES = 10
+MAX_RECIPIENTS = 10
 
 
-class Asked(Struct, frozen=True, array_like=True):
+class ReplyRequest(Struct, frozen=True, array_like=True):
     """One wish to be told of a job's end."""
 
     job_id: str
@@ -38,13 +38,13 @@ class ReplyAddress(NamedTuple):
     is_submitter: bool = False
 
 
-class Owed(Struct, frozen=True, array_like=True):
+class OwedReply(Struct, frozen=True, array_like=True):
     """A job that has ended, and who is still to be told."""
 
     job_id: str
-    #: Names this taking: `replied` needs it.
+    #: Names this taking: `mark_replied` needs it.
     again_at_ms: int
     #: How long ago the job ended, in milliseconds; -1: its record is gone.
     age_ms: int
     #: None where the store cannot read them.
-    places: list[ReplyAddress]
+    recipients: list[ReplyAddress]

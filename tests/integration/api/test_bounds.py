@@ -142,7 +142,7 @@ def test_a_page_of_any_list_ends_at_some_bytes(
     for n in range(5):
         fields = {"every_s": 60, "task": "echo", "args": ["x" * 2_000]}
         assert api.put(f"/v1/schedules/s{n}", json=fields).status_code == 201
-        new = NewReplay(id=f"r{n}", asked='{"filter": {}}', rate_per_s=0)
+        new = NewReplay(id=f"r{n}", request='{"filter": {}}', rate_per_s=0)
         store.start_replay(new)
         store.bury([(strangers_entry(f"l{n}", catalogued, fingerprint=f"f-l{n}"), "{")])
     whole = _walk(api, path, next_name)

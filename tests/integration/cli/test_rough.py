@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from taskyard.catalogue import Catalogue
 from taskyard.cli import main
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import parse
 from taskyard.store.audit_log import ActionFilter
 from taskyard.store.controls import Limits
@@ -151,7 +151,7 @@ def test_a_job_that_is_named_twice_is_retried_once(yard, run):
 
 def test_schedules_are_deleted_all_or_none(yard, run):
     """One that a file declares is told before any is gone."""
-    schedules = Schedules(yard.store, Catalogue(yard.store))
+    schedules = ScheduleRepository(yard.store, Catalogue(yard.store))
     rule = {"task": "t", "every_s": 3600}
     schedules.synchronise([parse({"name": "declared", **rule})])
     schedules.create(parse({"name": "other", **rule}))

@@ -140,7 +140,7 @@ def test_a_job_that_was_retried_is_told_as_retried(way, far, store, replay_id):
     other, job_id = failed(store), failed(store)
     if replay_id:
         store.add_to_replay(replay_id, [(other, 1), (job_id, 1)])
-        store.start_replay(NewReplay(id=replay_id, asked="{}", rate_per_s=0, canary=0, edit=""))
+        store.start_replay(NewReplay(id=replay_id, request="{}", rate_per_s=0, canary=0, edit=""))
     far.retry([Revival(other, 1, "{}")], replay_id=replay_id)
     way.lose_next()
 

@@ -47,11 +47,11 @@ def test_a_record_that_left_its_index(store, server, key_prefix, problem, make, 
     before = server.zrange(key, 0, -1)
     server.delete(key)
 
-    (found,) = store.audit_records("0", 100).findings
+    (found,) = store.check_records("0", 100).findings
     assert (found.id, found.problem, found.is_repaired) == (job_id, problem, False)
-    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    (found,) = store.check_records("0", 100, is_repair=True).findings
     assert found.is_repaired
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
     assert server.zrange(key, 0, -1) == before
 
 
@@ -62,7 +62,7 @@ def test_a_cancelled_job_whose_message_is_out_is_kept_for_that(store, server, ke
     kept_until = server.zscore(f"{key_prefix}ended", job_id)
     server.delete(f"{key_prefix}ended")
 
-    store.audit_records("0", 100, is_repair=True)
+    store.check_records("0", 100, is_repair=True)
 
     assert server.zscore(f"{key_prefix}ended", job_id) >= kept_until
 
@@ -72,7 +72,7 @@ def test_a_running_job_without_a_lease_is_reclaimed(store, server, key_prefix):
     job_id, _ = running(store)
     server.delete(f"{key_prefix}held:w1", f"{key_prefix}leases")
 
-    store.audit_records("0", 100, is_repair=True)
+    store.check_records("0", 100, is_repair=True)
 
     assert [lost.id for lost in store.lost("reclaim", HOUR_MS, 10)] == [job_id]
 
@@ -82,10 +82,10 @@ def test_a_job_held_back_by_a_limit(store, server, key_prefix):
     store.pause("task", "add", {})
     job_id = pending(store)
     assert claim(store, job_id, task="add", limit_key="").kind == "held"
-    assert store.audit_records("0", 100).findings == []
+    assert store.check_records("0", 100).findings == []
     server.delete(f"{key_prefix}limited:add|")
 
-    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    (found,) = store.check_records("0", 100, is_repair=True).findings
     assert (found.id, found.problem) == (job_id, "not_waiting")
     store.resume("task", "add")
     assert [ready.id for ready in store.take_due(10)[0]] == [job_id]
@@ -96,7 +96,7 @@ def test_a_record_that_is_gone_cannot_be_repaired(store, server, key_prefix):
     job_id = pending(store)
     server.delete(f"{key_prefix}j:{job_id}")
 
-    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    (found,) = store.check_records("0", 100, is_repair=True).findings
 
     assert (found.id, found.problem, found.is_repaired) == (job_id, "no_record", False)
 
@@ -108,7 +108,7 @@ def test_a_job_that_nobody_runs_and_whose_record_is_damaged(store, server, key_p
     claim(store, job_id, call=1)
     server.hdel(f"{key_prefix}j:{job_id}", "started_at")
 
-    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    (found,) = store.check_records("0", 100, is_repair=True).findings
 
     assert (found.id, found.problem, found.is_repaired) == (job_id, "not_run", False)
     assert store.heartbeat("w1", {}, HOUR_MS, [], over=1).given_back == []
@@ -122,7 +122,7 @@ def test_a_running_job_whose_token_is_damaged(store, server, key_prefix):
     claim(store, unheard, call=1)
     server.hset(f"{key_prefix}j:{damaged}", "token", "some")
 
-    findings = store.audit_records("0", 100).findings
+    findings = store.check_records("0", 100).findings
 
     assert [(each.id, each.problem) for each in findings] == [(unheard, "not_run")]
     assert store.explain(damaged).is_unheard is False
@@ -132,9 +132,9 @@ def test_found_ones_are_looked_at_again(store, server, key_prefix):
     """By their ids, without a walk; one whose time to be kept is over meanwhile is no finding."""
     job_id = scheduled(store)
     server.zrem(f"{key_prefix}waiting", job_id)
-    (found,) = store.audit_records("", 0, ids=[job_id]).findings
+    (found,) = store.check_records("", 0, ids=[job_id]).findings
     assert found.id == job_id
-    assert store.audit_records("", 0, ids=["pruned"]).findings == []
+    assert store.check_records("", 0, ids=["pruned"]).findings == []
 
 
 def test_totals_begin_with_the_jobs_of_an_older_version(store, server, key_prefix):

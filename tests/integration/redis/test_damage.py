@@ -205,7 +205,7 @@ def test_a_body_that_is_no_text_keeps_no_other_from_its_queue(
     told = [
         poll(lambda: store.take_due(10)[0]),
         store.unpublished(0, 10),
-        store.audit_republish(ids),
+        store.republish(ids),
     ]
 
     assert [{each.id for each in ready} for ready in told] == [{damaged, good}] * 3

@@ -52,7 +52,7 @@ def test_what_is_no_record_is_left_to_the_audit(store, client, key_prefix):
 
     store.end_lease("r1", None)
     assert [lost.id for lost in store.lost("r1", HOUR_MS, 1)] == [good]
-    page = store.audit_records("0", 100)
+    page = store.check_records("0", 100)
     assert [(each.id, each.problem) for each in page.findings] == [(bad, "no_record")]
 
 

@@ -18,7 +18,7 @@ from taskyard.store.attempts import Outcome
 from taskyard.store.controls import Limits
 from taskyard.store.finding import Filter
 from taskyard.store.keys import NewKey, Use
-from taskyard.store.replies import Asked
+from taskyard.store.replies import ReplyRequest
 from tests.contract.jobs import (
     HOUR_MS,
     QUEUE,
@@ -260,7 +260,7 @@ def test_a_damaged_record_keeps_no_other_from_its_turn(store, client, key_prefix
 
     def asked():
         job_id = pending(store)
-        store.ask_reply([Asked(job_id, "somewhere", "")])
+        store.request_replies([ReplyRequest(job_id, "somewhere", "")])
         settle(store, job_id, claim(store, job_id).token)
         return job_id
 
@@ -413,13 +413,13 @@ def test_a_full_server_still_tells_what_is_lost(store, client, settings, full_se
 
     full_server("1mb")
 
-    (found,) = store.audit_records("0", 100).findings
+    (found,) = store.check_records("0", 100).findings
     assert (found.id, found.problem, found.is_repaired) == (job_id, "not_ready", False)
     with pytest.raises(StoreUnavailable):
-        store.audit_records("0", 100, is_repair=True)
+        store.check_records("0", 100, is_repair=True)
 
     full_server("0")
-    (found,) = store.audit_records("0", 100, is_repair=True).findings
+    (found,) = store.check_records("0", 100, is_repair=True).findings
     assert found.is_repaired
 
 

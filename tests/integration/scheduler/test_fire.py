@@ -21,8 +21,8 @@ from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.request import Defaults, JobRequest, new_job
 from taskyard.schedules.plan import decide, encode
-from taskyard.schedules.record import KnownSchedule
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.record import ScheduleRecord
+from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import job_id, next_time, parse
 from taskyard.store.jobs import Reach
 from tests.contract import jobs
@@ -50,19 +50,19 @@ class Corner:
         self.queue = queue
         self.dispatcher = dispatcher
         self.settings = settings
-        self.schedules = Schedules(self.store, Catalogue(self.store, ttl_s=0))
+        self.schedules = ScheduleRepository(self.store, Catalogue(self.store, ttl_s=0))
 
     def fire(self, declared=None, **options: Any) -> Fire:
         """Return another scheduler's chore."""
         return Fire(self.dispatcher, self.settings, declared, **options)
 
-    def add(self, *, slept_s: float = 0, **fields: Any) -> KnownSchedule:
+    def add(self, *, slept_s: float = 0, **fields: Any) -> ScheduleRecord:
         """Add a schedule that fires each hour, as one that nobody looked after for so long."""
         asked = {"name": "s", "task": "echo", "every_s": HOUR_S, "anchor_at": FAR, **fields}
         row = self.schedules.create(parse(asked))
         return self.sleep(row, slept_s)
 
-    def sleep(self, row: KnownSchedule, slept_s: float) -> KnownSchedule:
+    def sleep(self, row: ScheduleRecord, slept_s: float) -> ScheduleRecord:
         """Put a schedule's last fire time so far into the past."""
         past_ms = self.store.now_ms() - round(slept_s * 1000)
         asleep = replace(row.state, created_at=past_ms, cursor=past_ms)

@@ -1,4 +1,4 @@
-"""Outcomes that are owed, told by a sender on real servers: each place once, and none for ever."""
+"""Outcomes that are owed, told by a sender on real servers: each recipient once, and none for ever."""
 
 import json
 from contextlib import suppress
@@ -34,7 +34,7 @@ from taskyard.rabbitmq.topology import (
 from taskyard.request import Defaults
 from taskyard.runtime.apart import Apart
 from taskyard.store.dead_letters import DeadLetterFilter
-from taskyard.store.replies import Asked
+from taskyard.store.replies import ReplyRequest
 from taskyard.submission import ROOM_BYTES, outcome
 from tests.contract import jobs
 from tests.polling import poll
@@ -87,7 +87,7 @@ def ended(store, *reply_to: str, body: str = "", **fields) -> str:
     """Record a job that has ended, of whose outcome these are to be told."""
     submitter = {"reply_to": reply_to[0] if reply_to else "", "correlation_id": ""}
     job_id, token = jobs.running(store, **submitter, **({"body": body} if body else {}))
-    store.ask_reply([Asked(job_id, each, f"c-{each}") for each in reply_to])
+    store.request_replies([ReplyRequest(job_id, each, f"c-{each}") for each in reply_to])
     jobs.settle(store, job_id, token, result="3", **fields)
     return job_id
 
@@ -129,7 +129,7 @@ def test_an_outcome_tells_no_secret(store, teller, channel, queue):
     )
     replies = channel.queue_declare("", exclusive=True).method.queue
     job_id, token = jobs.running(store, task=pay.name, args=[4111, 5], reply_to=replies)
-    store.ask_reply([Asked(job_id, replies, "")])
+    store.request_replies([ReplyRequest(job_id, replies, "")])
     jobs.settle(store, job_id, token, result="3")
 
     teller.run_once()
@@ -395,7 +395,7 @@ def test_an_outcome_that_rabbitmq_does_not_take_is_told_without_what_is_too_larg
     queue = channel.queue_declare("", exclusive=True).method.queue
     name, got = (queue, []) if where == "queue" else reply_to
     job_id, token = jobs.running(store, reply_to=name)
-    store.ask_reply([Asked(job_id, name, "")])
+    store.request_replies([ReplyRequest(job_id, name, "")])
     jobs.settle(store, job_id, token, result=json.dumps("r" * 60_000))
     owed, _ = store.take_replies(0, 10)
 

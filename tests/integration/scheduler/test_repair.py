@@ -105,7 +105,7 @@ def confirmed(dispatcher, queue, count):
     ids = [job.id for job in dispatcher.dispatch([new_job(queue=queue) for _ in range(count)])]
     # Long enough for all of them to be missed at the first look.
     old_ms = round(2 * AFTER_S * 1000)
-    poll(lambda: set(ids) <= set(dispatcher.store.audit_published(queue, old_ms, 10_000)))
+    poll(lambda: set(ids) <= set(dispatcher.store.oldest_published(queue, old_ms, 10_000)))
     return ids
 
 
@@ -222,7 +222,7 @@ def aged(dispatcher, queue, count):
     ids = confirmed(dispatcher, queue, count)
     raised, _ = dispatcher.store.age(queue, 1, count)
     assert dispatcher.publish_each(raised) == {}
-    dispatcher.store.raised(queue, 1, [job.id for job in raised])
+    dispatcher.store.mark_raised(queue, 1, [job.id for job in raised])
     poll(lambda: dispatcher.store.copies(recent_ms=round(AFTER_S * 1000)) == {queue: count})
     return ids
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from taskyard.catalogue import Catalogue
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import parse
 from tests import worker_tasks as tasks
 from tests.polling import poll
@@ -45,8 +45,8 @@ def every_second(yard: Yard, name: str) -> dict[str, Any]:
     }
 
 
-def schedules_of(yard: Yard) -> Schedules:
-    return Schedules(yard.store, Catalogue(yard.store, ttl_s=0))
+def schedules_of(yard: Yard) -> ScheduleRepository:
+    return ScheduleRepository(yard.store, Catalogue(yard.store, ttl_s=0))
 
 
 def fires(yard: Yard, name: str) -> list[tuple[int, str]]:

@@ -33,7 +33,7 @@ class Store:
         ids = [f"{queue}-{n}" for n in range(first, first + count)]
         return [Ready(each, queue, "", 1, 0, 0, False, 7) for each in ids], True
 
-    def raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:
+    def mark_raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:
         self.noted.append((queue, step_ms, list(ids)))
 
 

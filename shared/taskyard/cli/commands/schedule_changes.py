@@ -23,7 +23,7 @@ from taskyard.operations import schedules as operations
 from taskyard.operations.actor import Actor
 from taskyard.schedules import rule as rules
 from taskyard.schedules.cron import zone
-from taskyard.schedules.record import KnownSchedule, document
+from taskyard.schedules.record import ScheduleRecord, document
 from taskyard.schedules.rule import Missed, Overlap, Schedule
 
 Command = Callable[..., None]
@@ -153,7 +153,7 @@ def update(
     _say(by, row, "changed", output)
 
 
-def _changed(old: KnownSchedule, new: dict[str, Any], taken: set[str]) -> dict[str, Any]:
+def _changed(old: ScheduleRecord, new: dict[str, Any], taken: set[str]) -> dict[str, Any]:
     """Return the fields of a schedule with those that are new; one kind of timing replaces the other."""
     kept = old.schedule.model_dump(exclude_none=True, exclude=taken)
     kept["is_paused"] = old.state.is_paused
@@ -187,7 +187,7 @@ def delete(names: Sequence[str], is_sure: bool, output: Output) -> None:
         sys.exit(NOT_FOUND)
 
 
-def _deleted(by: Actor, row: KnownSchedule) -> str:
+def _deleted(by: Actor, row: ScheduleRecord) -> str:
     """Remove a schedule, and return what became of it: another may have been faster."""
     try:
         operations.delete(by, row.name, row)
@@ -239,7 +239,7 @@ def _asked(args: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
     return given(args, {**fields, "anchor_at": rfc3339(fields["anchor_at"])})
 
 
-def _say(by: Actor, row: KnownSchedule, done: str, output: Output) -> None:
+def _say(by: Actor, row: ScheduleRecord, done: str, output: Output) -> None:
     shown = by.catalogue.shown(document(row))
     state = "paused" if shown["is_paused"] else f"next {shown['next_fire_at']}"
     say_one(shown, lambda _: [f"{row.name} {done}  {state}"], output=output)

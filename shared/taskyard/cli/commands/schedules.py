@@ -17,7 +17,7 @@ from taskyard.client import Client
 from taskyard.config import load
 from taskyard.operations import schedules as operations
 from taskyard.schedules.record import document, event_document
-from taskyard.schedules.repository import Schedules
+from taskyard.schedules.repository import ScheduleRepository
 
 SHOWN_EVENTS = 10
 #: Fields of a schedule's document that its card shows in a way of their own, or not.
@@ -123,8 +123,8 @@ def _set_paused(name: str, is_paused: bool, output: Output) -> None:
     say_one(shown, _line, output=output)
 
 
-def _schedules(client: Client) -> Schedules:
-    return Schedules(client.store, Catalogue(client.store))
+def _schedules(client: Client) -> ScheduleRepository:
+    return ScheduleRepository(client.store, Catalogue(client.store))
 
 
 def _line(shown: dict[str, Any]) -> list[str]:

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from taskyard.store.consistency import OVERTAKEN_LIMIT, QueueLook, QueueRow, RecordPage, Totals
+from taskyard.store.consistency import (
+    OVERTAKEN_LIMIT,
+    PendingCount,
+    PendingCounts,
+    RecordPage,
+    Totals,
+)
 from taskyard.store.jobs import Ready
 from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.rows import rows_of
@@ -36,39 +42,39 @@ class RedisConsistency(RedisScripts):
         )
 
     @guarded
-    def audit_records(
+    def check_records(
         self, cursor: str, limit: int, *, ids: Sequence[str] = (), is_repair: bool = False
     ) -> RecordPage:
-        name = "audit_records" if is_repair else "audit_look"
+        name = "check_records" if is_repair else "view_records"
         return self.run(name, (cursor, limit, ids, is_repair), RecordPage)
 
     @guarded
-    def audit_queues(
+    def count_pending(
         self, queues: Sequence[str], older_than_ms: int, *, before_ms: int = 0
-    ) -> QueueLook:
+    ) -> PendingCounts:
         args = (older_than_ms, before_ms, queues)
-        at_ms, rows = self.run("audit_queues", args, tuple[int, list[QueueRow]])
-        return QueueLook(at_ms=at_ms, rows=dict(zip(queues, rows, strict=True)))
+        at_ms, rows = self.run("count_pending", args, tuple[int, list[PendingCount]])
+        return PendingCounts(at_ms=at_ms, rows=dict(zip(queues, rows, strict=True)))
 
     @guarded
-    def audit_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
-        return self.run("audit_published", (queue, older_than_ms, limit), list[str])
+    def oldest_published(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+        return self.run("oldest_published", (queue, older_than_ms, limit), list[str])
 
     @guarded
-    def audit_overtaken(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
-        marks = self.run("audit_marks", (queue, SAMPLE), list[int])
+    def oldest_overtaken(self, queue: str, older_than_ms: int, limit: int) -> list[str]:
+        marks = self.run("overtaking_marks", (queue, SAMPLE), list[int])
         found: list[str] = []
         for first in range(0, OVERTAKEN_LIMIT, STEP):
             args = (queue, older_than_ms, marks, first, STEP)
-            ids, is_end = self.run("audit_overtaken", args, tuple[list[str], bool])
+            ids, is_end = self.run("oldest_overtaken", args, tuple[list[str], bool])
             found += ids
             if is_end or len(found) >= limit:
                 break
         return found[:limit]
 
     @guarded
-    def audit_republish(self, ids: Sequence[str], older_than_ms: int = 0) -> list[Ready]:
-        return rows_of(self.run("audit_republish", (older_than_ms, ids), list[msgspec.Raw]), Ready)
+    def republish(self, ids: Sequence[str], older_than_ms: int = 0) -> list[Ready]:
+        return rows_of(self.run("republish", (older_than_ms, ids), list[msgspec.Raw]), Ready)
 
 
 def _by_state(counts: dict[bytes, bytes]) -> dict[str, int]:

@@ -115,11 +115,11 @@ def _facts(found: _Facts) -> JobFacts:
         replaced_by=record[b"replaced_by"].decode() if b"replaced_by" in record else None,
         queue_pause=_document(found.queue_pause),
         task_pause=_document(found.task_pause),
-        unconfirmed_since=_known(found.unconfirmed_since),
-        ready_since=_known(found.ready_since),
+        unconfirmed_since=_time(found.unconfirmed_since),
+        ready_since=_time(found.ready_since),
         ready=found.ready,
         risen=_risen(record),
-        lease_ends_at=_known(found.lease_ends_at),
+        lease_ends_at=_time(found.lease_ends_at),
         limit=_limit(found.limit, record.get(b"limit", b"").decode()),
         lock=msgspec.convert(found.lock, Lock) if found.lock else None,
         pace=found.pace,
@@ -175,7 +175,7 @@ def _document(text: str) -> dict[str, Any] | None:
     return msgspec.json.decode(text, type=dict[str, Any]) if text else None
 
 
-def _known(time_ms: int) -> int | None:
+def _time(time_ms: int) -> int | None:
     return None if time_ms < 0 else time_ms
 
 

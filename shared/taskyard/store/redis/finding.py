@@ -153,9 +153,12 @@ class RedisFinding(RedisReading):
         """Give places of those that may fit, by at most `take`, until the end or after so many `looks`."""
         looked, is_end = 0, False
         while not is_end and looked < looks:
-            args = (*_INDEX_ARGS[order], *position, *_bounds(wanted), STEP, take)
-            asked = (
-                *args,
+            args = (
+                *_INDEX_ARGS[order],
+                *position,
+                *_bounds(wanted),
+                STEP,
+                take,
                 wanted.states,
                 wanted.queue,
                 wanted.task,
@@ -163,7 +166,7 @@ class RedisFinding(RedisReading):
                 wanted.tasks,
             )
             rows, number, score, job_id, is_end = self.run(
-                "find", asked, tuple[list[tuple[str, int]], int, int, str, bool]
+                "find", args, tuple[list[tuple[str, int]], int, int, str, bool]
             )
             position, looked = _Position(score, job_id), looked + number
             yield [_Position(score, job_id) for job_id, score in rows], position, is_end

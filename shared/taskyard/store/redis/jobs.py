@@ -74,8 +74,8 @@ class RedisJobs(RedisScripts):
             except (msgspec.MsgspecError, ValueError, LookupError, TypeError) as error:
                 text = f"job {job_id!r} cannot be changed: its record is damaged: {error}"
                 raise StoreFault(text) from error
-            asked = (job_id, old, new, change.priority, change.run_at_ms, change.delay_ms)
-            verdict, state = self.run("change", asked, tuple[_Verdict, str])
+            args = (job_id, old, new, change.priority, change.run_at_ms, change.delay_ms)
+            verdict, state = self.run("change", args, tuple[_Verdict, str])
             if verdict != "again":
                 return Changed(verdict, state)
         raise StoreUnavailable(f"job {job_id!r} is being changed by too many at once")

@@ -44,8 +44,8 @@ class RedisOutbox(RedisScripts):
         return rows_of(rows, Ready), is_more
 
     @guarded
-    def raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:
-        self.run("raised", (queue, step_ms, ids), bool)
+    def mark_raised(self, queue: str, step_ms: int, ids: Sequence[str]) -> None:
+        self.run("mark_raised", (queue, step_ms, ids), bool)
 
     @guarded
     def copies(self, *, recent_ms: int = 0) -> dict[str, int]:

@@ -21,7 +21,7 @@ class RedisReplays(RedisScripts):
 
     @guarded
     def start_replay(self, replay: NewReplay) -> None:
-        args = (replay.id, replay.asked, replay.rate_per_s, replay.canary, replay.edit)
+        args = (replay.id, replay.request, replay.rate_per_s, replay.canary, replay.edit)
         self.run("replay_start", args, bool)
 
     @guarded
@@ -55,7 +55,7 @@ def _replay(replay_id: str, row: dict[str, str]) -> Replay:
     return Replay(
         id=replay_id,
         state=row["state"],  # type: ignore[arg-type]  # written by the scripts only
-        asked=row["filter"],
+        request=row["filter"],
         rate_per_s=float(row["rate"]),
         canary=int(row["canary"]),
         total=int(row["total"]),

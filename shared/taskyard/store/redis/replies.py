@@ -8,7 +8,13 @@ import msgspec
 
 from taskyard.store.redis.failures import guarded
 from taskyard.store.redis.scripts import RedisScripts
-from taskyard.store.replies import MAX_PLACES, Asked, Owed, ReplyAddress, Reservation
+from taskyard.store.replies import (
+    MAX_RECIPIENTS,
+    OwedReply,
+    ReplyAddress,
+    ReplyRequest,
+    Reservation,
+)
 
 _decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
@@ -31,24 +37,24 @@ class RedisReplies(RedisScripts):
         self._redis.set(self._reservation_key(key), text, xx=True, keepttl=True)
 
     @guarded
-    def ask_reply(self, asked: Sequence[Asked]) -> None:
-        if asked:
-            self.run("ask_reply", (MAX_PLACES, asked), bool)
+    def request_replies(self, requests: Sequence[ReplyRequest]) -> None:
+        if requests:
+            self.run("request_replies", (MAX_RECIPIENTS, requests), bool)
 
     @guarded
-    def take_replies(self, again_ms: int, limit: int) -> tuple[list[Owed], int]:
+    def take_replies(self, again_ms: int, limit: int) -> tuple[list[OwedReply], int]:
         rows, owed = self.run(
             "take_replies",
             (again_ms, limit),
             tuple[list[tuple[str, int, int, str, list[bool]]], int],
         )
-        return [Owed(*row[:3], _places(*row[3:])) for row in rows], owed
+        return [OwedReply(*row[:3], _places(*row[3:])) for row in rows], owed
 
     @guarded
-    def replied(self, owed: Sequence[Owed]) -> None:
+    def mark_replied(self, owed: Sequence[OwedReply]) -> None:
         if owed:
-            rows = [(each.job_id, each.again_at_ms, each.places) for each in owed]
-            self.run("replied", rows, bool)
+            rows = [(each.job_id, each.again_at_ms, each.recipients) for each in owed]
+            self.run("mark_replied", rows, bool)
 
     def _reservation_key(self, key: str) -> str:
         # A digest: an idempotency key is untrusted input.
@@ -60,4 +66,4 @@ def _places(text: str, are_submitters: Sequence[bool]) -> list[ReplyAddress]:
         rows = zip(_decode(text), are_submitters, strict=True)
         return [ReplyAddress(*row, is_submitter) for row, is_submitter in rows]
     except (msgspec.DecodeError, UnicodeError, ValueError):
-        return []  # who asked cannot be told: it is given up, or it would hold up all others
+        return []  # its recipients cannot be read: it is given up, or it would hold up all others

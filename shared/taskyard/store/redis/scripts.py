@@ -28,16 +28,16 @@ R = TypeVar("R")
 S = TypeVar("S", bound="RedisScripts")
 
 #: Scripts that write only where they are told to: another name for each, by which they never do.
-READING_FORMS = {"audit_look": "audit_records"}
+READING_FORMS = {"view_records": "check_records"}
 #: Scripts that only read: a server runs them that is full, whose disk is full, or that is a replica.
 READING = frozenset(
     {
         *READING_FORMS,
         "ahead",
-        "audit_marks",
-        "audit_overtaken",
-        "audit_published",
-        "audit_queues",
+        "overtaking_marks",
+        "oldest_overtaken",
+        "oldest_published",
+        "count_pending",
         "compare",
         "copies",
         "counts",
@@ -75,7 +75,7 @@ MAKING_ROOM = frozenset(
         "prune",
         "purge_dead",
         "remove",
-        "replied",
+        "mark_replied",
         "revoke_keys",
         "take_replies",
         "use_keys",
@@ -84,7 +84,7 @@ MAKING_ROOM = frozenset(
 )
 #: Scripts whose answers say what they have changed. Where a connection breaks before the answer comes,
 #: redis-py sends them again: they would find it changed, and say no.
-TOLD_ONCE = frozenset(
+ANSWERED_ONCE = frozenset(
     {
         "add_key",
         "cancel",
@@ -231,7 +231,7 @@ class RedisScripts:
         """Run `lua/<name>.lua` with `args` and return its answer, checked to be of type `answer`."""
         digest, text = self._scripts[name]
         packed = _packed(args)
-        call = (os.urandom(12).hex(),) if name in TOLD_ONCE else ()
+        call = (os.urandom(12).hex(),) if name in ANSWERED_ONCE else ()
         # Not by redis-py's Script and evalsha: their wrappers cost a tenth of a worker's call.
         execute: Any = self._redis.execute_command
         started = time.perf_counter()

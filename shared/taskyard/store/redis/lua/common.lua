@@ -88,11 +88,11 @@ local function count(queue, state, n)
 end
 
 -- Counts a job in the state that it comes to, and notes it for those who listen.
-local told = {}
+local transitions = {}
 local function enter(id, queue, state)
   count(queue, state, 1)
-  told[#told + 1] = id
-  told[#told + 1] = state
+  transitions[#transitions + 1] = id
+  transitions[#transitions + 1] = state
 end
 
 -- Does so with a job that no worker knew the task of when it was looked at, at `parked_at`: of further looks nobody is told.
@@ -132,11 +132,11 @@ end
 -- Tells of all jobs that came to other states: one message a call, and where nobody listens one look at that.
 local function tell()
   local channel = P .. 'states'
-  if #told == 0 or redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then return end
+  if #transitions == 0 or redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then return end
   local rows = {}
-  for i = 1, #told, 2 do
-    local r = redis.call('HMGET', job_key(told[i]), 'task', 'queue', 'attempt')
-    rows[#rows + 1] = {told[i], told[i + 1], r[1] or '', r[2] or '', tonumber(r[3] or 0), now}
+  for i = 1, #transitions, 2 do
+    local r = redis.call('HMGET', job_key(transitions[i]), 'task', 'queue', 'attempt')
+    rows[#rows + 1] = {transitions[i], transitions[i + 1], r[1] or '', r[2] or '', tonumber(r[3] or 0), now}
   end
   redis.call('PUBLISH', channel, cmsgpack.pack(rows))
 end
@@ -267,12 +267,12 @@ end
 -- For so long a message is waited for that is out, though its job has ended or is forgotten.
 local UNSEEN_MS = 30 * 86400000
 
-local is_anybody_told
+local is_any_requested
 
 -- Note that whoever asked for it has to be told of this job's end.
 local function owe_reply(id)
-  if is_anybody_told == nil then is_anybody_told = redis.call('EXISTS', P .. 'asked') == 1 end
-  if not is_anybody_told or redis.call('HEXISTS', P .. 'asked', id) == 0 then return end
+  if is_any_requested == nil then is_any_requested = redis.call('EXISTS', P .. 'asked') == 1 end
+  if not is_any_requested or redis.call('HEXISTS', P .. 'asked', id) == 0 then return end
   redis.call('ZADD', P .. 'replies', now, id)
   redis.call('PUBLISH', P .. 'owed', id)
 end

@@ -75,9 +75,9 @@ local function settle(outcome)
     'exit', 'limit', 'suspect', 'out', 'copies')
   if not r[2] then return 'missing' end
   -- Tokens only grow, over every failover: a lower one, or none, is from before the claim.
-  local known = tonumber(r[1] or 0)
-  if known > token then return 'stale' end
-  if known < token and not claim_again(id, key, r, token, number) then return 'forgotten' end
+  local latest = tonumber(r[1] or 0)
+  if latest > token then return 'stale' end
+  if latest < token and not claim_again(id, key, r, token, number) then return 'forgotten' end
   if r[2] ~= 'running' then return 'accepted' end -- the same outcome, told again
   local queue, owner, attempt = r[3], r[4], r[5]
   assert(queue and owner and tonumber(attempt or nil) and r[6] and r[7], 'the record is not whole')
@@ -104,12 +104,12 @@ local function settle(outcome)
     leave(id, owner, queue, to)
     return 'accepted'
   end
-  local told = (is_crash or is_loss) and 'lost' or (kind == 'retrying' and 'failed' or kind)
+  local label = (is_crash or is_loss) and 'lost' or (kind == 'retrying' and 'failed' or kind)
   -- Who was tried alone and did not take its process along is like any other job again.
-  is_suspect = kind == 'retrying' and (is_suspect or (r[11] and told == 'lost'))
+  is_suspect = kind == 'retrying' and (is_suspect or (r[11] and label == 'lost'))
   if r[11] and not is_suspect then redis.call('HDEL', key, 'suspect') end
   if kind == 'retrying' then times = times .. ',"retry_at":' .. now + delay_ms end
-  local fields = {'state', kind, 'a:' .. attempt, history(attempt, r[6], r[7], told, error, r[9], times)}
+  local fields = {'state', kind, 'a:' .. attempt, history(attempt, r[6], r[7], label, error, r[9], times)}
   local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
   if out ~= (tonumber(r[12]) or 0) then add('out', out) end
   if progress ~= '' then add('progress', progress) end

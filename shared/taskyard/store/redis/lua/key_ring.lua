@@ -1,7 +1,7 @@
 -- Answers {now, keys of {document, created, expires or 0, revoked or 0, used or 0}}
 local documents, times, rows = redis.call('HGETALL', P .. 'keys'), {}, {}
-local told = redis.call('HGETALL', P .. 'keys:times')
-for i = 1, #told, 2 do times[told[i]] = tonumber(told[i + 1]) end
+local stamps = redis.call('HGETALL', P .. 'keys:times')
+for i = 1, #stamps, 2 do times[stamps[i]] = tonumber(stamps[i + 1]) end
 for i = 1, #documents, 2 do
   local id = documents[i] .. '|'
   rows[#rows + 1] = {documents[i + 1], times[id .. 'created'] or 0, times[id .. 'expires'] or 0,

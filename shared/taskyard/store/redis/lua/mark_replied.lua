@@ -1,11 +1,11 @@
--- args: rows of {id, again_at, places}; no places: it is given up
-local function name(place) return cjson.encode({place[1], place[2]}) end
+-- args: rows of {id, again_at, recipients}; no recipients: it is given up
+local function name(recipient) return cjson.encode({recipient[1], recipient[2]}) end
 
-local function without(places, told)
-  local left, is_told = {}, {}
-  for _, place in ipairs(told) do is_told[name(place)] = true end
-  for _, place in ipairs(cjson.decode(places)) do
-    if not is_told[name(place)] then left[#left + 1] = place end
+local function without(recipients, done)
+  local left, is_done = {}, {}
+  for _, recipient in ipairs(done) do is_done[name(recipient)] = true end
+  for _, recipient in ipairs(cjson.decode(recipients)) do
+    if not is_done[name(recipient)] then left[#left + 1] = recipient end
   end
   return left
 end

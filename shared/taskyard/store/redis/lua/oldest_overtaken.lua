@@ -1,4 +1,4 @@
--- args: {queue, older_than_ms, marks as `audit_marks` gives them, first to look at, how many}. Answers {ids of pending
+-- args: {queue, older_than_ms, marks as `overtaking_marks` gives them, first to look at, how many}. Answers {ids of pending
 -- jobs that the broker confirmed and that have been overtaken, oldest first; whether these were the last}.
 local queue, older_than_ms, marks, first, limit = unpack(args, 1, 5)
 local rows = redis.call('ZRANGEBYSCORE', P .. 'ready:' .. queue, '-inf', now - older_than_ms, 'WITHSCORES', 'LIMIT',
