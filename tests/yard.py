@@ -21,8 +21,9 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskyard import config
-from taskyard.client import Client, JobHandle
+from taskyard.client import Client
 from taskyard.job import TERMINAL, Job
+from taskyard.job_handle import JobHandle
 from taskyard.local_servers import RabbitServer, RedisServer
 from taskyard.message import new_id
 from taskyard.rabbitmq.connect_once import blocking

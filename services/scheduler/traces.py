@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.scheduler.chores.rulings import Ruling
-from services.scheduler.intake.consumer import ReceivedSubmission
+from services.scheduler.intake.received import ReceivedSubmission
 from taskyard.message import decode
 from taskyard.rabbitmq.topology import INTAKE_QUEUE
 from taskyard.store.attempts import Lost

@@ -4,7 +4,7 @@ Importing it opens no connection: a task is a plain function until `.delay()` is
 """
 
 from taskyard.arguments.secrets import Secret
-from taskyard.client import JobHandle, client, configure
+from taskyard.client import client, configure
 from taskyard.context import current_job
 from taskyard.errors import (
     BrokerUnavailable,
@@ -19,6 +19,7 @@ from taskyard.errors import (
     TooLate,
     Unavailable,
 )
+from taskyard.job_handle import JobHandle
 from taskyard.task import Task, task
 
 __version__ = "0.1.0"

@@ -7,14 +7,16 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from taskyard.arguments.secrets import redacted, restored
-from taskyard.errors import Fault, InvalidSubmission, StoreUnavailable
+from taskyard.errors import InvalidSubmission, StoreUnavailable
+from taskyard.faults import Fault
 from taskyard.job import Job, document
 from taskyard.runtime.group_commit import GroupCommit
 from taskyard.store import JobStore
 from taskyard.task import Task
 
 if TYPE_CHECKING:  # what checks requests is slow to import: who only shows jobs does not need it
-    from taskyard.request import Defaults, JobRequest, UniqueRule
+    from taskyard.job_creation import Defaults, UniqueRule
+    from taskyard.request import JobRequest
 
 
 def describe(task: Task[..., Any], defaults: "Defaults") -> dict[str, Any]:
@@ -63,8 +65,9 @@ class Catalogue:
         Raises:
             InvalidSubmission: With everything that is wrong: fields, task, queue and arguments.
         """
-        from taskyard.arguments import signature
-        from taskyard.request import Defaults, parse
+        from taskyard.arguments import binding
+        from taskyard.job_creation import Defaults
+        from taskyard.request import parse
 
         faults: list[Fault] = []
         request: JobRequest | None = None
@@ -81,7 +84,7 @@ class Catalogue:
             faults.append(_unknown("queue", str(queue), self._queues))
         args, kwargs = data.get("args", []), data.get("kwargs", {})
         if task and not _has(faults, "/args") and not _has(faults, "/kwargs"):
-            faults += signature.faults(task["signature"], args, kwargs)
+            faults += binding.faults(task["signature"], args, kwargs)
         if faults or request is None or task is None:
             raise InvalidSubmission(faults)
         fields = ("queue", "priority", "max_retries", "timeout_s", "expires_s")
@@ -94,14 +97,14 @@ class Catalogue:
         Raises:
             InvalidSubmission: With everything that does not fit, or if no worker knows the task.
         """
-        from taskyard.arguments import signature
+        from taskyard.arguments import binding
 
         self._refresh()
         task = self._tasks.get(name)
         faults = (
             [self._unknown_task(name)]
             if task is None
-            else signature.faults(task["signature"], args, kwargs)
+            else binding.faults(task["signature"], args, kwargs)
         )
         if faults:
             raise InvalidSubmission(faults)
@@ -195,7 +198,7 @@ class Catalogue:
 
 
 def _unique_rule(task: Mapping[str, Any]) -> "UniqueRule | None":
-    from taskyard.request import UniqueRule
+    from taskyard.job_creation import UniqueRule
 
     if task.get("unique_for") is None:
         return None

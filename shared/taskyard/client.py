@@ -1,20 +1,15 @@
-"""The Python door: a process's one dispatcher, opened when it is first needed, and job handles."""
+"""The client of a Python process: its one dispatcher, opened when it is first needed."""
 
 import atexit
 import logging
-import math
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from taskyard import context
-from taskyard.arguments.secrets import redacted
-from taskyard.errors import JobFailed, JobNotFound, TaskyardError, TooLate
-from taskyard.job import TERMINAL, Job, State, document
+from taskyard.errors import JobNotFound, TaskyardError
+from taskyard.job_handle import JobHandle
 from taskyard.task import Task
 from taskyard.telemetry.tracing import Publishing
 
@@ -22,141 +17,13 @@ if TYPE_CHECKING:  # `import taskyard` stays quick: see `_get_ready`
     from taskyard.config import Settings
     from taskyard.dispatcher import Dispatcher
     from taskyard.explain.findings import Finding
-    from taskyard.request import Defaults, JobRequest
+    from taskyard.job_creation import Defaults
+    from taskyard.request import JobRequest
     from taskyard.store import JobStore
     from taskyard.store.jobs import NewJob
     from taskyard.task_options import TaskOptions
 
 logger = logging.getLogger(__name__)
-
-#: After so long a wait it is looked whether anything comes of it. Seconds.
-WARN_AFTER_S = 10.0
-#: Longest single wait. Seconds.
-MAX_WAIT_S = 3600.0
-#: Shortest time limit of a wait whose end is told with the reason: the store is asked for that. Seconds.
-WHY_FROM_S = 1.0
-
-
-class JobHandle:
-    """A job that was handed over: ask for its state, wait for its result, cancel it.
-
-    Args:
-        job_id: The job's id.
-        client: Where to ask.
-        function: What its task runs, if that is known: its return hint says what results are.
-    """
-
-    def __init__(
-        self, job_id: str, client: "Client", function: Callable[..., Any] | None = None
-    ) -> None:
-        self.id = job_id
-        self._client = client
-        self._has_warned = False
-        self._function = function
-
-    def __repr__(self) -> str:
-        """Return a text with the id."""
-        return f"<job {self.id}>"
-
-    @property
-    def state(self) -> str:
-        """The state right now, one of the words of `taskyard.job.State`."""
-        return self._job().state.value
-
-    def document(self) -> dict[str, Any]:
-        """Return the job document, as REST shows it."""
-        job = self._job()
-        tasks = {task["name"]: task["signature"] for task in self._client.store.tasks()}
-        found = tasks.get(job.message.task)
-        args, kwargs = redacted(found, job.message.args, job.message.kwargs)
-        return {**document(job), "args": args, "kwargs": kwargs}
-
-    def get(self, timeout: float | None = None) -> Any:
-        """Return the result, waiting for it at most `timeout` seconds (None: for ever).
-
-        What keeps the job from running, and does not pass by itself, is logged once as a warning after
-        `WARN_AFTER_S`.
-
-        Where the handle comes from the task, it is what the task's return hint says; else as JSON has it.
-
-        Raises:
-            JobFailed: If it failed, was cancelled or expired.
-            TimeoutError: If it has not ended after `timeout`; it says why, if that is `WHY_FROM_S` or longer.
-            JobNotFound: If its record has expired.
-        """
-        job = self._wait(timeout)
-        if job.state is State.COMPLETED:
-            return None if job.result is None else self._typed(msgspec.json.decode(job.result))
-        error = None if job.error is None else msgspec.to_builtins(job.error)
-        raise JobFailed(self.id, job.state.value, error)
-
-    def _typed(self, result: Any) -> Any:
-        if self._function is None:
-            return result
-        from taskyard.arguments.results import reader
-
-        return reader(self._function)(result)
-
-    def cancel(self) -> bool:
-        """Cancel the job; True if it will not run, False if it runs and was asked to stop.
-
-        Raises:
-            TooLate: If it has ended.
-            JobNotFound: If its record has expired.
-        """
-        settings = self._client.settings
-        (answer,) = self._client.store.cancel([self.id], settings.result_ttl * 1000)
-        if answer.verdict == "unknown":
-            raise JobNotFound(self.id, asked=self._client.asked)
-        if answer.verdict == "too_late":
-            raise TooLate(self.id, answer.state)
-        return answer.verdict == "cancelled"
-
-    def explain(self) -> dict[str, Any]:
-        """Return why the job is not running, or where its time went, as `docs/explain.md` has it.
-
-        Raises:
-            JobNotFound: If its record has expired.
-        """
-        return self._client.explain(self.id)
-
-    def _job(self) -> Job:
-        (job,) = self._client.store.get([self.id])
-        if job is None:
-            raise JobNotFound(self.id, asked=self._client.asked)
-        return job
-
-    def _wait(self, timeout_s: float | None) -> Job:
-        began = time.monotonic()
-        until = math.inf if timeout_s is None else began + max(0.0, timeout_s)
-        wait_s = min(WARN_AFTER_S, until - began)
-        while True:
-            job = self._client.store.wait(self.id, wait_s)
-            if job is None:
-                raise JobNotFound(self.id, asked=self._client.asked)
-            if job.state in TERMINAL:
-                return job
-            wait_s = min(MAX_WAIT_S, until - time.monotonic())
-            if timeout_s is not None and wait_s <= 0:
-                raise TimeoutError(self._still(job, timeout_s))
-            if not self._has_warned:
-                self._warn(job)
-
-    def _still(self, job: Job, timeout_s: float) -> str:
-        text = f"job {self.id!r} is still {job.state} after {timeout_s:g} s"
-        if timeout_s < WHY_FROM_S:  # who asks that often is not told each time
-            return text
-        why = self._client.why_not_ended(self.id)
-        return f"{text}: {why.summary}" if why else text
-
-    def _warn(self, job: Job) -> None:
-        self._has_warned = True
-        if job.state is State.RUNNING:
-            return
-        why = self._client.why_not_ended(self.id)
-        if why and why.needs_action:
-            facts = {"job_id": self.id, "state": job.state.value}
-            logger.warning("job %s is waited for: %s", self.id, why.summary, extra=facts)
 
 
 class Client:
@@ -217,7 +84,7 @@ class Client:
         Raises:
             InvalidSubmission: If it is too large, or has no JSON form.
         """
-        from taskyard.request import new_job
+        from taskyard.job_creation import new_job
 
         return new_job(
             request,
@@ -303,7 +170,7 @@ class Client:
 
 def defaults(options: "TaskOptions", settings: "Settings") -> "Defaults":
     """Return what a task's jobs get where they do not say."""
-    from taskyard.request import Defaults
+    from taskyard.job_creation import Defaults
 
     return Defaults(
         queue=options.queue,
@@ -368,7 +235,7 @@ def _submit(task: Task[..., Any], request: "JobRequest") -> JobHandle:
 
 def _get_ready() -> None:
     """Import what handing over needs, when the first task is made: the first call does not wait for it."""
-    from taskyard import config, dispatcher, request  # noqa: F401 - to have been imported
+    from taskyard import config, dispatcher, job_creation  # noqa: F401 - to have been imported
     from taskyard.rabbitmq import publisher  # noqa: F401 - likewise
     from taskyard.store import redis  # noqa: F401 - likewise
 

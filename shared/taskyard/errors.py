@@ -1,21 +1,11 @@
 """Every error that taskyard raises, each with a stable `code` and a text that says what to do."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
 
+from taskyard.faults import Fault, bounded, summary
 from taskyard.runtime.short_text import cut
 
-#: So much is told of what is wrong with a submission: nobody reads more, and a million would fill the memory.
-MAX_FAULTS = 100
-#: Code of the fault that says that not all of them are told.
-MORE = "more"
-#: Longest pointer and longest text of a fault, as JSON. Bytes.
-MAX_POINTER_BYTES = 300
-MAX_DETAIL_BYTES = 600
-#: Faults that the text of the error itself has.
-MAX_TOLD = 10
-#: Longest text of an error that is told to whoever asked, as JSON: that of so many faults. Bytes.
+#: Longest text of an error that a caller is given, as JSON. Bytes.
 MAX_TEXT_BYTES = 10_000
 
 
@@ -34,56 +24,6 @@ class ConfigurationError(TaskyardError):
     code = "configuration"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong with a submission.
-
-    Args:
-        pointer: Where, as a JSON pointer into the submission (RFC 6901), such as `/args/0`.
-        code: What kind of fault, for programs: `missing`, `type`, `range`, `unknown_task`, …
-        detail: What is wrong and what is accepted, for people.
-
-    Long texts are cut: there may be input in them.
-    """
-
-    pointer: str
-    code: str
-    detail: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pointer", cut(self.pointer, MAX_POINTER_BYTES))
-        object.__setattr__(self, "detail", cut(self.detail, MAX_DETAIL_BYTES))
-
-    def __str__(self) -> str:
-        return f"{self.pointer or '/'}: {self.detail}"
-
-
-def pointer_part(part: object) -> str:
-    """Return a part of a JSON pointer (RFC 6901)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
-
-
-def bounded(faults: Iterable[Fault]) -> list[Fault]:
-    """Return the first `MAX_FAULTS`, and if there are more, one that says so; the rest is not even made."""
-    some = list(islice(faults, MAX_FAULTS + 1))
-    return some if len(some) <= MAX_FAULTS else [*some[:MAX_FAULTS], more_faults()]
-
-
-def more_faults(pointer: str = "") -> Fault:
-    """Return the fault that says that not all of them are told."""
-    return Fault(pointer, MORE, "more may be wrong here than is listed")
-
-
-def in_short(faults: Sequence[Fault]) -> str:
-    """Return a text of the first of some faults, and how many there are besides."""
-    text = "; ".join(map(str, faults[:MAX_TOLD]))
-    others = faults[MAX_TOLD:]
-    if not others:
-        return text
-    count = sum(fault.code != MORE for fault in others)
-    return f"{text}; and {count} more{' at least' if count < len(others) else ''}"
-
-
 class InvalidSubmission(TaskyardError):
     """A submission cannot become a job; `faults` has what is wrong with it, as `bounded` does."""
 
@@ -91,20 +31,20 @@ class InvalidSubmission(TaskyardError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults: Sequence[Fault] = tuple(bounded(faults))
-        super().__init__(in_short(self.faults))
+        super().__init__(summary(self.faults))
 
     def at(self, pointer: str) -> list[Fault]:
         """Return the faults of what is at `pointer` of something larger."""
         return [Fault(f"{pointer}{each.pointer}", each.code, each.detail) for each in self.faults]
 
 
-def told(error: Exception) -> str:
-    """Return the text of an error for whoever asked: cut, as there may be input in it."""
+def public_text(error: Exception) -> str:
+    """Return the text of an error for a caller: cut, as there may be input in it."""
     return cut(str(error), MAX_TEXT_BYTES)
 
 
-def discreet(error: Exception) -> str:
-    """Return what logs may tell of an error: of a submission only what kinds of faults, no arguments."""
+def loggable_text(error: Exception) -> str:
+    """Return the text of an error for logs: of a submission only the codes of its faults, no arguments."""
     if isinstance(error, InvalidSubmission):
         return f"{error.code}: {', '.join(sorted({fault.code for fault in error.faults}))}"
     return str(error)

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import Field
 
-from taskyard.errors import Fault, InvalidSubmission, TaskyardError, told
+from taskyard.errors import InvalidSubmission, TaskyardError, public_text
+from taskyard.faults import Fault
 from taskyard.job import for_submitter
 from taskyard.request import JobRequest
 
@@ -79,8 +80,8 @@ def reply_wanted(data: Mapping[str, Any], reply_to: str | None) -> Reply:
 def refusal(error: TaskyardError) -> Refused:
     """Return the reply that tells an error."""
     if isinstance(error, InvalidSubmission):
-        return Refused(error.code, told(error), list(error.faults))
-    return Refused(error.code, told(error), [Fault("", error.code, str(error))])
+        return Refused(error.code, public_text(error), list(error.faults))
+    return Refused(error.code, public_text(error), [Fault("", error.code, str(error))])
 
 
 def outcome(job: dict[str, Any], *, is_submitter: bool, max_bytes: float) -> bytes:

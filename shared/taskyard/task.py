@@ -7,7 +7,8 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 from taskyard.arguments.plain import is_plain
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 
 if (
     TYPE_CHECKING

@@ -9,10 +9,12 @@ import msgspec
 from msgspec.structs import replace
 
 from taskyard.arguments import signature
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
+from taskyard.job_creation import UniqueRule
 from taskyard.message import MAX_SECONDS
 from taskyard.policy.limits import limits
-from taskyard.request import UniqueRule, parse
+from taskyard.request import parse
 from taskyard.store.jobs import UniquePolicy
 from taskyard.validation.field_words import no_such
 

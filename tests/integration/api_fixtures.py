@@ -13,8 +13,8 @@ from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
+from taskyard.job_creation import Defaults
 from taskyard.keys import new_key, new_token
-from taskyard.request import Defaults
 from taskyard.store import JobStore
 from tests.contract import jobs
 

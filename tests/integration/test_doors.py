@@ -16,9 +16,10 @@ from taskyard.arguments.signature import described
 from taskyard.catalogue import describe
 from taskyard.errors import InTheWay
 from taskyard.job import STATE_FIELDS
+from taskyard.job_creation import Defaults, UniqueRule
 from taskyard.rabbitmq.confirms import Undelivered
 from taskyard.rabbitmq.outgoing import Outgoing
-from taskyard.request import Defaults, JobRequest, UniqueRule
+from taskyard.request import JobRequest
 from taskyard.runtime.apart import Apart
 from taskyard.schedules.plan import ScheduleState, decode_state, encode
 from taskyard.store.schedules import ScheduleWrite

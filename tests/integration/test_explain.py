@@ -6,9 +6,10 @@ import pytest
 
 from taskyard.explain import explain
 from taskyard.explain.findings import CODES
+from taskyard.job_creation import new_job
 from taskyard.policy.limits import limits
 from taskyard.rabbitmq.inspect import probe
-from taskyard.request import new_job, parse
+from taskyard.request import parse
 from taskyard.store.jobs import Change, Unique
 from tests import worker_tasks as tasks
 from tests.contract import jobs

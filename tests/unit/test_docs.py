@@ -23,6 +23,7 @@ from taskyard.dead_letters.message import dead_letter
 from taskyard.dispatcher import Dispatcher
 from taskyard.explain.findings import CODES
 from taskyard.explain.timeline import PHASES
+from taskyard.faults import Fault
 from taskyard.job import Job, JobError, State, document
 from taskyard.message import Message, Options, decode
 from taskyard.operations import audit_log
@@ -357,7 +358,7 @@ def _codes_of_faults() -> set[str]:
     return {str(call.args[1].value) for call in calls if isinstance(call.args[1], ast.Constant)}
 
 
-def _faults(fields: dict[str, object]) -> list[errors.Fault]:
+def _faults(fields: dict[str, object]) -> list[Fault]:
     with pytest.raises(errors.InvalidSubmission) as caught:
         parse({"task": "t", **fields})
     return list(caught.value.faults)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from taskyard.client import MAX_WAIT_S, WARN_AFTER_S, JobHandle
 from taskyard.errors import JobFailed
 from taskyard.explain.findings import Finding
 from taskyard.job import State
+from taskyard.job_handle import MAX_WAIT_S, WARN_AFTER_S, JobHandle
 
 
 class Store:
@@ -77,7 +77,7 @@ def test_a_timeout_says_why_the_job_has_not_ended(monkeypatch):
 
     with pytest.raises(TimeoutError) as short:
         handle(client).get(timeout=0)
-    monkeypatch.setattr(sys.modules["taskyard.client"], "WHY_FROM_S", 0.0)
+    monkeypatch.setattr(sys.modules["taskyard.job_handle"], "WHY_FROM_S", 0.0)
     with pytest.raises(TimeoutError) as long:
         handle(client).get(timeout=0)
 

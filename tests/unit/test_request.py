@@ -7,8 +7,9 @@ import jsonschema_rs
 import pytest
 
 from taskyard.errors import InvalidSubmission
+from taskyard.job_creation import Defaults, new_job
 from taskyard.message import MAX_SECONDS, decode
-from taskyard.request import RESERVED_IDS, Defaults, JobRequest, new_job, parse
+from taskyard.request import RESERVED_IDS, JobRequest, parse
 from taskyard.schedules.rule import name_of
 
 DEFAULTS = Defaults(queue="default", priority=5, max_retries=3, timeout_s=600)

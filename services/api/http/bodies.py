@@ -9,7 +9,8 @@ from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from services.api.http.errors import InvalidParameter
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 from taskyard.message import Undecodable
 from taskyard.telemetry import trace_context
 from taskyard.validation import strict_json

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from itertools import starmap
 
-from taskyard.errors import Fault, TaskyardError, Unavailable, bounded, in_short
+from taskyard.errors import TaskyardError, Unavailable
+from taskyard.faults import Fault, bounded, summary
 
 
 class InvalidParameter(TaskyardError):
@@ -28,7 +29,7 @@ class InvalidParameters(TaskyardError):
 
     def __init__(self, faults: Iterable[tuple[str, str, str]]) -> None:
         self.faults = bounded(starmap(Fault, faults))
-        super().__init__(in_short(self.faults))
+        super().__init__(summary(self.faults))
 
 
 class InvalidCursor(TaskyardError):

@@ -44,7 +44,7 @@ from taskyard.errors import (
     Unavailable,
     Unstorable,
     VersionMismatch,
-    told,
+    public_text,
 )
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _ours(error: TaskyardError) -> Response:
         return _unexpected(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.warning("request failed: %s", error)
-    return _problem(status, error.code, told(error), _particulars(error), _headers(error))
+    return _problem(status, error.code, public_text(error), _particulars(error), _headers(error))
 
 
 def _headers(error: TaskyardError) -> Mapping[str, str]:

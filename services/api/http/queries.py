@@ -14,7 +14,7 @@ from services.api.http.errors import InvalidParameters
 from services.api.openapi import describe
 from services.api.openapi.describe import Inputs, Part
 from services.api.openapi.document import OPEN_TO_ANY_QUERY
-from taskyard.errors import MAX_FAULTS
+from taskyard.faults import MAX_FAULTS
 from taskyard.validation.field_words import field_words
 
 _PARAMETER = re.compile(r"<(\w+)>")

@@ -13,15 +13,10 @@ from services.api.http import bodies, idempotency, submitted
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.shapes import STATE, TEXT, ref
-from taskyard.errors import (
-    MAX_FAULTS,
-    Fault,
-    InvalidSubmission,
-    TaskyardError,
-    bounded,
-    pointer_part,
-)
-from taskyard.request import Defaults, JobRequest, check_size, new_job
+from taskyard.errors import InvalidSubmission, TaskyardError
+from taskyard.faults import MAX_FAULTS, Fault, bounded, pointer_part
+from taskyard.job_creation import Defaults, check_size, new_job
+from taskyard.request import JobRequest
 from taskyard.store.jobs import Created, NewJob
 from taskyard.telemetry import metrics
 from taskyard.telemetry.tracing import Publishing

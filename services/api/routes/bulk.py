@@ -16,7 +16,8 @@ from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.shapes import TEXT, WHOLE
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 from taskyard.operations import jobs
 from taskyard.operations.bulk import count_living
 from taskyard.request import Whole, validated

@@ -12,7 +12,8 @@ from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.shapes import TEXT, TIME
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 from taskyard.operations import controls
 from taskyard.policy import limits
 from taskyard.request import Integer, validated

@@ -15,9 +15,10 @@ from services.api.openapi import describe
 from services.api.openapi.shapes import SECONDS, TEXT
 from taskyard.errors import JobNotFound, TaskyardError
 from taskyard.job import Job
+from taskyard.job_creation import Defaults, new_job
 from taskyard.message import decode
 from taskyard.operations import jobs as operations
-from taskyard.request import Defaults, JobRequest, new_job
+from taskyard.request import JobRequest
 from taskyard.store.jobs import Created, NewJob
 from taskyard.telemetry import metrics
 from taskyard.telemetry.tracing import Publishing

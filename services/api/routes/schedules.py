@@ -19,7 +19,8 @@ from services.api.openapi import describe
 from services.api.openapi.schedule_schemas import SCHEMAS as SCHEMAS
 from services.api.openapi.schedule_schemas import SHOWN_FIELDS
 from services.api.openapi.shapes import TEXT
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 from taskyard.operations import schedules
 from taskyard.schedules.record import ScheduleRecord, document
 from taskyard.schedules.rule import Schedule

@@ -11,7 +11,7 @@ from services.scheduler.chores.together import Steps, Together
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
-from taskyard.errors import InTheWay, InvalidSubmission, NotUnique, TaskyardError, discreet
+from taskyard.errors import InTheWay, InvalidSubmission, NotUnique, TaskyardError, loggable_text
 from taskyard.job import TERMINAL
 from taskyard.runtime.apart import Apart
 from taskyard.schedules.plan import FireEvent, PlanStep, decide, event_of_fire, fired
@@ -118,7 +118,9 @@ class Fire:
         try:
             yield from self._step(found, now_ms)
         except InvalidSubmission as error:  # its own text tells arguments
-            logger.error("schedule did not fire: %s", discreet(error), extra={"schedule": row.name})
+            logger.error(
+                "schedule did not fire: %s", loggable_text(error), extra={"schedule": row.name}
+            )
         except Exception as error:
             if not self._apart.is_shared(error):
                 self._leave_alone(

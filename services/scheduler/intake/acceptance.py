@@ -7,17 +7,10 @@ import msgspec
 
 from services.scheduler import traces
 from services.scheduler.intake import submissions
-from services.scheduler.intake.consumer import ReceivedSubmission
+from services.scheduler.intake.received import ReceivedSubmission
 from services.scheduler.intake.submissions import RequestedJob
-from taskyard.errors import (
-    Fault,
-    InvalidSubmission,
-    NotUnique,
-    StoreFault,
-    TaskyardError,
-    Unavailable,
-    bounded,
-)
+from taskyard.errors import InvalidSubmission, NotUnique, StoreFault, TaskyardError, Unavailable
+from taskyard.faults import Fault, bounded
 from taskyard.job import State
 from taskyard.store.jobs import Created
 from taskyard.store.replies import ReplyRequest

@@ -11,15 +11,11 @@ from structlog.contextvars import bound_contextvars
 from services.scheduler import traces
 from services.scheduler.intake import acceptance, refusals, submissions
 from services.scheduler.intake.acceptance import Made
-from services.scheduler.intake.consumer import (
-    AnsweredSubmission,
-    IntakeConsumer,
-    ReceivedSubmission,
-)
+from services.scheduler.intake.consumer import IntakeConsumer
 from services.scheduler.intake.held_submissions import HeldSubmissions
-from services.scheduler.intake.portion import Portion
+from services.scheduler.intake.intake_pass import Pass, Portion
+from services.scheduler.intake.received import AnsweredSubmission, ReceivedSubmission
 from services.scheduler.intake.refusals import REFUSED_QUEUE, RefusedSubmission
-from services.scheduler.intake.round import Pass
 from services.scheduler.intake.submissions import RequestedJob, queues_now
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings

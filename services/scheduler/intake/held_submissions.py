@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from services.scheduler.intake.consumer import ReceivedSubmission
+from services.scheduler.intake.received import ReceivedSubmission
 from taskyard.errors import TaskyardError
 from taskyard.runtime.apart import Apart
 from taskyard.telemetry.metrics import RESTING

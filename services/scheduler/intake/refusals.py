@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from services.scheduler import traces
-from services.scheduler.intake.consumer import ReceivedSubmission
+from services.scheduler.intake.received import ReceivedSubmission
 from taskyard.dead_letters.message import dead_letter, indexed, shortened
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import (

@@ -5,14 +5,15 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from services.scheduler.intake.consumer import ReceivedSubmission
+from services.scheduler.intake.received import ReceivedSubmission
 from taskyard.catalogue import Catalogue
-from taskyard.errors import MAX_FAULTS, Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import MAX_FAULTS, Fault
+from taskyard.job_creation import check_size, new_job
 from taskyard.message import Undecodable
 from taskyard.rabbitmq.bodies import whole_bytes
 from taskyard.rabbitmq.direct_replies import is_direct
 from taskyard.rabbitmq.topology import is_reserved
-from taskyard.request import check_size, new_job
 from taskyard.store.jobs import NewJob
 from taskyard.submission import MAX_BATCH_JOBS, Reply, reply_wanted
 from taskyard.validation import strict_json

@@ -17,13 +17,13 @@ from services.worker.consuming.source import Source
 from taskyard.arguments import signature
 from taskyard.config import Settings
 from taskyard.dead_letters.message import dead_letter
-from taskyard.errors import InvalidSubmission, StoreFault, discreet
+from taskyard.errors import InvalidSubmission, StoreFault, loggable_text
 from taskyard.job import JobError
+from taskyard.job_creation import Defaults
 from taskyard.message import MESSAGE_SLACK_BYTES, Invalid, Message, Undecodable, decode
 from taskyard.policy.limits import key_text, key_value
 from taskyard.rabbitmq.bodies import whole_bytes
 from taskyard.rabbitmq.properties import received_text
-from taskyard.request import Defaults
 from taskyard.runtime.keyed_hash import KeyedHash
 from taskyard.store import JobStore
 from taskyard.store.attempts import Claim, Outcome, Settled, Verdict
@@ -172,7 +172,7 @@ class Admission:
             self._adoption.check(message)
             return self._adoption.job(delivery, message)
         except InvalidSubmission as error:
-            self._log_refused(delivery, "invalid", discreet(error))
+            self._log_refused(delivery, "invalid", loggable_text(error))
             return InvalidMessage("invalid", str(error))
         except (UnicodeDecodeError, msgspec.DecodeError):
             # Fields that are not known are read here for the first time.

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.worker.consuming.inbox import Delivery
-from taskyard.arguments import signature
+from taskyard.arguments import binding, signature
 from taskyard.client import defaults as task_defaults
 from taskyard.config import Settings
 from taskyard.errors import InvalidSubmission
+from taskyard.job_creation import Defaults
 from taskyard.message import Message, complete
-from taskyard.request import Defaults, fire_id_faults
+from taskyard.request import fire_id_faults
 from taskyard.store.jobs import NewJob
 from taskyard.task import Task
 from taskyard.task_options import TaskOptions
@@ -41,7 +42,7 @@ class Adoption:
         # From Python come times without a zone, too: the task's own conversion says what is wrong there.
         is_ours = message.options.origin == "python"
         described = None if is_ours else self._signatures.get(message.task)
-        faults = signature.faults(described, message.args, message.kwargs) if described else []
+        faults = binding.faults(described, message.args, message.kwargs) if described else []
         if message.options.origin != "schedule":  # whose record is lost
             faults = [*faults, *fire_id_faults(message.message_id, "/message_id")]
         if faults:

@@ -17,8 +17,8 @@ from services.worker.dramatiq_bridge.middleware import (
     TracedAttempt,
     attempt_of_thread,
 )
+from taskyard.arguments.conversion import converter
 from taskyard.arguments.results import encoder
-from taskyard.arguments.signature import converter
 from taskyard.errors import InvalidSubmission, JobInterrupt
 from taskyard.task import Task
 from taskyard.telemetry import tracing

@@ -10,7 +10,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from taskyard.arguments.hints import is_plain_hint, signature_of, unknown
 from taskyard.arguments.plain import is_plain
 from taskyard.arguments.typed_json import Carrier, NotCarried, SchemaGenerator, a, reason, told
-from taskyard.errors import Fault, InvalidSubmission, pointer_part
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault, pointer_part
 from taskyard.validation.accepted import accepted
 
 #: What is looked at of a value's inside to say which hint it needs.

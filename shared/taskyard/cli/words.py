@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail, with_asked
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 from taskyard.operations.controls import known
 from taskyard.store import JobStore
 from taskyard.store.controls import Kind

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from taskyard.errors import Fault, InvalidSubmission, ReplayNotFound
+from taskyard.errors import InvalidSubmission, ReplayNotFound
+from taskyard.faults import Fault
 from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetter, DeadLetterFilter
 from taskyard.store.finding import Cursor

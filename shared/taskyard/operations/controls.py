@@ -5,7 +5,8 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from taskyard.errors import Fault, InvalidSubmission, NotFound
+from taskyard.errors import InvalidSubmission, NotFound
+from taskyard.faults import Fault
 from taskyard.job import rfc3339
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import ActionName

@@ -7,7 +7,8 @@ import msgspec
 
 from taskyard.dead_letters import selection
 from taskyard.dead_letters.selection import Step, cut_fault, found_replay
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 from taskyard.message import new_id
 from taskyard.operations.actor import Actor, Submit, Submitted
 from taskyard.operations.audit_log import letter_facts
@@ -146,7 +147,7 @@ def resubmit(
         NotUnique: If a job like it lives, and the task's policy is to reject.
         Unavailable: If the store or RabbitMQ did not answer in time.
     """
-    from taskyard.request import new_job  # who only looks or purges does without pydantic
+    from taskyard.job_creation import new_job
     from taskyard.telemetry import metrics
 
     if letter.is_job:

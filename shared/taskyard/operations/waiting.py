@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from taskyard import message as wire
-from taskyard.errors import Fault, InvalidSubmission, JobNotFound, TooLate
+from taskyard.errors import InvalidSubmission, JobNotFound, TooLate
+from taskyard.faults import Fault
 from taskyard.job import WAITING, Job
 from taskyard.operations.actor import Actor
 from taskyard.operations.audit_log import ActionName, difference, job_facts

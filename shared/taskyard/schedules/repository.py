@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from taskyard.catalogue import Catalogue
 from taskyard.errors import (
-    Fault,
     InvalidSubmission,
     ScheduleDeclared,
     ScheduleExists,
@@ -16,7 +15,8 @@ from taskyard.errors import (
     StoreUnavailable,
     VersionMismatch,
 )
-from taskyard.request import new_job
+from taskyard.faults import Fault
+from taskyard.job_creation import new_job
 from taskyard.schedules import rule as rules
 from taskyard.schedules.plan import (
     FireEvent,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from taskyard import message
-from taskyard.errors import Fault
+from taskyard.faults import Fault
 from taskyard.request import JobRequest, Name, Seconds, Time, Whole, validated
 from taskyard.schedules.cron import MAX_LENGTH, Cron, zone
 

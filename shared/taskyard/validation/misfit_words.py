@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
-from taskyard.errors import Fault, pointer_part
+from taskyard.faults import Fault, pointer_part
 from taskyard.runtime.short_text import cut
 from taskyard.validation.accepted import MAX_NAMED, accepted, one_of, resolved, shown
 from taskyard.validation.field_words import MAX_NAME_BYTES, no_such

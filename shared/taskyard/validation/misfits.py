@@ -12,7 +12,7 @@ import jsonschema_rs
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from taskyard.errors import Fault, more_faults, pointer_part
+from taskyard.faults import Fault, more_faults, pointer_part
 from taskyard.validation.accepted import accepted
 from taskyard.validation.misfit_words import told
 

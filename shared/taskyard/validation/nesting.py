@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 
 #: Deeper than anyone means it, and safe for every program that reads the job later.
 MAX_DEPTH = 64

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from taskyard.errors import Fault, InvalidSubmission, bounded, pointer_part
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault, bounded, pointer_part
 from taskyard.message import Undecodable
 from taskyard.runtime.short_text import cut
 from taskyard.validation.field_words import MAX_NAME_BYTES

@@ -8,7 +8,7 @@ import pytest
 from services.api.http import paging
 from taskyard import task
 from taskyard.catalogue import describe
-from taskyard.request import Defaults
+from taskyard.job_creation import Defaults
 from taskyard.store.replays import NewReplay
 from tests.integration.letters import strangers_entry
 

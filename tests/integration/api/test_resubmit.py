@@ -4,7 +4,7 @@ import pytest
 
 from taskyard import task
 from taskyard.catalogue import describe
-from taskyard.request import Defaults
+from taskyard.job_creation import Defaults
 from tests.integration.letters import strangers_entry
 
 pytest_plugins = ["tests.integration.api_fixtures"]

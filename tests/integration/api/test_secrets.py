@@ -9,7 +9,7 @@ from services.api.app import create_app
 from taskyard import Secret, task
 from taskyard.arguments.secrets import HIDDEN
 from taskyard.catalogue import describe
-from taskyard.request import Defaults
+from taskyard.job_creation import Defaults
 from tests.contract import jobs
 from tests.integration.letters import entry
 

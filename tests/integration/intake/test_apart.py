@@ -12,14 +12,14 @@ import redis
 from prometheus_client import REGISTRY
 
 from services.scheduler.intake.chore import Intake
-from services.scheduler.intake.consumer import AnsweredSubmission, ReceivedSubmission
+from services.scheduler.intake.received import AnsweredSubmission, ReceivedSubmission
 from taskyard import task
 from taskyard.catalogue import describe
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError, Unstorable
+from taskyard.job_creation import Defaults
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, dead_queue
-from taskyard.request import Defaults
 from taskyard.store.jobs import Created, NewJob
 from tests.contract.jobs import new_job
 from tests.polling import poll

@@ -7,13 +7,8 @@ import pika
 import pytest
 
 from services.scheduler.intake import consumer as intake_consumer
-from services.scheduler.intake.consumer import (
-    MOST_BESIDE,
-    PREFETCH,
-    AnsweredSubmission,
-    IntakeConsumer,
-    ReceivedSubmission,
-)
+from services.scheduler.intake.consumer import MOST_BESIDE, PREFETCH, IntakeConsumer
+from services.scheduler.intake.received import AnsweredSubmission, ReceivedSubmission
 from taskyard.local_servers.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.rabbitmq import direct_replies
 from taskyard.rabbitmq.direct_replies import DIRECT_REPLY, DirectReplies

@@ -17,9 +17,10 @@ from taskyard.config import load
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, ConfigurationError, ScheduleDeclared, StoreFault
 from taskyard.job import Job, rfc3339
+from taskyard.job_creation import Defaults, new_job
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
-from taskyard.request import Defaults, JobRequest, new_job
+from taskyard.request import JobRequest
 from taskyard.schedules.plan import decide, encode
 from taskyard.schedules.record import ScheduleRecord
 from taskyard.schedules.repository import ScheduleRepository

@@ -18,6 +18,7 @@ from taskyard.arguments.secrets import HIDDEN
 from taskyard.catalogue import describe
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import Attempt, Job, JobError, State, document
+from taskyard.job_creation import Defaults
 from taskyard.local_servers.rabbit_server import MAX_MESSAGE_BYTES
 from taskyard.message import Message, Options
 from taskyard.rabbitmq import direct_replies
@@ -31,7 +32,6 @@ from taskyard.rabbitmq.topology import (
     dead_queue_arguments,
     declare_error,
 )
-from taskyard.request import Defaults
 from taskyard.runtime.apart import Apart
 from taskyard.store.dead_letters import DeadLetterFilter
 from taskyard.store.replies import ReplyRequest

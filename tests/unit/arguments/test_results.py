@@ -19,8 +19,8 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr, computed_field
 
 from taskyard.arguments.results import encoder, reader
-from taskyard.client import JobHandle
 from taskyard.job import State
+from taskyard.job_handle import JobHandle
 
 
 class Colour(Enum):

@@ -6,8 +6,10 @@ import pydantic
 import pytest
 
 from taskyard import Secret, message
+from taskyard.arguments.binding import faults
+from taskyard.arguments.conversion import converter
 from taskyard.arguments.secrets import HIDDEN, redacted, restored, scrubbed
-from taskyard.arguments.signature import converter, describe, faults
+from taskyard.arguments.signature import describe
 
 CARD = "4111-1111"
 

@@ -9,7 +9,9 @@ import msgspec
 import pydantic
 import pytest
 
-from taskyard.arguments.signature import converter, describe, faults
+from taskyard.arguments.binding import faults
+from taskyard.arguments.conversion import converter
+from taskyard.arguments.signature import describe
 
 
 def plain(a, b=2):

@@ -28,8 +28,10 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from taskyard import Secret, message
+from taskyard.arguments.binding import faults
+from taskyard.arguments.conversion import converter
 from taskyard.arguments.plain import is_plain
-from taskyard.arguments.signature import converter, describe, faults
+from taskyard.arguments.signature import describe
 from taskyard.arguments.values import as_json
 from taskyard.errors import InvalidSubmission
 from taskyard.request import parse

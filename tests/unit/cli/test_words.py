@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from taskyard.cli import main
 from taskyard.cli.job_options import given, job_options
 from taskyard.cli.words import FIELDS, in_words, said, unknown
-from taskyard.errors import Fault, InvalidSubmission
+from taskyard.errors import InvalidSubmission
+from taskyard.faults import Fault
 from taskyard.operations.waiting import ChangeRequest
 from taskyard.request import JobRequest
 from taskyard.schedules.rule import Schedule

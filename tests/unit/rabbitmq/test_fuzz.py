@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from pika import spec
 
 from services.scheduler.intake import submissions
-from services.scheduler.intake.consumer import ReceivedSubmission, received
+from services.scheduler.intake.received import ReceivedSubmission, received
 from services.worker.attempts.admission import Admission
 from services.worker.consuming.inbox import Delivery
 from taskyard import config
 from taskyard.catalogue import Catalogue, describe
 from taskyard.dead_letters.message import dead_letter, index_entry, indexed
 from taskyard.errors import InvalidSubmission
+from taskyard.job_creation import Defaults
 from taskyard.message import new_id
 from taskyard.rabbitmq import frames
 from taskyard.rabbitmq.outgoing import Outgoing, amqp_properties, check_texts
 from taskyard.rabbitmq.topology import SUBMIT_EXCHANGE
-from taskyard.request import Defaults
 from taskyard.store.attempts import Verdict
 from taskyard.submission import refusal
 from taskyard.task import task

@@ -5,9 +5,9 @@ from itertools import islice
 import msgspec
 import pytest
 
-from services.scheduler.intake.consumer import ReceivedSubmission
 from services.scheduler.intake.held_submissions import MOST_BYTES, PAUSE_MAX_S, HeldSubmissions
-from services.scheduler.intake.round import Pass
+from services.scheduler.intake.intake_pass import Pass
+from services.scheduler.intake.received import ReceivedSubmission
 from taskyard.errors import BrokerUnavailable, StoreFault
 from taskyard.runtime.apart import Apart
 

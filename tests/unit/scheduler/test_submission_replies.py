@@ -2,7 +2,8 @@
 
 import msgspec
 
-from taskyard.errors import Fault, InvalidSubmission, TaskyardError
+from taskyard.errors import InvalidSubmission, TaskyardError
+from taskyard.faults import Fault
 from taskyard.submission import refusal
 
 MOST_BYTES = 128 * 1024

@@ -13,7 +13,9 @@ import pytest
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field
 
 from tasks.demo import background_task
-from taskyard.arguments.signature import converter, describe, faults
+from taskyard.arguments.binding import faults
+from taskyard.arguments.conversion import converter
+from taskyard.arguments.signature import describe
 
 #: Words of JSON Schema, of patterns and of libraries, which nobody has to know.
 JARGON = re.compile(

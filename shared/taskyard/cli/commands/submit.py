@@ -15,7 +15,7 @@ from taskyard.cli.words import in_words
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.job import rfc3339
-from taskyard.request import new_job
+from taskyard.job_creation import new_job
 
 
 @click.command()
