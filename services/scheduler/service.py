@@ -22,7 +22,7 @@ from services.scheduler.intake.chore import Intake
 from services.scheduler.intake.consumer import IntakeConsumer
 from services.scheduler.intake.submissions import MAX_BATCH_PAYLOADS
 from taskyard.config import Settings
-from taskyard.consistency.ledger import settle_s
+from taskyard.consistency.messages import settle_s
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
 from taskyard.rabbitmq.direct_replies import DirectReplies

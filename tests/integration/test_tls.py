@@ -71,7 +71,7 @@ def measure(url, tls):
 
 
 def peek(url, tls):
-    """Ask for a queue's depth as the audit does."""
+    """Ask for a queue's depth as the verification does."""
     return DepthReader(url, tls=tls).depths(["taskyard.intake"])
 
 
@@ -220,11 +220,11 @@ def run(*argv, **env):
     )
 
 
-def test_the_command_line_audits_by_tls(secured, secured_yard):
+def test_the_command_line_verifies_by_tls(secured, secured_yard):
     """It connects to both servers, with a look into the queues."""
     env = {**secured_yard.env, **secured.env("api")}
 
-    done = run(sys.executable, "-c", "from taskyard.cli import main; main()", "audit", **env)
+    done = run(sys.executable, "-c", "from taskyard.cli import main; main()", "verify", **env)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "every job is accounted for" in done.stdout

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from taskyard.consistency.ledger import Report
+from taskyard.consistency.verification import Report
 from tests.nemesis.book import Book
 from tests.nemesis.executions import Execution
 from tests.nemesis.witness import Witness
@@ -44,8 +44,8 @@ class Evidence:
     read_again: dict[str, Document | None] = field(default_factory=dict)
     #: Accepted jobs that the API shows one by one, and not in its list.
     unlisted: set[str] = field(default_factory=set)
-    #: What the system's own audit has found; None: it was not asked.
-    audit: Report | None = None
+    #: What the system's own verification has found; None: it was not asked.
+    consistency: Report | None = None
     #: The schedulers' gauge of jobs that are not accounted for.
     unaccounted: float = 0.0
     #: Jobs that the API shows among the dead letters, and messages in the queues of these.

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from taskyard.consistency.ledger import Audit, Report, settle_s
+from taskyard.consistency.messages import settle_s
+from taskyard.consistency.verification import Report, Verification
 from taskyard.rabbitmq.inspect import DepthReader
 from taskyard.rabbitmq.topology import dead_queue
 from tests.events import read_events
@@ -150,7 +151,7 @@ def _take_replies(stack: Stack, book: Book) -> None:
 
 
 def _settle_books(stack: Stack, evidence: Evidence) -> None:
-    """Ask for dead letters and gauge until they agree with the documents; then audit, once."""
+    """Ask for dead letters and gauge until they agree with the documents; then verify, once."""
     failed = {i for i, each in evidence.ended().items() if each["state"] == "failed"}
     own = evidence.documents.keys()
 
@@ -162,7 +163,7 @@ def _settle_books(stack: Stack, evidence: Evidence) -> None:
         return evidence.dead_letters & own == failed and is_level and not evidence.unaccounted
 
     _until(do_agree)
-    evidence.audit = audit(stack)
+    evidence.consistency = verify(stack)
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -172,11 +173,11 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(LOOK_EVERY_S)
 
 
-def audit(stack: Stack) -> Report:
+def verify(stack: Stack) -> Report:
     """Account for all jobs, as the command does, without a process of its own."""
     settings = stack.settings
     older_than_s = settle_s(settings.heartbeat_s)
-    return Audit(
+    return Verification(
         stack.client.dispatcher, DepthReader(settings.broker_url), older_than_s=older_than_s
     ).run()
 

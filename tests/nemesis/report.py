@@ -128,7 +128,7 @@ def keep(folder: Path, name: str, evidence: Evidence, verdict: Verdict, stack: S
         "mishaps": evidence.mishaps,
         "notes": evidence.notes,
         "missed_events": evidence.book.missed_events,
-        "audit": msgspec.to_builtins(evidence.audit),
+        "consistency": msgspec.to_builtins(evidence.consistency),
         "deaths": {pid: asdict(each) for pid, each in evidence.witness.deaths.items()},
         "stills": [asdict(each) for each in evidence.witness.stills],
         "jobs": {

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from services.scheduler.chores.lost_messages import is_empty
-from taskyard.consistency.ledger import prefetched
+from taskyard.consistency.messages import prefetched
 from taskyard.rabbitmq.inspect import Depth
 from taskyard.store import JobStore
 

@@ -8,7 +8,7 @@ those without one are what is left. Both are believed when two looks in a row sa
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from taskyard.consistency.ledger import Lack
+from taskyard.consistency.messages import Lack
 from taskyard.rabbitmq.inspect import Depth
 from taskyard.store import JobStore
 from taskyard.store.jobs import Ready

@@ -8,7 +8,8 @@ from services.scheduler.chores.gauges import set_all
 from services.scheduler.chores.gone_copies import GoneCopies
 from services.scheduler.chores.lost_messages import LostMessages
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
-from taskyard.consistency.ledger import Lack, MessageWatch, RecordWalk, prefetched
+from taskyard.consistency.messages import Lack, MessageWatch, prefetched
+from taskyard.consistency.records import RecordWalk
 from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.queue_move import moving_queue

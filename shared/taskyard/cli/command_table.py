@@ -108,11 +108,11 @@ _CATALOGUE = {
     ),
 }
 _OPERATION = {
-    "audit": Later(
-        "audit:audit",
+    "verify": Later(
+        "verify:verify",
         "Account for every job.",
-        "taskyard audit",
-        "taskyard audit --repair",
+        "taskyard verify",
+        "taskyard verify --repair",
     ),
     "log": Later(
         "log:log",

@@ -11,7 +11,7 @@ from taskyard.store.finding import Cursor, Filter
 from taskyard.store.jobs import Cancelled
 
 if TYPE_CHECKING:  # they bring pika along, which only some commands need
-    from taskyard.consistency.ledger import Audit, Report
+    from taskyard.consistency.verification import Report, Verification
     from taskyard.dispatcher import Dispatcher
 
 #: Jobs of one step where all that fit are cancelled or retried.
@@ -159,14 +159,14 @@ def remove(actor: Actor, job_id: str) -> None:
             raise TooEarly(job_id, answer.state)
 
 
-def repair(actor: Actor, ledger: "Audit") -> "Report":
+def repair(actor: Actor, verification: "Verification") -> "Report":
     """Put right what is wrong with records and messages, and return what was found.
 
     Raises:
         Unavailable: If the store or RabbitMQ does not answer.
     """
     with actor.recording("jobs.repair") as entry:
-        report = ledger.run(is_repair=True)
+        report = verification.run(is_repair=True)
         ids = [each.id for each in report.findings if each.is_repaired]
         ids += [job_id for each in report.missing if each.is_repaired for job_id in each.jobs]
         entry.after = some_ids(ids)

@@ -106,14 +106,14 @@ def _dead_and_replayed(secured, yard):
 
 def _accounted_for(secured, yard):
     env = {"PATH": os.environ["PATH"], **yard.env, **secured.env("api")}
-    program = [sys.executable, "-c", "from taskyard.cli import main; main()", "audit"]
+    program = [sys.executable, "-c", "from taskyard.cli import main; main()", "verify"]
     subprocess.run(program, env=env, cwd=CHECKOUT, check=True, capture_output=True, timeout=60)
     scheduler = yard.scheduler_service
     poll(lambda: metric(scheduler, "taskyard_queue_consumers", queue=yard.queue) == 1)
 
 
 def test_the_whole_system_works_with_them(system):
-    """Submissions by AMQP and REST, retries, dead letters, replays, audit and measures."""
+    """Submissions by AMQP and REST, retries, dead letters, replays, verification and measures."""
     assert system.worker_service.problems() == []
 
 
@@ -246,7 +246,7 @@ def test_a_walk_without_the_right_to_it_is_no_walk(secured, system):
 
 
 def test_a_queue_that_the_user_may_not_see_is_told_of(secured, system, version):
-    """An audit that left it out would find nothing missing; RabbitMQ asks for a right from 4.3 on."""
+    """A verification that left it out would find nothing missing; RabbitMQ asks for a right from 4.3 on."""
     peek = DepthReader(secured.rabbit.plain_url_of("producer"))
 
     if version >= QUORUM_SINCE:

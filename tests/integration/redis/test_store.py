@@ -407,7 +407,7 @@ def test_a_full_server_still_lists_jobs(store, full_server):
 
 
 def test_a_full_server_still_tells_what_is_lost(store, client, settings, full_server):
-    """The audit looks; what it finds is put right once there is room."""
+    """The verification looks; what it finds is put right once there is room."""
     job_id = pending(store)
     client.zrem(f"{settings.key_prefix}ready:{QUEUE}", job_id)
 

@@ -1,4 +1,4 @@
-"""The system's own books agree with what happened: events, replies, dead letters, audit and gauge."""
+"""The system's own books agree with what happened: events, replies, dead letters, verification and gauge."""
 
 from collections.abc import Iterator
 
@@ -62,9 +62,9 @@ def letters_out_of_step(evidence: Evidence) -> Iterator[Finding]:
 
 
 @check
-def audit(evidence: Evidence) -> Iterator[Finding]:
-    """The audit accounts for every job."""
-    report = evidence.audit
+def consistency(evidence: Evidence) -> Iterator[Finding]:
+    """The verification accounts for every job."""
+    report = evidence.consistency
     if report is not None and not report.is_fine:
         yield from (Finding(each.id, each.problem) for each in report.findings)
         yield from (Finding("", f"{each.queue} lacks {each.messages}") for each in report.missing)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from taskyard.consistency.ledger import Missing, Report
+from taskyard.consistency.verification import Missing, Report
 from tests.nemesis.book import Book, Cancel, Submission
 from tests.nemesis.checks import CHECKS, judge
 from tests.nemesis.checks.limits import most_at_once
@@ -479,7 +479,7 @@ def test_what_audit_gauge_customers_and_services_complain_of_is_found():
     """Each by its own name."""
     missing = Missing(queue="default", messages=1, jobs=[])
     report = Report(totals=None, checked=1, findings=[], missing=[missing])
-    assert found(a_round(audit=report)) == {"audit"}
+    assert found(a_round(consistency=report)) == {"consistency"}
     assert found(a_round(unaccounted=2.0)) == {"unaccounted"}
     assert found(a_round(mishaps=["api1 ended by itself"])) == {"mishaps"}
     evidence = a_round()

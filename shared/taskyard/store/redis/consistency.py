@@ -1,4 +1,4 @@
-"""The audit's questions, on Redis."""
+"""What tells whether every job is accounted for, on Redis."""
 
 from collections.abc import Sequence
 

@@ -336,7 +336,7 @@ local function answers_of(items, act, otherwise)
 end
 
 -- Notes in each of these {command, key, members}. A key that is damaged keeps nothing else from being noted or counted:
--- all is done by now, and the audit finds what is not where it should be.
+-- all is done by now, and `taskyard verify` finds what is not where it should be.
 local function note(rows)
   local _, texts = apart(rows, function(row) call_for_all(unpack(row, 1, 3)) end)
   for place, text in pairs(texts) do faults[#faults + 1] = {rows[place][2], text} end

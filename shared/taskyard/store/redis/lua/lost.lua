@@ -102,7 +102,7 @@ local taken, faults = apart(picked, function(each)
 end)
 for place, each in ipairs(picked) do
   local id, from = each[1], each[2]
-  if faults[place] then broken[#broken + 1] = id end -- which the audit's walk through the records finds
+  if faults[place] then broken[#broken + 1] = id end -- which the walk through all records finds
   if not (taken[place] and from == owner) then redis.call('SREM', P .. 'held:' .. from, id) end
 end
 for _, each in ipairs(searched) do conclude(unpack(each, 1, 3)) end

@@ -1,4 +1,4 @@
-"""`taskyard audit`: the report of the conservation ledger, for people and for programs."""
+"""`taskyard verify`: the report of the conservation ledger, for people and for programs."""
 
 import sys
 from operator import itemgetter
@@ -12,7 +12,8 @@ from taskyard.cli.output import OUTPUT, Output, say_one, terminal_width
 from taskyard.cli.table import Column, Table
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.consistency.ledger import Audit, Missing, Report, settle_s
+from taskyard.consistency.messages import settle_s
+from taskyard.consistency.verification import Missing, Report, Verification
 from taskyard.operations import jobs
 from taskyard.rabbitmq.inspect import DepthReader
 
@@ -28,14 +29,14 @@ _FINDINGS = (
 @click.command()
 @click.option("--repair", is_flag=True, help="Put right what was found: it is safe while jobs run.")
 @OUTPUT
-def audit(repair: bool, output: Output) -> None:
+def verify(repair: bool, output: Output) -> None:
     """Account for every job; exit with 1 if one is not accounted for and was not repaired."""
     client = Client(load())
     try:
         peek = DepthReader(client.settings.broker_url, tls=client.settings.tls)
         older_than_s = settle_s(client.settings.heartbeat_s)
-        ledger = Audit(client.dispatcher, peek, older_than_s=older_than_s)
-        report = jobs.repair(actor(client), ledger) if repair else ledger.run()
+        verification = Verification(client.dispatcher, peek, older_than_s=older_than_s)
+        report = jobs.repair(actor(client), verification) if repair else verification.run()
     finally:
         client.close()
     say_one(_document(report), lambda _: _lines(report), output=output)

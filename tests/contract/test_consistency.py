@@ -1,8 +1,8 @@
-"""The audit's looks at the store: totals, records, and what the broker must have."""
+"""What the verification reads of the store: totals, records, and what the broker must have."""
 
 import pytest
 
-from taskyard.consistency.ledger import deficits
+from taskyard.consistency.messages import deficits
 from taskyard.rabbitmq.inspect import Depth
 from taskyard.store.consistency import PendingCount, Totals
 from tests.contract.jobs import (

@@ -1,4 +1,4 @@
-"""Records that are tampered with behind the store's back: the audit names them, and puts them back."""
+"""Records that are tampered with behind the store's back: the verification names them, and puts them back."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""The audit after real faults: what is lost is named, brought back, and runs once; else the books balance."""
+"""Verification after real faults: what is lost is named, brought back, runs once; else the books balance."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import signal
 import pytest
 import redis
 
-from taskyard.consistency.ledger import Audit
+from taskyard.consistency.verification import Verification
 from taskyard.rabbitmq.inspect import DepthReader
 from taskyard.request import parse
 from tests import worker_tasks as tasks
@@ -35,10 +35,10 @@ def yard(make_yard, rabbit, settings_of_yard):
     rabbit.wait_ready()
 
 
-def audit(yard, *, older_than_s=0.0, **options):
-    """Audit without the command's patience: the test knows that nothing else goes on."""
+def verify(yard, *, older_than_s=0.0, **options):
+    """Verify without the command's patience: the test knows that nothing else goes on."""
     peek = DepthReader(yard.settings.broker_url)
-    return Audit(yard.client.dispatcher, peek, older_than_s=older_than_s).run(**options)
+    return Verification(yard.client.dispatcher, peek, older_than_s=older_than_s).run(**options)
 
 
 def lose_index_of_waiting(yard):
@@ -71,15 +71,15 @@ def test_lost_messages_are_counted_and_brought_back(yard, how):
     poll(lambda: not yard.store.unpublished(60_000, 1))
 
     def found():
-        code, out, _ = command(yard.env, "audit", "-o", "json")
+        code, out, _ = command(yard.env, "verify", "-o", "json")
         return code == 1 and json.loads(out)["missing_messages"]
 
     (missing,) = poll(found)
     assert (yard.queue, 20, []) == (missing["queue"], missing["messages"], missing["jobs"])
-    code, out, _ = command(yard.env, "audit", "--repair")
+    code, out, _ = command(yard.env, "verify", "--repair")
     assert code == 0, out
     assert ids[0] in out
-    code, out, _ = command(yard.env, "audit")
+    code, out, _ = command(yard.env, "verify")
     assert (code, "every job is accounted for" in out) == (0, True)
     with yard.running(yard.worker()):
         assert ledger.settle() == {"completed": 21}
@@ -90,7 +90,7 @@ def test_jobs_that_have_all_lost_their_messages_are_named(yard):
     """Then it needs no message to know which they are."""
     lost = [lose_message(yard) for _ in range(3)]
 
-    (missing,) = audit(yard).missing
+    (missing,) = verify(yard).missing
 
     assert (missing.messages, missing.jobs, missing.is_repaired) == (3, lost, False)
 
@@ -112,7 +112,7 @@ def test_an_audit_leaves_the_messages_where_they_are(yard, is_repair):
     first = yard.submit(tasks.note, priority=9).id
     poll(lambda: len(yard.store.oldest_published(yard.queue, 0, 1000)) == 102)
 
-    (missing,) = audit(yard, is_repair=is_repair).missing
+    (missing,) = verify(yard, is_repair=is_repair).missing
 
     assert (missing.messages, missing.is_repaired) == (1, is_repair)
     with yard.channel() as channel:
@@ -132,7 +132,7 @@ def test_jobs_that_come_just_then_hide_no_missing_message(yard):
     lose_message(yard)
     confirmed(yard, 20)
 
-    assert [each.messages for each in audit(yard).missing] == [1]
+    assert [each.messages for each in verify(yard).missing] == [1]
 
 
 def test_a_record_that_left_its_index_is_named_and_runs(yard):
@@ -140,15 +140,15 @@ def test_a_record_that_left_its_index_is_named_and_runs(yard):
     handle = yard.submit(tasks.note, delay_s=0.5)
     lose_index_of_waiting(yard)
     with yard.running(yard.worker(), yard.scheduler()):
-        report = audit(yard)
+        report = verify(yard)
         assert [(f.id, f.problem) for f in report.findings] == [(handle.id, "not_waiting")]
         assert not report.is_fine
-        code, out, _ = command(yard.env, "audit")
+        code, out, _ = command(yard.env, "verify")
         row = [line.split() for line in out.splitlines() if line.startswith(handle.id)]
         assert (code, row) == (1, [[handle.id, "not_waiting", "scheduled", yard.queue, "no"]])
-        assert audit(yard, is_repair=True).is_fine
+        assert verify(yard, is_repair=True).is_fine
         handle.get(timeout=30)
-    assert audit(yard).is_fine
+    assert verify(yard).is_fine
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_the_gauge_follows(yard):
             channel.queue_purge(yard.queue)
         lose_index_of_waiting(yard)
         poll(lambda: unaccounted(scheduler, yard) == 6)
-        audit(yard, is_repair=True)
+        verify(yard, is_repair=True)
         poll(lambda: unaccounted(scheduler, yard) == 0)
 
 
@@ -179,7 +179,7 @@ def test_what_is_lost_under_load_comes_back_without_anybody(yard, how):
             with yard.channel() as channel:
                 getattr(channel, how)(yard.queue)
         assert ledger.settle(timeout_s=120) == {"completed": 600}
-        poll(lambda: audit(yard).is_fine)
+        poll(lambda: verify(yard).is_fine)
     ran = [event.job_id for event in yard.events("ran")]
     assert len(ran) == len(set(ran)) == 450
 
@@ -200,7 +200,7 @@ def test_the_books_balance_after_everything_was_killed(yard, rabbit):
         rabbit.wait_ready()
         # What RabbitMQ lost with its queue's definition, `--repair` would bring back; nothing may need it.
         assert ledger.settle().total() == 500
-        report = audit(yard)
+        report = verify(yard)
     assert report.is_fine, report
     assert report.totals.accepted == 500
 
@@ -233,5 +233,5 @@ def test_three_schedulers_one_of_them_frozen(yard):
         os.kill(frozen.pid, signal.SIGCONT)
         ledger.add(*yard.submit_many(tasks.note, 50, delay_s=0.5))
         assert ledger.settle() == {"completed": 250}
-        assert audit(yard).is_fine
+        assert verify(yard).is_fine
     assert len(yard.events("ran")) == 250
