@@ -10,7 +10,7 @@ from msgspec import Meta
 from msgspec.structs import FieldInfo
 
 from taskyard.config import FIELDS, Settings
-from taskyard.config_checks import accepted
+from taskyard.config_checks import type_text
 
 ENV_FILE = Path(".env.example")
 PAGE = Path("docs/configuration.md")
@@ -105,7 +105,7 @@ def _choices(field: FieldInfo) -> str:
 
 
 def _accepted(field: FieldInfo) -> str:
-    return accepted(field.type).removeprefix("a ").removeprefix("one of ")
+    return type_text(field.type).removeprefix("a ").removeprefix("one of ")
 
 
 def _description(field: FieldInfo) -> str:

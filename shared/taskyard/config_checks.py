@@ -48,13 +48,13 @@ def convert(value: object, kind: Any) -> Any:
     try:
         found = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:
-        raise ValueError(f"must be {accepted(kind)}") from None
+        raise ValueError(f"must be {type_text(kind)}") from None
     if isinstance(found, float) and not math.isfinite(found):
-        raise ValueError(f"must be {accepted(kind)}")
+        raise ValueError(f"must be {type_text(kind)}")
     return found
 
 
-def accepted(kind: Any) -> str:
+def type_text(kind: Any) -> str:
     """Return in words what values of an `Annotated` type are accepted."""
     plain = kind.__origin__
     if get_origin(plain) is Literal:

@@ -11,7 +11,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 
 from taskyard import config
-from taskyard.config import FIELDS, SECRETS
+from taskyard.config import FIELDS
+from taskyard.config_reading import SECRETS
 from tests.secured import DEPLOY, USERS, variables
 from tests.yard import CHECKOUT
 from tools.install_packages import OPENSSL_PACKAGE, ensure_installed

@@ -7,7 +7,7 @@ from typing import Any
 from taskyard.arguments.secrets import HIDDEN, hides
 from taskyard.faults import Fault, bounded, pointer_part
 from taskyard.validation.field_words import no_such
-from taskyard.validation.misfits import fits, misfits
+from taskyard.validation.violations import is_valid, violations
 
 
 def faults(
@@ -61,7 +61,7 @@ class _Call:
             return
         for index, value in enumerate(args[len(names) :], len(names)):
             yield from self._refuse_hidden("*", value, f"/args/{index}")
-            yield from self._misfits(more, value, f"/args/{index}", "*")
+            yield from self._violations(more, value, f"/args/{index}", "*")
 
     def bind_keywords(self, kwargs: Mapping[str, Any]) -> Iterator[Fault]:
         names = self._description["keyword"]
@@ -74,7 +74,7 @@ class _Call:
                 yield from self._bind(name, value, pointer)
             elif more is not None:
                 yield from self._refuse_hidden("**", value, pointer)
-                yield from self._misfits(more, value, pointer, "**")
+                yield from self._violations(more, value, pointer, "**")
             else:
                 yield Fault(pointer, "unknown_argument", no_such("argument", name, names))
 
@@ -83,12 +83,12 @@ class _Call:
         for name in schema.get("required", []):
             if name not in self._values:
                 yield Fault(f"/kwargs/{pointer_part(name)}", "missing", f"{name!r} is required")
-        if fits({**schema, "required": []}, self._values):
+        if is_valid({**schema, "required": []}, self._values):
             return
         definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
         for name, value in self._values.items():
             part = {**schema["properties"][name], **definitions}
-            yield from self._misfits(part, value, self._pointers[name], name)
+            yield from self._violations(part, value, self._pointers[name], name)
 
     def _bind(self, name: str, value: Any, pointer: str) -> Iterator[Fault]:
         self._values[name], self._pointers[name] = value, pointer
@@ -99,10 +99,10 @@ class _Call:
             text = f"{HIDDEN!r} stands for a value that is not shown; send the value itself"
             yield Fault(pointer, "hidden", text)
 
-    def _misfits(
+    def _violations(
         self, schema: Mapping[str, Any], value: Any, pointer: str, name: str
     ) -> Iterator[Fault]:
-        for fault in misfits(schema, value, pointer):
+        for fault in violations(schema, value, pointer):
             if hides(self._description, name):  # the texts tell values, and so may the path
                 text = "this value, which is secret, is not accepted"
                 yield Fault(pointer, fault.code, text)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from taskyard.arguments.signature import POSITIONAL, described, parameters_of
 from taskyard.arguments.typed_json import MAX_FINDINGS, findings, reader
 from taskyard.faults import Fault
-from taskyard.validation.misfits import misfits
+from taskyard.validation.violations import violations
 
 _WORDS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
@@ -89,7 +89,7 @@ def _named(
 
 
 def _few(schema: Mapping[str, Any], value: Any, pointer: str) -> Iterator[Fault]:
-    return islice(misfits(schema, value, pointer), MAX_FINDINGS)
+    return islice(violations(schema, value, pointer), MAX_FINDINGS)
 
 
 def _discreet(name: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -79,7 +79,7 @@ def reader(function: Callable[..., Any]) -> Callable[[Any], Any]:
                 return made
             why = "it is read in another way than it is written"
         except ValueError as error:
-            why = typed_json.told(error, "result")
+            why = typed_json.fault_text(error, "result")
         logger.warning("a result is not what its hint says: %s", why)
         return result
 

@@ -55,7 +55,7 @@ def hides(description: Mapping[str, Any], name: str) -> bool:
     secret = description.get("secret")
     if not secret:
         return False
-    return name in secret or name not in _known(description)
+    return name in secret or name not in _parameter_names(description)
 
 
 def redacted(
@@ -119,7 +119,7 @@ def scrubbed(
     return text
 
 
-def _known(description: Mapping[str, Any]) -> set[str]:
+def _parameter_names(description: Mapping[str, Any]) -> set[str]:
     known = {*description["positional"], *description["keyword"]}
     if description["var_positional"] is not None:
         known.add("*")

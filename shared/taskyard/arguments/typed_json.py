@@ -18,9 +18,9 @@ from pydantic_core import PydanticSerializationError
 
 from taskyard.arguments.hints import is_plain_hint
 from taskyard.arguments.secrets import is_secret
-from taskyard.validation.accepted import DECIMAL_PATTERN
-from taskyard.validation.misfits import of_kind, part_of
 from taskyard.validation.nesting import MAX_DEPTH
+from taskyard.validation.schema_text import DECIMAL_PATTERN
+from taskyard.validation.violations import schema_of_kind, schema_of_part
 
 #: What makes values of JSON what the hint says.
 Convert = Callable[[Any], Any]
@@ -190,7 +190,7 @@ def findings(error: ValidationError, name: str) -> str:
     return "; ".join(texts)
 
 
-def told(error: ValueError, name: str) -> str:
+def fault_text(error: ValueError, name: str) -> str:
     """Return what is wrong with the value of `name`, of an error of pydantic or of a `Carrier`."""
     return findings(error, name) if isinstance(error, ValidationError) else f"{name}: {error}"
 
@@ -200,7 +200,7 @@ def reason(error: Exception) -> str:
     return str(error).partition("\n")[0].partition(". Set `arbitrary")[0]
 
 
-def a(kind: type) -> str:
+def with_article(kind: type) -> str:
     """Return the name of a type, with its article."""
     name = kind.__name__
     return f"{'an' if name[:1] in 'AEIOUaeio' else 'a'} {name}"
@@ -220,7 +220,9 @@ def _check(given: Any, got: Any, *, by_value: bool = False) -> None:
 def _refuse_iterators(value: Any, depth: int = 0) -> None:
     """Refuse what gives its items once only: looking at them takes them away."""
     if hasattr(type(value), "__next__"):
-        raise NotCarried(f"{a(type(value))} gives its items once only: hand over a list of them")
+        raise NotCarried(
+            f"{with_article(type(value))} gives its items once only: hand over a list of them"
+        )
     if isinstance(value, (list, tuple, dict)) and depth < MAX_DEPTH:  # what is deeper is refused
         for each in value.values() if isinstance(value, dict) else value:
             _refuse_iterators(each, depth + 1)
@@ -242,9 +244,10 @@ def _lost(given: Any, got: Any, *, by_value: bool = False) -> str | None:
     if parts is None:
         has_fields = _fields(kind) <= _fields(came)
         if kind not in _JSON and not (isinstance(given, came) and has_fields):
-            return f"{a(kind)} would come as {a(came)}: its type hint does not tell them apart"
+            types = f"{with_article(kind)} would come as {with_article(came)}"
+            return f"{types}: its type hint does not tell them apart"
         if by_value and kind is came and isinstance(given, _VALUES) and _is_another(given, got):
-            return f"{a(kind)} would come as another one"
+            return f"{with_article(kind)} would come as another one"
         parts = [(getattr(given, name, None), getattr(got, name, None)) for name in _fields(kind)]
     return next((lost for each in parts if (lost := _lost(*each, by_value=by_value))), None)
 
@@ -283,11 +286,11 @@ def _in_order(made: Any, schema: Mapping[str, Any]) -> Any:
     """
     if not isinstance(made, (dict, list)):
         return made
-    schema = of_kind(schema, made)
+    schema = schema_of_kind(schema, made)
     definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
 
     def part(name: int | str, value: Any) -> Any:
-        inner = part_of(schema, name)
+        inner = schema_of_part(schema, name)
         return _in_order(value, {**inner, **definitions}) if isinstance(inner, dict) else value
 
     if isinstance(made, dict):

@@ -9,10 +9,17 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from taskyard.arguments.hints import is_plain_hint, signature_of, unknown
 from taskyard.arguments.plain import is_plain
-from taskyard.arguments.typed_json import Carrier, NotCarried, SchemaGenerator, a, reason, told
+from taskyard.arguments.typed_json import (
+    Carrier,
+    NotCarried,
+    SchemaGenerator,
+    fault_text,
+    reason,
+    with_article,
+)
 from taskyard.errors import InvalidSubmission
 from taskyard.faults import Fault, pointer_part
-from taskyard.validation.accepted import accepted
+from taskyard.validation.schema_text import schema_text
 
 #: What is looked at of a value's inside to say which hint it needs.
 _MAX_DEPTH = 4
@@ -78,11 +85,11 @@ def _converted(parameter: Parameter, value: Any) -> Any:
     try:
         return carrier.to_json(value)
     except ValueError as error:
-        text = told(error, name)
+        text = fault_text(error, name)
         if carrier.is_secret:
             text = f"{name}: the value, which is secret, is not accepted"
         elif isinstance(error, ValidationError) and is_plain_hint(hint) and not _has_parts(value):
-            text = f"{name}: {a(type(value))} is not {_words(hint)}"
+            text = f"{name}: {with_article(type(value))} is not {_words(hint)}"
         raise NotCarried(text) from None
 
 
@@ -101,14 +108,14 @@ def _carrier(hint: Any) -> Carrier | str:
 
 def _words(hint: Any) -> str:
     schema = TypeAdapter(hint).json_schema()
-    return accepted(schema, schema.get("$defs", {}))
+    return schema_text(schema, schema.get("$defs", {}))
 
 
 def _without_hint(name: str, value: Any) -> str:
-    needed = _needed(value)
+    needed, kind = _needed(value), with_article(type(value))
     if needed is None:
-        return f"{a(type(value))} has no JSON form; hand over what it is made of"
-    return f"{a(type(value))} needs a type hint to get through JSON: give the parameter one, {name}: {needed}"
+        return f"{kind} has no JSON form; hand over what it is made of"
+    return f"{kind} needs a type hint to get through JSON: give the parameter one, {name}: {needed}"
 
 
 def _needed(value: Any, depth: int = 0) -> str | None:

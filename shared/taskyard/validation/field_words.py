@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from taskyard.runtime.short_text import cut
-from taskyard.validation.accepted import accepted, few, resolved
+from taskyard.validation.schema_text import few, resolved, schema_text
 
 if TYPE_CHECKING:  # the settings, which everything needs, have no use for it
     from pydantic import BaseModel
@@ -31,7 +31,9 @@ def field_words(model: "type[BaseModel]", finding: Mapping[str, Any]) -> str:
         return no_such("field", str(location[-1]), fields)
     if kind in ("value_error", "assertion_error"):
         return str(finding["msg"]).partition(", ")[2]
-    wanted = accepted(_without_null(_at(schema, definitions, location), definitions), definitions)
+    wanted = schema_text(
+        _without_null(_at(schema, definitions, location), definitions), definitions
+    )
     return f"must be {wanted}"
 
 

@@ -14,7 +14,7 @@ from taskyard.errors import ConfigurationError, InvalidSubmission
 from taskyard.message import Invalid, decode
 from taskyard.request import JobRequest, validated
 from taskyard.schedules.rule import Schedule
-from tests.unit.validation.test_misfit_words import JARGON
+from tests.unit.validation.test_violation_texts import JARGON
 
 NAME = "must be a name of 1 to 100 letters, digits, '_', '.' or '-' that does not begin with '.' or '-'"
 ID = "must be an id of 1 to 128 letters, digits, '.', '_', '-' or ':'"

@@ -8,8 +8,8 @@ from jsonschema_rs import ValidationError, ValidationErrorKind
 
 from taskyard.faults import Fault, pointer_part
 from taskyard.runtime.short_text import cut
-from taskyard.validation.accepted import MAX_NAMED, accepted, one_of, resolved, shown
 from taskyard.validation.field_words import MAX_NAME_BYTES, no_such
+from taskyard.validation.schema_text import MAX_NAMED, one_of, resolved, schema_text, value_text
 
 Schema = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ _CODES = {
 }
 
 
-def told(schema: Schema, error: ValidationError, pointer: str) -> Iterator[Fault]:
+def faults_of(schema: Schema, error: ValidationError, pointer: str) -> Iterator[Fault]:
     """Give the faults that an error is about.
 
     Args:
@@ -55,8 +55,8 @@ def told(schema: Schema, error: ValidationError, pointer: str) -> Iterator[Fault
             text = no_such("field", name, part.get("properties", {}))
             yield Fault(f"{where}/{pointer_part(name)}", "extra_forbidden", text)
     elif isinstance(kind, ValidationErrorKind.PropertyNames):
-        names = accepted(_part(schema, kind.error.schema_path[:-1]), definitions)
-        text = f"a name in it, {shown(kind.error.instance)}, is not {names}"
+        names = schema_text(_part(schema, kind.error.schema_path[:-1]), definitions)
+        text = f"a name in it, {value_text(kind.error.instance)}, is not {names}"
         yield Fault(where, "choice", text)
     elif isinstance(kind, ValidationErrorKind.UniqueItems):
         yield Fault(where, "form", "an item comes twice, and each may come once only")
@@ -66,8 +66,8 @@ def told(schema: Schema, error: ValidationError, pointer: str) -> Iterator[Fault
 
 def _not_accepted(schema: Schema, value: Any, definitions: Schema) -> str:
     is_sized = isinstance(value, list) and schema.get("type") == "array"
-    subject = f"a list of {len(value)}" if is_sized else shown(value)
-    return f"{subject} is not {accepted(schema, definitions)}"
+    subject = f"a list of {len(value)}" if is_sized else value_text(value)
+    return f"{subject} is not {schema_text(schema, definitions)}"
 
 
 def _name(name: str) -> str:
@@ -109,27 +109,29 @@ def _of_alternatives(
         meant = [each for each in meant if not any(map(_is_choice, each[1]))] or meant
     if len(meant) == 1:
         for found in meant[0][1]:
-            yield from told(schema, found, pointer)
+            yield from faults_of(schema, found, pointer)
     elif not meant:
         code = "choice" if any(map(_is_choice, chain.from_iterable(context))) else "type"
-        yield Fault(where, code, f"{shown(error.instance)} is not {accepted(part, definitions)}")
+        yield Fault(
+            where, code, f"{value_text(error.instance)} is not {schema_text(part, definitions)}"
+        )
     else:
         whys = [
-            f"{accepted(each, definitions)}: {next(told(schema, found[0], '')).detail}"
+            f"{schema_text(each, definitions)}: {next(faults_of(schema, found[0], '')).detail}"
             for each, found in meant[:MAX_NAMED]
         ]
-        subject = shown(error.instance)
+        subject = value_text(error.instance)
         yield Fault(where, "alternatives", f"{subject} is none of these. {'; '.join(whys)}")
 
 
 def _of_tag(part: Schema, value: Mapping[str, Any], pointer: str) -> Fault | None:
     """Return what is wrong with the field that names the alternative; None if it names one."""
     tag, mapping = part["discriminator"]["propertyName"], part["discriminator"].get("mapping", {})
-    choice = one_of(map(shown, mapping))
+    choice = one_of(map(value_text, mapping))
     if tag not in value:
         return Fault(pointer, "missing", f"{_name(tag)} is required: {choice}")
     if mapping and str(value[tag]) not in mapping:
-        return Fault(pointer, "choice", f"{shown(value[tag])} is not {choice}")
+        return Fault(pointer, "choice", f"{value_text(value[tag])} is not {choice}")
     return None
 
 

@@ -49,7 +49,7 @@ _TYPES = {
 }
 
 
-def accepted(schema: Schema, definitions: Schema, *, depth: int = 0) -> str:
+def schema_text(schema: Schema, definitions: Schema, *, depth: int = 0) -> str:
     """Return what a schema accepts, such as `a whole number from 0 to 9 or null`.
 
     Args:
@@ -59,7 +59,7 @@ def accepted(schema: Schema, definitions: Schema, *, depth: int = 0) -> str:
     """
     schema = resolved(schema, definitions)
     if "const" in schema or "enum" in schema:
-        return one_of(map(shown, schema.get("enum", [schema.get("const")])))
+        return one_of(map(value_text, schema.get("enum", [schema.get("const")])))
     types = schema.get("type")
     parts = schema.get("anyOf") or schema.get("oneOf")
     if isinstance(types, list):
@@ -81,7 +81,7 @@ def resolved(schema: Schema, definitions: Schema) -> Schema:
     return schema
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a value as a text repeats it: lists and objects are not told."""
     if isinstance(value, (list, tuple)):
         return "this list"
@@ -110,7 +110,7 @@ def _without_ref(schema: Schema) -> Schema:
 def _alternatives(parts: Sequence[Schema], definitions: Schema, depth: int) -> str:
     if depth >= _MAX_DEPTH:
         return "another value"
-    texts = list(dict.fromkeys(accepted(each, definitions, depth=depth + 1) for each in parts))
+    texts = list(dict.fromkeys(schema_text(each, definitions, depth=depth + 1) for each in parts))
     if "a number" in texts and "a whole number" in texts:
         texts.remove("a whole number")
     if "a number" in texts and _DECIMAL in texts:
@@ -160,7 +160,7 @@ def _list(schema: Schema, definitions: Schema, depth: int) -> str:
     low, high = schema.get("minItems"), schema.get("maxItems")
     places = schema.get("prefixItems")
     if places and depth < _MAX_DEPTH:
-        texts = few(accepted(each, definitions, depth=depth + 1) for each in places)
+        texts = few(schema_text(each, definitions, depth=depth + 1) for each in places)
         return f"a list of {len(places)}: {texts}"
     items = resolved(schema["items"], definitions) if isinstance(schema.get("items"), dict) else {}
     one, several = _TYPES.get(str(items.get("type")), ("item", "items"))

@@ -13,8 +13,8 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from taskyard.faults import Fault, more_faults, pointer_part
-from taskyard.validation.accepted import accepted
-from taskyard.validation.misfit_words import told
+from taskyard.validation.schema_text import schema_text
+from taskyard.validation.violation_texts import faults_of
 
 #: Values and parts of values, past which only the first thing that is wrong is looked for.
 MAX_SMALL_NODES = 2_000
@@ -25,12 +25,12 @@ Schema = Mapping[str, Any]
 _Place = tuple[Schema, Any, str]
 
 
-def fits(schema: Schema, value: Any) -> bool:
+def is_valid(schema: Schema, value: Any) -> bool:
     """Return whether a value fits."""
     return _validator(_encode(schema)).is_valid(value)
 
 
-def misfits(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
+def violations(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
     """Give what is wrong with a value; nothing if it fits.
 
     Args:
@@ -38,7 +38,7 @@ def misfits(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
         value: Made of what JSON has.
         pointer: Where it is.
     """
-    if fits(schema, value):
+    if is_valid(schema, value):
         return
     if _is_small(value):
         yield from _all(schema, value, pointer)
@@ -47,21 +47,23 @@ def misfits(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
     if _is_small(part) or not isinstance(part, (dict, list)):
         yield from _all(inner, part, where)
     else:
-        wanted = accepted(inner, inner.get("$defs", {}))
+        wanted = schema_text(inner, inner.get("$defs", {}))
         yield Fault(where, "misfit", f"it is not {wanted}, and is too large to say why")
     yield more_faults(pointer)
 
 
 def _all(schema: Schema, value: Any, pointer: str) -> Iterator[Fault]:
     for error in _validator(_encode(schema)).iter_errors(value):
-        yield from told(schema, error, pointer)
+        yield from faults_of(schema, error, pointer)
 
 
 def _narrowed(schema: Schema, value: Any, pointer: str) -> _Place:
     """Return the first part of a value that does not fit, as far as its schema leads to it."""
     definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
     while not _is_small(value) and isinstance(value, (dict, list)):
-        found = _first_part({**of_kind(schema, value), **definitions}, definitions, value, pointer)
+        found = _first_part(
+            {**schema_of_kind(schema, value), **definitions}, definitions, value, pointer
+        )
         if found is None:
             break
         schema, value, pointer = found
@@ -70,15 +72,15 @@ def _narrowed(schema: Schema, value: Any, pointer: str) -> _Place:
 
 def _first_part(schema: Schema, definitions: Schema, value: Any, pointer: str) -> _Place | None:
     for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-        inner = part_of(schema, name)
+        inner = schema_of_part(schema, name)
         if isinstance(inner, dict):
             inner = {**inner, **definitions}
-            if not fits(inner, part):
+            if not is_valid(inner, part):
                 return inner, part, f"{pointer}/{pointer_part(name)}"
     return None
 
 
-def part_of(schema: Schema, name: int | str) -> Any:
+def schema_of_part(schema: Schema, name: int | str) -> Any:
     """Return the schema of an item or a property; None where it has none of its own."""
     if isinstance(name, int):
         places = schema.get("prefixItems", [])
@@ -86,13 +88,13 @@ def part_of(schema: Schema, name: int | str) -> Any:
     return schema.get("properties", {}).get(name, schema.get("additionalProperties"))
 
 
-def of_kind(schema: Schema, value: Any) -> Schema:
+def schema_of_kind(schema: Schema, value: Any) -> Schema:
     """Return the schema of lists, or of objects, out of references and alternatives, if there is one only."""
     while "$ref" in schema:
         schema = schema["$defs"][schema["$ref"].rpartition("/")[2]] | {"$defs": schema["$defs"]}
     kind = "object" if isinstance(value, dict) else "array"
     definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
-    several = [of_kind({**each, **definitions}, value) for each in schema.get("anyOf", [])]
+    several = [schema_of_kind({**each, **definitions}, value) for each in schema.get("anyOf", [])]
     fitting = [each for each in several if each.get("type") == kind]
     return fitting[0] if len(fitting) == 1 else schema
 
