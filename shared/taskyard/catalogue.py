@@ -111,10 +111,10 @@ class Catalogue:
 
     def document(self, job: Job) -> dict[str, Any]:
         """Return the document of a job as it may be shown: secret arguments are hidden."""
-        told = document(job)
-        return self.shown(told) if job.is_readable else told
+        found = document(job)
+        return self.shown(found) if job.is_readable else dict(found)
 
-    def shown(self, told: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """Return a document with `task`, `args` and `kwargs` as it may be shown.
 
         Of a task that no worker has told yet, nobody knows which arguments are secret: all are hidden.

@@ -1,13 +1,15 @@
 """A job as the store knows it, and the one document that shows it to people and programs."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypedDict, overload
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from taskyard.message import Message
+from taskyard.document_fields import Seconds, Time, Whole
+from taskyard.message import ID_PATTERN, MAX_PRIORITY, Message
 
 
 class State(StrEnum):
@@ -27,7 +29,8 @@ class State(StrEnum):
 FIRST_KEPT = 5
 LATEST_KEPT = 20
 
-#: What is told of a job to who may submit, and not read.
+_UNREADABLE = "Null where the job's record is damaged and cannot be read."
+#: The fields of a job's document that a submitter sees who may not read jobs.
 STATE_FIELDS = ("id", "state", "links")
 WAITING = frozenset({State.SCHEDULED, State.RETRYING})
 TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
@@ -114,7 +117,89 @@ class Job(Struct, frozen=True, kw_only=True):
         return None if expires_s is None else self.created_at + round(expires_s * 1000)
 
 
-def document(job: Job) -> dict[str, Any]:
+StateName = Annotated[str, Meta(extra_json_schema={"enum": [state.value for state in State]})]
+
+
+class ErrorDocument(TypedDict):
+    """Why an attempt did not complete."""
+
+    type: str
+    message: str
+    traceback: str
+    reason: str
+
+
+class ProgressDocument(TypedDict):
+    """How far a running task says it is."""
+
+    done: float
+    total: float | None
+    note: str
+
+
+class AttemptDocument(TypedDict):
+    """One run of a job."""
+
+    number: Annotated[int, Meta(ge=1)]
+    worker: str
+    started_at: Time
+    finished_at: Time | None
+    outcome: str
+    error: ErrorDocument | None
+    exit: str | None
+    peak_mib: float | None
+
+
+class JobLinks(TypedDict):
+    """Where a job is."""
+
+    self: str
+
+
+class JobDocument(TypedDict):
+    """A job as it is shown to people and programs."""
+
+    id: Annotated[str, Meta(pattern=ID_PATTERN)]
+    task: str
+    queue: str
+    state: StateName
+    priority: Annotated[int, Meta(ge=0, le=MAX_PRIORITY)]
+    origin: Annotated[str, Meta(description="The door it came through.", examples=["api"])]
+    args: Annotated[list[Any] | None, Meta(description=_UNREADABLE)]
+    kwargs: Annotated[dict[str, Any] | None, Meta(description=_UNREADABLE)]
+    tags: list[str]
+    trace_id: Annotated[
+        str, Meta(pattern="^[0-9a-f]{32}$", description="Its trace, as in the logs.")
+    ]
+    attempt: Annotated[Whole, Meta(description="Number of the latest attempt; 0 before the first.")]
+    crashes: Annotated[
+        Whole,
+        Meta(description="Attempts that ended with the loss of a worker that ran nothing else."),
+    ]
+    max_retries: Whole | None
+    timeout_s: Seconds | None
+    created_at: Time
+    run_at: Time | None
+    expires_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
+    progress: ProgressDocument | None
+    cancel_requested: bool
+    reason: Annotated[str | None, Meta(description="Why it waits, where that is not its own time.")]
+    result: Annotated[Any, Meta(description="What the task returned; null until it completed.")]
+    error: ErrorDocument | None
+    attempts: Annotated[
+        list[AttemptDocument],
+        Meta(
+            description=f"The first {FIRST_KEPT} and the latest {LATEST_KEPT} that ended, "
+            "and the one that runs."
+        ),
+    ]
+    attempts_omitted: Annotated[Whole, Meta(description="Attempts of which nothing else is kept.")]
+    links: JobLinks
+
+
+def document(job: Job) -> JobDocument:
     """Return the job document of `docs/protocol.md`: plain JSON values, times in RFC 3339.
 
     Of one that cannot be read `args` and `kwargs` are None.
@@ -145,20 +230,26 @@ def document(job: Job) -> dict[str, Any]:
         "reason": job.reason,
         "result": None if job.result is None else _result(job.result),
         "error": None if job.error is None else msgspec.to_builtins(job.error),
-        "attempts": [
-            {
-                **msgspec.to_builtins(attempt),
-                "started_at": rfc3339(attempt.started_at),
-                "finished_at": rfc3339(attempt.finished_at),
-            }
-            for attempt in job.attempts
-        ],
+        "attempts": [_attempt(attempt) for attempt in job.attempts],
         "attempts_omitted": job.attempts_omitted,
         "links": {"self": f"/v1/jobs/{job.id}"},
     }
 
 
-def for_submitter(document: dict[str, Any], *, may_read: bool) -> dict[str, Any]:
+def _attempt(attempt: Attempt) -> AttemptDocument:
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "started_at": rfc3339(attempt.started_at),
+        "finished_at": rfc3339(attempt.finished_at),
+        "outcome": attempt.outcome,
+        "error": None if attempt.error is None else msgspec.to_builtins(attempt.error),
+        "exit": attempt.exit,
+        "peak_mib": attempt.peak_mib,
+    }
+
+
+def for_submitter(document: Mapping[str, Any], *, may_read: bool) -> Mapping[str, Any]:
     """Return what the submitter of a job is told of it: the one rule of all doors.
 
     Of a job that was there before, whoever made it, that is its state and nothing else.
@@ -179,6 +270,10 @@ def _result(raw: msgspec.Raw) -> Any:
         return None
 
 
+@overload
+def rfc3339(time_ms: int) -> str: ...
+@overload
+def rfc3339(time_ms: int | None) -> str | None: ...
 def rfc3339(time_ms: int | None) -> str | None:
     """Return the time in UTC with milliseconds, such as `2026-11-24T10:00:00.123Z`; None for None."""
     if time_ms is None:

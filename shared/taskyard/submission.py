@@ -84,7 +84,7 @@ def refusal(error: TaskyardError) -> Refused:
     return Refused(error.code, public_text(error), [Fault("", error.code, str(error))])
 
 
-def outcome(job: dict[str, Any], *, is_submitter: bool, max_bytes: float) -> bytes:
+def outcome(job: Mapping[str, Any], *, is_submitter: bool, max_bytes: float) -> bytes:
     """Return the reply that tells how a job ended: its document, without what would be too large.
 
     Args:

@@ -85,7 +85,9 @@ def test_an_ended_job():
     assert shown["progress"] == {"done": 1, "total": None, "note": "half"}
     assert [attempt["outcome"] for attempt in shown["attempts"]] == ["failed", "completed"]
     assert shown["attempts"][0]["finished_at"] == "1970-01-01T00:00:03.000Z"
-    assert shown["attempts"][0]["error"]["type"] == "ValueError"
+    error = shown["attempts"][0]["error"]
+    assert error is not None
+    assert error["type"] == "ValueError"
 
 
 def test_attempts_that_are_not_kept_are_counted():

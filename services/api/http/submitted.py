@@ -1,6 +1,6 @@
 """The jobs that a request submits: in its log line, and in the answer to the submitter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response
@@ -31,7 +31,7 @@ def log_jobs(created: Sequence[Created]) -> None:
     add_facts(jobs=len(created), job_ids=[each.id for each in created[:MAX_IDS]])
 
 
-def shown(job: Job, *, is_theirs: bool) -> dict[str, Any]:
+def shown(job: Job, *, is_theirs: bool) -> Mapping[str, Any]:
     """Return a submitted job as the submitter may see it.
 
     Args:

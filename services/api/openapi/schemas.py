@@ -3,13 +3,13 @@
 from typing import get_args
 
 from services.api.openapi import examples
+from services.api.openapi.derived import schemas_of
 from services.api.openapi.shapes import (
     BOOLEAN,
     SECONDS,
     STATE,
     TEXT,
     TIME,
-    TRACE_ID,
     WHOLE,
     Schema,
     array,
@@ -18,25 +18,26 @@ from services.api.openapi.shapes import (
     record,
     ref,
 )
-from taskyard.job import FIRST_KEPT, LATEST_KEPT, STATE_FIELDS
-from taskyard.message import ID_PATTERN, MAX_PRIORITY
+from taskyard.job import STATE_FIELDS, AttemptDocument, ErrorDocument, JobDocument, ProgressDocument
+from taskyard.message import MAX_PRIORITY
 from taskyard.request import JobRequest
 from taskyard.store.jobs import UniquePolicy
-
-_UNREADABLE = "Null where the job's record is damaged and cannot be read."
-_KEPT = f"The first {FIRST_KEPT} and the latest {LATEST_KEPT} that ended, and the one that runs."
 
 
 def all_schemas() -> dict[str, Schema]:
     """Return every schema by its name."""
+    jobs = schemas_of(
+        Job=JobDocument,
+        Attempt=AttemptDocument,
+        JobError=ErrorDocument,
+        Progress=ProgressDocument,
+    )
     return {
         "JobRequest": JobRequest.model_json_schema(),
-        "Job": {**_job(), "examples": [examples.JOB]},
-        "JobState": _job_state(),
+        **jobs,
+        "Job": {**jobs["Job"], "examples": [examples.JOB]},
+        "JobState": _job_state(jobs["Job"]),
         "JobOrState": {"anyOf": [ref("Job"), ref("JobState")]},
-        "Attempt": _attempt(),
-        "JobError": _job_error(),
-        "Progress": _progress(),
         "Task": _task(),
         "Queue": _queue(),
         "Worker": _worker(),
@@ -52,66 +53,10 @@ def _list(name: str) -> Schema:
     return record(items=array(ref(name)))
 
 
-def _job() -> Schema:
-    return record(
-        id={"type": "string", "pattern": ID_PATTERN},
-        task=TEXT,
-        queue=TEXT,
-        state=STATE,
-        priority={**WHOLE, "maximum": MAX_PRIORITY},
-        origin={**TEXT, "description": "The door it came through.", "examples": ["api"]},
-        args=or_null({"type": "array", "description": _UNREADABLE}),
-        kwargs=or_null({"type": "object", "description": _UNREADABLE}),
-        tags=array(TEXT),
-        trace_id={**TRACE_ID, "description": "Its trace, as in the logs."},
-        attempt={**WHOLE, "description": "Number of the latest attempt; 0 before the first."},
-        crashes={
-            **WHOLE,
-            "description": "Attempts that ended with the loss of a worker that ran nothing else.",
-        },
-        max_retries=or_null(WHOLE),
-        timeout_s=or_null(SECONDS),
-        created_at=TIME,
-        run_at=or_null(TIME),
-        expires_at=or_null(TIME),
-        started_at=or_null(TIME),
-        finished_at=or_null(TIME),
-        progress=or_null(ref("Progress")),
-        cancel_requested=BOOLEAN,
-        reason=or_null({**TEXT, "description": "Why it waits, where that is not its own time."}),
-        result={"description": "What the task returned; null until it completed."},
-        error=or_null(ref("JobError")),
-        attempts={**array(ref("Attempt")), "description": _KEPT},
-        attempts_omitted={**WHOLE, "description": "Attempts of which nothing else is kept."},
-        links=record(self=TEXT),
-    )
-
-
-def _job_state() -> Schema:
-    state = {name: _job()["properties"][name] for name in STATE_FIELDS}
+def _job_state(job: Schema) -> Schema:
+    state = {name: job["properties"][name] for name in STATE_FIELDS}
     text = "A job that was there before, as a key that may submit but not read jobs sees it."
     return {**record(**state), "additionalProperties": False, "description": text}
-
-
-def _attempt() -> Schema:
-    return record(
-        number={"type": "integer", "minimum": 1},
-        worker=TEXT,
-        started_at=TIME,
-        finished_at=or_null(TIME),
-        outcome=TEXT,
-        error=or_null(ref("JobError")),
-        exit=or_null(TEXT),
-        peak_mib=or_null({"type": "number"}),
-    )
-
-
-def _job_error() -> Schema:
-    return record(type=TEXT, message=TEXT, traceback=TEXT, reason=TEXT)
-
-
-def _progress() -> Schema:
-    return record(done={"type": "number"}, total=or_null({"type": "number"}), note=TEXT)
 
 
 def _task() -> Schema:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ from taskyard.errors import TaskyardError
 from taskyard.runtime.short_text import visible
 
 Output = Literal["text", "json"]
+Document = TypeVar("Document", bound=Mapping[str, Any])
 #: Gives a command the argument `output`.
 OUTPUT = click.option(
     "--output",
@@ -88,8 +89,8 @@ def say_list(
 
 
 def say_one(
-    document: dict[str, Any],
-    lines: Callable[[dict[str, Any]], Iterable[str]],
+    document: Document,
+    lines: Callable[[Document], Iterable[str]],
     *,
     output: Output,
 ) -> None:

@@ -1,17 +1,90 @@
 """What REST and the command line show of dead letters, their groups and replays."""
 
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import msgspec
+from msgspec import Meta
 
 from taskyard.catalogue import Catalogue
-from taskyard.dead_letters import preview
+from taskyard.dead_letters.preview import Preview
+from taskyard.dead_letters.preview import shown as preview_of
+from taskyard.document_fields import Seconds, Time, Whole
 from taskyard.job import rfc3339
 from taskyard.store.dead_letters import DeadGroup, DeadLetter
-from taskyard.store.replays import Replay
+from taskyard.store.replays import Replay, ReplayState
 
 
-def letter_document(letter: DeadLetter, catalogue: Catalogue) -> dict[str, Any]:
+class LetterError(TypedDict):
+    """The error of the last attempt, or what was wrong with the message."""
+
+    type: str
+    message: str
+
+
+class LetterDocument(TypedDict):
+    """A job that failed, or a message that could not become one."""
+
+    id: str
+    job_id: Annotated[str | None, Meta(description="Null for what never was a job.")]
+    queue: str
+    task: str
+    reason: str
+    error: LetterError
+    fingerprint: Annotated[str, Meta(description="The same for failures of one kind.")]
+    attempts: Whole
+    first_failed_at: Time
+    failed_at: Time
+    worker: str
+    priority: Whole
+    body_bytes: Annotated[Whole, Meta(description="How long its message was.")]
+    kept_bytes: Annotated[
+        Whole,
+        Meta(
+            description="How much of it is kept: less than all of what was too long, and cannot be replayed."
+        ),
+    ]
+    body_sha256: Annotated[
+        str | None, Meta(description="Of the whole message, where not all of it is kept.")
+    ]
+    preview: Preview | None
+    links: dict[str, str]
+
+
+class GroupDocument(TypedDict):
+    """Dead letters of one failure."""
+
+    fingerprint: str
+    count: Whole
+    first_seen: Time
+    last_seen: Time
+    example: LetterDocument
+
+
+class ReplayLinks(TypedDict):
+    """Where a replay is, and how it is stopped."""
+
+    self: str
+    stop: str
+
+
+class ReplayDocument(TypedDict):
+    """A replay of dead letters, with its progress."""
+
+    id: str
+    state: ReplayState
+    asked: Annotated[dict[str, Any], Meta(description="The request.")]
+    rate_per_s: Seconds | None
+    canary: Whole
+    total: Whole
+    replayed: Annotated[Whole, Meta(description="Jobs that were made pending again.")]
+    skipped: Annotated[Whole, Meta(description="Jobs that had gone their own way meanwhile.")]
+    created_at: Time
+    finished_at: Time | None
+    reason: Annotated[str | None, Meta(description="Why it stopped.")]
+    links: ReplayLinks
+
+
+def letter_document(letter: DeadLetter, catalogue: Catalogue) -> LetterDocument:
     """Return a dead letter as it is shown: what is secret by the catalogue is hidden."""
     links = {"self": f"/v1/dead-letters/{letter.id}"}
     if letter.is_job:
@@ -32,12 +105,12 @@ def letter_document(letter: DeadLetter, catalogue: Catalogue) -> dict[str, Any]:
         "body_bytes": letter.body_bytes,
         "kept_bytes": letter.kept_bytes if letter.is_cut else letter.body_bytes,
         "body_sha256": letter.body_sha256 or None,
-        "preview": None if letter.is_job else preview.shown(letter, catalogue),
+        "preview": None if letter.is_job else preview_of(letter, catalogue),
         "links": links,
     }
 
 
-def group_document(group: DeadGroup, catalogue: Catalogue) -> dict[str, Any]:
+def group_document(group: DeadGroup, catalogue: Catalogue) -> GroupDocument:
     """Return a group as it is shown."""
     return {
         "fingerprint": group.fingerprint,
@@ -48,7 +121,7 @@ def group_document(group: DeadGroup, catalogue: Catalogue) -> dict[str, Any]:
     }
 
 
-def replay_document(replay: Replay) -> dict[str, Any]:
+def replay_document(replay: Replay) -> ReplayDocument:
     """Return a replay as it is shown."""
     here = f"/v1/dead-letters/replays/{replay.id}"
     return {

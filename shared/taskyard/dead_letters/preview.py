@@ -1,8 +1,9 @@
 """What is shown of the body of a message that never was a job: as it was, but for secrets in it."""
 
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import msgspec
+from msgspec import Meta
 
 from taskyard.arguments.secrets import HIDDEN, redacted
 from taskyard.catalogue import Catalogue
@@ -14,13 +15,20 @@ from taskyard.store.dead_letters import DeadLetter
 _FIELDS = {*JobRequest.model_fields, *Message.__struct_fields__}
 
 
-def shown(letter: DeadLetter, catalogue: Catalogue) -> dict[str, str]:
+class Preview(TypedDict):
+    """The beginning of a message's body."""
+
+    encoding: Annotated[str, Meta(extra_json_schema={"enum": ["text", "base64"]})]
+    content: Annotated[str, Meta(description="At most the first 2048 bytes of the body.")]
+
+
+def shown(letter: DeadLetter, catalogue: Catalogue) -> Preview:
     """Return the preview of a body.
 
     A body that can be read has its secret arguments hidden. Of one that cannot, or that was cut off, nobody
     knows where its secrets are: all of it is hidden, unless no task has any.
     """
-    preview = {"encoding": letter.preview_encoding, "content": letter.preview}
+    preview: Preview = {"encoding": letter.preview_encoding, "content": letter.preview}
     if not catalogue.has_secrets():
         return preview
     try:

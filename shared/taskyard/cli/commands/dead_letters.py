@@ -20,7 +20,7 @@ from taskyard.cli.output import OUTPUT, Output, card, first_line, say_list, say_
 from taskyard.cli.table import Column
 from taskyard.client import Client
 from taskyard.config import load
-from taskyard.dead_letters.document import group_document, letter_document
+from taskyard.dead_letters.document import LetterDocument, group_document, letter_document
 from taskyard.dead_letters.selection import page
 from taskyard.errors import DeadLetterNotFound
 from taskyard.store import JobStore
@@ -68,7 +68,7 @@ _GROUPS = (
 )
 
 
-def _letter_card(letter: dict[str, Any]) -> Iterable[str]:
+def _letter_card(letter: LetterDocument) -> Iterable[str]:
     preview = letter["preview"]
     yield from card(
         ("id", letter["id"]),
