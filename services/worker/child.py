@@ -19,6 +19,8 @@ from msgspec.structs import replace
 from services.worker.attempts import measures
 from services.worker.attempts.burial import Burial
 from services.worker.attempts.engine import SOON_PART, Engine
+from services.worker.attempts.executor import Executor
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Settler
 from services.worker.attempts.watch import PROGRESS_S, WATCH_S, Watch
@@ -109,6 +111,7 @@ class Child:
             deadline_s=settings.publish_deadline_s,
             on_waiting=self._look_for_room,
         )
+        self._registry = AttemptRegistry()
         self._suspects_due = 0
         self._consumer: Consumer | None = None
         self._lone: Suspects | None = None
@@ -118,7 +121,7 @@ class Child:
                 self._store,
                 self._queues,
                 on_arrival=self._wake,
-                is_busy=lambda: self._engine.unsettled > 0,
+                is_busy=lambda: self._registry.unsettled_count > 0,
             )
         else:
             self._source = self._consumer = Consumer(
@@ -143,14 +146,14 @@ class Child:
             finished=self._finished,
         )
         self._settler = Settler(
-            consumer=self._source,
+            registry=self._registry,
             burial=self._burial,
             tasks=self._tasks,
             settings=settings,
             owner=owner,
             wake=self._wake,
         )
-        self._engine = Engine(
+        self._executor = Executor(
             store=self._store,
             consumer=self._source,
             burial=self._burial,
@@ -158,26 +161,31 @@ class Child:
             settings=settings,
             owner=owner,
             slots=self._slots,
+            registry=self._registry,
             settler=self._settler,
+            wake=self._wake,
         )
+        self._engine = Engine(self._executor, self._slots, settings)
         self._heard_at = time.monotonic()
         self._room: Room | None = None
         if self._consumer is not None:
             self._room = Room(
                 consumer=self._consumer,
+                registry=self._registry,
                 settler=self._settler,
-                engine=self._engine,
+                isolation=self._executor.isolation,
                 burial=self._burial,
                 slots=settings.worker_threads,
                 queues=self._queues,
                 is_store_away=self._is_store_away,
             )
         self._watch = Watch(
+            self._registry,
             self._settler,
             self._store,
             settings,
             owner,
-            over=lambda: self._engine.over,
+            over=lambda: self._executor.over,
             retire=self.retire,
         )
         self._started_at = time.time()
@@ -194,7 +202,7 @@ class Child:
         self._loops = [
             self._heartbeats,
             Loop("watch", self._watch.run_once, interval_s=WATCH_S),
-            Loop("progress", self._watch.tell_progress, interval_s=PROGRESS_S),
+            Loop("progress", self._watch.send_progress, interval_s=PROGRESS_S),
             Loop("catalogue", self._declare, interval_s=DECLARE_S),
             Loop("gauges", self._measure, interval_s=settings.heartbeat_s),
             Loop("suspects", self._look_for_suspects, interval_s=settings.heartbeat_s),
@@ -237,7 +245,7 @@ class Child:
         self._engine.wake()
 
     def _finished(self, attempt: RunningAttempt) -> None:
-        self._engine.finished(attempt)
+        self._executor.decide(attempt)
         if self._room is not None:
             self._room.freed()
 
@@ -268,7 +276,7 @@ class Child:
 
     def _measure(self) -> None:
         """Tell how busy and how large the child is."""
-        SLOTS_BUSY.set(self._engine.busy)
+        SLOTS_BUSY.set(self._registry.busy)
         self._seen_rss_mib = _rss_mib()
         self._memory.set(self._seen_rss_mib * 2**20)
 
@@ -298,7 +306,7 @@ class Child:
             "is_lone": self._lone is not None,
             "tasks": sorted(self._tasks),
             "slots": self._settings.worker_threads,
-            "busy": self._engine.busy,
+            "busy": self._registry.busy,
             "jobs_done": self._settler.jobs_done,
             "rss_mib": round(self._seen_rss_mib, 1),
             "is_full": self._room is not None and self._room.is_full,
@@ -308,13 +316,13 @@ class Child:
 
     def _waiting_by_queue(self) -> dict[str, int]:
         going_back = self._consumer.going_back() if self._consumer is not None else {}
-        return Counter(self._engine.waiting_by_queue()) + Counter(going_back)
+        return Counter(self._executor.isolation.waiting_by_queue()) + Counter(going_back)
 
     def _beat(self) -> None:
         problems = self._source.problems()
         if not self._is_declared:
             problems.append("the store does not answer yet")
-        problems += self._engine.problems() + self._burial.problems()
+        problems += self._executor.isolation.problems() + self._burial.problems()
         problems += [f"{loop.name} fails" for loop in self._loops if loop.is_failing]
         try:
             beat = {
@@ -339,18 +347,19 @@ class Child:
 
     def _leave(self) -> None:
         self._tell(self._reason or "stopped")
-        self._engine.drain()
+        self._registry.drain()
         self._source.stop_consuming()
         self._wait(
-            lambda: self._engine.undecided == 0 or self._is_impatient, self._settings.shutdown_grace
+            lambda: self._registry.undecided_count == 0 or self._is_impatient,
+            self._settings.shutdown_grace,
         )
-        for attempt in self._settler.unsettled():
+        for attempt in self._registry.unsettled():
             attempt.interrupt(WorkerStopping)
-        self._wait(lambda: self._engine.undecided == 0, INTERRUPT_S)
-        for attempt in self._settler.unsettled():
+        self._wait(lambda: self._registry.undecided_count == 0, INTERRUPT_S)
+        for attempt in self._registry.unsettled():
             if attempt.is_over(0):  # it runs on, in code that no interrupt reaches
                 self._settler.abandon(attempt, WorkerStopping("the worker stops"))
-        self._wait(lambda: self._engine.unsettled == 0 and not self._burial, self._flush_s)
+        self._wait(lambda: self._registry.unsettled_count == 0 and not self._burial, self._flush_s)
         self._let_go()
 
     def _let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""The settler: what comes of an attempt that has ended, until the store knows it and it is acknowledged."""
+"""What becomes of an attempt that has ended: its outcome is decided, kept for the store, and counted."""
 
 import logging
 from collections import deque
@@ -9,9 +9,9 @@ from services.worker.attempts import measures, traces
 from services.worker.attempts.burial import Burial
 from services.worker.attempts.end_log import EndLog, place_of
 from services.worker.attempts.outcome import Ending, Judge, ResultNotJson
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
 from services.worker.consuming.inbox import Delivery
-from services.worker.consuming.source import Source
 from taskyard.config import Settings
 from taskyard.dead_letters.message import dead_letter
 from taskyard.errors import JobLost, WorkerStopping
@@ -26,28 +26,28 @@ Entries = list[tuple[Outcome, RunningAttempt]]
 
 
 class Settler:
-    """Decides how attempts end, keeps the outcomes for the engine to tell, and then acknowledges.
+    """Decides how attempts end, and keeps the outcomes until the store has them.
 
     Args:
-        consumer: Where deliveries are acknowledged, or handed back.
+        registry: Has the attempts.
         burial: What writes dead letters.
-        tasks: The tasks that this worker knows, by name.
+        tasks: The tasks that this worker has, by name.
         settings: Limits and defaults.
         owner: Name of this worker in dead letters.
-        wake: Called when an outcome is there to be told, without a slot that has become free.
+        wake: Called when an outcome is there to be settled, without a slot that has become free.
     """
 
     def __init__(
         self,
         *,
-        consumer: Source,
+        registry: AttemptRegistry,
         burial: Burial,
         tasks: Mapping[str, Task[..., Any]],
         settings: Settings,
         owner: str,
         wake: Callable[[], None],
     ) -> None:
-        self._consumer = consumer
+        self._registry = registry
         self._burial = burial
         self._tasks = tasks
         self._owner = owner
@@ -55,29 +55,13 @@ class Settler:
         self._judge = Judge(settings)
         self.log = EndLog(settings.log_jobs)
         self._outcomes: deque[tuple[Outcome, RunningAttempt]] = deque()
-        #: Attempts that are claimed and not settled, by job id.
-        self.running: dict[str, RunningAttempt] = {}
-        #: Those in a slot that have lost their job, of which another attempt has begun here; by token.
-        self._overtaken: dict[int, RunningAttempt] = {}
         self.jobs_done = 0
         #: Jobs settled and the seconds that they ran, by queue.
         self.served: dict[str, tuple[int, float]] = {}
         #: How long a job takes, as the recent ones did. Seconds.
         self.service_s = 1.0
 
-    def begin(self, attempt: RunningAttempt) -> None:
-        """Take an attempt that has been claimed."""
-        overtaken = self.running.get(attempt.id)
-        if overtaken is not None:
-            self._overtaken[overtaken.token] = overtaken
-            lose(overtaken)
-        self.running[attempt.id] = attempt
-
-    def unsettled(self) -> list[RunningAttempt]:
-        """Return the attempts whose end the store was not told: those of `running`, and overtaken ones."""
-        return [*self.running.values(), *self._overtaken.values()]
-
-    def end(self, attempt: RunningAttempt, error: BaseException | None) -> bool:
+    def decide(self, attempt: RunningAttempt, error: BaseException | None) -> bool:
         """Decide the outcome of an attempt; False if that has been done before."""
         if not attempt.end():
             return False
@@ -86,7 +70,7 @@ class Settler:
 
     def abandon(self, attempt: RunningAttempt, error: BaseException) -> bool:
         """Decide the outcome of an attempt that does not end; False if it has ended by itself."""
-        is_first = self.end(attempt, error)
+        is_first = self.decide(attempt, error)
         self._wake()
         return is_first
 
@@ -97,48 +81,53 @@ class Settler:
             self._wake()
 
     def take(self, limit: int | None = None) -> Entries:
-        """Return the outcomes that the store has to be told: all, or the first ones."""
+        """Remove and return the outcomes that are to be settled: all, or the first ones."""
         count = len(self._outcomes)
         return [
             self._outcomes.popleft() for _ in range(count if limit is None else min(count, limit))
         ]
 
     def put_back(self, entries: Entries) -> None:
-        """Keep outcomes that could not be told, before all later ones."""
+        """Keep outcomes that could not be settled, before all later ones."""
         self._outcomes.extendleft(reversed(entries))
 
-    def retell(self, entry: tuple[Outcome, RunningAttempt], error: Exception) -> None:
+    def fail(self, entry: tuple[Outcome, RunningAttempt], error: Exception) -> None:
         """Have an attempt fail whose outcome has no form in the store: its result or progress is at fault."""
         outcome, attempt = entry
         attempt.last_progress = None
-        told = f"the outcome cannot be told: {error}"
+        text = f"the outcome cannot be told: {error}"
         is_result = outcome.kind == "completed"
-        self._conclude(attempt, ResultNotJson(told) if is_result else RuntimeError(told))
+        self._conclude(attempt, ResultNotJson(text) if is_result else RuntimeError(text))
         self._wake()
 
-    def settled(self, entries: Entries, told: Sequence[Settled]) -> None:
-        """Let go of attempts whose outcomes the store knows now, or has refused.
+    def settle(
+        self, entries: Entries, answers: Sequence[Settled]
+    ) -> tuple[list[Delivery], list[Delivery]]:
+        """Remove attempts whose outcomes the store has taken or refused: they are under way no more.
 
-        Only where another attempt has taken over is the message of a refused one done with. What the store
-        has forgotten has nothing but its message left, which goes back and runs again.
+        Returns the deliveries to acknowledge, and those to return to their queues. Only where another attempt
+        has taken over is the message of a refused one done with. What the store has forgotten has nothing but
+        its message left, which goes back and runs again.
         """
+        self._registry.remove([attempt for _, attempt in entries])
         done: list[Delivery] = []
-        for (outcome, attempt), answer in zip(entries, told, strict=True):
-            self._overtaken.pop(attempt.token, None)
-            if self.running.get(attempt.id) is attempt:
-                del self.running[attempt.id]
+        returned: list[Delivery] = []
+        for (outcome, attempt), answer in zip(entries, answers, strict=True):
             is_known = answer in ("accepted", "stale")
             if outcome.kind == "released" or not is_known:
-                self._consumer.hand_back([attempt.delivery])
+                returned.append(attempt.delivery)
             else:
                 done.append(attempt.delivery)
             if not is_known:
                 facts = {"job_id": attempt.id, "task": attempt.task, "outcome": outcome.kind}
                 logger.warning("the store has forgotten an attempt: it runs again", extra=facts)
-        self._consumer.ack(done)
+        return done, returned
+
+    def count(self, entries: Entries, answers: Sequence[Settled]) -> None:
+        """Count and log attempts that are settled."""
         self.jobs_done += len(entries)
         self._measure([attempt for _, attempt in entries if attempt.started is not None])
-        accepted = [answer == "accepted" for answer in told]
+        accepted = [answer == "accepted" for answer in answers]
         measures.settled(entries, accepted)
         traces.settled(entries, accepted)
         self.log.settled(entries, accepted)
@@ -196,9 +185,3 @@ class Settler:
             self._wake()
 
         self._burial.bury(letter, error.reason, delivery, settle)
-
-
-def lose(attempt: RunningAttempt) -> None:
-    """Stop an attempt because another holds its job."""
-    if attempt.lose():
-        measures.lost(attempt)

@@ -1,26 +1,28 @@
 """What follows from the store's verdicts: attempts for the slots, and messages that are done with unrun."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from services.worker.attempts import measures
-from services.worker.attempts.admission import Admission, Asking
+from services.worker.attempts.admission import Candidates
 from services.worker.attempts.outcome import UnknownTask
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Settler
 from services.worker.consuming.inbox import Delivery
 from services.worker.consuming.source import Source
 from services.worker.dramatiq_bridge.slots import Slots
 from taskyard.errors import TaskyardError
+from taskyard.job_creation import Defaults
 from taskyard.message import Message
 from taskyard.store.attempts import Verdict
 from taskyard.task import Task
 
 logger = logging.getLogger(__name__)
 
-#: Of so many tasks that are not known here it is told that their jobs are parked.
-TOLD_TASKS = 100
+#: For so many tasks that are not known here it is logged that their jobs are parked.
+LOGGED_TASKS = 100
 
 
 class Starter:
@@ -28,38 +30,41 @@ class Starter:
 
     Args:
         consumer: Where messages are acknowledged, or handed back.
-        admission: Knows the defaults of tasks.
-        settler: Gets the attempts that begin.
+        defaults: Gives what jobs of a task get where they do not say.
+        registry: Gets the attempts that begin.
+        settler: Decides about attempts that can never run here.
         slots: What runs them.
-        tasks: The tasks that this worker knows, by name.
-        unknown_task_ttl_s: How long jobs have waited for a task that is granted though it is not known here.
+        tasks: The tasks that this worker has, by name.
+        unknown_task_ttl_s: How long jobs have waited that are granted though their task is not here.
     """
 
     def __init__(
         self,
         *,
         consumer: Source,
-        admission: Admission,
+        defaults: Callable[[str], Defaults],
+        registry: AttemptRegistry,
         settler: Settler,
         slots: Slots,
         tasks: Mapping[str, Task[..., Any]],
         unknown_task_ttl_s: int,
     ) -> None:
         self._consumer = consumer
-        self._admission = admission
+        self._defaults = defaults
+        self._registry = registry
         self._settler = settler
         self._slots = slots
         self._tasks = tasks
         self._unknown_task_ttl_s = unknown_task_ttl_s
-        #: Tasks of parked jobs that were told.
-        self._told: set[str] = set()
+        #: Tasks for which that has been logged.
+        self._logged: set[str] = set()
 
-    def start(self, asking: Asking, verdicts: Sequence[Verdict]) -> int:
+    def start(self, candidates: Candidates, verdicts: Sequence[Verdict]) -> int:
         """Do as the verdicts say; return how many attempts a slot is to run."""
         started: list[RunningAttempt] = []
         skipped: list[Delivery] = []
         paused: list[Delivery] = []
-        for (delivery, message), verdict in zip(asking.values(), verdicts, strict=True):
+        for (delivery, message), verdict in zip(candidates.values(), verdicts, strict=True):
             if verdict.kind == "run":
                 started.append(self._attempt(delivery, message, verdict))
             elif verdict.kind == "paused":
@@ -85,9 +90,9 @@ class Starter:
         """Count a message that starts nothing; say once for each task that it is not known here."""
         measures.MESSAGES_SKIPPED.labels(delivery.queue, verdict.kind).inc()
         task = message.task
-        if verdict.kind != "parked" or task in self._told or len(self._told) >= TOLD_TASKS:
+        if verdict.kind != "parked" or task in self._logged or len(self._logged) >= LOGGED_TASKS:
             return
-        self._told.add(task)
+        self._logged.add(task)
         facts = {"task": task, "queue": delivery.queue, "job_id": message.message_id}
         text = "job is parked, the task is not known here: restart the worker after adding a task"
         logger.warning(text, extra=facts)
@@ -105,7 +110,7 @@ class Starter:
         return None
 
     def _attempt(self, delivery: Delivery, message: Message, verdict: Verdict) -> RunningAttempt:
-        defaults = self._admission.defaults(message.task)
+        defaults = self._defaults(message.task)
         retries = message.options.max_retries
         attempt = RunningAttempt(
             message,
@@ -117,5 +122,5 @@ class Starter:
             max_retries=defaults.max_retries if retries is None else retries,
         )
         attempt.waited_ms = max(0, verdict.started_at_ms - verdict.ready_at_ms)
-        self._settler.begin(attempt)
+        self._registry.add(attempt)
         return attempt

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
-from services.worker.attempts.settler import Settler, lose
+from services.worker.attempts.settler import Settler
 from taskyard.config import Settings
 from taskyard.errors import JobCancelled, JobInterrupt, JobTimeout
 from taskyard.job import Progress
@@ -37,16 +38,18 @@ class Watch:
     """Looks after the attempts of a child.
 
     Args:
-        settler: Has the attempts.
-        store: Is told of progress and heartbeats.
+        registry: Has the attempts.
+        settler: Decides about attempts that do not end by themselves.
+        store: Gets progress and heartbeats.
         settings: Limits and lease.
         owner: Id of the lease.
-        over: Gives the last claim call that is over, as the engine knows it.
+        over: Gives the number of the last claim call that is over.
         retire: Called when a task does not stop: only the end of its process stops it.
     """
 
     def __init__(
         self,
+        registry: AttemptRegistry,
         settler: Settler,
         store: JobStore,
         settings: Settings,
@@ -55,6 +58,7 @@ class Watch:
         over: Callable[[], int],
         retire: Retire,
     ) -> None:
+        self._registry = registry
         self._settler = settler
         self._store = store
         self._settings = settings
@@ -63,7 +67,7 @@ class Watch:
         self._retire = retire
         self._unsent: dict[str, tuple[RunningAttempt, Progress]] = {}
         self._apart = Apart("attempt")
-        self._told_apart = Apart("progress")
+        self._progress_apart = Apart("progress")
 
     def report(self, attempt: RunningAttempt, progress: Progress) -> None:
         """Take a task's progress; the store hears of it within a quarter of a second."""
@@ -75,7 +79,7 @@ class Watch:
 
         An interrupt that was lost on its way is raised again, until it has landed.
         """
-        attempts = self._settler.unsettled()
+        attempts = self._registry.unsettled()
         self._apart.keep({each.id for each in attempts}.__contains__)
         self._apart.each(attempts, self._look_after, key=lambda each: each.id)
 
@@ -85,9 +89,10 @@ class Watch:
         What the store holds for this child and the child does not run is taken back by it. Returns the queues
         that are paused.
         """
-        # In this order: what began between the two is then told, and not taken for something unheard of.
+        # In this order: what began between the two is then in the heartbeat, and not taken for a grant that
+        # never arrived.
         over = self._over()
-        running = dict(self._settler.running)
+        running = self._registry.by_job()
         beat = self._store.heartbeat(
             self._owner,
             info,
@@ -100,21 +105,21 @@ class Watch:
             if job_id in running:
                 running[job_id].ask_to_stop(JobCancelled)
         for job_id in beat.lost:
-            lose(running[job_id])
+            self._registry.lose(running[job_id])
         for job_id in beat.given_back:
             JOBS_GIVEN_BACK.inc()
             logger.warning("job given back: its claim was never answered", extra={"job_id": job_id})
         return beat.paused
 
-    def tell_progress(self) -> None:
-        """Tell the store how far tasks are. What it refuses is not told again: the next report is newer."""
+    def send_progress(self) -> None:
+        """Send the store how far tasks are. What it refuses is not sent again: the next report is newer."""
         unsent, self._unsent = self._unsent, {}
-        self._told_apart.keep(self._settler.running.__contains__)
-        self._told_apart.each(unsent.values(), self._tell, key=lambda each: each[0].id)
+        self._progress_apart.keep(self._registry.__contains__)
+        self._progress_apart.each(unsent.values(), self._send, key=lambda each: each[0].id)
 
-    def _tell(self, told: tuple[RunningAttempt, Progress]) -> None:
-        attempt, progress = told
-        if attempt.id in self._settler.running:
+    def _send(self, report: tuple[RunningAttempt, Progress]) -> None:
+        attempt, progress = report
+        if attempt.id in self._registry:
             text = msgspec.json.encode(progress).decode()
             self._store.progress(attempt.id, attempt.token, text)
 

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from services.worker.attempts.burial import Burial
-from services.worker.attempts.engine import Engine
+from services.worker.attempts.isolation import Isolation
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
 from services.worker.attempts.settler import Settler
 from services.worker.consuming.consumer import Consumer
@@ -35,8 +36,9 @@ class Room:
 
     Args:
         consumer: Takes deliveries and gives them back.
-        settler: Has the attempts, and how long jobs take.
-        engine: Knows how many slots are busy, and what the store fails at.
+        registry: Has the attempts, and how many slots are busy.
+        settler: Has how long jobs take.
+        isolation: Has the deliveries that the store fails at.
         burial: Has deliveries that wait for RabbitMQ and for no slot.
         slots: How many jobs may run.
         queues: Those that are consumed.
@@ -47,8 +49,9 @@ class Room:
         self,
         *,
         consumer: Consumer,
+        registry: AttemptRegistry,
         settler: Settler,
-        engine: Engine,
+        isolation: Isolation,
         burial: Burial,
         slots: int,
         queues: Sequence[str],
@@ -56,7 +59,8 @@ class Room:
     ) -> None:
         self._consumer = consumer
         self._settler = settler
-        self._engine = engine
+        self._registry = registry
+        self._isolation = isolation
         self._burial = burial
         self._slots = slots
         self._is_store_away = is_store_away
@@ -92,17 +96,23 @@ class Room:
         self._bell.clear()
         means = self._times.means(dict(self._settler.served))
         long = [
-            each for each in self._settler.unsettled() if _is_long(each, means.get(each.queue_name))
+            each
+            for each in self._registry.unsettled()
+            if _is_long(each, means.get(each.queue_name))
         ]
         free = 0 if self._is_store_away() else max(0, self._slots - len(long))
         surplus = self._surplus(free)
         self._turn(free, is_crowded=bool(surplus))
-        held = [each.delivery for each in long] + self._burial.deliveries() + self._engine.aside()
+        held = (
+            [each.delivery for each in long]
+            + self._burial.deliveries()
+            + self._isolation.deliveries()
+        )
         self._fit({queue: wanted(free, means.get(queue)) for queue in self._open}, held)
         self._consumer.hand_back(surplus)  # after that, or it would come again at once
-        if self._closed and free and self._engine.busy < self._slots:
+        if self._closed and free and self._registry.busy < self._slots:
             return OPEN_S
-        return LOOK_S if held or self._closed or self._engine.busy else IDLE_S
+        return LOOK_S if held or self._closed or self._registry.busy else IDLE_S
 
     def _turn(self, free: int, *, is_crowded: bool) -> None:
         """Close all queues while no slot is free for them, else open the next one that is closed.
@@ -117,7 +127,7 @@ class Room:
             self._open.clear()
         elif self._closed:
             # Where those that are open have nothing for an idle slot, twice as many at the next look.
-            is_idle = not len(self._consumer.inbox) and self._engine.busy < self._slots
+            is_idle = not len(self._consumer.inbox) and self._registry.busy < self._slots
             for _ in range(min(len(self._closed), len(self._open) if is_idle else 1) or 1):
                 self._open.append(self._closed.popleft())
 
@@ -139,7 +149,7 @@ class Room:
         inbox = self._consumer.inbox
         keep = int(free * MAX_WAIT_S / self._settler.service_s)
         had_surplus = self._had_surplus
-        self._had_surplus = len(inbox) > keep and self._engine.busy >= self._slots
+        self._had_surplus = len(inbox) > keep and self._registry.busy >= self._slots
         if self._is_store_away():
             return inbox.surplus(0)
         if self._had_surplus and had_surplus:

@@ -12,6 +12,8 @@ from pika import spec
 from services.scheduler.intake import submissions
 from services.scheduler.intake.received import ReceivedSubmission, received
 from services.worker.attempts.admission import Admission
+from services.worker.attempts.adoption import Adopter, Adoption
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.consuming.inbox import Delivery
 from taskyard import config
 from taskyard.catalogue import Catalogue, describe
@@ -189,16 +191,19 @@ def test_any_message_on_a_work_queue_is_a_job_or_a_dead_letter(rng: random.Rando
     """One of the two, and with a reason that protocol.md has."""
     store, consumer = Store(), Consumer()
     make: Any = Admission
-    admission = make(store, consumer, consumer, {"fuzzed": add}, SETTINGS, "w")
+    tasks: Any = {"fuzzed": add}
+    admission = make(store, consumer, consumer, tasks, SETTINGS, "w")
+    make_adopter: Any = Adopter
+    adopter = make_adopter(store, Adoption(tasks, SETTINGS), admission, "w")
     body = fuzz.body(rng, {**MESSAGE, "message_id": new_id()})
     consumer.put(Delivery("q", 1, body, properties_of(fuzz.properties(rng).raw), None))
 
     while consumer.waiting:
-        asking = admission.asking([consumer.waiting.pop()], {})
-        claims = admission.claims(asking)
+        candidates = admission.admit([consumer.waiting.pop()], AttemptRegistry())
+        claims = admission.claims(candidates)
         assert all(type(claim.attempt) is int for claim in claims)
         verdicts = [Verdict("unknown") for _ in claims]
-        admission.adopt_unknown(list(asking.values()), claims, verdicts, call=1)
+        adopter.adopt_unknown(list(candidates.values()), claims, verdicts, call=1)
 
     assert len(store.created) + len(consumer.letters) == 1
     for letter in consumer.letters:

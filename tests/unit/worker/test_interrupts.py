@@ -33,9 +33,17 @@ class Running:
 
 def watch_over(*attempts):
     """Return what a worker's child calls every tenth of a second."""
-    settler: Any = Running(*attempts)
-    store: Any = None  # is told of nothing here
-    return Watch(settler, store, config.load(), "owner", over=lambda: 0, retire=lambda reason: None)
+    registry: Any = Running(*attempts)
+    unused: Any = None
+    return Watch(
+        registry,
+        unused,
+        unused,
+        config.load(),
+        "owner",
+        over=lambda: 0,
+        retire=lambda reason: None,
+    )
 
 
 class Slot:

@@ -28,29 +28,34 @@ class Consumer:
 
 
 class Settler:
-    """Has attempts under way, and times of those before."""
+    """Has times of attempts that are over."""
+
+    def __init__(self):
+        self.served = {}
+        self.service_s = 1.0
+
+
+class Registry:
+    """Has attempts under way."""
 
     def __init__(self):
         self.attempts = []
-        self.served = {}
-        self.service_s = 1.0
 
     def unsettled(self):
         return list(self.attempts)
 
-
-class Engine:
-    """Has so many attempts as the settler."""
-
-    def __init__(self, settler):
-        self._settler = settler
-        self.resting = []
-
     @property
     def busy(self):
-        return len(self._settler.attempts)
+        return len(self.attempts)
 
-    def aside(self):
+
+class Isolation:
+    """Has what rests."""
+
+    def __init__(self):
+        self.resting = []
+
+    def deliveries(self):
         return self.resting
 
 
@@ -69,12 +74,13 @@ class Yard:
 
     def __init__(self, *queues):
         self.consumer, self.settler, self.burial = Consumer(), Settler(), Burial()
-        self.engine = Engine(self.settler)
+        self.registry, self.isolation = Registry(), Isolation()
         self.is_store_away = False
         self.room = Room(
             consumer=cast(Any, self.consumer),
             settler=cast(Any, self.settler),
-            engine=cast(Any, self.engine),
+            registry=cast(Any, self.registry),
+            isolation=cast(Any, self.isolation),
             burial=cast(Any, self.burial),
             slots=SLOTS,
             queues=queues,
@@ -88,7 +94,7 @@ class Yard:
             running.queue_name = queue
             running.enter()
             running.started -= for_s
-            self.settler.attempts.append(running)
+            self.registry.attempts.append(running)
 
     def look(self):
         """Look once; return what may come of each queue."""
@@ -111,12 +117,12 @@ def test_slots_with_long_jobs_are_there_for_nothing_else(yard):
     yard.run(1)
     assert yard.look() == {"a": 2}  # it may be over at any time
 
-    yard.settler.attempts.clear()
+    yard.registry.attempts.clear()
     yard.run(1, for_s=LONG)
-    yard.burial.waiting, yard.engine.resting = [delivery()], [delivery()]
+    yard.burial.waiting, yard.isolation.resting = [delivery()], [delivery()]
     assert yard.look() == {"a": 1}
-    running = [each.delivery for each in yard.settler.attempts]
-    assert yard.consumer.held == running + yard.burial.waiting + yard.engine.resting
+    running = [each.delivery for each in yard.registry.attempts]
+    assert yard.consumer.held == running + yard.burial.waiting + yard.isolation.resting
 
     yard.run(1, for_s=LONG)
     assert (yard.look(), yard.room.is_full) == ({}, True)
@@ -137,13 +143,13 @@ def test_queues_get_their_turns(yard):
     assert yard.look() == {}
     order = []
     for _ in range(4):
-        freed = yard.settler.attempts.pop()
+        freed = yard.registry.attempts.pop()
         order.append(list(yard.look()))
-        yard.settler.attempts.append(freed)
+        yard.registry.attempts.append(freed)
         assert yard.look() == {}
     assert order == [["a"], ["b"], ["c"], ["a"]]
 
-    yard.settler.attempts.clear()
+    yard.registry.attempts.clear()
     opened = [list(yard.look()) for _ in range(3)]
     assert opened == [["b"], ["b", "c"], ["b", "c", "a"]]
     assert not yard.room.is_full
@@ -154,7 +160,7 @@ def test_an_idle_slot_does_not_wait_for_many_turns():
     yard = Yard(*"abcdefgh")
     yard.run(2, for_s=LONG)
     yard.look()
-    yard.settler.attempts.clear()
+    yard.registry.attempts.clear()
 
     assert [len(yard.look()) for _ in range(5)] == [1, 2, 4, 8, 8]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.settler import Settler
 from services.worker.attempts.watch import Watch
 from taskyard import config
@@ -55,11 +56,14 @@ class Child:
     def __init__(self, **answer):
         self.consumer, self.burial, self.store = Consumer(), Burial(), Store(**answer)
         self.retired: list[str] = []
-        parts: dict[str, Any] = {"consumer": self.consumer, "burial": self.burial}
+        self.registry = AttemptRegistry()
+        parts: dict[str, Any] = {"registry": self.registry, "burial": self.burial}
         settings = config.load(hard_limit_grace_s=0.01)
         self.settler = Settler(**parts, tasks={}, settings=settings, owner="w", wake=lambda: None)
         store: Any = self.store
-        self.watch = Watch(self.settler, store, settings, "w", over=lambda: 7, retire=self._retire)
+        self.watch = Watch(
+            self.registry, self.settler, store, settings, "w", over=lambda: 7, retire=self._retire
+        )
 
     def _retire(self, reason: str) -> None:
         self.retired.append(reason)
@@ -88,9 +92,9 @@ def child():
 def overtaken(child):
     """Return an attempt in its slot, and the next one of its job, which has begun in the same child."""
     stale = in_slot(token=1)
-    child.settler.begin(stale)
+    child.registry.add(stale)
     current = attempt(number=2, token=2, job_id=stale.id)
-    child.settler.begin(current)
+    child.registry.add(current)
     return stale, current
 
 
@@ -112,30 +116,30 @@ def test_an_overtaken_attempt_that_does_not_stop_is_given_up(child):
 
     assert child.outcomes() == [(1, "released")]
     assert child.burial.letters == []
-    assert stale in child.settler.unsettled()
+    assert stale in child.registry.unsettled()
     assert not current.is_ended
 
 
 def test_an_overtaken_attempt_is_watched_until_its_end_is_told(child):
     """Whoever stops the child waits for it too."""
     stale, current = overtaken(child)
-    child.settler.end(stale, stale.interrupted and stale.interrupted())
+    child.settler.decide(stale, stale.interrupted and stale.interrupted())
     entries = child.settler.take()
-    assert len(child.settler.unsettled()) == 2
+    assert len(child.registry.unsettled()) == 2
 
-    child.settler.settled(entries, ["stale"])
+    child.settler.settle(entries, ["stale"])
 
-    assert [each is current for each in child.settler.unsettled()] == [True]
+    assert [each is current for each in child.registry.unsettled()] == [True]
 
 
 def test_a_lost_attempt_that_fails_for_good_writes_no_dead_letter():
     """The job is another's, who may complete it."""
     doomed = in_slot(max_retries=0)
     child = Child(lost=[doomed.id])
-    child.settler.begin(doomed)
+    child.registry.add(doomed)
     child.watch.heartbeat({})
 
-    child.settler.end(doomed, ValueError("it failed all the same"))
+    child.settler.decide(doomed, ValueError("it failed all the same"))
 
     assert child.burial.letters == []
     assert child.outcomes() == [(1, "released")]
@@ -145,7 +149,7 @@ def test_a_lost_attempt_that_does_not_stop_is_given_up_as_lost():
     """It ends neither as cancelled nor as timed out: it counts for nothing."""
     stuck = in_slot(max_retries=0, timeout_s=0)
     child = Child(lost=[stuck.id])
-    child.settler.begin(stuck)
+    child.registry.add(stuck)
     child.watch.heartbeat({})
 
     poll(child.is_retired)
@@ -159,9 +163,9 @@ def test_a_dead_letter_has_the_priority_of_the_job(child, own, shown):
     failing = in_slot(max_retries=0)
     failing.message.options.priority = own
     failing.delivery.properties.priority = 9
-    child.settler.begin(failing)
+    child.registry.add(failing)
 
-    child.settler.end(failing, ValueError("no"))
+    child.settler.decide(failing, ValueError("no"))
 
     assert [letter.priority for letter in child.burial.letters] == [shown]
 

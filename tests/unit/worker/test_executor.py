@@ -1,11 +1,12 @@
-"""The engine's guard: one message that the store cannot take must not hold up the others."""
+"""The executor's guard: one message that the store cannot take must not hold up the others."""
 
 import json
 from typing import Any
 
 import pytest
 
-from services.worker.attempts.engine import Engine
+from services.worker.attempts.executor import Executor
+from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.settler import Settler
 from services.worker.consuming.inbox import Delivery, Inbox
 from taskyard.config import Settings
@@ -17,7 +18,7 @@ from tests.polling import poll
 from tests.unit.worker.doubles import attempt
 
 #: Doubles stand in for most of what these are made of.
-make_engine: Any = Engine
+make_executor: Any = Executor
 make_settler: Any = Settler
 make_delivery: Any = Delivery
 
@@ -44,6 +45,9 @@ class Consumer:
 
     def ack(self, deliveries):
         self.acked += deliveries
+
+    def hand_back(self, deliveries):
+        assert not deliveries
 
     def deliver(self, job_id):
         body = {
@@ -85,36 +89,41 @@ class Store:
     def __init__(self, error=None):
         self.error = error
         self.told = []
+        self.outcomes = []
 
     def exchange(self, outcomes, owner, worker, claims, *, call):
         if self.error and any(each.id == "poison" for each in (*outcomes, *claims)):
             raise self.error
         self.told += [outcome.id for outcome in outcomes]
+        self.outcomes += outcomes
         verdicts = [Verdict("leased") if each.is_surplus else Verdict("run", 1) for each in claims]
         return ["accepted"] * len(outcomes), verdicts
 
 
-def engine_with(consumer, burial, slots, store):
-    """Return an engine on doubles, and its settler."""
+def executor_with(consumer, burial, slots, store):
+    """Return an executor on doubles, and what is under way in it."""
+    registry = AttemptRegistry()
     parts: dict[str, Any] = {
-        "consumer": consumer,
+        "registry": registry,
         "burial": burial,
         "tasks": {"job": Task(print, "job", TaskOptions(queue="q"))},
         "settings": Settings(),
         "owner": "w",
+        "wake": lambda: None,
     }
-    settler = make_settler(**parts, wake=lambda: None)
-    return make_engine(**parts, store=store, slots=slots, settler=settler), settler
+    settler = make_settler(**parts)
+    parts |= {"consumer": consumer, "store": store, "slots": slots, "settler": settler}
+    return make_executor(**parts), registry
 
 
 def test_a_message_that_the_store_cannot_take_is_buried_alone():
     """The batch it came in is tried one by one; all others run."""
     consumer, burial, slots = Consumer(), Burial(), Slots()
-    engine, _ = engine_with(consumer, burial, slots, Store(Unstorable("number too large")))
+    executor, _ = executor_with(consumer, burial, slots, Store(Unstorable("number too large")))
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
 
-    poll(lambda: not engine.run_once() and not len(consumer.inbox))
+    poll(lambda: not executor.run_once() and not len(consumer.inbox))
 
     assert set(slots.started) == {"a", "b"}
     assert burial.letters == [("poison", "invalid")]
@@ -125,14 +134,14 @@ def test_a_message_that_the_store_cannot_take_is_buried_alone():
 def test_a_message_of_an_attempt_that_runs_here_is_a_duplicate(is_lost):
     """Unless that one has lost its job: then the message may be all that is left of it."""
     consumer, slots = Consumer(), Slots()
-    engine, settler = engine_with(consumer, Burial(), slots, Store())
+    executor, registry = executor_with(consumer, Burial(), slots, Store())
     running = attempt("job", job_id="a", token=7)
-    settler.begin(running)
+    registry.add(running)
     if is_lost:
         running.lose()
     consumer.deliver("a")
 
-    engine.run_once()
+    executor.run_once()
 
     assert (slots.started, len(consumer.acked)) == ((["a"], 0) if is_lost else ([], 1))
 
@@ -141,19 +150,21 @@ def test_a_message_of_an_attempt_that_runs_here_is_a_duplicate(is_lost):
 def test_a_message_that_the_store_fails_at_is_kept(error):
     """It may be the record's fault, or the script's: the others run, and it does once that is mended."""
     consumer, burial, slots, store = Consumer(), Burial(), Slots(), Store(error)
-    engine, _ = engine_with(consumer, burial, slots, store)
+    executor, _ = executor_with(consumer, burial, slots, store)
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
 
-    poll(lambda: not engine.run_once() and not len(consumer.inbox))
+    poll(lambda: not executor.run_once() and not len(consumer.inbox))
     assert set(slots.started) == {"a", "b"}
     assert (burial.letters, consumer.acked) == ([], [])
-    assert "poison" in engine.problems()[0]
-    assert engine.waiting_by_queue() == {"q": 1}  # or its message would be taken for a lost one
+    assert "poison" in executor.isolation.problems()[0]
+    assert executor.isolation.waiting_by_queue() == {
+        "q": 1
+    }  # or its message would be taken for a lost one
 
     store.error = None
-    poll(lambda: engine.run_once() and "poison" in slots.started)
-    assert (engine.problems(), engine.waiting_by_queue()) == ([], {})
+    poll(lambda: executor.run_once() and "poison" in slots.started)
+    assert (executor.isolation.problems(), executor.isolation.waiting_by_queue()) == ([], {})
 
 
 class Damaged(Store):
@@ -175,61 +186,62 @@ class Damaged(Store):
 def test_what_is_about_a_damaged_record_is_kept():
     """A message and an outcome; what came with them goes its way, in the same call."""
     store, consumer, slots = Damaged(), Consumer(), Slots()
-    engine, settler = engine_with(consumer, Burial(), slots, store)
+    executor, registry = executor_with(consumer, Burial(), slots, store)
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
-    engine.run_once()
+    executor.run_once()
     assert (set(slots.started), consumer.acked) == ({"a", "b"}, [])
-    assert "poison" in engine.problems()[0]
+    assert "poison" in executor.isolation.problems()[0]
     store.is_damaged = False
-    poll(lambda: engine.run_once() and "poison" in slots.started)
+    poll(lambda: executor.run_once() and "poison" in slots.started)
 
     store.is_damaged = True
-    for each in settler.unsettled():
-        engine.finished(each)
-    engine.run_once()
-    assert (set(settler.running), len(consumer.acked)) == ({"poison"}, 2)
-    assert "poison" in engine.problems()[0]
+    for each in registry.unsettled():
+        executor.decide(each)
+    executor.run_once()
+    assert (set(registry.by_job()), len(consumer.acked)) == ({"poison"}, 2)
+    assert "poison" in executor.isolation.problems()[0]
 
     store.is_damaged = False
-    poll(lambda: engine.run_once() and not settler.running)
-    assert engine.problems() == []
+    poll(lambda: executor.run_once() and not registry.by_job())
+    assert executor.isolation.problems() == []
 
 
 def test_an_outcome_that_the_store_fails_at_is_kept():
     """Those that come with it and after it are told."""
     store, consumer = Store(), Consumer()
-    engine, settler = engine_with(consumer, Burial(), Slots(), store)
+    executor, registry = executor_with(consumer, Burial(), Slots(), store)
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
-    engine.run_once()
+    executor.run_once()
     store.error = StoreFault("a script failed")
 
-    for each in settler.unsettled():
-        engine.finished(each)
-    poll(lambda: not engine.run_once())
+    for each in registry.unsettled():
+        executor.decide(each)
+    poll(lambda: not executor.run_once())
     assert set(store.told) == {"a", "b"}
-    assert set(settler.running) == {"poison"}
-    assert "poison" in engine.problems()[0]
+    assert set(registry.by_job()) == {"poison"}
+    assert "poison" in executor.isolation.problems()[0]
 
     store.error = None
-    poll(lambda: engine.run_once() and "poison" in store.told)
-    assert (settler.running, engine.problems()) == ({}, [])
+    poll(lambda: executor.run_once() and "poison" in store.told)
+    assert (registry.by_job(), executor.isolation.problems()) == ({}, [])
 
 
 def test_an_outcome_without_a_form_in_the_store_is_a_failure():
     """The job does not stay running for ever."""
     store, consumer, burial = Store(), Consumer(), Burial()
-    engine, settler = engine_with(consumer, burial, Slots(), store)
+    executor, registry = executor_with(consumer, burial, Slots(), store)
     consumer.deliver("poison")
-    engine.run_once()
+    executor.run_once()
     store.error = Unstorable("number too large")
-    for each in settler.unsettled():
-        engine.finished(each)
-    engine.run_once()
+    for each in registry.unsettled():
+        executor.decide(each)
+    executor.run_once()
 
     store.error = None
-    ((outcome, _),) = settler.take()
+    executor.run_once()
+    (outcome,) = store.outcomes
     assert (outcome.kind, burial.letters) == ("failed", [("poison", "result_not_json")])
     assert "number too large" in outcome.error
 
@@ -237,26 +249,26 @@ def test_an_outcome_without_a_form_in_the_store_is_a_failure():
 def test_a_store_that_is_away_puts_nothing_aside():
     """All waits together, as it was."""
     consumer, store = Consumer(), Store(StoreUnavailable("BUSY"))
-    engine, _ = engine_with(consumer, Burial(), Slots(), store)
+    executor, _ = executor_with(consumer, Burial(), Slots(), store)
     consumer.deliver("poison")
 
     with pytest.raises(StoreUnavailable):
-        engine.run_once()
+        executor.run_once()
 
-    assert (len(consumer.inbox), engine.problems()) == (1, [])
+    assert (len(consumer.inbox), executor.isolation.problems()) == (1, [])
 
 
 class Watched(Store):
-    """Notes the number of each call, and what an engine told to be over meanwhile."""
+    """Notes the number of each call, and what an executor took to be over meanwhile."""
 
     def __init__(self):
         super().__init__()
         self.calls = []
         self.is_away = False
-        self.engine: Any = None
+        self.executor: Any = None
 
     def exchange(self, outcomes, owner, worker, claims, *, call):
-        self.calls.append((call, self.engine.over))
+        self.calls.append((call, self.executor.over))
         if self.is_away:
             raise StoreUnavailable("no answer")
         return super().exchange(outcomes, owner, worker, claims, call=call)
@@ -265,13 +277,13 @@ class Watched(Store):
 def test_a_claim_call_is_over_when_what_it_granted_is_known_to_run():
     """Not before: a heartbeat that came in between would have it given back."""
     store, consumer = Watched(), Consumer()
-    store.engine, settler = engine_with(consumer, Burial(), Slots(), store)
+    store.executor, registry = executor_with(consumer, Burial(), Slots(), store)
     seen = []
 
     for job_id in ("a", "b"):
         consumer.deliver(job_id)
-        store.engine.run_once()
-        seen.append((store.engine.over, set(settler.running)))
+        store.executor.run_once()
+        seen.append((store.executor.over, set(registry.by_job())))
 
     assert store.calls == [(1, 0), (2, 1)]
     assert seen == [(1, {"a"}), (2, {"a", "b"})]
@@ -280,15 +292,15 @@ def test_a_claim_call_is_over_when_what_it_granted_is_known_to_run():
 def test_a_claim_call_that_is_not_answered_is_over():
     """The delivery is asked for again, by a call of another number."""
     store, consumer = Watched(), Consumer()
-    store.engine, settler = engine_with(consumer, Burial(), Slots(), store)
+    store.executor, registry = executor_with(consumer, Burial(), Slots(), store)
     consumer.deliver("a")
     store.is_away = True
 
     with pytest.raises(StoreUnavailable):
-        store.engine.run_once()
+        store.executor.run_once()
 
-    assert (store.engine.over, len(consumer.inbox), settler.running) == (1, 1, {})
+    assert (store.executor.over, len(consumer.inbox), registry.by_job()) == (1, 1, {})
     store.is_away = False
-    store.engine.run_once()
+    store.executor.run_once()
     assert store.calls == [(1, 0), (2, 1)]
-    assert set(settler.running) == {"a"}
+    assert set(registry.by_job()) == {"a"}
