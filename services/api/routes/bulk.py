@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.context import context
 from services.api.http import bodies
+from services.api.http.actor import actor
 from services.api.http.errors import InvalidCursor
 from services.api.http.filters import JobFilter
 from services.api.http.paging import PagedList
-from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.shapes import TEXT, WHOLE

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.context import context
 from services.api.http import bodies
-from services.api.http.recording import actor
+from services.api.http.actor import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.shapes import TEXT, TIME
@@ -134,7 +134,7 @@ def resume_queue(name: str) -> Response:
 @blueprint.doc(tags=["Controls"], responses=_LIMITED)
 def get_limits(name: str) -> Response:
     """Return the limits of a task that hold now."""
-    controls.check_known(context().store, "task", name)
+    controls.check_name(context().store, "task", name)
     return _limits(name)
 
 

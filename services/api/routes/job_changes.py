@@ -7,7 +7,7 @@ from flask import Response
 
 from services.api.context import context
 from services.api.http import bodies
-from services.api.http.recording import actor
+from services.api.http.actor import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from taskyard.operations import waiting

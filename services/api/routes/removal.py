@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.context import context
 from services.api.http import bodies
-from services.api.http.recording import actor
+from services.api.http.actor import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.shapes import TEXT, WHOLE

@@ -10,9 +10,9 @@ from flask import Response
 from services.api.auth.principal import current
 from services.api.context import context
 from services.api.http import bodies
+from services.api.http.actor import actor
 from services.api.http.paging import CursorQuery, PagedList
 from services.api.http.queries import parameters
-from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.routes import chosen_letters

@@ -7,7 +7,7 @@ from flask import Response
 
 from services.api.auth import bindings
 from services.api.context import context
-from services.api.http.recording import actor
+from services.api.http.actor import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.routes import bulk

@@ -9,7 +9,7 @@ from msgspec import structs
 from services.api.auth import bindings
 from services.api.context import context
 from services.api.http import bodies, submitted
-from services.api.http.recording import actor
+from services.api.http.actor import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from taskyard.job import rfc3339

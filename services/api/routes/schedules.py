@@ -11,9 +11,9 @@ from services.api.auth import bindings
 from services.api.auth.principal import current
 from services.api.context import context
 from services.api.http import bodies
+from services.api.http.actor import actor
 from services.api.http.paging import CursorQuery, PagedList
 from services.api.http.queries import parameters
-from services.api.http.recording import actor
 from services.api.http.replies import reply
 from services.api.openapi import describe
 from services.api.openapi.schedule_schemas import SCHEMAS as SCHEMAS

@@ -14,7 +14,7 @@ from taskyard.cli.times import PAST
 from taskyard.cli.words import unknown
 from taskyard.errors import JobNotFound, NotUnique, TooEarly, TooLate
 from taskyard.job import State
-from taskyard.operations.controls import known
+from taskyard.operations.controls import names
 from taskyard.store import JobStore
 from taskyard.store.controls import Kind
 from taskyard.store.finding import Count, Filter
@@ -116,9 +116,9 @@ def none_fits(store: JobStore, chosen: Filter) -> str:
     """Return what to say where no job fits: which names of the filter nobody knows."""
     kinds: tuple[tuple[Kind, str], ...] = (("queue", chosen.queue), ("task", chosen.task))
     wrong = [
-        unknown(kind, name, names)
+        unknown(kind, name, there)
         for kind, name in kinds
-        if name and name not in (names := known(store, kind))
+        if name and name not in (there := names(store, kind))
     ]
     return f"No job fits{': ' * bool(wrong)}{'; '.join(wrong) or '.'}"
 

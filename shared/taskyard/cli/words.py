@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail, with_asked
 from taskyard.errors import InvalidSubmission
 from taskyard.faults import Fault
-from taskyard.operations.controls import known
+from taskyard.operations.controls import names as names_of
 from taskyard.store import JobStore
 from taskyard.store.controls import Kind
 
@@ -103,9 +103,9 @@ def _unescaped(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")
 
 
-def check_known(store: JobStore, kind: Kind, name: str) -> None:
+def check_name(store: JobStore, kind: Kind, name: str) -> None:
     """End the command if there is no such task or queue; say which one may be meant."""
-    names = known(store, kind)
+    names = names_of(store, kind)
     if name not in names:
         fail(not_there(kind, name, names), NOT_FOUND)
 

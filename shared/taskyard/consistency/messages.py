@@ -16,7 +16,7 @@ OVERTAKEN = 500
 def settle_s(heartbeat_s: float) -> float:
     """Return how long a job must be ready before its message can count as missing, in seconds.
 
-    Workers tell with their heartbeat what they hold.
+    Workers report what they hold with each heartbeat.
     """
     return max(2.0, 2 * heartbeat_s)
 
@@ -31,7 +31,7 @@ def deficits(
     """Return for each queue how many of its messages seem to be missing; queues without any are left out.
 
     A job that was ready before the messages were counted has one among these, unless it was unconfirmed then.
-    What workers hold changes faster than they tell of it: of a queue at work this is about so many.
+    What workers hold changes faster than they report it: of a queue at work this is about so many.
     Copies of messages, of jobs that have risen by waiting, are of none of them.
 
     Args:
@@ -131,8 +131,8 @@ class MessageWatch:
         lacks: list[Lack] = []
         for queue, (count, ids) in now.items():
             count_before, ids_before = last.get(queue, (0, []))
-            count, known = min(count, count_before), set(ids_before)
-            overtaken = [each for each in ids if each in known]
+            count, seen = min(count, count_before), set(ids_before)
+            overtaken = [each for each in ids if each in seen]
             if _is_at_work(depths[queue]):
                 count = min(count, len(overtaken))
             if count:

@@ -95,7 +95,7 @@ class Verification:
         self._look(watch)
         if watch.is_fine:
             return []
-        # Long enough for the workers to tell anew what they hold.
+        # Long enough for the workers to report once more what they hold.
         time.sleep(max(SECOND_LOOK_S, self._older_than_ms / 2000))
         lacks = self._look(watch)
         # What is being moved to a queue of another type is in a queue beside it meanwhile.

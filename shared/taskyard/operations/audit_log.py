@@ -5,22 +5,17 @@ the action is not carried out. One that a crash or a deadline cut off stays ther
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from taskyard.errors import TaskyardError, Unavailable
-from taskyard.job import Job, rfc3339
+from taskyard.job import rfc3339
 from taskyard.message import new_id
 from taskyard.store import JobStore
 from taskyard.store.audit_log import Action, LoggedAction
-from taskyard.store.dead_letters import DeadLetterFilter
-from taskyard.store.finding import Filter
-
-if TYPE_CHECKING:  # it brings pydantic along
-    from taskyard.schedules.record import ScheduleRecord
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +50,6 @@ ActionName = Literal[
     "key.revoke",
     "key.forget",
 ]
-#: Of a list of ids so many are in an entry.
-MAX_IDS = 20
-#: Fields of a schedule whose values are arguments.
-_ARGUMENTS = ("args", "kwargs")
 
 
 class Entry:
@@ -169,84 +160,6 @@ def document(entry: LoggedAction) -> dict[str, Any]:
         "after": action.after,
         "request_id": action.request_id,
     }
-
-
-def job_facts(job: Job | None) -> dict[str, Any] | None:
-    """Return what an entry says of a job."""
-    if job is None:
-        return None
-    return {
-        "state": job.state.value,
-        "task": job.message.task,
-        "queue": job.queue,
-        "priority": job.message.priority,
-        "run_at": rfc3339(job.run_at),
-    }
-
-
-def schedule_facts(row: "ScheduleRecord | None") -> dict[str, Any] | None:
-    """Return what an entry says of a schedule."""
-    if row is None:
-        return None
-    fields = row.schedule.model_dump(mode="json", exclude={"name", *_ARGUMENTS}, exclude_none=True)
-    return {**fields, "is_paused": row.state.is_paused, "version": row.version}
-
-
-def changed_arguments(old: "ScheduleRecord | None", new: "ScheduleRecord") -> list[str]:
-    """Return which of a schedule's arguments are not what they were, by name only."""
-    if old is None:
-        return []
-    names = _ARGUMENTS
-    return [name for name in names if getattr(old.schedule, name) != getattr(new.schedule, name)]
-
-
-def filter_facts(wanted: Filter) -> dict[str, Any]:
-    """Return what an entry says of which jobs are meant, by the names of REST's fields."""
-    fields = {name: value for name, value in asdict(wanted).items() if value}
-    if states := fields.pop("states", None):
-        fields["state"] = list(states)
-    for bound in ("tasks", "queues"):  # of the key, and not of the request
-        fields.pop(bound, None)
-    return {"filter": _with_times(fields)}
-
-
-def letter_facts(ids: Sequence[str] | None, wanted: DeadLetterFilter) -> dict[str, Any]:
-    """Return what an entry says of which dead letters are meant: those of `ids`, or all that fit."""
-    if ids:
-        return some_ids(list(ids))
-    default = asdict(DeadLetterFilter())
-    fields = {name: value for name, value in asdict(wanted).items() if value != default[name]}
-    fields.pop("jobs_only", None)
-    return {"filter": _with_times(fields)}
-
-
-def _with_times(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields with what is in milliseconds since 1970 as times."""
-    return {
-        name.removesuffix("_ms"): rfc3339(value) if name.endswith("_ms") else value
-        for name, value in fields.items()
-    }
-
-
-def difference(
-    before: Mapping[str, Any], after: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return both with only those fields in which they differ."""
-    names = [
-        name for name in {**before, **after} if before.get(name, _NONE) != after.get(name, _NONE)
-    ]
-    return (
-        {name: before[name] for name in names if name in before},
-        {name: after[name] for name in names if name in after},
-    )
-
-
-def some_ids(ids: list[str]) -> dict[str, Any]:
-    """Return how many ids there are, and the first of them."""
-    return {"ids": ids[:MAX_IDS], "count": len(ids)}
-
-
-_NONE = object()
 
 
 def _plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

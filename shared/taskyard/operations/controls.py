@@ -20,19 +20,19 @@ BATCH_JOBS = 500
 MAX_REASON_CHARS = 500
 
 
-def known(store: JobStore, kind: Kind) -> set[str]:
-    """Return the tasks or queues that workers told, and those that are paused: they may be gone since."""
-    told = store.queues() if kind == "queue" else [task["name"] for task in store.tasks()]
-    return {*told, *store.pauses(kind)}
+def names(store: JobStore, kind: Kind) -> set[str]:
+    """Return the names of the tasks or queues that workers declare, and of those that are paused."""
+    declared = store.queues() if kind == "queue" else [task["name"] for task in store.tasks()]
+    return {*declared, *store.pauses(kind)}
 
 
-def check_known(store: JobStore, kind: Kind, name: str) -> None:
+def check_name(store: JobStore, kind: Kind, name: str) -> None:
     """Refuse a name that there is no task or queue of.
 
     Raises:
         NotFound: If there is none.
     """
-    if name not in known(store, kind):
+    if name not in names(store, kind):
         raise NotFound(kind, name)
 
 
@@ -46,7 +46,7 @@ def pause(actor: Actor, kind: Kind, name: str, reason: str) -> bool:
     if len(reason) > MAX_REASON_CHARS:
         text = f"has {len(reason)} characters, more than {MAX_REASON_CHARS}"
         raise InvalidSubmission([Fault("/reason", "range", text)])
-    check_known(actor.store, kind, name)
+    check_name(actor.store, kind, name)
     document = {"at": rfc3339(time.time_ns() // 1_000_000), "by": actor.who, "reason": reason}
     action: ActionName = "task.pause" if kind == "task" else "queue.pause"
     with actor.recording(action, name) as entry:
@@ -63,7 +63,7 @@ def resume(actor: Actor, kind: Kind, name: str) -> bool:
     Raises:
         NotFound: If there is no such task or queue.
     """
-    check_known(actor.store, kind, name)
+    check_name(actor.store, kind, name)
     before = {"paused": actor.store.pauses(kind).get(name)}
     action: ActionName = "task.resume" if kind == "task" else "queue.resume"
     with actor.recording(action, name, before=before) as entry:
@@ -100,7 +100,7 @@ def set_limits(
     Raises:
         NotFound: If there is no such task.
     """
-    check_known(actor.store, "task", task)
+    check_name(actor.store, "task", task)
     action: ActionName = "task.unlimit" if wanted is None else "task.limit"
     with actor.recording(action, task, before=_limit_facts(actor.store, task)) as entry:
         actor.store.set_limits(task, wanted, keep=keep)

@@ -11,7 +11,7 @@ from taskyard.errors import InvalidSubmission
 from taskyard.faults import Fault
 from taskyard.message import new_id
 from taskyard.operations.actor import Actor, Submit, Submitted
-from taskyard.operations.audit_log import letter_facts
+from taskyard.operations.facts import letter_facts
 from taskyard.store.dead_letters import DeadLetter, DeadLetterFilter
 from taskyard.store.replays import NewReplay, Replay
 from taskyard.telemetry.tracing import Publishing

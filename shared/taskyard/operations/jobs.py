@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from taskyard.errors import JobNotFound, NotUnique, TooEarly, TooLate
 from taskyard.operations import bulk
 from taskyard.operations.actor import Actor
-from taskyard.operations.audit_log import filter_facts, job_facts, some_ids
 from taskyard.operations.bulk import Cancellation, Retrial
+from taskyard.operations.facts import filter_facts, job_facts, some_ids
 from taskyard.store.finding import Cursor, Filter
 from taskyard.store.jobs import Cancelled
 

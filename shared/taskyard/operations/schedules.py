@@ -7,12 +7,8 @@ from typing import Any
 from taskyard.catalogue import Catalogue
 from taskyard.errors import ScheduleNotFound, TaskyardError
 from taskyard.operations.actor import Actor, Submit, Submitted
-from taskyard.operations.audit_log import (
-    ActionName,
-    changed_arguments,
-    difference,
-    schedule_facts,
-)
+from taskyard.operations.audit_log import ActionName
+from taskyard.operations.facts import changed_arguments, difference, schedule_facts
 from taskyard.schedules.plan import FireEvent
 from taskyard.schedules.record import ScheduleRecord
 from taskyard.schedules.repository import Accepts, ScheduleRepository
@@ -163,7 +159,7 @@ def trigger(actor: Actor, name: str, submit: Submit, *, parent: str | None = Non
 def note_triggered(actor: Actor, name: str, job_id: str) -> None:
     """Write into a schedule's history that it was triggered, if that can be done.
 
-    The job is made by then: an error would only have it asked for again.
+    The job is made by then: an error would only make the operator repeat it.
     """
     with contextlib.suppress(TaskyardError):
         at = actor.store.now_ms()

@@ -10,7 +10,8 @@ from taskyard.errors import InvalidSubmission, JobNotFound, TooLate
 from taskyard.faults import Fault
 from taskyard.job import WAITING, Job
 from taskyard.operations.actor import Actor
-from taskyard.operations.audit_log import ActionName, difference, job_facts
+from taskyard.operations.audit_log import ActionName
+from taskyard.operations.facts import difference, job_facts
 from taskyard.request import Seconds, Time, Whole, conflicts, validated
 from taskyard.store.jobs import Change
 
@@ -48,16 +49,16 @@ def change(actor: Actor, job_id: str, data: Mapping[str, Any]) -> Job:
         JobNotFound: If there is no record of it.
         TooLate: If it does not wait.
     """
-    asked = _asked(data)
+    request = _checked(data)
     job = _waiting(actor, job_id)
-    asked = _with_secrets(actor, job, asked)
-    _check_arguments(actor, job, asked)
+    request = _with_secrets(actor, job, request)
+    _check_arguments(actor, job, request)
     new = Change(
-        run_at_ms=None if asked.run_at is None else round(asked.run_at.timestamp() * 1000),
-        delay_ms=None if asked.delay_s is None else round(asked.delay_s * 1000),
-        priority=asked.priority,
-        args=asked.args,
-        kwargs=asked.kwargs,
+        run_at_ms=None if request.run_at is None else round(request.run_at.timestamp() * 1000),
+        delay_ms=None if request.delay_s is None else round(request.delay_s * 1000),
+        priority=request.priority,
+        args=request.args,
+        kwargs=request.kwargs,
     )
     return _changed(actor, "job.change", job_id, new)
 
@@ -72,13 +73,13 @@ def run_now(actor: Actor, job_id: str) -> Job:
     return _changed(actor, "job.run_now", job_id, Change(delay_ms=0))
 
 
-def _asked(data: Mapping[str, Any]) -> ChangeRequest:
-    asked = validated(ChangeRequest, data, conflicts(data))
-    if not asked.model_dump(exclude_none=True):
+def _checked(data: Mapping[str, Any]) -> ChangeRequest:
+    request = validated(ChangeRequest, data, conflicts(data))
+    if not request.model_dump(exclude_none=True):
         names = ", ".join(ChangeRequest.model_fields)
         text = f"nothing to change; give any of {names}"
         raise InvalidSubmission([Fault("", "empty", text)])
-    return asked
+    return request
 
 
 def _waiting(actor: Actor, job_id: str) -> Job:
@@ -90,26 +91,26 @@ def _waiting(actor: Actor, job_id: str) -> Job:
     return job
 
 
-def _with_secrets(actor: Actor, job: Job, asked: ChangeRequest) -> ChangeRequest:
+def _with_secrets(actor: Actor, job: Job, request: ChangeRequest) -> ChangeRequest:
     """Return the request with the job's own values of secrets that were sent back as they were shown."""
     message = job.message
-    new = (asked.args or [], asked.kwargs or {})
+    new = (request.args or [], request.kwargs or {})
     args, kwargs = actor.catalogue.restored(message.task, new, (message.args, message.kwargs))
-    return asked.model_copy(
+    return request.model_copy(
         update={
-            "args": None if asked.args is None else args,
-            "kwargs": None if asked.kwargs is None else kwargs,
+            "args": None if request.args is None else args,
+            "kwargs": None if request.kwargs is None else kwargs,
         }
     )
 
 
-def _check_arguments(actor: Actor, job: Job, asked: ChangeRequest) -> None:
+def _check_arguments(actor: Actor, job: Job, request: ChangeRequest) -> None:
     """Check new arguments, with those that stay, against the task's signature and the limit of size."""
-    if asked.args is None and asked.kwargs is None:
+    if request.args is None and request.kwargs is None:
         return
     message, max_bytes = job.message, actor.settings.payload_max_bytes
-    args = message.args if asked.args is None else asked.args
-    kwargs = message.kwargs if asked.kwargs is None else asked.kwargs
+    args = message.args if request.args is None else request.args
+    kwargs = message.kwargs if request.kwargs is None else request.kwargs
     actor.catalogue.check_arguments(message.task, args, kwargs)
     size = len(wire.revise(wire.encode(message), args=args, kwargs=kwargs).encode())
     if size > max_bytes:

@@ -8,7 +8,7 @@ from taskyard.cli.actor import actor
 from taskyard.cli.confirm import YES, confirm, count_of
 from taskyard.cli.exits import NOT_FOUND, USAGE, fail, half_way
 from taskyard.cli.output import OUTPUT, Output, card, say_one
-from taskyard.cli.words import check_known, in_words, not_there
+from taskyard.cli.words import check_name, in_words, not_there
 from taskyard.client import Client
 from taskyard.config import load
 from taskyard.errors import NotFound
@@ -29,7 +29,7 @@ KIND = click.argument("kind", type=click.Choice(["task", "queue"]))
 def pause(kind: Kind, name: str, reason: str, output: Output) -> None:
     """Let no job of a task or queue start until it is resumed; what runs goes on."""
     client = Client(load())
-    check_known(client.store, kind, name)
+    check_name(client.store, kind, name)
     with in_words():
         is_new = controls.pause(actor(client), kind, name, reason)
     _say_pause(client.store, kind, name, "paused" if is_new else "was paused", output)
@@ -42,7 +42,7 @@ def pause(kind: Kind, name: str, reason: str, output: Output) -> None:
 def resume(kind: Kind, name: str, output: Output) -> None:
     """Let jobs of a task or queue start again."""
     client = Client(load())
-    check_known(client.store, kind, name)
+    check_name(client.store, kind, name)
     is_changed = controls.resume(actor(client), kind, name)
     said = "resumed" if is_changed else "was not paused"
     _say_pause(client.store, kind, name, said, output)
@@ -73,22 +73,22 @@ def limit(
     They win over what the task declares, until --reset.
     """
     client = Client(load())
-    check_known(client.store, "task", task)
+    check_name(client.store, "task", task)
     try:
-        asked = limits.limits(concurrency, rate)
+        wanted = limits.limits(concurrency, rate)
     except ValueError as error:
         fail(f"--{error}".replace("=", " ", 1), USAGE)
-    if bool(asked) + reset + lift > 1:
+    if bool(wanted) + reset + lift > 1:
         raise click.UsageError("give limits, --reset or --none, not several of them")
-    if asked or reset or lift:
+    if wanted or reset or lift:
         keep: list[LimitKind] = []
-        if asked:
+        if wanted:
             given: tuple[tuple[LimitKind, Any], ...] = (
                 ("concurrency", concurrency),
                 ("rate", rate),
             )
             keep = [kind for kind, value in given if value is None]
-        controls.set_limits(actor(client), task, None if reset else asked, keep=keep)
+        controls.set_limits(actor(client), task, None if reset else wanted, keep=keep)
     shown = {"task": task, **controls.limits_of(client.store, task)}
     say_one(shown, _limit_card, output=output)
 

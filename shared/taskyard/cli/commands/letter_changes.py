@@ -21,7 +21,7 @@ from taskyard.config import load
 from taskyard.dead_letters.document import replay_document
 from taskyard.dead_letters.selection import Step, by_filter, by_ids, found_replay
 from taskyard.operations import dead_letters as operations
-from taskyard.operations.audit_log import letter_facts
+from taskyard.operations.facts import letter_facts
 from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetterFilter
 from taskyard.store.replays import Replay

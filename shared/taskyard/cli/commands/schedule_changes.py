@@ -99,9 +99,9 @@ def create(name: str, task: str, args: Sequence[str], output: Output, **fields: 
     `taskyard schedules preview` shows first when it would fire.
     """
     by = actor(Client(load()))
-    asked = {"name": name, "task": task, **_asked(args, fields)}
+    request = {"name": name, "task": task, **_given(args, fields)}
     with in_words():
-        schedule = operations.checked(by, asked)
+        schedule = operations.checked(by, request)
     try:
         row = operations.create(by, schedule)
     except ScheduleExists:
@@ -130,7 +130,7 @@ def update(
 
     With other times it starts anew from now. One that a file declares is changed there.
     """
-    new = _asked(args, fields)
+    new = _given(args, fields)
     taken = {_UNSET[option] for option in unset}
     if not new and not taken:
         raise click.UsageError("say what is to be different")
@@ -176,8 +176,11 @@ def delete(names: Sequence[str], is_sure: bool, output: Output) -> None:
     for row in rows:
         if row.state.is_declared:
             raise ScheduleDeclared(row.name)
-    told = ", ".join(row.name for row in rows)
-    confirm(f"{count_of(len(rows), 'schedule')} ({told}) will be removed for good", is_sure=is_sure)
+    listed = ", ".join(row.name for row in rows)
+    confirm(
+        f"{count_of(len(rows), 'schedule')} ({listed}) will be removed for good",
+        is_sure=is_sure,
+    )
     answers: list[dict[str, str]] = []
     try:
         answers.extend({"name": row.name, "verdict": _deleted(by, row)} for row in rows)
@@ -208,14 +211,14 @@ def preview(name: str | None, count: int, output: Output, **fields: Any) -> None
 
     They are shown as if it were not paused, and without jitter.
     """
-    asked = _asked((), fields)
-    if (name is None) == (not asked):
+    request = _given((), fields)
+    if (name is None) == (not request):
         raise click.UsageError("give the name of a schedule, or --cron or --every")
     by = actor(Client(load()))
     now_ms = by.store.now_ms()
     if name is None:
         with in_words():
-            schedule = rules.parse({"name": "new", "task": "new", **asked})
+            schedule = rules.parse({"name": "new", "task": "new", **request})
         anchor_ms = now_ms
     else:
         with named(by):
@@ -235,7 +238,7 @@ def _fire_line(schedule: Schedule, at_ms: int) -> str:
     return f"{rfc3339(at_ms)}  {there:%a %Y-%m-%d %H:%M:%S %Z}"
 
 
-def _asked(args: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
+def _given(args: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
     return given(args, {**fields, "anchor_at": rfc3339(fields["anchor_at"])})
 
 

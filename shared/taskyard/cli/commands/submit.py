@@ -40,10 +40,10 @@ def submit(
     **fields: Any,
 ) -> None:
     """Hand over a job of TASK with ARGS, each JSON or else a text; print its id."""
-    asked = {"task": task, **given(args, {**fields, "run_at": rfc3339(run_at)})}
+    submission = {"task": task, **given(args, {**fields, "run_at": rfc3339(run_at)})}
     client = Client(load())
     with in_words():
-        request, defaults = Catalogue(client.store).check(asked)
+        request, defaults = Catalogue(client.store).check(submission)
         job = new_job(
             request, defaults, origin="cli", payload_max_bytes=client.settings.payload_max_bytes
         )

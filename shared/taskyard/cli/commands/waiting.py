@@ -48,10 +48,10 @@ def change(
 
     What is not named stays; of arguments all that are given by place (ARGS), or all by name (-k).
     """
-    asked = given(args, {**fields, "run_at": rfc3339(run_at)})
+    request = given(args, {**fields, "run_at": rfc3339(run_at)})
     client = Client(load())
     with in_words():
-        job = waiting.change(actor(client), job_id, asked)
+        job = waiting.change(actor(client), job_id, request)
     shown = Catalogue(client.store).document(job)
     due = f"  due={shown['run_at']}" if shown["run_at"] else ""
     say_one(
