@@ -127,7 +127,7 @@ def compose(
         read=read,
         keyed=KeyedHash(store.secret),
         catalogue=catalogue,
-        schedules=ScheduleRepository(store, catalogue),
+        schedules=ScheduleRepository(store),
         audit_log=AuditLog(
             store,
             origin="api",

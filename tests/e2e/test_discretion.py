@@ -18,7 +18,6 @@ import pika
 import pytest
 
 from taskyard.arguments.secrets import HIDDEN
-from taskyard.catalogue import Catalogue
 from taskyard.local_servers.ports import choose_port
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, SUBMIT_EXCHANGE, dead_queue
 from taskyard.schedules.repository import ScheduleRepository
@@ -257,7 +256,7 @@ def _published(yard: Yard) -> None:
 
 def _scheduled(yard: Yard) -> None:
     """Add schedules whose arguments do not fit, or that cannot be read."""
-    found = ScheduleRepository(yard.store, Catalogue(yard.store))
+    found = ScheduleRepository(yard.store)
     found.put(parse({"name": "unfit", "every_s": 1, "task": tasks.add.name, "args": [MARKER]}))
     unreadable = {"name": "unreadable", "every_s": 1, "task": tasks.add.name, "args": MARKER}
     yard.store.write_schedule(

@@ -27,7 +27,7 @@ class Schedules:
         self.error = error
         self.told = []
 
-    def tell(self, name, event):
+    def add_event(self, name, event):
         if self.error is not None:
             raise self.error
         self.told.append((name, event.outcome, event.job_id, event.at))

@@ -14,6 +14,7 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.errors import InTheWay, InvalidSubmission, NotUnique, TaskyardError, loggable_text
 from taskyard.job import TERMINAL
 from taskyard.runtime.apart import Apart
+from taskyard.schedules.jobs import job_of
 from taskyard.schedules.plan import FireEvent, PlanStep, decide, event_of_fire, fired
 from taskyard.schedules.record import ScheduleRecord
 from taskyard.schedules.repository import ScheduleRepository
@@ -65,7 +66,8 @@ class Fire:
         self._dispatcher = dispatcher
         self._store = dispatcher.store
         self._settings = settings
-        self._schedules = ScheduleRepository(dispatcher.store, Catalogue(dispatcher.store))
+        self._schedules = ScheduleRepository(dispatcher.store)
+        self._catalogue = Catalogue(dispatcher.store)
         self._apart = Apart(
             "schedule", is_away=lambda: not dispatcher.publisher.is_ready, clock=clock
         )
@@ -207,9 +209,10 @@ class Fire:
         schedule = row.schedule
         facts = {"taskyard.schedule": schedule.name}
         with Publishing("", schedule.task, **facts) as publishing:
-            job = self._schedules.job(
+            job = job_of(
                 schedule,
-                self._settings.payload_max_bytes,
+                self._catalogue,
+                payload_max_bytes=self._settings.payload_max_bytes,
                 job_id=job_id(schedule.name, fire_at),
                 reach=row.state.reach,
                 traceparent=publishing.traceparent,

@@ -48,7 +48,7 @@ class Actor(Struct, frozen=True, kw_only=True):
         """What there is to do with schedules."""
         from taskyard.schedules.repository import ScheduleRepository
 
-        return ScheduleRepository(self.store, self.catalogue)
+        return ScheduleRepository(self.store)
 
     @property
     def ttl_ms(self) -> int:

@@ -9,6 +9,7 @@ from taskyard.errors import ScheduleNotFound, TaskyardError
 from taskyard.operations.actor import Actor, Submit, Submitted
 from taskyard.operations.audit_log import ActionName
 from taskyard.operations.facts import changed_arguments, difference, schedule_facts
+from taskyard.schedules import jobs
 from taskyard.schedules.plan import FireEvent
 from taskyard.schedules.record import ScheduleRecord
 from taskyard.schedules.repository import Accepts, ScheduleRepository
@@ -37,7 +38,7 @@ def checked(actor: Actor, data: Mapping[str, Any], old: ScheduleRecord | None = 
     Raises:
         InvalidSubmission: With everything that is wrong: of the schedule, and of its jobs.
     """
-    return actor.schedules.check(_with_secrets(actor.catalogue, old, data))
+    return jobs.checked(actor.catalogue, _with_secrets(actor.catalogue, old, data))
 
 
 def _with_secrets(
@@ -138,9 +139,10 @@ def trigger(actor: Actor, name: str, submit: Submit, *, parent: str | None = Non
 
     row = actor.schedules.get(name)
     with Publishing("", row.schedule.task, parent=parent) as publishing:
-        job = actor.schedules.job(
+        job = jobs.job_of(
             row.schedule,
-            actor.settings.payload_max_bytes,
+            actor.catalogue,
+            payload_max_bytes=actor.settings.payload_max_bytes,
             job_id=None,
             reach=row.state.reach,
             traceparent=publishing.traceparent,
@@ -164,4 +166,4 @@ def note_triggered(actor: Actor, name: str, job_id: str) -> None:
     with contextlib.suppress(TaskyardError):
         at = actor.store.now_ms()
         event = FireEvent(fire_at=at, at=at, outcome="triggered", job_id=job_id)
-        actor.schedules.tell(name, event)
+        actor.schedules.add_event(name, event)

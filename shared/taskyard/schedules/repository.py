@@ -1,23 +1,17 @@
 """Schedules in the store: looked up, and changed by one writer at a time."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from taskyard.catalogue import Catalogue
 from taskyard.errors import (
-    InvalidSubmission,
     ScheduleDeclared,
     ScheduleExists,
     ScheduleNotFound,
     StoreUnavailable,
     VersionMismatch,
 )
-from taskyard.faults import Fault
-from taskyard.job_creation import new_job
-from taskyard.schedules import rule as rules
 from taskyard.schedules.plan import (
     FireEvent,
     ScheduleState,
@@ -27,10 +21,10 @@ from taskyard.schedules.plan import (
     started,
 )
 from taskyard.schedules.record import ScheduleRecord
-from taskyard.schedules.rule import JOB_FIELDS, Schedule
+from taskyard.schedules.rule import Schedule
 from taskyard.store import JobStore
 from taskyard.store.finding import Cursor
-from taskyard.store.jobs import NewJob, Reach
+from taskyard.store.jobs import Reach
 from taskyard.store.schedules import ScheduleWrite
 
 logger = logging.getLogger(__name__)
@@ -43,61 +37,14 @@ Accepts = Callable[[int | None], bool]
 
 
 class ScheduleRepository:
-    """What doors and scheduler do with schedules.
+    """The schedules of a store.
 
     Args:
         store: Where they are.
-        catalogue: The tasks that their arguments are checked against.
     """
 
-    def __init__(self, store: JobStore, catalogue: Catalogue) -> None:
+    def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._catalogue = catalogue
-
-    def check(self, data: Mapping[str, Any]) -> Schedule:
-        """Return the schedule in `data`, if its jobs would be accepted now.
-
-        Raises:
-            InvalidSubmission: With everything that is wrong: of the schedule, and of its jobs.
-        """
-        faults: list[Fault] = []
-        schedule: Schedule | None = None
-        try:
-            schedule = rules.parse(data)
-        except InvalidSubmission as error:
-            faults += error.faults
-        try:
-            self._catalogue.check({name: data[name] for name in JOB_FIELDS if name in data})
-        except InvalidSubmission as error:
-            pointers = {fault.pointer for fault in faults}
-            faults += [fault for fault in error.faults if fault.pointer not in pointers]
-        if faults or schedule is None:
-            raise InvalidSubmission(faults)
-        return schedule
-
-    def job(
-        self,
-        schedule: Schedule,
-        payload_max_bytes: int,
-        *,
-        job_id: str | None,
-        reach: Reach | None = None,
-        traceparent: str | None = None,
-    ) -> NewJob:
-        """Return a job of this schedule, which finds and replaces only what is within `reach`.
-
-        Raises:
-            InvalidSubmission: If no worker knows its task any more, or not with these arguments.
-        """
-        request, defaults = self._catalogue.check(schedule.job_fields())
-        job = new_job(
-            request.model_copy(update={"id": job_id}),  # only here may it be that of a fire time
-            defaults,
-            origin="schedule",
-            payload_max_bytes=payload_max_bytes,
-            traceparent=traceparent,
-        )
-        return replace(job, reach=reach)
 
     def all(self) -> Iterator[ScheduleRecord]:
         """Give all schedules that can be read, by name."""
@@ -196,7 +143,7 @@ class ScheduleRepository:
 
         return self._change(name, change)
 
-    def tell(self, name: str, event: FireEvent) -> None:
+    def add_event(self, name: str, event: FireEvent) -> None:
         """Add an entry to a schedule's history, if it is still there."""
 
         def change(row: ScheduleRecord | None, _now_ms: int) -> ScheduleRecord:

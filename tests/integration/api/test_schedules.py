@@ -4,7 +4,6 @@ from datetime import datetime
 
 import pytest
 
-from taskyard.catalogue import Catalogue
 from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import parse
 
@@ -223,7 +222,7 @@ def test_a_wrong_count_is_refused(api, nightly, count, path):
 
 def test_declared_ones_are_changed_in_their_file_only(api, store, catalogued):
     """But they can be paused, resumed and triggered."""
-    ScheduleRepository(store, Catalogue(store)).synchronise([parse(ASKED)])
+    ScheduleRepository(store).synchronise([parse(ASKED)])
 
     refused = [api.put(PATH, json=ASKED), api.delete(PATH)]
 

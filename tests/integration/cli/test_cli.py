@@ -10,7 +10,6 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from taskyard.catalogue import Catalogue
 from taskyard.cli import main
 from taskyard.inventory import queue_documents
 from taskyard.job import rfc3339
@@ -210,7 +209,7 @@ def test_jobs_are_listed_and_run_now(run, rows, items, yard):
 def test_schedules_are_looked_after(run, rows, items, yard):
     """Listed, shown, paused, resumed and triggered; one that is not there is told."""
     asked = {"name": "cli", "task": tasks.add.name, "args": [1], "every_s": 3600}
-    ScheduleRepository(yard.store, Catalogue(yard.store)).create(parse(asked))
+    ScheduleRepository(yard.store).create(parse(asked))
 
     (row,) = rows("schedules", "list")
     assert (row["SCHEDULE"], row["STATE"], row["TASK"], row["RULE"]) == (
@@ -533,7 +532,7 @@ def nightly(run, yard):
 
 def schedule_of(yard, name):
     """Return a schedule as it was asked for."""
-    return ScheduleRepository(yard.store, Catalogue(yard.store)).get(name).schedule
+    return ScheduleRepository(yard.store).get(name).schedule
 
 
 def test_a_schedule_is_created_with_what_rest_takes(run, yard, nightly):

@@ -9,7 +9,6 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from taskyard.catalogue import Catalogue
 from taskyard.cli import main
 from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import parse
@@ -154,7 +153,7 @@ def test_a_job_that_is_named_twice_is_retried_once(yard, run):
 
 def test_schedules_are_deleted_all_or_none(yard, run):
     """One that a file declares is told before any is gone."""
-    schedules = ScheduleRepository(yard.store, Catalogue(yard.store))
+    schedules = ScheduleRepository(yard.store)
     rule = {"task": "t", "every_s": 3600}
     schedules.synchronise([parse({"name": "declared", **rule})])
     schedules.create(parse({"name": "other", **rule}))

@@ -21,6 +21,7 @@ from taskyard.job_creation import Defaults, new_job
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.request import JobRequest
+from taskyard.schedules.jobs import job_of
 from taskyard.schedules.plan import decide, encode
 from taskyard.schedules.record import ScheduleRecord
 from taskyard.schedules.repository import ScheduleRepository
@@ -51,7 +52,7 @@ class Corner:
         self.queue = queue
         self.dispatcher = dispatcher
         self.settings = settings
-        self.schedules = ScheduleRepository(self.store, Catalogue(self.store, ttl_s=0))
+        self.schedules = ScheduleRepository(self.store)
 
     def fire(self, declared=None, **options: Any) -> Fire:
         """Return another scheduler's chore."""
@@ -173,7 +174,14 @@ def test_what_a_dead_scheduler_decided_is_done_once(corner, bodies, catalogued):
         row = corner.schedules.write(replace(row, state=step.state), corner.store.now_ms())
         if name == "after":
             its_id = job_id(name, row.state.firing)
-            corner.dispatcher.submit(corner.schedules.job(row.schedule, 1000, job_id=its_id))
+            corner.dispatcher.submit(
+                job_of(
+                    row.schedule,
+                    Catalogue(corner.store, ttl_s=0),
+                    payload_max_bytes=1000,
+                    job_id=its_id,
+                )
+            )
 
     corner.run()
     assert [] == corner.outcomes("before") == corner.outcomes("after")

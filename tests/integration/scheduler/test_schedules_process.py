@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from taskyard.catalogue import Catalogue
 from taskyard.schedules.repository import ScheduleRepository
 from taskyard.schedules.rule import parse
 from tests import worker_tasks as tasks
@@ -46,7 +45,7 @@ def every_second(yard: Yard, name: str) -> dict[str, Any]:
 
 
 def schedules_of(yard: Yard) -> ScheduleRepository:
-    return ScheduleRepository(yard.store, Catalogue(yard.store, ttl_s=0))
+    return ScheduleRepository(yard.store)
 
 
 def fires(yard: Yard, name: str) -> list[tuple[int, str]]:

@@ -124,7 +124,7 @@ def _set_paused(name: str, is_paused: bool, output: Output) -> None:
 
 
 def _schedules(client: Client) -> ScheduleRepository:
-    return ScheduleRepository(client.store, Catalogue(client.store))
+    return ScheduleRepository(client.store)
 
 
 def _line(shown: dict[str, Any]) -> list[str]:
