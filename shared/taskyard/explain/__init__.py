@@ -7,8 +7,7 @@ from msgspec.structs import replace
 
 from taskyard.config import Settings
 from taskyard.errors import JobNotFound
-from taskyard.explain import limits as held
-from taskyard.explain import queueing, terminal, waits
+from taskyard.explain import limits, queueing, terminal, waits
 from taskyard.explain.findings import (
     ExplainSettings,
     Finding,
@@ -104,22 +103,22 @@ def _situation(
     facts = store.explain(job_id)
     if facts is None:
         raise JobNotFound(job_id)
-    limits = ExplainSettings(
+    own_settings = ExplainSettings(
         relay_after_s=settings.relay_after_s,
         unknown_task_ttl_s=settings.unknown_task_ttl,
         task_timeout_s=settings.task_timeout,
         heartbeat_s=settings.heartbeat_s,
     )
-    first = Situation(facts=facts, limits=limits)
+    first = Situation(facts=facts, limits=own_settings)
     if facts.job.state is State.RUNNING or facts.job.state in TERMINAL:
         return first
-    known = Situation(
+    waiting = Situation(
         facts=facts,
-        limits=limits,
+        limits=own_settings,
         workers=store.workers(),
         broker=ask_broker() if waits.is_in_doubt(first) else None,
     )
-    return _with_line(store, known) if facts.job.state is State.PENDING else known
+    return _with_queue(store, waiting) if facts.job.state is State.PENDING else waiting
 
 
 def _naming(
@@ -131,16 +130,16 @@ def _naming(
     return replace(situation, facts=facts, occupants=nameable(situation.occupants))
 
 
-def _with_line(store: JobStore, known: Situation) -> Situation:
-    have, hold = slots(known.knowing)
+def _with_queue(store: JobStore, waiting: Situation) -> Situation:
+    have, hold = slots(waiting.capable)
     is_busy = 0 < have <= hold
     return Situation(
-        facts=known.facts,
-        limits=known.limits,
-        workers=known.workers,
-        broker=known.broker,
-        ahead=store.ahead(known.facts),
-        occupants=store.occupants([each["id"] for each in known.knowing]) if is_busy else (),
+        facts=waiting.facts,
+        limits=waiting.limits,
+        workers=waiting.workers,
+        broker=waiting.broker,
+        ahead=store.ahead(waiting.facts),
+        occupants=store.occupants([each["id"] for each in waiting.capable]) if is_busy else (),
     )
 
 
@@ -163,7 +162,7 @@ def _ready(situation: Situation) -> Iterator[Finding]:
     """
     message = list(waits.message(situation))
     stops = [
-        *held.pauses(situation),
+        *limits.pauses(situation),
         *waits.parked(situation),
         *queueing.workers(situation),
         *waits.broker(situation),
@@ -177,13 +176,13 @@ def _ready(situation: Situation) -> Iterator[Finding]:
 
 def _waiting(situation: Situation) -> Iterator[Finding]:
     """Give what a waiting job waits for, then what will keep it after that."""
-    pauses = list(held.pauses(situation))
+    pauses = list(limits.pauses(situation))
     if waits.is_suspect(situation):
         yield from pauses  # its time may have come long ago
         pauses = []
     yield from waits.broker(situation)
     yield from waits.time(situation)
-    yield from held.limit(situation)
+    yield from limits.limit(situation)
     yield from pauses
     yield from queueing.workers(situation)
     yield from waits.expiry(situation)

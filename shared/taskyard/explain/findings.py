@@ -76,7 +76,7 @@ class ExplainSettings(NamedTuple):
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """All that is known when one job is explained."""
+    """All facts that the explanation of one job goes by."""
 
     facts: JobFacts
     limits: ExplainSettings
@@ -104,7 +104,7 @@ class Situation(Struct, frozen=True, kw_only=True):
         return [each for each in self.workers if serves(each, self.job.queue)]
 
     @property
-    def knowing(self) -> list[Mapping[str, Any]]:
+    def capable(self) -> list[Mapping[str, Any]]:
         """Those of them that know the job's task."""
         return [each for each in self.serving if self.task in each.get("tasks", ())]
 

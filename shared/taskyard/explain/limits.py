@@ -18,8 +18,8 @@ def pauses(situation: Situation) -> Iterator[Finding]:
         yield _pause("task", situation.task, facts.task_pause)
 
 
-def _pause(kind: str, name: str, told: dict[str, Any]) -> Finding:
-    by, at, reason = told.get("by"), told.get("at"), told.get("reason")
+def _pause(kind: str, name: str, document: dict[str, Any]) -> Finding:
+    by, at, reason = document.get("by"), document.get("at"), document.get("reason")
     details = [
         f" by {by}" if by else "",
         f" since {at}" if at else "",
@@ -73,10 +73,10 @@ def _concurrency(situation: Situation, found: LimitFacts) -> Finding:
     now_ms, most = situation.facts.now_ms, found.limits.concurrency
     first = next((each.id for each in found.holders), None)
     by = f", one of them {first}" if first and found.holding > 1 else f": {first}" if first else ""
-    held = f"{counted(found.holding, 'job')} of the task {situation.task!r}{_of_key(found)}"
+    busy = f"{counted(found.holding, 'job')} of the task {situation.task!r}{_of_key(found)}"
     return Finding(
         code="concurrency_limit",
-        summary=f"{held} run{'s' if found.holding == 1 else ''}, and no more than {most} may at a time{by}.",
+        summary=f"{busy} run{'s' if found.holding == 1 else ''}, and no more than {most} may at a time{by}.",
         facts={
             **_common(situation, found),
             "concurrency": most,

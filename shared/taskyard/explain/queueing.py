@@ -59,7 +59,7 @@ def workers(situation: Situation) -> Iterator[Finding]:
     """Give that no worker serves a job's queue, or none of them knows its task."""
     if not situation.serving:
         yield _no_worker(situation)
-    elif not situation.knowing and situation.facts.parked_at is None:
+    elif not situation.capable and situation.facts.parked_at is None:
         yield _task_unknown(situation)
 
 
@@ -119,10 +119,10 @@ def turn(situation: Situation, *, is_held_up: bool) -> Iterator[Finding]:
 
     Args:
         situation: Of the job.
-        is_held_up: Something else keeps the line from moving, so that nothing can be estimated.
+        is_held_up: Something else keeps the queue from moving, so that nothing can be estimated.
     """
     estimate = _estimate(situation, is_held_up=is_held_up)
-    have, hold = slots(situation.knowing)
+    have, hold = slots(situation.capable)
     is_busy = have > 0 and hold >= have
     if is_busy:
         yield _busy(situation, have, hold, estimate)
@@ -137,12 +137,12 @@ def _busy(situation: Situation, have: int, hold: int, estimate: dict[str, Any]) 
     longest = (
         f"; {named[0]['id']} has run for {span(named[0]['running_s'] * 1000)}" if named else ""
     )
-    who = counted(len(situation.knowing), "worker")
+    who = counted(len(situation.capable), "worker")
     return Finding(
         code="slots_busy",
         summary=f"All {counted(have, 'slot')} of {who} that can run it are busy{longest}.",
         facts={
-            "workers": len(situation.knowing),
+            "workers": len(situation.capable),
             "slots": have,
             "running": hold,
             "longest_running": named,
@@ -204,7 +204,7 @@ def risen(situation: Situation, to: Risen) -> Finding:
 
 
 def _estimate(situation: Situation, *, is_held_up: bool) -> dict[str, Any]:
-    """Return when it is the job's turn, or why that cannot be told, and the pace that it goes by."""
+    """Return when it is the job's turn, or why that cannot be estimated, and the pace that it goes by."""
     found = pace(situation.facts.pace, situation.facts.now_ms)
     why = "held_up" if is_held_up else None if found.starts else "no_starts"
     estimate_s = None if why else (situation.ahead.count + 1) / found.per_s
@@ -229,7 +229,7 @@ def _free(situation: Situation, free: int) -> Iterator[Finding]:
     ready_ms = max(0, facts.now_ms - facts.ready_since)
     is_quiet = not sum(facts.pace[-QUIET_STEPS:])
     patience_ms = (2 + 2 * situation.limits.heartbeat_s) * 1000
-    told = {
+    shown = {
         "ready_since": rfc3339(facts.ready_since),
         "ready_s": ready_ms / 1000,
         "free_slots": free,
@@ -239,7 +239,7 @@ def _free(situation: Situation, free: int) -> Iterator[Finding]:
             code="stalled",
             summary=f"It has been ready for {span(ready_ms)} with {counted(free, 'slot')} free and"
             " no worker has taken it: its message may be lost, and is published again soon then.",
-            facts=told,
+            facts=shown,
             links={"workers": "/v1/workers"},
             is_blocking=True,
             needs_action=ready_ms > REPAIRED_S * 1000,
@@ -248,5 +248,5 @@ def _free(situation: Situation, free: int) -> Iterator[Finding]:
         yield Finding(
             code="ready",
             summary="Nothing keeps it from running: a worker takes it any moment.",
-            facts=told,
+            facts=shown,
         )

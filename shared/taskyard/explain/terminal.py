@@ -110,10 +110,10 @@ def ended(situation: Situation) -> Iterator[Finding]:
 def _failed(job: Job) -> Finding:
     error = job.error or JobError("", "", reason="error")
     why = REASONS.get(error.reason, error.reason)
-    told = f" with {error.type}: {short(error.message)}" if error.type else ""
+    cause = f" with {error.type}: {short(error.message)}" if error.type else ""
     return Finding(
         code="failed",
-        summary=f"It failed at attempt {job.attempt}{told.rstrip('.')}; {why}.",
+        summary=f"It failed at attempt {job.attempt}{cause.rstrip('.')}; {why}.",
         facts={
             "reason": error.reason,
             "error": {"type": error.type, "message": short(error.message)},

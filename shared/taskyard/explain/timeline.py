@@ -59,9 +59,9 @@ def timeline(facts: JobFacts) -> list[Stretch]:
     """
     begin, end = facts.job.created_at, _end(facts)
     cut: list[Stretch] = []
-    known = sorted(_known(facts, end), key=lambda each: each.from_ms)
+    stretches = sorted(_stretches(facts, end), key=lambda each: each.from_ms)
     pauses = sorted(facts.queue_pauses)
-    for stretch in _with_pauses(_cut(known, begin, end), pauses):
+    for stretch in _with_pauses(_cut(stretches, begin, end), pauses):
         if cut and (cut[-1].phase, cut[-1].attempt) == (stretch.phase, stretch.attempt):
             cut[-1] = cut[-1]._replace(to_ms=stretch.to_ms)
         else:
@@ -127,7 +127,7 @@ def _end(facts: JobFacts) -> int:
     return max(job.created_at, job.finished_at if is_over and job.finished_at else facts.now_ms)
 
 
-def _known(facts: JobFacts, end: int) -> Iterator[Stretch]:
+def _stretches(facts: JobFacts, end: int) -> Iterator[Stretch]:
     """Give what the record tells; what lies between was spent in the queue."""
     job = facts.job
     if facts.first_run_at is not None:
@@ -189,7 +189,7 @@ def _retry_end(facts: JobFacts, number: int, next_start: int) -> int:
     return min(retry_at, next_start)
 
 
-#: Of two that overlap the first is told: a job that is looked at by a limit while it is parked, and the like.
+#: Of two that overlap the first is shown, such as of a job that a limit holds back while it is parked.
 _RANK: tuple[Phase, ...] = (
     "running",
     "lost",
@@ -205,14 +205,14 @@ _RANK: tuple[Phase, ...] = (
 )
 
 
-def _cut(known: Sequence[Stretch], begin: int, end: int) -> Iterator[Stretch]:
-    """Cut a life at every edge of what is known, which is in order.
+def _cut(stretches: Sequence[Stretch], begin: int, end: int) -> Iterator[Stretch]:
+    """Cut a life at every edge of these stretches, which are in order.
 
-    An attempt that began and ended in the same millisecond is told too: every attempt has its stretch.
+    An attempt that began and ended in the same millisecond is shown too: every attempt has its stretch.
     """
     inside = [
         each._replace(from_ms=max(each.from_ms, begin), to_ms=min(each.to_ms, end))
-        for each in known
+        for each in stretches
     ]
     marks = sorted({begin, end, *(mark for s in inside for mark in (s.from_ms, s.to_ms))})
     coming = deque(each for each in inside if each.from_ms < each.to_ms)

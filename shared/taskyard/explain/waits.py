@@ -151,10 +151,10 @@ def parked(situation: Situation) -> Iterator[Finding]:
     if parked_at is None:
         return
     given_up_at = parked_at + round(situation.limits.unknown_task_ttl_s * 1000)
-    knowing = len(situation.knowing)
+    capable = len(situation.capable)
     hope = (
         "one that knows it reads its queue by now"
-        if knowing
+        if capable
         else "restart the worker after adding a task;"
         f" it is given up in {span(given_up_at - now_ms)}"
     )
@@ -168,11 +168,11 @@ def parked(situation: Situation) -> Iterator[Finding]:
             "parked_at": rfc3339(parked_at),
             "next_look_at": rfc3339(job.run_at),
             "given_up_at": rfc3339(given_up_at),
-            "workers_that_know": knowing,
+            "workers_that_know": capable,
         },
         links={"workers": "/v1/workers", "tasks": "/v1/tasks"},
         is_blocking=True,
-        needs_action=not knowing,
+        needs_action=not capable,
     )
 
 
