@@ -1,4 +1,4 @@
-"""Attempts: how the store lets them start, whose lease holds them, and what it is told of their ends."""
+"""Attempts: how the store lets them start, whose lease holds them, and how they end."""
 
 from typing import Literal
 
@@ -92,7 +92,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     is_suspect: bool = False
 
 
-#: What the store says to an outcome. `accepted`: it is known now. `stale`: another attempt has taken over.
+#: The answer to an outcome. `accepted`: it is recorded now. `stale`: another attempt has taken over.
 #: `forgotten`: the record is older than the claim, as after a failover, and not what it was just before it.
 #: `missing`: there is no record. `fault`: it is damaged.
 Settled = Literal["accepted", "stale", "forgotten", "missing", "fault"]
@@ -110,7 +110,7 @@ class Lost(Struct, frozen=True, array_like=True):
     worker: str
     #: How long it ran, in milliseconds: until `end_lease` or `leave`, or until its worker was last heard of.
     ran_ms: int
-    #: What `end_lease` said of the worker's end; empty if nobody said anything.
+    #: What `end_lease` said of the worker's end; empty if nothing was reported.
     exit: str
     #: Attempts of this job that were lost before, without blame.
     losses: int = 0

@@ -56,7 +56,7 @@ class JobStore(Protocol):
         """Forget jobs that have never started: their submission has failed. Return those that stay.
 
         One that an attempt has begun of stays, wherever it is by now. So does one that was created again,
-        retried or changed meanwhile: another caller was told that it is there. And so does one that has
+        retried or changed meanwhile: another caller relies on it. And so does one that has
         replaced another: without it nothing of the two would run. Of one that is forgotten a message may be
         on its way: its claim is answered `cancelled`, unless the job is created anew, until the message must
         have come.
@@ -68,7 +68,7 @@ class JobStore(Protocol):
         """
 
     def replace(self, ids: Sequence[str]) -> None:
-        """Cancel those whose places these new jobs take: they are safe now, and will not be withdrawn.
+        """Cancel the jobs that these new ones replace: the new ones are safe now, and will not be withdrawn.
 
         A claim does the same. Of several new ones at a time, the one that was recorded last stays.
         """
@@ -107,13 +107,13 @@ class JobStore(Protocol):
     # Publishing: the outbox of messages, and jobs that come due
 
     def take_due(self, limit: int) -> tuple[list[Ready], int | None]:
-        """Move due waiting jobs to pending; also give the milliseconds until the next is due.
+        """Make due waiting jobs pending and return them, with the milliseconds until the next is due or None.
 
         There may be fewer than `limit` though more are due: their messages take some megabytes at most.
         """
 
     def unpublished(self, older_than_ms: int, limit: int) -> list[Ready]:
-        """Give pending jobs that are in the outbox for so long, and start their time anew.
+        """Return pending jobs that have been in the outbox for so long, and start their time anew.
 
         There may be fewer than `limit` though there are more: their messages take some megabytes at most.
         """
@@ -121,7 +121,7 @@ class JobStore(Protocol):
     def unconfirmed(self, ids: Sequence[str]) -> list[Ready]:
         """Return those of these jobs that are pending and in the outbox, and leave them there.
 
-        Whoever recorded them is about to publish them, or died, or was not told that they are recorded.
+        Their submitter is about to publish them, or has died, or never learned that they are recorded.
         """
 
     def mark_published(self, jobs: Sequence[tuple[str, int]]) -> None:
@@ -135,10 +135,10 @@ class JobStore(Protocol):
     def age(self, queue: str, step_ms: int, limit: int) -> tuple[list[Ready], bool]:
         """Raise confirmed ready jobs of a queue by one priority for each step that they have waited, up to 9.
 
-        Give those whose copies are to be published, at most `limit`, those first whose step is due for
-        longest; to others that ask, they are given only if `raised` is not told of them for some seconds.
-        What is behind goes up all its steps at once. Of a queue that is paused nothing is given.
-        Also tell whether there may be more: one call looks at some hundred jobs at most.
+        Return those whose copies are to be published, at most `limit`, the longest due first, and whether
+        there may be more: one call looks at some hundred jobs at most. Another caller gets them only if no
+        `mark_raised` follows within some seconds. One that is behind goes up all its steps at once. Jobs of
+        a paused queue stay as they are.
 
         Args:
             queue: The queue.
@@ -170,7 +170,7 @@ class JobStore(Protocol):
         *,
         call: int = 0,
     ) -> tuple[list[Settled], list[Verdict]]:
-        """Do `settle`, and say why an outcome is refused, and then `claim`; in one round trip.
+        """Settle outcomes and then grant claims, in one round trip; see `settle` and `claim`.
 
         An outcome of `owner` whose claim the store has forgotten is accepted where the record is as it was
         just before: the attempt has run, and would run again. Where a record is damaged, the answer is
@@ -194,7 +194,7 @@ class JobStore(Protocol):
         return self.exchange((), owner, worker, claims, call=call)[1]
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        """End attempts; False where the outcome is not accepted. Wakes whoever waits.
+        """End attempts, and wake those who wait for them; False where the outcome is not accepted.
 
         Raises:
             StoreFault: If the record of one is damaged; all others are settled.
@@ -217,7 +217,7 @@ class JobStore(Protocol):
         *,
         over: int = 0,
     ) -> Beat:
-        """Extend `owner`'s lease and show its worker document, unless it is known to have ended.
+        """Extend `owner`'s lease and show its worker document, unless it has ended.
 
         What the owner holds by a call that is over, and does not run, is taken back and is due at once.
 
@@ -228,14 +228,14 @@ class JobStore(Protocol):
             running: The id and token of each attempt whose outcome the store has not accepted yet. To be read
                 after `over`.
             over: The last claim call of which nothing more comes: what it granted is running, or was never
-                heard of and will not be acted on. 0: not known, and nothing is taken back.
+                heard of and will not be acted on. 0: unknown, and nothing is taken back.
         """
 
     def end_lease(self, owner: str, exit_reason: str | None, *, is_own_death: bool = False) -> bool:
-        """End `owner`'s lease now: it is known to be gone, for this reason; False if it held no job.
+        """End `owner`'s lease now, as its process is gone; return whether it held a job.
 
-        What was on its way of it and comes later changes nothing: its heartbeats are void, its claims are
-        granted nothing. Its outcomes are taken as before. It stays among `workers` for a while, unless it was
+        Calls of it that arrive later change nothing: its heartbeats are void, its claims are not granted. Its
+        outcomes are accepted as before. It stays among `workers` for a while, unless it was
         there to try suspects alone: it is meant to die of them.
 
         Args:
@@ -248,17 +248,17 @@ class JobStore(Protocol):
     def lost(
         self, owner: str, lease_ms: int, limit: int, *, gap_ms: int | None = None
     ) -> list[Lost]:
-        """Hand running jobs whose lease ran out to `owner`, whose lease on them begins now.
+        """Hand running jobs whose lease has run out to `owner`, whose lease on them begins now.
 
-        With `gap_ms` none is, where `forgive_outage` with the same gap has something to say first: the
-        store's clock may have been set since then.
-        What a record must have and has not is made up, such as an empty body. What is no record stays out.
+        With `gap_ms` there are none as long as `forgive_outage` with the same gap has something to do: the
+        store's clock may have been set. A field that a damaged record lacks gets a default, such as an empty
+        body; what is no record is left out.
         """
 
     def take_suspect(self, queues: Sequence[str], reserve_ms: int) -> Suspect | None:
-        """Give the job of these queues that waits longest to be tried alone, None if there is none.
+        """Return the job of these queues that has waited longest to be tried alone, None if there is none.
 
-        It is given to nobody else for `reserve_ms`; whoever starts it claims it with `is_alone`.
+        It is reserved for the caller for `reserve_ms`, who claims it with `is_alone`.
         """
 
     def suspects(self, queues: Sequence[str]) -> int:
@@ -267,7 +267,7 @@ class JobStore(Protocol):
     def forgive_outage(self, gap_ms: int, grace_ms: int) -> bool:
         """Extend all leases to `grace_ms` from now if nobody has called this for `gap_ms`.
 
-        Owners that are known to have ended get no grace. Returns whether there was one, or the clock was set
+        Owners that are known to have ended get no grace. Return whether there was one, or the clock was set
         forward. After it was set back, leases that would last longer than `grace_ms` are cut to that.
         """
 
@@ -299,7 +299,7 @@ class JobStore(Protocol):
         Those that are submitted meanwhile do not shift the pages: none is given twice and none left out.
 
         Args:
-            wanted: Which jobs are meant.
+            wanted: Which jobs.
             cursor: Where the page before ended; of the same order.
             limit: How many at most.
             order: Which come first.
@@ -321,7 +321,7 @@ class JobStore(Protocol):
         """Return the ids of the jobs that `find` would return, which are not read for that."""
 
     def count(self, wanted: Filter) -> Count:
-        """Return how many jobs fit, as far as a bounded look tells."""
+        """Return how many jobs fit, as far as a bounded search tells."""
 
     def explain(self, job_id: str) -> JobFacts | None:
         """Return what is known of a job, None if there is none of this id.
@@ -413,9 +413,9 @@ class JobStore(Protocol):
         """Start what was collected; one that has started stays as it is."""
 
     def take_replays(self, limit: int, lease_ms: int) -> tuple[list[ReplayBatch], bool]:
-        """Hand over what the rates allow now; ends replays that are done, or whose canary died.
+        """Return what the rates allow now, and whether any replay goes on.
 
-        Also returns whether any goes on, so that there will be more to take.
+        Replays that are done, or whose canary has failed, end.
         """
 
     def replays(self, ids: Sequence[str]) -> list[Replay]:
@@ -496,13 +496,13 @@ class JobStore(Protocol):
         """Write the answer down; the time to be kept goes on from when it was reserved."""
 
     def request_replies(self, requests: Sequence[ReplyRequest]) -> None:
-        """Note who is to be told when jobs end; where that has happened, it is owed at once."""
+        """Record who gets the outcomes of jobs; of one that has ended it is owed at once."""
 
     def take_replies(self, again_ms: int, limit: int) -> tuple[list[OwedReply], int]:
-        """Give replies that are owed, and hide them for `again_ms`; also how many are owed in all."""
+        """Return replies that are owed and hide them for `again_ms`; also how many are owed in all."""
 
     def mark_replied(self, owed: Sequence[OwedReply]) -> None:
-        """Forget these places, which were told or given up; nothing of what is owed anew since the taking."""
+        """Forget these recipients, who were sent theirs or given up; not what has come to be owed since."""
 
     # API keys
 
@@ -596,8 +596,8 @@ class JobStore(Protocol):
     ) -> None:
         """Put a worker's tasks (documents with a `name`), their limits and queues into the catalogue.
 
-        Where workers tell different things of a task, that holds which was told for the first time last: the
-        one of the latest deploy. It gives way to others when nobody has told it for `lapse_s`.
+        Where workers declare a task differently, the newest declaration holds: that of the latest deploy. It
+        lapses when no worker has repeated it for `lapse_s`.
         """
 
     def tasks(self) -> list[dict[str, Any]]:

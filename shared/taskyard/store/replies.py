@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Reservation(Struct, frozen=True):
-    """What the first request with a key has written down."""
+    """What the first request with an idempotency key has recorded."""
 
     #: Tells its body from others.
     fingerprint: str
@@ -16,12 +16,12 @@ class Reservation(Struct, frozen=True):
     answer: str = ""
 
 
-#: Places that are told of one job; of more, the submitter's and the latest.
+#: Most recipients of one job's outcome; of more, the submitter's and the latest are kept.
 MAX_RECIPIENTS = 10
 
 
 class ReplyRequest(Struct, frozen=True, array_like=True):
-    """One wish to be told of a job's end."""
+    """One request for the outcome of a job."""
 
     job_id: str
     #: The queue that the outcome goes to, and what comes back with it; empty: nothing.
@@ -30,16 +30,16 @@ class ReplyRequest(Struct, frozen=True, array_like=True):
 
 
 class ReplyAddress(NamedTuple):
-    """Who is to be told of a job's end."""
+    """Where the outcome of a job goes."""
 
     reply_to: str
     correlation_id: str
-    #: Whether it is who submitted the job; any other is told its state only.
+    #: Whether it is the submitter's; any other gets the state only.
     is_submitter: bool = False
 
 
 class OwedReply(Struct, frozen=True, array_like=True):
-    """A job that has ended, and who is still to be told."""
+    """A job that has ended, and who has yet to get its outcome."""
 
     job_id: str
     #: Names this taking: `mark_replied` needs it.

@@ -23,7 +23,7 @@ SAMPLE = 20
 
 
 class RedisConsistency(RedisScripts):
-    """Checks of the store in itself."""
+    """The part of `RedisStore` that checks its own books."""
 
     @guarded
     def totals(self) -> Totals | None:

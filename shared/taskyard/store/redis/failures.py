@@ -39,7 +39,7 @@ class _Located(Protocol):
 def guarded(
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], R]:
-    """Tell what Redis cannot do just now as `StoreUnavailable`, and what it cannot do with this as others."""
+    """Raise what Redis cannot do now as `StoreUnavailable`, and what it cannot do at all as other errors."""
 
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -83,7 +83,7 @@ MAKING_ROOM = frozenset(
     }
 )
 #: Scripts whose answers say what they have changed. Where a connection breaks before the answer comes,
-#: redis-py sends them again: they would find it changed, and say no.
+#: redis-py sends them again: the answer to the first call is kept for that, or it would be "nothing".
 ANSWERED_ONCE = frozenset(
     {
         "add_key",

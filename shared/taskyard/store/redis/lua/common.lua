@@ -1,5 +1,5 @@
 -- What every script begins with. KEYS[1] is the key prefix; ARGV[1] the arguments as MessagePack; ARGV[2] names the call,
--- of those that are told once.
+-- of those in `ANSWERED_ONCE`.
 -- Keys: j:<id> a job (hash) | jobs all of them by the time of their submission | ready:<queue> pending jobs by the
 -- time they became so | waiting by run time | outbox recorded, unconfirmed jobs by time | leases owners by the end
 -- of their lease | held:<owner> the jobs it runs | cancels:<owner> those of them to cancel | exits how owners ended |
@@ -11,7 +11,7 @@
 -- or before all of those where somebody has them run now |
 -- own_deaths owners that died by themselves | company how many jobs an owner held that is reclaimed piece by piece |
 -- totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the job that has a
--- lock | answer:<call> what a call was told, for some seconds | withdrawn jobs that were forgotten or removed while
+-- lock | answer:<call> what a call was answered, for some seconds | withdrawn jobs that were forgotten or removed while
 -- a message of them may be on its way, by the end of that |
 -- declared "<digest>:<first told>:<last told>;" for each thing that workers tell of a task, the latest told first last
 -- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task, out of limits_declared (by workers, with their tasks)
@@ -25,8 +25,8 @@
 -- replay:<id>, its :todo and :canary | replays all of them by time | replays:active.
 -- secret: what digests and cursors of this installation are made with.
 -- Audit log: audit_log ids of its entries by time | audit_log:entries the entries by id.
--- Replies: asked {id: JSON of who is to be told of its end} | replies jobs that have ended, by the time to tell it; and of
--- a job: reply_to and correlation, by which its own submitter is known.
+-- Replies: asked {id: JSON of who gets its outcome} | replies jobs that have ended, by the time to tell it; and of
+-- a job: reply_to and correlation, by which its own submitter is recognised.
 -- Explaining: pauses:<queue> "<from>:<to>", its latest hundred pauses, the newest first, without an end while it
 -- lasts | pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
 -- for each time that it was held back, parked, handed back or at an end; `held_at`, since when it is held back; and
@@ -45,7 +45,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local args = ARGV[1] and cmsgpack.unpack(ARGV[1]) or {}
 
--- A client whose connection broke before the answer came sends the call again: it is told what it would have been.
+-- A client whose connection broke before the answer came sends the call again: it gets the answer that it would have got.
 local call_key = ARGV[2] and P .. 'answer:' .. ARGV[2]
 if call_key then
   local before = redis.call('GET', call_key)
@@ -269,7 +269,7 @@ local UNSEEN_MS = 30 * 86400000
 
 local is_any_requested
 
--- Note that whoever asked for it has to be told of this job's end.
+-- Note that the outcome of this job is owed to those who requested it.
 local function owe_reply(id)
   if is_any_requested == nil then is_any_requested = redis.call('EXISTS', P .. 'asked') == 1 end
   if not is_any_requested or redis.call('HEXISTS', P .. 'asked', id) == 0 then return end
