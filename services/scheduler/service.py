@@ -6,15 +6,17 @@ import time
 from functools import partial
 from typing import get_args
 
-from services.scheduler.chores import declared
+from services.scheduler import schedule_file
 from services.scheduler.chores.age import Age
 from services.scheduler.chores.dead_letters import KeepDeadLetters
+from services.scheduler.chores.dispatch_due import DispatchDue
 from services.scheduler.chores.fire import Fire
-from services.scheduler.chores.handover import DispatchDue, Prune, Relay
 from services.scheduler.chores.leases import WatchLeases
 from services.scheduler.chores.measure import Measure
-from services.scheduler.chores.outcomes import TellDirectOutcomes, TellOutcomes
+from services.scheduler.chores.outcomes import SendDirectOutcomes, SendOutcomes
+from services.scheduler.chores.prune import Prune
 from services.scheduler.chores.reclaim import Reclaim
+from services.scheduler.chores.relay import Relay
 from services.scheduler.chores.repair import Repair
 from services.scheduler.chores.replay import RunReplays
 from services.scheduler.chores.rulings import Reason
@@ -75,7 +77,7 @@ class Scheduler:
     """
 
     def __init__(self, settings: Settings) -> None:
-        schedules = declared.read(settings)
+        schedules = schedule_file.read(settings)
         self.store = open_store(settings)
         self._publisher = Publisher(
             settings.broker_url,
@@ -102,7 +104,7 @@ class Scheduler:
         self._loops = self._make_loops(settings)
 
     def _make_loops(self, settings: Settings) -> list[Loop]:
-        direct_outcomes = TellDirectOutcomes(self._dispatcher, self._direct, settings)
+        direct_outcomes = SendDirectOutcomes(self._dispatcher, self._direct, settings)
         relay = Relay(self._dispatcher, older_than_s=settings.relay_after_s)
         reclaim = Reclaim(self.store, self._publisher, settings, random.Random())
         measure = Measure(self.store, self._depths, deadline_s=settings.publish_deadline_s)
@@ -129,7 +131,7 @@ class Scheduler:
             ),
             Loop(
                 "outcomes",
-                TellOutcomes(self._dispatcher, direct_outcomes, settings).run_once,
+                SendOutcomes(self._dispatcher, direct_outcomes, settings).run_once,
                 interval_s=OUTCOMES_S,
                 await_work=partial(self.store.await_work, "replies"),
             ),

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.scheduler.chores.fire import Fire
-from services.scheduler.chores.telling import Telling
+from services.scheduler.chores.outcome_sender import OutcomeSender
 from services.scheduler.intake.chore import Intake
 from taskyard import task
 from taskyard.arguments.signature import described
@@ -413,7 +413,7 @@ class Producers:
         self._intake = Intake(dispatcher, consumer, settings)
         self._store = dispatcher.store
         self._sent: list[Outgoing] = []
-        self._telling = Telling(self._store, self._publish, Apart("reply"), settings)
+        self._sender = OutcomeSender(self._store, self._publish, Apart("reply"), settings)
 
     def _publish(self, replies):
         self._sent += replies
@@ -432,7 +432,7 @@ class Producers:
     def told(self):
         """Return what each queue was told of ends."""
         owed, _ = self._store.take_replies(0, 100)
-        self._store.mark_replied(self._telling.tell(owed))
+        self._store.mark_replied(self._sender.send(owed))
         told = {each.queue: json.loads(each.body) for each in self._sent}
         self._sent.clear()
         return told

@@ -1,1 +1,1 @@
-"""The chores, a module each."""
+"""The chores, a module each: `run_once` is one pass, and returns the seconds until there is more to do."""

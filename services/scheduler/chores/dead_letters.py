@@ -8,7 +8,6 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from services.scheduler.chores.gauges import set_all
 from taskyard.config import Settings
 from taskyard.dead_letters.message import index_entry
 from taskyard.errors import TaskyardError
@@ -27,6 +26,7 @@ from taskyard.telemetry.metrics import (
     DEAD_LETTERS_FILL,
     DEAD_LETTERS_KEPT,
     DEAD_LETTERS_REMOVED,
+    set_all,
 )
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from services.scheduler.chores.together import Steps, Together
+from services.scheduler.chores.joint_dispatch import JointDispatch, Steps
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
@@ -71,7 +71,7 @@ class Fire:
         self._apart = Apart(
             "schedule", is_away=lambda: not dispatcher.publisher.is_ready, clock=clock
         )
-        self._together = Together(dispatcher, self._apart, "queue of fire", clock=clock)
+        self._jobs = JointDispatch(dispatcher, self._apart, "queue of fire", clock=clock)
         self._undeclared = declared
 
     def run_once(self) -> float | None:
@@ -84,7 +84,7 @@ class Fire:
             return None
         due = self._store.due_schedules(LIMIT + len(self._apart))
         awake = [row for row in due.schedules if not self._apart.rests(row.name)]
-        self._together.run(self._in_turn(awake, due.now_ms))
+        self._jobs.run(self._in_turn(awake, due.now_ms))
         if awake:
             return 0
         return None if due.next_due_ms < 0 else due.next_due_ms / 1000
@@ -196,7 +196,7 @@ class Fire:
         return made
 
     def _cancel(self, job_id: str, reach: Reach | None) -> None:
-        """Cancel the previous job, unless who wrote the schedule since does not reach it."""
+        """Cancel the previous job, unless it is out of reach of who has written the schedule since."""
         if reach is not None:
             (job,) = self._store.get([job_id])
             if job is None or not reach.has(job.message.task, job.queue):
@@ -217,7 +217,7 @@ class Fire:
                 reach=row.state.reach,
                 traceparent=publishing.traceparent,
             )
-            if self._together.queue_rests(job.queue):
+            if self._jobs.queue_rests(job.queue):
                 return None
             created = yield job
             if created.is_rejected:

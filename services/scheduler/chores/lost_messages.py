@@ -1,4 +1,6 @@
-"""Which jobs have lost their messages, where counting says how many a queue lacks: none is taken out to look.
+"""Which jobs have lost their messages, and which copies of messages never come, going by counts alone.
+
+Counting says how many messages a queue lacks; none is taken out to look.
 
 A queue that is empty lacks the messages of all its jobs. In any other, a job may lack its own once it is
 overtaken by one that comes after it: while work goes on, all whose message is there start in their turn, and
@@ -6,15 +8,17 @@ those without one are what is left. Both are believed when two looks in a row sa
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from taskyard.consistency.messages import Lack
+from taskyard.consistency.messages import Lack, prefetched
 from taskyard.rabbitmq.inspect import Depth
 from taskyard.store import JobStore
 from taskyard.store.jobs import Ready
 
 #: Jobs of one call of the store.
 STEP = 500
+#: What a queue lacks for so long, though repair has brought back what it could, are copies. Seconds.
+GIVE_UP_S = 60.0
 
 
 class LostMessages:
@@ -92,6 +96,51 @@ class LostMessages:
 
     def _older_than_ms(self, more_s: float) -> int:
         return round((self._after_s + more_s) * 1000)
+
+
+class GoneCopies:
+    """Has the store forget copies that are lost: of a queue that is empty, or that lacks messages for long.
+
+    In doubt they are forgotten: then they hide some messages that are missing until the queue has been empty,
+    while expected in vain they would be an alarm without an end.
+
+    Args:
+        store: Where they are counted.
+        after_s: For how long a copy may be on its way, in seconds.
+        clock: Gives seconds that only grow.
+    """
+
+    def __init__(
+        self, store: JobStore, *, after_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._recent_ms = round(after_s * 1000)
+        self._clock = clock
+        #: Since when a queue has lacked messages at each look.
+        self._lacking_since: dict[str, float] = {}
+
+    def look(self, depths: Mapping[str, Depth | None], lacking: Mapping[str, int]) -> None:
+        """Forget those that are gone.
+
+        Args:
+            depths: The messages that are ready in each queue; None: there is no such queue.
+            lacking: How many it seems to lack, where it does.
+        """
+        now = self._clock()
+        self._lacking_since = {queue: self._lacking_since.get(queue, now) for queue in lacking}
+        copies = self._store.copies(recent_ms=self._recent_ms)
+        if not copies:
+            return
+        held = prefetched(self._store)
+        gone: dict[str, int] = {}
+        for queue, count in copies.items():
+            if queue in depths and not held[queue] and is_empty(depths[queue]):
+                gone[queue] = count
+            elif now - self._lacking_since.get(queue, now) >= GIVE_UP_S:
+                gone[queue] = min(count, lacking[queue])
+                self._lacking_since[queue] = now
+        if gone:
+            self._store.forget_copies(gone)
 
 
 def is_empty(depth: Depth | None) -> bool:

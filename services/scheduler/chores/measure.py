@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.scheduler.chores.gauges import set_all
 from taskyard.rabbitmq.inspect import Depth, QueueDepths
 from taskyard.rabbitmq.topology import INTAKE_QUEUE, UNROUTED, dead_queue
 from taskyard.store import JobStore
@@ -18,6 +17,7 @@ from taskyard.telemetry.metrics import (
     STORE_MEMORY_BYTES,
     STORE_MEMORY_LIMIT_BYTES,
     UNCONFIRMED_JOBS,
+    set_all,
 )
 
 #: Queues of submissions, which no job names.

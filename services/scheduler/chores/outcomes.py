@@ -1,4 +1,4 @@
-"""The chores that tell outcomes of jobs to who asked for them over AMQP."""
+"""The chores that send the outcomes of jobs to those who requested them over AMQP."""
 
 import logging
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from services.scheduler.chores.telling import Telling
+from services.scheduler.chores.outcome_sender import OutcomeSender
 from taskyard.config import Settings
 from taskyard.dispatcher import Dispatcher
 from taskyard.rabbitmq.direct_replies import DirectReplies, is_direct
@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 LIMIT = 50
 #: What another sender waits for longer than the deadlines of two publishes, before it takes over. Seconds.
 MARGIN_S = 2.0
-#: Direct replies of one pass have so long together; what is not sent by then is for the next. Seconds.
+#: How long the direct replies of one pass have together; the rest is left for the next. Seconds.
 DIRECT_S = 1.0
-#: Jobs whose direct replies wait at most, but for known names; others come again by themselves.
+#: Most jobs whose direct replies wait, beside those to names that are known; others come again.
 MOST_DIRECT = 1000
 
 
-class TellOutcomes:
+class SendOutcomes:
     """Publishes the outcomes that the store says are owed, and has them forgotten once they are confirmed.
 
     A sender that dies in between leaves them to the next, so a reply comes at least once. One whose queue is
@@ -34,19 +34,19 @@ class TellOutcomes:
 
     Args:
         dispatcher: Where the jobs are, and what publishes.
-        direct: What tells those that go to no queue.
+        direct: What sends those that go to no queue.
         settings: How long to try.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, direct: "TellDirectOutcomes", settings: Settings
+        self, dispatcher: Dispatcher, direct: "SendDirectOutcomes", settings: Settings
     ) -> None:
         self._direct = direct
         self._store = dispatcher.store
         self._publisher = dispatcher.publisher
         self._deadline_s = settings.publish_deadline_s
         self._ttl_ms = settings.reply_ttl * 1000
-        self._telling = Telling(
+        self._sender = OutcomeSender(
             self._store,
             lambda replies: self._publisher.publish_replies(replies, deadline_s=self._deadline_s),
             Apart("reply"),
@@ -55,10 +55,10 @@ class TellOutcomes:
         )
 
     def run_once(self) -> float | None:
-        """Tell what is owed; return 0 if there may be more.
+        """Send what is owed; return 0 if there may be more.
 
         Raises:
-            Unavailable: If store or RabbitMQ does not answer; what was not confirmed is told later.
+            Unavailable: If store or RabbitMQ does not answer; what was not confirmed is sent later.
         """
         if not self._publisher.is_ready:
             return None
@@ -71,14 +71,14 @@ class TellOutcomes:
         alive = [each for each in owed if each not in given_up]
         direct = _only(alive, is_direct)
         self._direct.add(direct)
-        told = self._telling.tell(_only(alive, lambda name: not is_direct(name)))
-        self._store.mark_replied([*told, *given_up])
-        done = {each.job_id for each in (*told, *given_up)} - {each.job_id for each in direct}
+        sent = self._sender.send(_only(alive, lambda name: not is_direct(name)))
+        self._store.mark_replied([*sent, *given_up])
+        done = {each.job_id for each in (*sent, *given_up)} - {each.job_id for each in direct}
         REPLIES_OWED.set(count - len(done))
         return 0 if len(owed) == LIMIT else None
 
     def _is_given_up(self, owed: OwedReply) -> bool:
-        """Give up what cannot be told any more."""
+        """Return whether to give up, as the job is gone or `REPLY_TTL` has passed; count and log that."""
         is_there = owed.age_ms >= 0 and bool(owed.recipients)
         if is_there and owed.age_ms <= self._ttl_ms:
             return False
@@ -88,8 +88,8 @@ class TellOutcomes:
         return True
 
 
-class TellDirectOutcomes:
-    """Tells the outcomes that go to names of RabbitMQ's without a queue, in a loop of its own.
+class SendDirectOutcomes:
+    """Sends the outcomes that go to direct reply-to names, which have no queue, in a loop of its own.
 
     Any producer can give a name that costs a connection, so nothing else may wait for these; and those with
     names that are known wait for no others.
@@ -104,7 +104,7 @@ class TellDirectOutcomes:
         self._direct = direct
         self._store = dispatcher.store
         self._apart = Apart("direct reply")
-        self._telling = Telling(
+        self._sender = OutcomeSender(
             self._store,
             lambda replies: direct.publish(replies, deadline_s=DIRECT_S),
             self._apart,
@@ -115,7 +115,7 @@ class TellDirectOutcomes:
         self._changed = threading.Condition()
 
     def add(self, owed: Sequence[OwedReply]) -> None:
-        """Have these told soon; what finds no room, or is not told, is owed on."""
+        """Have these sent soon; what finds no room, or is not sent, stays owed."""
         with self._changed:
             for each in owed:
                 has_room = len(self._waiting) < MOST_DIRECT or self._is_known(each)
@@ -129,15 +129,15 @@ class TellDirectOutcomes:
             self._changed.wait_for(lambda: self._waiting, timeout_s)
 
     def run_once(self) -> float | None:
-        """Tell what waits; return 0 if there is more.
+        """Send what waits; return 0 if there is more.
 
         Raises:
-            Unavailable: If the store does not answer; what was not told is owed on.
+            Unavailable: If the store does not answer; what was not sent stays owed.
         """
         taken = self._take()
-        told = self._telling.tell(taken)
-        self._store.mark_replied(told)
-        done = {each.job_id for each in told}
+        sent = self._sender.send(taken)
+        self._store.mark_replied(sent)
+        done = {each.job_id for each in sent}
         with self._changed:
             # In their order, before all others: however many bad names there are, each costs one connection.
             unsent = {

@@ -4,9 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
-from services.scheduler.chores.gauges import set_all
-from services.scheduler.chores.gone_copies import GoneCopies
-from services.scheduler.chores.lost_messages import LostMessages
+from services.scheduler.chores.lost_messages import GoneCopies, LostMessages
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from taskyard.consistency.messages import Lack, MessageWatch, prefetched
 from taskyard.consistency.records import RecordWalk
@@ -16,7 +14,7 @@ from taskyard.rabbitmq.queue_move import moving_queue
 from taskyard.runtime.apart import Apart
 from taskyard.store.consistency import Inconsistency
 from taskyard.store.jobs import Ready
-from taskyard.telemetry.metrics import JOBS_REPAIRED, JOBS_UNACCOUNTED
+from taskyard.telemetry.metrics import JOBS_REPAIRED, JOBS_UNACCOUNTED, set_all
 
 logger = logging.getLogger(__name__)
 

@@ -263,4 +263,14 @@ def begin(counter: Counter, *values: str) -> None:
         counter.labels(value)
 
 
+def set_all(gauge: Gauge, values: dict[tuple[str, ...], float]) -> None:
+    """Set a gauge to these values by labels, and remove the series of all other labels."""
+    (metric,) = gauge.collect()
+    present = {tuple(sample.labels.values()) for sample in metric.samples}  # in the gauge's order
+    for labels in present - values.keys():
+        gauge.remove(*labels)
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)
+
+
 begin(STORE_FAILURES, "no_answer", "refused")

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from services.scheduler.chores.dead_letters import KeepDeadLetters
-from services.scheduler.chores.handover import Relay
 from services.scheduler.chores.reclaim import Reclaim
+from services.scheduler.chores.relay import Relay
 from services.scheduler.chores.replay import RunReplays
 from services.worker.attempts.burial import Burial
 from taskyard.dead_letters.message import dead_letter

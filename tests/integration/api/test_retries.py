@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.scheduler.chores.handover import Relay
+from services.scheduler.chores.relay import Relay
 from taskyard.dispatcher import Dispatcher
 from taskyard.message import decode
 from taskyard.operations.bulk import retry_found

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.scheduler.chores.declared import read
 from services.scheduler.chores.fire import Fire
+from services.scheduler.schedule_file import read
 from taskyard import task
 from taskyard.catalogue import Catalogue, describe
 from taskyard.config import load

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from services.scheduler.chores.dead_letters import KeepDeadLetters
-from services.scheduler.chores.outcomes import TellDirectOutcomes, TellOutcomes
-from services.scheduler.chores.telling import Telling
+from services.scheduler.chores.outcome_sender import OutcomeSender
+from services.scheduler.chores.outcomes import SendDirectOutcomes, SendOutcomes
 from taskyard import Secret, task
 from taskyard.arguments.secrets import HIDDEN
 from taskyard.catalogue import describe
@@ -57,7 +57,7 @@ def direct(settings):
 @pytest.fixture
 def direct_teller(dispatcher, direct, settings):
     """A sender of direct replies."""
-    return TellDirectOutcomes(dispatcher, direct, settings)
+    return SendDirectOutcomes(dispatcher, direct, settings)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def teller(dispatcher, direct_teller, settings):
     """A sender whose publisher is connected."""
     dispatcher.publisher.start()
     poll(lambda: dispatcher.publisher.is_ready)
-    return TellOutcomes(dispatcher, direct_teller, settings)
+    return SendOutcomes(dispatcher, direct_teller, settings)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_a_queue_that_does_not_answer_holds_up_nobody(
     quick = replace(settings, publish_deadline_s=1)
     dispatcher.publisher.start()
     poll(lambda: dispatcher.publisher.is_ready)
-    teller = TellOutcomes(dispatcher, direct_teller, quick)
+    teller = SendOutcomes(dispatcher, direct_teller, quick)
     hung, well = (channel.queue_declare("", exclusive=True).method.queue for _ in range(2))
     ended(store, hung)
     ended(store, well)
@@ -204,7 +204,7 @@ def test_what_cannot_be_told_in_time_is_given_up(
     store, dispatcher, teller, direct_teller, settings
 ):
     """After REPLY_TTL, and where the record was removed."""
-    short = TellOutcomes(dispatcher, direct_teller, replace(settings, reply_ttl=1))
+    short = SendOutcomes(dispatcher, direct_teller, replace(settings, reply_ttl=1))
     late, removed = ended(store, "q"), ended(store, "q")
     store.remove([removed])
     before = outcomes("too_old"), outcomes("no_record")
@@ -405,11 +405,13 @@ def test_an_outcome_that_rabbitmq_does_not_take_is_told_without_what_is_too_larg
         return publisher.publish_replies(replies, deadline_s=10)
 
     bound = direct if where == "direct" else publisher
-    telling = Telling(store, publish, Apart("reply"), settings, max_bytes=lambda: bound.max_bytes)
+    sender = OutcomeSender(
+        store, publish, Apart("reply"), settings, max_bytes=lambda: bound.max_bytes
+    )
 
     with suppress(BrokerUnavailable):
-        assert telling.tell(owed) == []
-    assert poll(lambda: telling.tell(owed)) == owed
+        assert sender.send(owed) == []
+    assert poll(lambda: sender.send(owed)) == owed
     if where == "queue":
         got.append(json.loads(poll(lambda: channel.basic_get(queue, True)[2])))
     else:

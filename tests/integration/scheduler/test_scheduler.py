@@ -8,8 +8,10 @@ import redis
 from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
-from services.scheduler.chores.handover import DispatchDue, Prune, Relay
+from services.scheduler.chores.dispatch_due import DispatchDue
+from services.scheduler.chores.prune import Prune
 from services.scheduler.chores.reclaim import Reclaim
+from services.scheduler.chores.relay import Relay
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, StoreUnavailable
 from taskyard.job import JobError, rfc3339

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.scheduler.chores.gone_copies import GIVE_UP_S, GoneCopies
+from services.scheduler.chores.lost_messages import GIVE_UP_S, GoneCopies
 from taskyard.rabbitmq.inspect import Depth
 
 FULL = Depth(3, 1)

@@ -1,4 +1,4 @@
-"""How outcomes of jobs become replies, and which of them were told."""
+"""How outcomes of jobs become replies, and which of these were delivered."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ from taskyard.telemetry.metrics import REPLIES
 logger = logging.getLogger(__name__)
 
 
-class Telling:
+class OutcomeSender:
     """Publishes the outcomes of jobs, each by itself.
 
     Args:
@@ -46,7 +46,7 @@ class Telling:
         self._most_bytes = settings.result_max_bytes + ROOM_BYTES
         self._max_bytes = max_bytes
 
-    def tell(self, owed: Sequence[OwedReply]) -> list[OwedReply]:
+    def send(self, owed: Sequence[OwedReply]) -> list[OwedReply]:
         """Publish; return what is done with, as all its replies are confirmed or have no queue.
 
         Raises:

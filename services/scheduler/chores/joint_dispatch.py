@@ -21,7 +21,7 @@ class _Begun(NamedTuple):
     job: NewJob
 
 
-class Together:
+class JointDispatch:
     """Takes each item to its end, whatever becomes of the others.
 
     Args:
