@@ -10,7 +10,7 @@ from services.api.auth.wrong_keys import WrongKeys
 from services.api.context import Context, attach, client_has_left
 from services.api.events.hub import Hub
 from services.api.events.stream_slots import StreamSlots
-from services.api.http import problems, queries, request_log, security_headers
+from services.api.http import problems, queries, replies, request_log
 from services.api.http.readiness import Readiness
 from services.api.http.wait_slots import WaitSlots
 from services.api.openapi import document
@@ -97,7 +97,7 @@ def create_app(
     )
     app.url_map.merge_slashes = False  # a redirect would be a page, and know nothing of proxies
     attach(app, compose(settings, dispatcher, is_stopping=is_stopping))
-    security_headers.install(app)
+    replies.install(app)
     request_log.install(app)
     problems.install(app)
     middleware.install(app)

@@ -1,11 +1,28 @@
-"""Schemas that are derived from the types which render documents, so that the two cannot differ."""
+"""Schemas that are derived from the types which parse and render, so that the two cannot differ."""
 
 from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints, is_typeddict
 
 import msgspec
+from pydantic import BaseModel
 
 from services.api.openapi.shapes import Schema, ref
+
+
+def schema_of(model: type[BaseModel]) -> Schema:
+    """Return the schema of a request, with that of each part in its place."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return resolve(definitions[value["$ref"].rpartition("/")[2]])
+            return {key: resolve(part) for key, part in value.items()}
+        return [resolve(part) for part in value] if isinstance(value, list) else value
+
+    flat: Schema = resolve(schema)
+    return flat
 
 
 def schemas_of(**types: Any) -> dict[str, Schema]:

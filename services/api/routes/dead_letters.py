@@ -13,10 +13,16 @@ from services.api.http.paging import PagedList, PageQuery
 from services.api.http.queries import from_query, parameters
 from services.api.http.replies import reply
 from services.api.openapi import describe
-from services.api.routes import chosen_letters
-from services.api.routes.dead_letter_inputs import LetterQuery, PurgeRequest
-from services.api.routes.dead_letter_schemas import SCHEMAS as SCHEMAS
-from taskyard.dead_letters.document import group_document, letter_document
+from services.api.openapi.derived import schema_of, schemas_of
+from services.api.openapi.shapes import WHOLE, Schema, page_of, record
+from services.api.routes import letter_selection
+from services.api.routes.letter_selection import LetterFilter, Selection
+from taskyard.dead_letters.document import (
+    GroupDocument,
+    LetterDocument,
+    group_document,
+    letter_document,
+)
 from taskyard.dead_letters.selection import page
 from taskyard.operations import dead_letters as operations
 from taskyard.request import validated
@@ -26,6 +32,25 @@ blueprint = APIBlueprint("dead_letters", __name__)
 _LETTERS = PagedList("dead letters")
 _GROUPS = PagedList("groups of dead letters")
 
+
+class LetterQuery(LetterFilter, PageQuery):
+    """A page of the dead letters that fit."""
+
+
+class PurgeRequest(Selection):
+    """Dead letters to remove for good."""
+
+
+SCHEMAS: dict[str, Schema] = {
+    **schemas_of(DeadLetter=LetterDocument, DeadLetterGroup=GroupDocument),
+    "DeadLetterPage": page_of("DeadLetter"),
+    "DeadLetterGroupPage": page_of("DeadLetterGroup"),
+    "DeadLetterCount": record(
+        matched={**WHOLE, "description": "How many fit."},
+        done={**WHOLE, "description": "How many were taken; 0 for a dry run."},
+    ),
+    "PurgeRequest": schema_of(PurgeRequest),
+}
 INPUTS = {
     ("get", "/v1/dead-letters"): describe.Input(parameters=parameters(LetterQuery)),
     ("get", "/v1/dead-letters/groups"): describe.Input(parameters=parameters(PageQuery)),
@@ -54,7 +79,7 @@ def list_letters() -> Response:
         (
             (at_ms, each),
             letter_document(letter, context().catalogue)
-            if letter and chosen_letters.is_authorized(letter)
+            if letter and letter_selection.is_authorized(letter)
             else None,
         )
         for (each, at_ms), letter in zip(found, letters, strict=True)
@@ -75,7 +100,7 @@ def list_groups() -> Response:
         (
             (group.last_seen_ms, group.fingerprint),
             group_document(group, context().catalogue)
-            if chosen_letters.is_authorized(group.example)
+            if letter_selection.is_authorized(group.example)
             else None,
         )
         for group in groups
@@ -92,7 +117,7 @@ def list_groups() -> Response:
 )
 def show(letter_id: str) -> Response:
     """Return a dead letter."""
-    return reply(letter_document(chosen_letters.letter(letter_id), context().catalogue))
+    return reply(letter_document(letter_selection.letter(letter_id), context().catalogue))
 
 
 @blueprint.post("/v1/dead-letters/purge", endpoint="purge_dead_letters")
@@ -104,12 +129,12 @@ def purge() -> Response:
 
     With `dry_run` they are only counted.
     """
-    asked = validated(PurgeRequest, bodies.json_object(context().settings.payload_max_bytes))
-    steps = chosen_letters.chosen(asked, jobs_only=False)
-    if asked.dry_run:
+    request = validated(PurgeRequest, bodies.json_object(context().settings.payload_max_bytes))
+    steps = letter_selection.selected(request, jobs_only=False)
+    if request.dry_run:
         return reply({"matched": sum(map(len, steps)), "done": 0})
-    wanted = chosen_letters.wanted(asked)
-    matched, done = operations.purge(actor(), steps, ids=asked.ids, wanted=wanted)
+    wanted = letter_selection.store_filter(request)
+    matched, done = operations.purge(actor(), steps, ids=request.ids, wanted=wanted)
     return reply({"matched": matched, "done": done})
 
 
@@ -133,7 +158,7 @@ def resubmit(letter_id: str) -> Response:
     The body is that of a submission. Its `id` is by default the dead letter's, so a repeated request is the
     same job. The dead letter goes once the job is recorded.
     """
-    letter = chosen_letters.letter(letter_id)
+    letter = letter_selection.letter(letter_id)
     data = bodies.json_object(context().settings.payload_max_bytes)
     bindings.check_submission(data)
     made = operations.resubmit(

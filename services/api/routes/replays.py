@@ -1,11 +1,12 @@
 """The routes of replays: run the jobs of dead letters again, and see how far that is."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from apiflask import APIBlueprint
 from flask import Response
+from pydantic import Field, model_validator
 
 from services.api.auth.principal import current
 from services.api.context import context
@@ -15,13 +16,15 @@ from services.api.http.paging import CursorQuery, PagedList
 from services.api.http.queries import parameters
 from services.api.http.replies import reply
 from services.api.openapi import describe
-from services.api.routes import chosen_letters
-from services.api.routes.dead_letter_inputs import ReplayRequest
-from taskyard.dead_letters.document import replay_document
+from services.api.openapi.derived import schema_of, schemas_of
+from services.api.openapi.shapes import Schema, page_of
+from services.api.routes import letter_selection
+from services.api.routes.letter_selection import Selection
+from taskyard.dead_letters.document import ReplayDocument, replay_document
 from taskyard.dead_letters.selection import found_replay
 from taskyard.errors import ReplayNotFound
 from taskyard.operations import dead_letters as operations
-from taskyard.request import validated
+from taskyard.request import Whole, validated
 from taskyard.store.dead_letters import DeadLetter
 from taskyard.store.replays import Replay
 
@@ -29,6 +32,36 @@ blueprint = APIBlueprint("replays", __name__)
 
 _REPLAYS = PagedList("replays")
 
+
+class ReplayRequest(Selection):
+    """Dead letters whose jobs are to run again."""
+
+    rate_per_s: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = Field(
+        default=None, description="Jobs a second. Default: as fast as it goes."
+    )
+    canary: Annotated[int, Field(ge=0, le=1000), Whole] = Field(
+        default=0, description="So many first; the others only if all of these complete."
+    )
+    args: list[Any] | None = Field(default=None, description="New arguments, for a single id.")
+    kwargs: dict[str, Any] | None = Field(default=None, description="Likewise.")
+
+    @property
+    def has_edit(self) -> bool:
+        """Whether the job's arguments are to change."""
+        return self.args is not None or self.kwargs is not None
+
+    @model_validator(mode="after")
+    def _edit_of_one(self) -> "ReplayRequest":
+        if self.has_edit and len(self.ids or ()) != 1:
+            raise ValueError("args and kwargs can be changed for a single id only")
+        return self
+
+
+SCHEMAS: dict[str, Schema] = {
+    **schemas_of(Replay=ReplayDocument),
+    "ReplayList": page_of("Replay"),
+    "ReplayRequest": schema_of(ReplayRequest),
+}
 INPUTS = {
     ("get", "/v1/dead-letters/replays"): describe.Input(parameters=parameters(CursorQuery)),
     ("post", "/v1/dead-letters/replay"): describe.Input("ReplayRequest"),
@@ -53,21 +86,21 @@ def replay() -> Response:
     counted.
     """
     data = bodies.json_object(context().settings.payload_max_bytes)
-    asked = validated(ReplayRequest, data)
+    request = validated(ReplayRequest, data)
     edit = None
-    if asked.has_edit:
-        edit = operations.edit_of(actor(), _only_letter(asked), asked.args, asked.kwargs)
-    steps = chosen_letters.chosen(asked, jobs_only=True)
-    if asked.dry_run:
+    if request.has_edit:
+        edit = operations.edit_of(actor(), _only_letter(request), request.args, request.kwargs)
+    steps = letter_selection.selected(request, jobs_only=True)
+    if request.dry_run:
         return reply({"matched": sum(map(len, steps)), "done": 0})
     started = operations.replay(
         actor(),
         steps,
-        request={**_shown(asked, data), **_within()},
-        ids=asked.ids,
-        wanted=chosen_letters.wanted(asked),
-        rate_per_s=asked.rate_per_s,
-        canary=asked.canary,
+        request={**_shown(request, data), **_within()},
+        ids=request.ids,
+        wanted=letter_selection.store_filter(request),
+        rate_per_s=request.rate_per_s,
+        canary=request.canary,
         edit=edit,
     )
     shown = replay_document(started)
@@ -117,11 +150,11 @@ def stop_replay(replay_id: str) -> Response:
     return reply(replay_document(stopped))
 
 
-def _shown(asked: ReplayRequest, data: dict[str, Any]) -> dict[str, Any]:
+def _shown(request: ReplayRequest, data: dict[str, Any]) -> dict[str, Any]:
     """Return the request as it may be shown: it is kept for that."""
-    if not asked.has_edit:
+    if not request.has_edit:
         return data
-    task = _only_letter(asked).task
+    task = _only_letter(request).task
     shown = context().catalogue.shown({"task": task, "args": [], "kwargs": {}, **data})
     return {name: shown[name] for name in data}
 
@@ -156,7 +189,7 @@ def _is_own(replay: Replay) -> bool:
     )
 
 
-def _only_letter(asked: ReplayRequest) -> DeadLetter:
+def _only_letter(request: ReplayRequest) -> DeadLetter:
     """Return the dead letter of a request that edits one."""
-    assert asked.ids is not None
-    return chosen_letters.letter(asked.ids[0])
+    assert request.ids is not None
+    return letter_selection.letter(request.ids[0])

@@ -16,13 +16,12 @@ from services.api.http.paging import CursorQuery, PagedList
 from services.api.http.queries import parameters
 from services.api.http.replies import reply
 from services.api.openapi import describe
-from services.api.openapi.schedule_schemas import SCHEMAS as SCHEMAS
-from services.api.openapi.schedule_schemas import SHOWN_FIELDS
-from services.api.openapi.shapes import TEXT
+from services.api.openapi.derived import schemas_of
+from services.api.openapi.shapes import TEXT, TIME, Schema, array, page_of, record, ref
 from taskyard.errors import InvalidSubmission
 from taskyard.faults import Fault
 from taskyard.operations import schedules
-from taskyard.schedules.record import ScheduleRecord, document
+from taskyard.schedules.record import FireEventDocument, ScheduleRecord, Standing, document
 from taskyard.schedules.rule import Schedule
 
 blueprint = APIBlueprint("schedules", __name__)
@@ -40,6 +39,34 @@ _IF_MATCH = describe.parameter(
 _IF_NONE_MATCH = describe.parameter(
     "If-None-Match", TEXT, "`*`: only if there is none yet.", place="header"
 )
+_REQUEST = Schedule.model_json_schema()
+_STANDING = schemas_of(Standing=Standing)["Standing"]["properties"]
+#: What is shown of a schedule besides the fields of a request.
+_SHOWN_FIELDS = frozenset(_STANDING)
+
+
+def _change_schema() -> Schema:
+    required = [name for name in _REQUEST["required"] if name != "name"]
+    ignored = {name: {"readOnly": True, **schema} for name, schema in _STANDING.items()}
+    properties = {**_REQUEST["properties"], **ignored}
+    changed = {"title": "ScheduleChange", "properties": properties, "required": required}
+    return {**_REQUEST, **changed}
+
+
+def _schedule_schema() -> Schema:
+    properties = {**_REQUEST["properties"], **_STANDING}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+SCHEMAS: dict[str, Schema] = {
+    "ScheduleRequest": _REQUEST,
+    "ScheduleChange": _change_schema(),
+    "Schedule": _schedule_schema(),
+    "ScheduleList": page_of("Schedule"),
+    "FireTimes": record(items=array(TIME)),
+    **schemas_of(FireEvent=FireEventDocument),
+    "FireEventList": record(items=array(ref("FireEvent"))),
+}
 INPUTS = {
     ("get", "/v1/schedules"): describe.Input(parameters=parameters(CursorQuery)),
     ("post", "/v1/schedules"): describe.Input("ScheduleRequest"),
@@ -107,7 +134,7 @@ def put(name: str) -> Response:
     gives can be changed and sent back; secret arguments that are `***` stay as they are. With other
     fire times it starts anew from now.
     """
-    data = {key: value for key, value in _body().items() if key not in SHOWN_FIELDS}
+    data = {key: value for key, value in _body().items() if key not in _SHOWN_FIELDS}
     if data.setdefault("name", name) != name:
         raise InvalidSubmission([Fault("/name", "conflict", f"must be {name!r}, as in the path")])
     old = schedules.found(context().schedules, name)

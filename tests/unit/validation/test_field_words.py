@@ -7,8 +7,9 @@ import pytest
 from services.api.http.filters import JobFilter
 from services.api.routes.bulk import CancelRequest
 from services.api.routes.controls import LimitsRequest, PauseRequest
-from services.api.routes.dead_letter_inputs import PurgeRequest, ReplayRequest
+from services.api.routes.dead_letters import PurgeRequest
 from services.api.routes.listing import ListQuery
+from services.api.routes.replays import ReplayRequest
 from taskyard.config import load
 from taskyard.errors import ConfigurationError, InvalidSubmission
 from taskyard.message import Invalid, decode
