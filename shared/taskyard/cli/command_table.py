@@ -18,7 +18,7 @@ _JOBS = {
         "taskyard status order-4711 --wait 30s -o json",
     ),
     "explain": Later(
-        "explain:explain",
+        "jobs:explain",
         "Say why a job is not running, or where its time went.",
         "taskyard explain order-4711",
     ),

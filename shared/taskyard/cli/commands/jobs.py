@@ -1,4 +1,4 @@
-"""The commands that look at jobs: one, or a list."""
+"""The commands that look at jobs: the state of one, why it is so, or a list."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
@@ -10,7 +10,7 @@ import click
 from taskyard.catalogue import Catalogue
 from taskyard.cli import which_jobs
 from taskyard.cli.job_card import show_end, show_now
-from taskyard.cli.output import OUTPUT, Output, first_line, say_list
+from taskyard.cli.output import OUTPUT, Output, first_line, say_list, say_one
 from taskyard.cli.table import Column
 from taskyard.cli.times import DURATION
 from taskyard.client import Client
@@ -33,6 +33,32 @@ def status(job_id: str, wait: float | None, output: Output) -> None:
         show_end(client, job_id, wait, output)
     else:
         show_now(client, job_id, output)
+
+
+@click.command()
+@click.argument("job_id")
+@OUTPUT
+def explain(job_id: str, output: Output) -> None:
+    """Say why a job is not running, or where its time went."""
+    client = Client(load())
+    try:
+        found = client.explain(job_id)
+    finally:
+        client.close()
+    say_one(found, _explain_lines, output=output)
+
+
+def _explain_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"{found['id']}  {found['state']}  {found['task']}  queue={found['queue']}"
+    for each in found["findings"]:
+        mark = "!" if each["needs_action"] else "-"
+        yield f"{mark} {each['summary']}  [{each['code']}]"
+    total_s = found["times"]["total_s"]
+    yield f"{total_s:.3f} s in all:"
+    for each in found["timeline"]:
+        attempt = f" (attempt {each['attempt']})" if each["attempt"] else ""
+        name = f"{each['phase']}{attempt}"
+        yield f"  {each['from']}  {each['duration_s']:>10.3f} s  {name:<22}  {each['meaning']}"
 
 
 def _due(job: Mapping[str, Any]) -> str | None:
