@@ -30,7 +30,7 @@ class PauseRequest(BaseModel):
     reason: str = Field(
         default="",
         max_length=controls.MAX_REASON_CHARS,
-        description="Why, for whoever finds it paused.",
+        description="Why it is paused, for others to see.",
     )
 
 

@@ -40,7 +40,7 @@ class _Group(LazyGroup):
             return self._invoke(context)
         except OSError as error:
             if error.errno == errno.EPIPE:
-                raise  # whoever read has seen enough, such as `head`: click ends without a word
+                raise  # the reader of the pipe, such as `head`, has closed it: click ends silently
             fail(f"this cannot be written or read: {error}", FAILED)
         except KeyboardInterrupt:
             fail("interrupted", INTERRUPTED)

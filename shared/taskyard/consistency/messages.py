@@ -1,4 +1,4 @@
-"""Which queues lack messages, told from counts that are never of the same moment."""
+"""Which queues lack messages, from counts of store and broker that are never of the same moment."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -55,10 +55,10 @@ def deficits(
 
 
 def _unsaid(store: JobStore, depths: Mapping[str, Depth | None]) -> set[str]:
-    """Return the queues of which RabbitMQ has said nothing, though it answered.
+    """Return the queues that RabbitMQ does not really know of, though it answered.
 
-    Of a quorum queue whose leader it cannot reach it says that nothing is in it and nobody reads it. Somebody
-    does: a worker that lives.
+    It reports a quorum queue whose leader it cannot reach as empty and without consumers, although a live
+    worker consumes it.
     """
     silent = {queue for queue, depth in depths.items() if depth == Depth(0, 0)}
     if not silent:
@@ -73,7 +73,7 @@ def _unsaid(store: JobStore, depths: Mapping[str, Depth | None]) -> set[str]:
 
 
 def prefetched(store: JobStore) -> Counter[str]:
-    """Return how many messages of each queue wait in workers that live, as these told last."""
+    """Return how many messages of each queue wait in live workers, as they reported last."""
     held: Counter[str] = Counter()
     for worker in store.workers():
         if worker["is_alive"]:
@@ -93,9 +93,9 @@ class Lack(Struct, frozen=True, kw_only=True):
 
 
 class MessageWatch:
-    """Counts missing messages, and believes it when two looks in turn say so.
+    """Counts missing messages, and reports those that two consecutive counts agree on.
 
-    Of a queue at work, which has messages and is read, it believes no more than others have overtaken: what
+    Of a queue at work, which has messages and is read, it reports no more than others have overtaken: what
     its workers hold cannot be counted exactly, and a job whose message is there starts in its turn.
 
     Args:

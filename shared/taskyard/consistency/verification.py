@@ -1,7 +1,7 @@
-"""The conservation ledger: whether every accepted job is accounted for, and which are not.
+"""The verification that every accepted job is accounted for: totals, records and messages.
 
-What is about the store alone is one atomic look. Store and broker cannot be read at one moment, so what seems
-to be missing between them is looked at twice.
+The store is read atomically. Store and broker cannot be read at the same moment, so messages that seem to be
+missing are counted twice.
 """
 
 import time
@@ -61,7 +61,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Verification:
-    """Looks at everything once.
+    """Verifies everything once.
 
     Args:
         dispatcher: Where the jobs are, and how missing messages are published again.

@@ -24,7 +24,7 @@ KIND = click.argument("kind", type=click.Choice(["task", "queue"]))
 @click.command()
 @KIND
 @click.argument("name")
-@click.option("--reason", default="", help="Why, for whoever finds it paused.")
+@click.option("--reason", default="", help="Why it is paused, for others to see.")
 @OUTPUT
 def pause(kind: Kind, name: str, reason: str, output: Output) -> None:
     """Let no job of a task or queue start until it is resumed; what runs goes on."""

@@ -1,4 +1,4 @@
-"""The `taskyard dead-letters` commands: look at what died; others run it again, or remove it."""
+"""The `taskyard dead-letters` commands that show dead letters, and the group of all of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -118,7 +118,7 @@ def list_letters(limit: int, output: Output, **fields: Any) -> None:
 @_LIMIT
 @OUTPUT
 def groups(limit: int, output: Output) -> None:
-    """List groups of those that died of the same, the latest first."""
+    """List dead letters grouped by failure, the latest first."""
     store = Client(load()).store
     catalogue = Catalogue(store)
     say_list(

@@ -1,4 +1,4 @@
-"""The `taskyard dead-letters` commands that do something: run jobs again, stop that, or remove letters."""
+"""The `taskyard dead-letters` commands that change something: start and stop replays, and purge."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -29,13 +29,16 @@ from taskyard.store.replays import Replay
 _FILTERS = (
     click.option("--queue", type=GIVEN, help="Of this queue."),
     click.option("--task", type=GIVEN, help="Of this task."),
-    click.option("--reason", type=GIVEN, help="Dead for this reason, such as timeout."),
+    click.option("--reason", type=GIVEN, help="That failed for this reason, such as timeout."),
     click.option("--error-type", type=GIVEN, help="Whose last error was of this type."),
     click.option("--fingerprint", type=GIVEN, help="Of this group."),
     click.option(
-        "--after", "after_ms", type=PAST, help="Died at this time or later, such as 2h (ago)."
+        "--after",
+        "after_ms",
+        type=PAST,
+        help="That failed at this time or later, such as 2h (ago).",
     ),
-    click.option("--before", "before_ms", type=PAST, help="Died at this time or before."),
+    click.option("--before", "before_ms", type=PAST, help="That failed at this time or before."),
 )
 _REPLAYS = (
     Column("REPLAY", itemgetter("id")),

@@ -1,4 +1,4 @@
-"""`taskyard verify`: the report of the conservation ledger, for people and for programs."""
+"""`taskyard verify`: the report of the verification, for people and for programs."""
 
 import sys
 from operator import itemgetter
