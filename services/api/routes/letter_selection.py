@@ -34,8 +34,8 @@ class LetterFilter(BaseModel):
     fingerprint: Text | None = Field(
         default=None, description="Only those of this fingerprint, as of a group."
     )
-    after: Time | None = Field(default=None, description="Died at this time or later.")
-    before: Time | None = Field(default=None, description="Died at this time or before.")
+    after: Time | None = Field(default=None, description="Failed at this time or later.")
+    before: Time | None = Field(default=None, description="Failed at this time or before.")
 
     def filter(self, *, jobs_only: bool = False) -> DeadLetterFilter:
         """Return the store's filter."""

@@ -46,7 +46,7 @@ class DeadLetterFilter(Struct, frozen=True, kw_only=True):
     reason: str = ""
     error_type: str = ""
     fingerprint: str = ""
-    #: Died at this time or later, at this time or before; milliseconds since 1970.
+    #: Failed at this time or later, at this time or before; milliseconds since 1970.
     after_ms: int = 0
     before_ms: int = 2**53 - 1
     jobs_only: bool = False
