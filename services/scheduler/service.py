@@ -101,28 +101,36 @@ class Scheduler:
         )
         self._size_trial = SizeTrial(settings.broker_url, largest(settings), tls=settings.tls)
         self._fire = Fire(self._dispatcher, settings, schedules)
-        self._loops = self._make_loops(settings)
+        self._loops = [
+            *self._job_loops(settings),
+            *self._amqp_loops(settings),
+            *self._upkeep_loops(settings),
+        ]
 
-    def _make_loops(self, settings: Settings) -> list[Loop]:
-        direct_outcomes = SendDirectOutcomes(self._dispatcher, self._direct, settings)
-        relay = Relay(self._dispatcher, older_than_s=settings.relay_after_s)
-        reclaim = Reclaim(self.store, self._publisher, settings, random.Random())
-        measure = Measure(self.store, self._depths, deadline_s=settings.publish_deadline_s)
-        repair = Repair(
-            self._dispatcher,
-            self._depths,
-            deadline_s=settings.publish_deadline_s,
-            after_s=settle_s(settings.heartbeat_s),
-            is_on=settings.auto_repair,
-        )
+    def _job_loops(self, settings: Settings) -> list[Loop]:
+        """Return the loops that bring jobs to their queues."""
         steps_s = per_queue.parse(settings.priority_aging_s)
-        age = (
-            []
-            if steps_s.is_nothing
-            else [Loop("age", Age(self._dispatcher, steps_s).run_once, interval_s=AGE_S)]
-        )
+        relay = Relay(self._dispatcher, older_than_s=settings.relay_after_s)
+        loops = [
+            Loop(
+                "dispatch_due",
+                DispatchDue(self._dispatcher).run_once,
+                interval_s=settings.dispatch_interval_s,
+                await_work=partial(self.store.await_work, "due_jobs"),
+            ),
+            Loop("fire", self._fire.run_once, interval_s=FIRE_S),
+            Loop("relay", relay.run_once, interval_s=max(0.2, settings.relay_after_s / 5)),
+            Loop("replay", RunReplays(self._dispatcher).run_once, interval_s=REPLAY_S),
+        ]
+        if not steps_s.is_nothing:
+            age = Age(self._dispatcher, steps_s)
+            loops.append(Loop("age", age.run_once, interval_s=AGE_S))
+        return loops
+
+    def _amqp_loops(self, settings: Settings) -> list[Loop]:
+        """Return the loops that take submissions over AMQP, and send the outcomes of jobs."""
+        direct_outcomes = SendDirectOutcomes(self._dispatcher, self._direct, settings)
         return [
-            *age,
             Loop(
                 "intake",
                 Intake(self._dispatcher, self._intake, settings).run_once,
@@ -141,26 +149,28 @@ class Scheduler:
                 interval_s=OUTCOMES_S,
                 await_work=direct_outcomes.await_work,
             ),
-            Loop(
-                "dispatch_due",
-                DispatchDue(self._dispatcher).run_once,
-                interval_s=settings.dispatch_interval_s,
-                await_work=partial(self.store.await_work, "due_jobs"),
-            ),
-            Loop("fire", self._fire.run_once, interval_s=FIRE_S),
-            Loop("relay", relay.run_once, interval_s=max(0.2, settings.relay_after_s / 5)),
+        ]
+
+    def _upkeep_loops(self, settings: Settings) -> list[Loop]:
+        """Return the loops that recover what was lost, remove what is over, and measure the rest."""
+        reclaim = Reclaim(self.store, self._publisher, settings, random.Random())
+        measure = Measure(self.store, self._depths, deadline_s=settings.publish_deadline_s)
+        dead_letters = KeepDeadLetters(self.store, self._depths, settings)
+        repair = Repair(
+            self._dispatcher,
+            self._depths,
+            deadline_s=settings.publish_deadline_s,
+            after_s=settle_s(settings.heartbeat_s),
+            is_on=settings.auto_repair,
+        )
+        return [
             Loop("leases", WatchLeases(self.store, settings).run_once, interval_s=LEASES_S),
             Loop("reclaim", reclaim.run_once, interval_s=RECLAIM_S),
             Loop("prune", Prune(self.store).run_once, interval_s=PRUNE_S),
             Loop("measure", measure.run_once, interval_s=MEASURE_S),
             Loop("repair", repair.run_once, interval_s=REPAIR_S),
+            Loop("dead_letters", dead_letters.run_once, interval_s=DEAD_LETTERS_S),
             Loop("message_size", self._size_trial.run_once, interval_s=SIZE_S),
-            Loop("replay", RunReplays(self._dispatcher).run_once, interval_s=REPLAY_S),
-            Loop(
-                "dead_letters",
-                KeepDeadLetters(self.store, self._depths, settings).run_once,
-                interval_s=DEAD_LETTERS_S,
-            ),
         ]
 
     def start(self) -> None:
