@@ -119,7 +119,7 @@ class Fire:
             return
         try:
             yield from self._step(found, now_ms)
-        except InvalidSubmission as error:  # its own text tells arguments
+        except InvalidSubmission as error:  # its own text has arguments
             logger.error(
                 "schedule did not fire: %s", loggable_text(error), extra={"schedule": row.name}
             )
@@ -156,8 +156,8 @@ class Fire:
             self._write(decided, fired(decided.state, made), now_ms)
 
     def _decide(self, row: ScheduleRecord, now_ms: int) -> PlanStep | None:
-        asks = row.schedule.overlap != "allow" or row.state.queued is not None
-        is_active = asks and self._is_active(row.state.last_job)
+        is_needed = row.schedule.overlap != "allow" or row.state.queued is not None
+        is_active = is_needed and self._is_active(row.state.last_job)
         return decide(row.schedule, row.state, now_ms, is_last_active=is_active)
 
     def _is_active(self, last_job: str | None) -> bool:
@@ -170,7 +170,7 @@ class Fire:
         written = self._schedules.write(replace(row, state=step.state), now_ms, step.events)
         if written is not None:
             for event in step.events:
-                _tell(row.schedule, event)
+                _report(row.schedule, event)
         return written
 
     def _make(
@@ -237,13 +237,13 @@ class Fire:
         return (found.message.options.origin, found.message.task) == ("schedule", job.task)
 
 
-def _tell(schedule: Schedule, event: FireEvent) -> None:
+def _report(schedule: Schedule, event: FireEvent) -> None:
     """Count an event that was written, and log it where somebody may want to know."""
     SCHEDULE_FIRES.labels(event.outcome).inc()
     if event.outcome == "fired":
         late_ms = event.at - event.fire_at - jitter_ms(schedule, event.fire_at)
         SCHEDULE_LATENESS_SECONDS.observe(max(0, late_ms) / 1000)
     elif event.outcome != "queued":
-        # Why it was refused may tell its arguments: that is for the history, not for logs.
+        # The reason of a refusal may quote arguments: that is for the history, not for logs.
         why = "see its history" if event.outcome == "refused" else event.reason
         logger.warning("schedule %s: %s", event.outcome, why, extra={"schedule": schedule.name})

@@ -146,6 +146,6 @@ class GoneCopies:
 def is_empty(depth: Depth | None) -> bool:
     """Return whether a queue has no messages: it is gone, or it is read and has none.
 
-    RabbitMQ tells neither messages nor consumers of a quorum queue whose leader it cannot reach.
+    RabbitMQ reports neither messages nor consumers of a quorum queue whose leader it cannot reach.
     """
     return depth is None or (depth.messages == 0 and depth.consumers > 0)

@@ -1,4 +1,4 @@
-"""The chore that tells Prometheus how much work there is, in the store and in RabbitMQ."""
+"""The chore that measures how much work there is, in the store and in RabbitMQ."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -63,7 +63,7 @@ class Repair:
             Unavailable: If the store or RabbitMQ does not answer.
         """
         findings = self._records.step(is_repair=self._is_on)
-        _tell_records([each for each in findings if each.is_repaired])
+        _report_repaired([each for each in findings if each.is_repaired])
         queues = sorted({row.queue for row in self._store.counts()})
         before = self._messages.look(queues)
         depths = self._depths.look(queues, deadline_s=self._deadline_s)
@@ -99,7 +99,7 @@ class Repair:
         return len(published) == len(jobs)
 
 
-def _tell_records(repaired: Sequence[Inconsistency]) -> None:
+def _report_repaired(repaired: Sequence[Inconsistency]) -> None:
     for each in repaired:
         JOBS_REPAIRED.labels(each.problem).inc()
         facts = {"job_id": each.id, "queue": each.queue, "state": each.state}

@@ -1,4 +1,4 @@
-"""What a schedule does next: pure steps from one state to the next; whoever calls tells the time.
+"""What a schedule does next: pure steps from one state to the next, with the time passed in.
 
 A fire goes in two steps: first the decision is written (`firing`), then the job is made and that is written
 too. Whoever writes the decision wins; if it dies then, another makes the job, under the same id.
@@ -64,7 +64,7 @@ class FireEvent(Struct, frozen=True, kw_only=True):
 
 
 class PlanStep(Struct, frozen=True):
-    """A new state, and what to tell of it."""
+    """A new state, and the events of its history."""
 
     state: ScheduleState
     events: list[FireEvent] = []
@@ -185,7 +185,7 @@ def event_of_fire(
     job_id: str | None = None,
     refused: str = "",
 ) -> FireEvent:
-    """Return what to tell of a fire whose job was made, or refused for a reason."""
+    """Return the event of a fire whose job was made, or refused for a reason."""
     outcome: FireOutcome = "refused" if refused else "fired"
     return FireEvent(fire_at=time_ms, at=now_ms, outcome=outcome, job_id=job_id, reason=refused)
 

@@ -1,4 +1,4 @@
-"""A schedule as it is asked for, and its fire times; pure functions, whoever calls tells the time."""
+"""The rule of a schedule, and its fire times: pure functions that get the time passed in."""
 
 import hashlib
 import re

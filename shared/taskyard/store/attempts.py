@@ -84,7 +84,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     is_crash: bool = False
     #: JSON of the last `Progress`, or empty.
     progress: str = ""
-    #: Number of the attempt that has ended; with it one whose claim the store has forgotten is known again.
+    #: Number of the attempt that has ended; with it an attempt is accepted whose claim the store has lost.
     attempt: int = 0
     #: The worker was lost, and the job is not blamed for that: counted as a loss.
     is_loss: bool = False

@@ -9,11 +9,11 @@ from taskyard.store.controls import Limits
 
 #: The starts of a queue are counted in steps of so many seconds …
 PACE_STEP_S = 10
-#: … and so many of the latest steps are told, the one that has just begun last.
+#: … and so many of the latest steps are returned, the one that has just begun last.
 PACE_STEPS = 31
 #: So many of those that hold a limit or a slot are named.
 NAMED = 10
-#: So many ready jobs are looked at to tell how many are ahead.
+#: Most ready jobs that are searched to count those ahead.
 AHEAD_LIMIT = 10_000
 
 IntervalKind = Literal["limited", "paused", "parked", "handed_back", "ended"]
@@ -36,7 +36,7 @@ class Run(Struct, frozen=True, kw_only=True):
     outcome: str
     #: When the next was to begin, of one that was retried.
     retry_at: int | None = None
-    #: Of a lost one: how long it was known to run, in milliseconds.
+    #: Of a lost one: how long it certainly ran, in milliseconds.
     ran_ms: int | None = None
 
 
@@ -94,7 +94,7 @@ class JobFacts(Struct, frozen=True, kw_only=True):
     parked_at: int | None
     #: The job that replaced it.
     replaced_by: str | None
-    #: What `pause` was told of its queue and its task.
+    #: The documents of the pauses of its queue and its task.
     queue_pause: dict[str, Any] | None
     task_pause: dict[str, Any] | None
     #: Since when it waits for its message to be confirmed, if it does.

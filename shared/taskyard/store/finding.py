@@ -1,4 +1,4 @@
-"""Finding jobs: what may be asked for, and pages of the answer with a cursor that goes on."""
+"""Finding jobs: filters, and pages of the jobs that fit, each with a cursor to the next."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ Order = Literal["created", "run_at"]
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which jobs are meant: those that fit everything that is set."""
+    """Which jobs: those that fit everything that is set."""
 
     states: tuple[str, ...] = ()
     queue: str = ""

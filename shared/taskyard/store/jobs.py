@@ -52,7 +52,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     #: What may be found in its place, or replaced by it; None: any job.
     reach: Reach | None = None
-    #: By what its submitter is known, who may be told its outcome: this queue, or this text that nobody else
+    #: What identifies its submitter, who may learn its outcome: this queue, or this text that nobody else
     #: knows. Empty: by nothing.
     reply_to: str = ""
     correlation_id: str = ""
@@ -70,7 +70,7 @@ class Created(Struct, frozen=True, array_like=True):
     run_at_ms: int = 0
     #: It was refused: the living job `id` has its lock, and its policy is to reject.
     is_rejected: bool = False
-    #: When the store was asked, in milliseconds since 1970.
+    #: When the call reached the store, in milliseconds since 1970.
     recorded_at_ms: int = 0
     #: Another has to be cancelled once this one is safe; see `replace`.
     replaces: bool = False

@@ -25,7 +25,7 @@ class Vitals(Struct, frozen=True, kw_only=True):
     #: How long the first waiting job is past its time, in seconds; 0 if none is.
     overdue_s: float
     memory_bytes: int
-    #: 0 if there is no limit, or none is told.
+    #: 0 if there is no limit, or the server does not report it.
     memory_limit_bytes: int
 
 
@@ -46,10 +46,10 @@ class EventSubscription(Protocol):
     """Hears of every change of a state from now on, as long as its connection lasts; for one thread."""
 
     def get(self, timeout_s: float) -> Sequence[Transition]:
-        """Return what was told since the last call; wait for it for `timeout_s`.
+        """Return the transitions since the last call; wait for some for `timeout_s`.
 
         Raises:
-            StoreUnavailable: If the connection is gone: what was told meanwhile is lost.
+            StoreUnavailable: If the connection is gone: what happened meanwhile is lost.
         """
 
     def close(self) -> None:

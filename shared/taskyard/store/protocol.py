@@ -236,7 +236,7 @@ class JobStore(Protocol):
 
         Calls of it that arrive later change nothing: its heartbeats are void, its claims are not granted. Its
         outcomes are accepted as before. It stays among `workers` for a while, unless it was
-        there to try suspects alone: it is meant to die of them.
+        there to try suspects alone: they are expected to kill it.
 
         Args:
             owner: Whose lease it is.
@@ -267,7 +267,7 @@ class JobStore(Protocol):
     def forgive_outage(self, gap_ms: int, grace_ms: int) -> bool:
         """Extend all leases to `grace_ms` from now if nobody has called this for `gap_ms`.
 
-        Owners that are known to have ended get no grace. Return whether there was one, or the clock was set
+        Owners that have ended get no grace. Return whether there was one, or the clock was set
         forward. After it was set back, leases that would last longer than `grace_ms` are cut to that.
         """
 
@@ -324,7 +324,7 @@ class JobStore(Protocol):
         """Return how many jobs fit, as far as a bounded search tells."""
 
     def explain(self, job_id: str) -> JobFacts | None:
-        """Return what is known of a job, None if there is none of this id.
+        """Return the facts about a job, None if there is none of this id.
 
         Raises:
             StoreFault: If its record is damaged, or what it waits for.
@@ -475,7 +475,7 @@ class JobStore(Protocol):
     def write_schedule(self, change: ScheduleWrite) -> bool:
         """Make a change, unless another was made since the schedule was read: then do nothing, answer False.
 
-        A call whose answer was lost may be repeated: it answers False, and reading tells what holds.
+        A call whose answer was lost may be repeated: it answers False, and the schedule shows what holds.
         """
 
     def remove_schedule(self, name: str, revision: int) -> bool:
@@ -553,7 +553,7 @@ class JobStore(Protocol):
         """Check about `limit` records from `cursor` on ("0" is the beginning, "" none), and those of `ids`.
 
         A record that is there from the first step of a walk to its last is seen. With `is_repair` each
-        finding is put where it belongs, as far as its record still tells.
+        finding is put where it belongs, as far as its record still says where.
         """
 
     def count_pending(

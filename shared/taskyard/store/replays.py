@@ -11,7 +11,7 @@ class NewReplay(Struct, frozen=True, kw_only=True):
     """A replay to start."""
 
     id: str
-    #: JSON of what was asked for, to be shown.
+    #: JSON of the request, to be shown.
     request: str
     #: Jobs a second; 0: as fast as it goes.
     rate_per_s: float = 0

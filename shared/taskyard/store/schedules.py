@@ -9,7 +9,7 @@ class StoredSchedule(Struct, frozen=True, array_like=True):
     """A schedule as the store keeps it; what is in `spec` and `state` is not the store's business."""
 
     name: str
-    #: JSON of what was asked for.
+    #: JSON of the rule.
     spec: str
     #: JSON of where it is: its last fire time, the next, and so on.
     state: str

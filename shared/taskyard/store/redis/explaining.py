@@ -61,7 +61,7 @@ class _Facts(msgspec.Struct, array_like=True):
 
 
 class RedisExplaining(RedisScripts):
-    """Reads all that is known of a job at one moment."""
+    """The part of `RedisStore` that reads the facts about one job at one moment."""
 
     def explain(self, job_id: str) -> JobFacts | None:
         try:

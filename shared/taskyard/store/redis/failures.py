@@ -66,7 +66,7 @@ def _failure(error: redis.RedisError, place: str) -> TaskyardError:
     """Return what an error answer means: that a script failed at its data, or else that Redis cannot now.
 
     Whatever is not known to be about the data of one call is not: a server that is busy, full, read-only,
-    alone, locked or misconfigured may be mended, and nothing of what it was asked is wrong.
+    alone, locked or misconfigured may be mended, and nothing is wrong with the call.
     """
     # Of a command that a server does not know, it quotes what came with it.
     text = str(error).partition(", with args beginning with")[0]

@@ -17,7 +17,7 @@ def rows_of(rows: Sequence[msgspec.Raw], kind: type[R]) -> list[R]:
 
 
 def row_of(row: msgspec.Raw, kind: type[R]) -> R:
-    """Return a job as a script told it; a body that is no text in its record is kept as it is.
+    """Return a job as a script answers it; a body that is no text in its record is kept as it is.
 
     Its other bytes are lone surrogates then, which become the same bytes again where the body is encoded with
     `surrogateescape`.

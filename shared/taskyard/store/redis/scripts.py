@@ -27,7 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="RedisScripts")
 
-#: Scripts that write only where they are told to: another name for each, by which they never do.
+#: Scripts that write only on request: another name for each, by which they never do.
 READING_FORMS = {"view_records": "check_records"}
 #: Scripts that only read: a server runs them that is full, whose disk is full, or that is a replica.
 READING = frozenset(
