@@ -108,7 +108,7 @@ class Lost(Struct, frozen=True, array_like=True):
     attempt: int
     crashes: int
     worker: str
-    #: How long it ran, in milliseconds: until `end_lease` or `leave`, or until its worker was last heard of.
+    #: How long it ran, in milliseconds: until `end_lease`, or until its worker was last heard of.
     ran_ms: int
     #: What `end_lease` said of the worker's end; empty if nothing was reported.
     exit: str

@@ -1,6 +1,6 @@
 -- args: {queue, step_ms, limit}. Raises ready jobs by one priority for each step that they have waited; at most `limit`
 -- of them, those first whose step is due for longest. Answers {them as `unpublished` does, whether there may be more}: their
--- copies are to be published, and come again a little later if `mark_raised` does not say that they were.
+-- copies are to be published, and come again a little later if no `mark_raised` follows.
 local queue, step_ms, limit = unpack(args, 1, 3)
 local ready, aging, mark = P .. 'ready:' .. queue, P .. 'aging:' .. queue, P .. 'aged:' .. queue
 local HIGHEST, AGAIN_MS, KEEP_MS = 9, 5000, 86400000

@@ -13,7 +13,7 @@
 -- totals accepted, withdrawn, pruned|<state>: all records since the beginning | unique:<lock> the job that has a
 -- lock | answer:<call> what a call was answered, for some seconds | withdrawn jobs that were forgotten or removed while
 -- a message of them may be on its way, by the end of that |
--- declared "<digest>:<first told>:<last told>;" for each thing that workers tell of a task, the latest told first last
+-- declared "<digest>:<first>:<last>;" for each declaration of a task by workers, that which began last at the end
 -- Limits: limits "<concurrency>|<starts>|<per_ms>" of a task, out of limits_declared (by workers, with their tasks)
 -- and limits_set (by an operator, which wins until it is taken back) | paused "queue|<name>", "task|<name>" | and for each
 -- limit ("<task>|<value of its key>"): limited:<limit> jobs held back, by priority and age | slots:<limit> jobs that
@@ -25,7 +25,7 @@
 -- replay:<id>, its :todo and :canary | replays all of them by time | replays:active.
 -- secret: what digests and cursors of this installation are made with.
 -- Audit log: audit_log ids of its entries by time | audit_log:entries the entries by id.
--- Replies: asked {id: JSON of who gets its outcome} | replies jobs that have ended, by the time to tell it; and of
+-- Replies: asked {id: JSON of who gets its outcome} | replies jobs that have ended, by the time to send it; and of
 -- a job: reply_to and correlation, by which its own submitter is recognised.
 -- Explaining: pauses:<queue> "<from>:<to>", its latest hundred pauses, the newest first, without an end while it
 -- lasts | pace:<queue>:<ten seconds> attempts that started in them; and of a job, `gaps`, "<kind>:<from>:<to>;"
@@ -95,7 +95,7 @@ local function enter(id, queue, state)
   transitions[#transitions + 1] = state
 end
 
--- Does so with a job that no worker knew the task of when it was looked at, at `parked_at`: of further looks nobody is told.
+-- Does so with a job that no worker knew the task of when it was looked at, at `parked_at`: further looks are not announced.
 local function enter_for_look(id, queue, state, parked_at)
   if parked_at then count(queue, state, 1) else enter(id, queue, state) end
 end
@@ -129,7 +129,7 @@ local function each_apart(key, ids, act)
   for place in pairs(faults) do redis.call('ZADD', key, now + LATER_MS, ids[place]) end
 end
 
--- Tells of all jobs that came to other states: one message a call, and where nobody listens one look at that.
+-- Announces all jobs that came to other states: one message a call, and where nobody listens one look at that.
 local function tell()
   local channel = P .. 'states'
   if #transitions == 0 or redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then return end
@@ -277,9 +277,9 @@ local function owe_reply(id)
   redis.call('PUBLISH', P .. 'owed', id)
 end
 
--- Whether a place that asked for a job's outcome is that of its submitter, going by what the record says of that.
-local function is_submitters(place, reply_to, correlation)
-  return place[1] == reply_to or (place[2] ~= '' and place[2] == correlation)
+-- Whether a recipient of a job's outcome is its submitter, going by what the record says of that.
+local function is_submitters(recipient, reply_to, correlation)
+  return recipient[1] == reply_to or (recipient[2] ~= '' and recipient[2] == correlation)
 end
 
 -- Notes that copies of a queue are gone.

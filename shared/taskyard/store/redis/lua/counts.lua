@@ -10,7 +10,7 @@ local function list(queue)
 end
 
 for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do list(queue) end
--- A queue that no worker has told of is where jobs wait longest.
+-- In a queue that no worker has declared jobs wait longest.
 for i = 1, #counted, 2 do
   if tonumber(counted[i + 1]) ~= 0 then list(string.match(counted[i], '^(.*)|')) end
 end

@@ -3,7 +3,7 @@
 local lapse_ms, rows, queues = args[1], args[2], args[3]
 local FORGET_MS = 3600000
 
--- Notes that this is told of a task; answers whether nothing newer is told that has been told within `lapse_ms`.
+-- Notes this declaration of a task; answers whether no newer one has been repeated within `lapse_ms`.
 local function is_latest(task, digest)
   local kept, latest, is_known = '', nil, false
   for each, first, last in string.gmatch(redis.call('HGET', P .. 'declared', task) or '', '(%w+):(%d+):(%d+);') do

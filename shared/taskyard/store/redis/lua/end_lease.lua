@@ -8,7 +8,7 @@ redis.call('ZREMRANGEBYSCORE', P .. 'departed', '-inf', now - DEPARTED_MS)
 redis.call('DEL', P .. 'cancels:' .. owner)
 redis.call('HDEL', P .. 'beats', owner)
 redis.call('DEL', P .. 'calls:' .. owner)
--- A child that tries suspects alone dies of them: that is told by their attempts, and another takes its place.
+-- A child that tries suspects alone dies of them: their attempts show that, and another takes its place.
 local function is_lone()
   local row = redis.pcall('HGET', P .. 'workers', owner) -- where that is damaged the lease ends all the same
   local is_json, info = pcall(cjson.decode, type(row) == 'string' and string.match(row, '^%d+|(.*)$') or '')

@@ -9,20 +9,20 @@ local faults = {} -- {id, what is wrong with its record}
 -- what it claims must not be held for ever if that never comes.
 local FIRST_LEASE_MS = 5000
 
--- How a lost worker ended, as its supervisor told: `exit`, and its memory if that was known.
+-- How a lost worker ended, as its supervisor said: `exit`, and its memory if that was read.
 local function ending(text)
   if not text or text == '' then return ',"exit":null,"peak_mib":null}' end
   local exit, peak = string.match(text, '^(.*), peak memory (%d+) MiB$')
   return ',"exit":' .. cjson.encode(exit or text) .. ',"peak_mib":' .. (peak or 'null') .. '}'
 end
 
--- `times` are for `explain`: of a lost attempt how long it was known to run, and when the next was to begin.
+-- `times` are for `explain`: of a lost attempt how long it certainly ran, and when the next was to begin.
 local function history(attempt, worker, started_at, outcome, error, exit, times)
   return '{"number":' .. attempt .. ',"worker":' .. cjson.encode(worker) .. ',"started_at":' .. started_at ..
     ',"finished_at":' .. now .. ',"outcome":"' .. outcome .. '","error":' .. (error ~= '' and error or 'null') .. times .. ending(exit)
 end
 
--- Every attempt is counted; of what is known of each the first and the latest are kept. That is known to readers too.
+-- Every attempt is counted; the records of the first and the latest are kept. Readers rely on that, too.
 local FIRST_KEPT, LATEST_KEPT = 5, 20
 local function forget_middle(key, attempt)
   local number = attempt - LATEST_KEPT
@@ -78,7 +78,7 @@ local function settle(outcome)
   local latest = tonumber(r[1] or 0)
   if latest > token then return 'stale' end
   if latest < token and not claim_again(id, key, r, token, number) then return 'forgotten' end
-  if r[2] ~= 'running' then return 'accepted' end -- the same outcome, told again
+  if r[2] ~= 'running' then return 'accepted' end -- the same outcome, once more
   local queue, owner, attempt = r[3], r[4], r[5]
   assert(queue and owner and tonumber(attempt or nil) and r[6] and r[7], 'the record is not whole')
   -- Its worker acknowledges the message, unless it was lost or hands it back. A suspect starts without one.

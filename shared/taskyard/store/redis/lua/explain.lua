@@ -23,7 +23,7 @@ local function holder(other)
   return {other, h[1] or '', h[2] or '', tonumber(h[3] or nil) or 0}
 end
 
--- Of very many slots some are told: which, does not matter.
+-- Of very many slots some are returned: which, does not matter.
 local function holders(limit)
   local found = {}
   for _, other in ipairs(redis.call('SRANDMEMBER', P .. 'slots:' .. limit, 10 * named)) do

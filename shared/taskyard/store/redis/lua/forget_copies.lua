@@ -1,3 +1,3 @@
--- args: rows of {queue, copies that are known to be gone}
+-- args: rows of {queue, copies that are gone}
 for _, row in ipairs(args) do lower_copies(row[1], row[2]) end
 return answer(true)

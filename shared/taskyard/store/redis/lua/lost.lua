@@ -13,7 +13,7 @@ local function whole(text)
   return text and (text == '0' or #text <= 15 and string.find(text, '^[1-9]%d*$')) and tonumber(text) or nil
 end
 
--- When a worker died: as `end_lease` or `leave` told, else when it was last heard of.
+-- When a worker died: as `end_lease` noted, else when it was last heard of.
 local function died_at(dead, exit, lease_end)
   if exit then return lease_end end
   local row = redis.call('HGET', P .. 'workers', dead)
@@ -45,7 +45,7 @@ local function conclude(dead, company, count)
     redis.call('SREM', own_deaths, dead)
     redis.call('DEL', P .. 'cancels:' .. dead, P .. 'calls:' .. dead)
   elseif count > 0 and dead ~= owner then
-    redis.call('HSET', companies, dead, company) -- the rest is told the same, a pass later
+    redis.call('HSET', companies, dead, company) -- the rest gets the same, a pass later
   end
 end
 
@@ -75,7 +75,7 @@ local function take(token, id, dead, exit, died, company, is_own_death)
   for i, name in ipairs(FIELDS) do r[name] = values[i] end
   if r.state ~= 'running' or r.owner ~= dead then return false end
   mend(key, r, {queue = 'default', body = '', worker = dead, attempt = 1, started_at = died})
-  -- A job that a reclaimer lost in its turn: what is known is about its worker, not about the reclaimer.
+  -- A job that a reclaimer lost in its turn: what was noted is about its worker, not about the reclaimer.
   if r.exit then exit, company, is_own_death = r.exit, r.company or 1, r.own_death or 0 end
   local ran_ms = r.ran_ms or math.max(0, died - r.started_at)
   redis.call('SADD', P .. 'held:' .. owner, id)

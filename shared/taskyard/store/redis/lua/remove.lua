@@ -8,7 +8,7 @@ local function remove(id)
   -- Without the record a message that is out would be taken for a new job.
   if not TERMINAL[state] or (tonumber(r[6]) or 0) + (tonumber(r[7] or nil) or 0) > 0 then return {id, 'too_early', state} end
   drop_record(id, state, unpack(r, 3, 5))
-  -- Only one is known of; a copy of it, as by `relay` or a retry, is told for a day that the job was removed.
+  -- Only one is noted; a claim by a copy of it, as of `relay` or a retry, is answered for a day that the job was removed.
   redis.call('ZADD', P .. 'withdrawn', now + LOCK_MS, id)
   count(r[2], state, -1)
   if redis.call('HEXISTS', P .. 'totals', 'accepted') == 1 then

@@ -22,7 +22,7 @@ local function rebuild(id, made, body)
   if r[7] then redis.call('HSET', job_key(id), 'unique', r[7], 'lock_ms', r[8]) end
   redis.call('HSET', job_key(id), 'task', r[2], 'queue', r[1], 'priority', r[4], 'body', body, 'state', 'pending',
     'attempt', made, 'created_at', r[5], 'ready_at', now)
-  note_gap(id, 'ended', r[5]) -- what was before is not known any more
+  note_gap(id, 'ended', r[5]) -- what was before is no longer on record
   redis.call('ZADD', P .. 'jobs', r[5], id)
   redis.call('HINCRBY', P .. 'totals', 'accepted', 1) -- its record was pruned
   return 'retried', 'pending', r[1]
