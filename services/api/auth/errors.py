@@ -42,7 +42,7 @@ class KeyRefused(RequestRefusal):
 
 
 class WrongKey(KeyRefused):
-    """The key of the request is nobody's: it may be a guess."""
+    """There is no such key: it may be a guess."""
 
 
 class TooManyWrongKeys(RequestRefusal):

@@ -30,7 +30,7 @@ def check(settings: Settings, store: JobStore) -> None:
     """Make the first key, and say who is served without one.
 
     Raises:
-        ConfigurationError: If others could use the API without a key, and nobody has allowed it.
+        ConfigurationError: If others could use the API without a key, which nothing in the settings allows.
         StoreUnavailable: If the keys cannot be read; requests are refused as long as that is so.
     """
     first = first_key(settings)

@@ -51,13 +51,13 @@ class Keyring:
         """Return whether a request without a key is refused.
 
         Raises:
-            StoreUnavailable: If it cannot be known.
+            StoreUnavailable: If the keys cannot be read.
         """
         self._refresh(TTL_S)
         return bool(self._keys) or not self._is_open
 
     def may_be_needed(self) -> bool:
-        """Return whether a request without a key may be refused: it is, or nobody knows."""
+        """Return whether a request without a key may be refused: it is, or the keys cannot be read."""
         try:
             return self.is_needed()
         except Unavailable:
@@ -71,9 +71,9 @@ class Keyring:
         """Return whose key this is.
 
         Raises:
-            WrongKey: If it is nobody's.
+            WrongKey: If there is no such key.
             KeyRefused: If it is revoked or expired.
-            StoreUnavailable: If it cannot be known.
+            StoreUnavailable: If the keys cannot be read.
         """
         key_id, digest = keys.token_id(token), keys.digest(token)
         self._refresh(TTL_S if key_id in self._keys else self._miss_ttl_s())
@@ -103,7 +103,7 @@ class Keyring:
         try:
             return not self.is_needed()
         except Unavailable:
-            return True  # as far as anyone knows; nothing new can be told either
+            return True  # as when the keys were last read; nothing new can be shown either
 
     def _holds(self, key: ApiKey) -> bool:
         try:

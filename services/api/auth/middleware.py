@@ -27,7 +27,7 @@ def _admit() -> None:
 
     Raises:
         Refusal: If not.
-        StoreUnavailable: If it cannot be known.
+        StoreUnavailable: If the keys cannot be read.
     """
     rule = permissions.of(request, context().settings)
     if rule is None:
@@ -73,8 +73,8 @@ def _owner(token: str) -> Principal:
     """Return whose key this is.
 
     Raises:
-        Refusal: If it is nobody's, or too many of that kind have come from there.
-        StoreUnavailable: If it cannot be known.
+        Refusal: If there is no such key, or the address has sent too many wrong ones.
+        StoreUnavailable: If the keys cannot be read.
     """
     address = request.remote_addr or ""
     context().wrong_keys.check(address, token)

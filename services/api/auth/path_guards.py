@@ -59,7 +59,7 @@ def whole_queue(principal: Principal, path: Mapping[str, str]) -> None:
 
 
 def queues_of_all_tasks(principal: Principal, _path: Mapping[str, str]) -> None:
-    """Let pass keys that are bound to queues alone: what is told of a queue is of all its tasks."""
+    """Let pass keys that are bound to queues alone: the answer is about all tasks of a queue."""
     if principal.tasks:
         raise OutOfReach(
             f"this is about all tasks; {principal.name} is bound to {bounds(principal)}"
@@ -67,7 +67,7 @@ def queues_of_all_tasks(principal: Principal, _path: Mapping[str, str]) -> None:
 
 
 def tasks_of_all_queues(principal: Principal, _path: Mapping[str, str]) -> None:
-    """Let pass keys that are bound to tasks alone: what is told of a task is of all queues."""
+    """Let pass keys that are bound to tasks alone: the answer is about all queues of a task."""
     if principal.queues:
         raise OutOfReach(
             f"this is about all queues; {principal.name} is bound to {bounds(principal)}"

@@ -10,10 +10,10 @@ from taskyard.store.keys import ApiKey
 
 @dataclass(frozen=True)
 class Principal:
-    """A key, or nobody in particular; without a key all is allowed, for then there is none."""
+    """A key, or an anonymous caller, who may do everything: there is no key then."""
 
     key: ApiKey | None = None
-    #: Whether it may go on, asked by what lasts longer than a request.
+    #: Whether it is still valid, for what lasts longer than a request.
     holds: Callable[[], bool] = lambda: True
 
     @property
@@ -54,7 +54,7 @@ ANONYMOUS = Principal()
 
 
 def current() -> Principal:
-    """Return who makes this request; outside of requests, and where no key is looked at, nobody."""
+    """Return who makes this request; anonymous outside of requests, and where no key is checked."""
     if not has_request_context():
         return ANONYMOUS
     found: Principal = g.get("principal", ANONYMOUS)

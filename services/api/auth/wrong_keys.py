@@ -25,7 +25,7 @@ IPV6_PREFIX = 64
 class WrongKeys:
     """The wrong keys that came lately, by the address that they came from; of this process.
 
-    Behind a proxy all have the same address, and nobody shall lock out others there. So a key of taskyard's
+    Behind a proxy all have the same address, and none shall lock out others there. So a key of taskyard's
     own making is looked at whatever came before: it cannot be guessed. One of an operator's making may be; it
     is looked at if it was right from that address before.
 

@@ -19,15 +19,15 @@ logger = logging.getLogger(__name__)
 KEPT_EVENTS = 10_000
 #: Events that are read at a time.
 READ_EVENTS = 500
-#: It goes on listening so long for who comes back. Seconds.
+#: It goes on listening so long for readers that come back. Seconds.
 LINGER_S = 30.0
 #: It looks this often whether anybody still listens, whether the server is stopping, and whether a store that
-#: was away is back; nobody tells it. Seconds.
+#: was away is back, none of which is announced. Seconds.
 PAUSE_S = 1.0
 
 
 class Event(Struct, frozen=True):
-    """What a stream is told: a job's new state, or None: something may have been missed."""
+    """One event of a stream: a job's new state, or None: events may have been missed."""
 
     number: int
     change: Transition | None
@@ -100,7 +100,7 @@ class Hub:
                 time.sleep(PAUSE_S)
                 continue
             if was_away:
-                self._tell([None])
+                self._pass_on([None])
             self._is_listening.set()
             was_away = self._hear(subscription)
             if not was_away:
@@ -125,16 +125,16 @@ class Hub:
             if is_idle:
                 self._thread = None
                 self._is_listening.clear()
-                # A number that nobody was told: who comes back with the last one has missed something.
+                # A number that no reader has got: one that comes back with the last number has missed events.
                 self._last += 1
                 self._first = self._last + 1
             return is_idle
 
     def _hear(self, subscription: EventSubscription) -> bool:
-        """Tell what comes until nobody listens any more; return True if it broke off before."""
+        """Pass on events until nobody listens any more; return True if the subscription broke off before."""
         try:
             while not self._is_idle():
-                self._tell(subscription.get(PAUSE_S))
+                self._pass_on(subscription.get(PAUSE_S))
             return False
         except Unavailable as error:
             logger.warning("events were missed: %s", error)
@@ -147,7 +147,7 @@ class Hub:
             subscription.close()
         return True
 
-    def _tell(self, changes: Sequence[Transition | None]) -> None:
+    def _pass_on(self, changes: Sequence[Transition | None]) -> None:
         with self._changed:
             for change in changes:
                 self._last += 1
@@ -162,7 +162,7 @@ class Reader:
 
     Args:
         hub: Where they are.
-        after: Number of the last that is known.
+        after: Number of the last event that was read.
     """
 
     def __init__(self, hub: Hub, after: int) -> None:
@@ -171,7 +171,7 @@ class Reader:
         self.last = after
 
     def read(self, timeout_s: float) -> Sequence[Event]:
-        """Return the next events; wait for them for `timeout_s`. Who is too slow is told so."""
+        """Return the next events; wait for them for `timeout_s`. One without a change: some were missed."""
         events = self._hub.after(self.last, timeout_s)
         if events:
             self.last = events[-1].number

@@ -6,15 +6,15 @@ from taskyard.errors import TaskyardError
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store import JobStore
 
-#: Whoever probes waits about two seconds, whatever the store's own deadline is. Seconds.
+#: A probe waits about two seconds, whatever the store's own deadline is. Seconds.
 DEADLINE_S = 1.5
 
 
 class Readiness:
-    """Tells what keeps the API from serving.
+    """Finds what keeps the API from serving.
 
     Args:
-        store: Asked each time.
+        store: Pinged each time.
         publisher: Whose connection must be there.
         deadline_s: Longest wait for the store, in seconds.
     """

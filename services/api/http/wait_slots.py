@@ -59,7 +59,7 @@ class WaitSlots:
 
         Raises:
             OutOfReach: If the key of the request is bound to other tasks or queues.
-            InTheWay: If a job out of its reach has the id, or the lock, of one.
+            InTheWay: If a job that the key may not access has the id, or the lock, of one.
             NotUnique: If one like it lives, and the task's policy is to reject.
             Unavailable: If the store or RabbitMQ did not answer in time, or too many wait for it.
             QueueMismatch: If the job's queue exists with other arguments.
@@ -73,7 +73,7 @@ class WaitSlots:
 
         Raises:
             OutOfReach: If the key of the request is bound to other tasks or queues.
-            InTheWay: If a job out of its reach has the id, or the lock, of one.
+            InTheWay: If a job that the key may not access has the id, or the lock, of one.
             Unavailable: If the store or RabbitMQ did not answer in time, or too many wait for it.
             QueueMismatch: If a queue exists with other arguments.
         """

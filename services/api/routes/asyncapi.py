@@ -124,7 +124,7 @@ def _operations() -> Schema:
             **_does("receive", "submissions", "Make jobs of submissions.", published),
             "reply": {
                 "address": {
-                    "description": "The property `reply_to`; without it nobody is told.",
+                    "description": "The property `reply_to`; without it there is no reply.",
                     "location": "$message.header#/reply_to",
                 },
                 "channel": {"$ref": "#/channels/replies"},
@@ -132,7 +132,12 @@ def _operations() -> Schema:
             },
         },
         "tellOutcome": {
-            **_does("send", "replies", "Tell how a job ended, if it was asked for.", published),
+            **_does(
+                "send",
+                "replies",
+                "Reply how a job ended, if the submission requests it.",
+                published,
+            ),
             "messages": [{"$ref": "#/channels/replies/messages/ended"}],
         },
         "run": _does("receive", "workQueue", "Run jobs.", published),

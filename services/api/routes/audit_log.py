@@ -1,7 +1,5 @@
 """The route of the audit log: what operators did, page by page."""
 
-from typing import get_args
-
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
@@ -11,10 +9,11 @@ from services.api.http.filters import Text
 from services.api.http.paging import PagedList, PageQuery
 from services.api.http.queries import from_query, parameters
 from services.api.openapi import describe
-from services.api.openapi.shapes import TEXT, TIME, Schema, or_null, page_of, record
-from taskyard.operations.audit_log import ActionName, document
+from services.api.openapi.derived import schemas_of
+from services.api.openapi.shapes import Schema, page_of
+from taskyard.operations.audit_log import ActionDocument, document
 from taskyard.request import Time
-from taskyard.store.audit_log import ActionFilter, ActionOutcome
+from taskyard.store.audit_log import ActionFilter
 
 blueprint = APIBlueprint("audit_log", __name__)
 
@@ -37,24 +36,8 @@ class ActionQuery(PageQuery):
     before: Time | None = Field(default=None, description="At this time or before (RFC 3339).")
 
 
-_FACTS = or_null({"type": "object"})
 SCHEMAS: dict[str, Schema] = {
-    "Action": record(
-        id=TEXT,
-        at=TIME,
-        who={**TEXT, "description": "By whom: `key:<name>/<id>`, or `cli:<user>@<host>`."},
-        origin={"type": "string", "enum": ["api", "cli"], "description": "Through which door."},
-        action={"type": "string", "examples": list(get_args(ActionName)[:3])},
-        target=or_null({**TEXT, "description": "On what; null where a filter says it."}),
-        outcome={
-            "type": "string",
-            "enum": list(get_args(ActionOutcome)),
-            "description": "`unknown`: it was begun, and nobody could write down how it ended.",
-        },
-        before=_FACTS,
-        after=_FACTS,
-        request_id=or_null({**TEXT, "description": "The request, as in the API's log."}),
-    ),
+    **schemas_of(Action=ActionDocument),
     "ActionPage": page_of("Action"),
 }
 INPUTS = {("get", "/v1/audit-log"): describe.Input(parameters=parameters(ActionQuery))}

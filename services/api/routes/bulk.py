@@ -1,4 +1,4 @@
-"""What is asked for many jobs at once, by a filter and in bounded steps; and the route that cancels them."""
+"""Requests about many jobs at once, by a filter and in bounded steps; and the route that cancels them."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -27,7 +27,7 @@ blueprint = APIBlueprint("bulk", __name__)
 
 
 class BulkRequest(BaseModel):
-    """Which jobs are meant, and how much to do about them at once."""
+    """Which jobs, and how many of them at once."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -47,7 +47,7 @@ class CancelRequest(BulkRequest):
     """Which jobs to cancel."""
 
 
-Asked = TypeVar("Asked", bound=BulkRequest)
+Bulk = TypeVar("Bulk", bound=BulkRequest)
 #: What its cursors are of.
 _JOBS = PagedList("jobs in bulk")
 _BOOLEAN = {"type": "boolean"}
@@ -103,18 +103,18 @@ def cancel_many() -> Response:
     Each request does a bounded amount of work. Send it again, with the `cursor` that it answered,
     until `is_complete`. Sent again without one it begins anew, which does no harm.
     """
-    request = asked(CancelRequest)
-    wanted = request.filter.store_filter()
+    request = read_request(CancelRequest)
+    store_filter = request.filter.store_filter()
     if request.dry_run:
-        found = count_living(context().store, wanted)
+        found = count_living(context().store, store_filter)
         numbers = {"matching": found.count, "cancelled": 0, "requested": 0, "too_late": 0}
-        return told(numbers, None, is_complete=found.is_complete)
-    done = jobs.cancel_found(actor(), wanted, cursor=cursor_of(request), limit=request.limit)
+        return answer(numbers, None, is_complete=found.is_complete)
+    done = jobs.cancel_found(actor(), store_filter, cursor=cursor_of(request), limit=request.limit)
     numbers = {name: getattr(done, name) for name in ("cancelled", "requested", "too_late")}
-    return told(numbers, done.cursor, is_complete=done.cursor is None)
+    return answer(numbers, done.cursor, is_complete=done.cursor is None)
 
 
-def asked(model: type[Asked]) -> Asked:
+def read_request(model: type[Bulk]) -> Bulk:
     """Return the request in the body.
 
     Raises:
@@ -139,7 +139,7 @@ def cursor_of(request: BulkRequest) -> Cursor | None:
         raise InvalidSubmission([Fault("/cursor", "invalid", error.detail)]) from None
 
 
-def told(numbers: dict[str, int], cursor: Cursor | None, *, is_complete: bool) -> Response:
+def answer(numbers: dict[str, int], cursor: Cursor | None, *, is_complete: bool) -> Response:
     """Return the answer; that of a dry run has `matching` among its numbers."""
     return reply(
         {

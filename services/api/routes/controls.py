@@ -145,8 +145,8 @@ def put_limits(name: str) -> Response:
 
     They win over what the task declares, until they are deleted.
     """
-    asked = validated(LimitsRequest, bodies.json_object(context().settings.payload_max_bytes))
-    controls.set_limits(actor(), name, _checked(asked))
+    request = validated(LimitsRequest, bodies.json_object(context().settings.payload_max_bytes))
+    controls.set_limits(actor(), name, _checked(request))
     return _limits(name)
 
 
@@ -159,8 +159,8 @@ def delete_limits(name: str) -> Response:
 
 
 def _pause(kind: Kind, name: str) -> Response:
-    asked = validated(PauseRequest, bodies.optional_object(context().settings.payload_max_bytes))
-    controls.pause(actor(), kind, name, asked.reason)
+    request = validated(PauseRequest, bodies.optional_object(context().settings.payload_max_bytes))
+    controls.pause(actor(), kind, name, request.reason)
     return reply({"name": name, "paused": context().store.pauses(kind).get(name)})
 
 
@@ -173,13 +173,16 @@ def _limits(task: str) -> Response:
     return reply({"task": task, **controls.limits_of(context().store, task)})
 
 
-def _checked(asked: LimitsRequest) -> Limits:
+def _checked(request: LimitsRequest) -> Limits:
     faults = []
-    for field, args in (("concurrency", (asked.concurrency, None)), ("rate", (None, asked.rate))):
+    for field, args in (
+        ("concurrency", (request.concurrency, None)),
+        ("rate", (None, request.rate)),
+    ):
         try:
             limits.limits(*args)
         except ValueError as error:
             faults.append(Fault(f"/{field}", "range", str(error)))
     if faults:
         raise InvalidSubmission(faults)
-    return limits.limits(asked.concurrency, asked.rate)
+    return limits.limits(request.concurrency, request.rate)

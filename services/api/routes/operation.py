@@ -51,7 +51,7 @@ def index() -> Response:
     tags=["Operation"], responses=describe.answers({200: describe.answer("It works.", "Health")})
 )
 def health() -> Response:
-    """Say that the process works; asks nobody else.
+    """Say that the process works, without a look at store or RabbitMQ.
 
     For the probe that restarts what does not answer: a store that is away is no reason to.
     """

@@ -175,7 +175,7 @@ def _within() -> dict[str, Any]:
 
 
 def _is_own(replay: Replay) -> bool:
-    """Return whether all that the replay may bring back is within reach."""
+    """Return whether the caller's key may access all jobs that the replay may run again."""
     principal = current()
     if not principal.is_bound:
         return True

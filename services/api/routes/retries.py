@@ -72,18 +72,18 @@ def retry_many() -> Response:
     until `is_complete`. Sent again without one it begins anew: what has ended once more by then is
     retried once more.
     """
-    request = bulk.asked(RetryRequest)
-    wanted = request.filter.store_filter()
+    request = bulk.read_request(RetryRequest)
+    store_filter = request.filter.store_filter()
     if request.dry_run:
-        found = count_retryable(context().store, wanted)
+        found = count_retryable(context().store, store_filter)
         numbers = {"matching": found.count, "retried": 0, "skipped": 0}
-        return bulk.told(numbers, None, is_complete=found.is_complete)
+        return bulk.answer(numbers, None, is_complete=found.is_complete)
     done = jobs.retry_found(
         actor(),
         context().dispatcher,
-        wanted,
+        store_filter,
         cursor=bulk.cursor_of(request),
         limit=request.limit,
     )
     numbers = {"retried": done.retried, "skipped": done.skipped}
-    return bulk.told(numbers, done.cursor, is_complete=done.cursor is None)
+    return bulk.answer(numbers, done.cursor, is_complete=done.cursor is None)

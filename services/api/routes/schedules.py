@@ -180,22 +180,22 @@ def _checked(data: dict[str, Any], old: ScheduleRecord | None = None) -> Schedul
 
 
 def _accepted_version(old: ScheduleRecord | None) -> Callable[[int | None], bool] | None:
-    """Return what says of a version whether it may be changed: of a bound key, the one that was within reach.
+    """Return what says whether a version may be changed: for a bound key, the one that it was authorized for.
 
     Raises:
         OutOfReach: If that is not.
     """
-    asked = bodies.accepted_version()
+    accepts = bodies.accepted_version()
     if not current().is_bound:
-        return asked
+        return accepts
     if old is not None:
         bindings.check(*_task_and_queue(old.schedule))
     seen = None if old is None else old.version
-    return lambda version: version == seen and (asked is None or asked(version))
+    return lambda version: version == seen and (accepts is None or accepts(version))
 
 
 def _unauthorized_ids(rows: Sequence[ScheduleRecord]) -> frozenset[str]:
-    """Return the ids of unique jobs out of reach that took the places of these schedules' last ones."""
+    """Return the ids of these schedules' last jobs that the caller's key may not access."""
     return bindings.unauthorized_ids([row.state.last_job for row in rows], context().read)
 
 

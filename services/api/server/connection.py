@@ -81,7 +81,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Begin: the first request has to come soon."""
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)  # we are told when all is sent
+        transport.set_write_buffer_limits(high=0)  # asyncio says when all is sent
         self.peer = _address(transport.get_extra_info("peername"))
         self.local = _address(transport.get_extra_info("sockname"))
         self.address = origin(self.peer[0])
@@ -270,7 +270,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _push(self) -> None:
         while self._unsent and not self._is_full:
-            if self._transport.is_closing():  # we are told soon; asyncio logs each further part
+            if (
+                self._transport.is_closing()
+            ):  # connection_lost follows; asyncio logs each further part
                 return
             self._transport.write(self._unsent.popleft())
         if not self._is_full and not self._is_gone and not self._is_closing:

@@ -8,11 +8,11 @@ from services.api.http import request_metrics
 
 #: A head may take so long, a body or an answer that much beside its size. Seconds.
 PATIENCE_S = 5.0
-#: Slower than this nobody may send a body or take an answer. Bytes a second.
+#: Slower than this no client may send a body or take an answer. Bytes a second.
 BYTES_PER_S = 64 * 1024
 #: Who has less kept for it does not go for the room that it takes, as long as others have more. Bytes.
 LARGE_BYTES = 64 * 1024
-#: An address of IPv6 is known by this part of it, which is what one customer of a provider has. Bits.
+#: An IPv6 address counts by this part of it, which is what one customer of a provider has. Bits.
 IPV6_NETWORK_BITS = 64
 
 
@@ -74,7 +74,7 @@ class Crowd:
 
     A connection is unfinished while it sends a request or takes an answer, it rests before and between
     requests, and is neither while it is being answered or ends. Where there are too many, the one that has
-    been unfinished longest goes: whoever is quick gets through, whatever the others do.
+    been unfinished longest goes: a quick client gets through, whatever the others do.
 
     Args:
         bounds: How much there may be.

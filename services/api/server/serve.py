@@ -29,7 +29,7 @@ class Log(Logger):  # type: ignore[misc]  # has no types
         self.cfg = cfg
         self._access_log_enabled = False
         self.error_log.propagate = True
-        # Its debug lines tell each request's path, whatever somebody put there.
+        # Its debug lines have each request's path, which is untrusted input.
         self.error_log.setLevel(max(logging.INFO, logging.getLogger().level))
 
 

@@ -43,7 +43,7 @@ class Connection(Protocol):
         """Send a part of an answer, and wait until the client has room for more.
 
         Raises:
-            ClientLeft: If there is nobody to take it.
+            ClientLeft: If the client has left.
         """
 
 

@@ -7,15 +7,17 @@ the action is not carried out. One that a crash or a deadline cut off stays ther
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
+from msgspec import Meta
 from msgspec.structs import replace
 
+from taskyard.document_fields import Time
 from taskyard.errors import TaskyardError, Unavailable
 from taskyard.job import rfc3339
 from taskyard.message import new_id
 from taskyard.store import JobStore
-from taskyard.store.audit_log import Action, LoggedAction
+from taskyard.store.audit_log import Action, ActionOutcome, LoggedAction
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +147,27 @@ class AuditLog:
             logger.warning("the end of an action is not written down: %s", error, extra=facts)
 
 
-def document(entry: LoggedAction) -> dict[str, Any]:
+class ActionDocument(TypedDict):
+    """What an operator did."""
+
+    id: str
+    at: Time
+    who: Annotated[str, Meta(description="By whom: `key:<name>/<id>`, or `cli:<user>@<host>`.")]
+    origin: Annotated[
+        str, Meta(description="Through which door.", extra_json_schema={"enum": ["api", "cli"]})
+    ]
+    action: Annotated[str, Meta(examples=list(get_args(ActionName)[:3]))]
+    target: Annotated[str | None, Meta(description="On what; null where a filter says it.")]
+    outcome: Annotated[
+        ActionOutcome,
+        Meta(description="`unknown`: it was begun, and how it ended could not be recorded."),
+    ]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    request_id: Annotated[str | None, Meta(description="The request, as in the API's log.")]
+
+
+def document(entry: LoggedAction) -> ActionDocument:
     """Return the document that shows an entry."""
     action = entry.action
     return {
