@@ -117,7 +117,7 @@ class Job(Struct, frozen=True, kw_only=True):
         return None if expires_s is None else self.created_at + round(expires_s * 1000)
 
 
-StateName = Annotated[str, Meta(extra_json_schema={"enum": [state.value for state in State]})]
+StateText = Annotated[str, Meta(extra_json_schema={"enum": [state.value for state in State]})]
 
 
 class ErrorDocument(TypedDict):
@@ -162,7 +162,7 @@ class JobDocument(TypedDict):
     id: Annotated[str, Meta(pattern=ID_PATTERN)]
     task: str
     queue: str
-    state: StateName
+    state: StateText
     priority: Annotated[int, Meta(ge=0, le=MAX_PRIORITY)]
     origin: Annotated[str, Meta(description="The door it came through.", examples=["api"])]
     args: Annotated[list[Any] | None, Meta(description=_UNREADABLE)]
