@@ -12,7 +12,7 @@ from taskyard.request import JobRequest
 from taskyard.store.dead_letters import DeadLetter
 
 #: Of submissions and messages.
-_FIELDS = {*JobRequest.model_fields, *Message.__struct_fields__}
+_FIELDS = {*JobRequest.model_fields, *Message.__struct_encode_fields__}
 
 
 class Preview(TypedDict):
