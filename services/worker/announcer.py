@@ -25,7 +25,7 @@ class Announcer:
     def __init__(self, settings: Settings, handles: Sequence[ChildHandle]) -> None:
         self._settings = settings
         self._handles = handles
-        self._known: dict[str, Any] = {}
+        self._task_facts: dict[str, Any] = {}
         #: Why children cannot start, as it was told last.
         self._fault = ""
         self._silent: set[str] = set()
@@ -49,9 +49,9 @@ class Announcer:
         if is_first_beat and self._fault and not sender.fault:
             logger.info("children can start again")
             self._fault = ""
-        if sender.known != self._known and sender.known:
-            self._known = sender.known
-            logger.info("worker knows its tasks", extra=sender.known)
+        if sender.task_facts != self._task_facts and sender.task_facts:
+            self._task_facts = sender.task_facts
+            logger.info("worker knows its tasks", extra=sender.task_facts)
         if not self.has_served and not sender.problems:
             self.has_served = True
             logger.info("worker serves")

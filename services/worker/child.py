@@ -74,7 +74,7 @@ class Child:
         )
         self._report = Report(settings, index, self._parts, self._stopping.is_set)
         #: What the next beat says besides, once.
-        self._news: dict[str, Any] = {"known": self._report.tasks()}
+        self._news: dict[str, Any] = {"task_facts": self._report.tasks()}
         self._heard_at = time.monotonic()
         # The heartbeat has a loop of its own, with nothing in it that a full or ailing server refuses: it is
         # what keeps the running jobs ours.

@@ -31,7 +31,7 @@ class ChildHandle:
         #: Why the child could not start at all, such as a task module that cannot be imported.
         self.fault = ""
         #: The queues that it reads, and the tasks that it knows.
-        self.known: dict[str, Any] = {}
+        self.task_facts: dict[str, Any] = {}
         #: The child has said at last that it ends in good order.
         self.has_left = False
         #: The supervisor itself has ended it.
@@ -111,4 +111,4 @@ class ChildHandle:
         self.suspects = beat.get("suspects", self.suspects)
         self.peak_mib = beat.get("peak_mib", self.peak_mib)
         self.silent = beat.get("silent", [])
-        self.known = beat.get("known", self.known)
+        self.task_facts = beat.get("task_facts", self.task_facts)

@@ -47,7 +47,7 @@ def load_tasks(modules: Sequence[str]) -> dict[str, Task[..., Any]]:
     return dict(registry)
 
 
-def known(tasks: Mapping[str, Task[..., Any]], queues: Sequence[str]) -> dict[str, Any]:
+def task_facts(tasks: Mapping[str, Task[..., Any]], queues: Sequence[str]) -> dict[str, Any]:
     """Return which queues are read, and the first `SHOWN` tasks by the queues that their jobs go to."""
     names = sorted(tasks)
     by_queue: dict[str, list[str]] = {}

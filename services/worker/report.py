@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.worker.modules import known
+from services.worker.modules import task_facts
 from services.worker.parts import Parts
 from taskyard import catalogue
 from taskyard.client import defaults
@@ -70,7 +70,7 @@ class Report:
 
     def tasks(self) -> dict[str, Any]:
         """Return the queues and the tasks of the child, for a log."""
-        return known(self._parts.tasks, self._parts.queues)
+        return task_facts(self._parts.tasks, self._parts.queues)
 
     def info(self) -> dict[str, Any]:
         """Return what a heartbeat says of the child, as `GET /v1/workers` shows it."""

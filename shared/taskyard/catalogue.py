@@ -114,14 +114,14 @@ class Catalogue:
         found = document(job)
         return self.shown(found) if job.is_readable else dict(found)
 
-    def shown(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def shown(self, job_document: Mapping[str, Any]) -> dict[str, Any]:
         """Return a document with `task`, `args` and `kwargs` as it may be shown.
 
         Of a task that no worker has told yet, nobody knows which arguments are secret: all are hidden.
         """
-        found = self.signature(told["task"])
-        args, kwargs = redacted(found, told["args"], told["kwargs"])
-        return {**told, "args": args, "kwargs": kwargs}
+        found = self.signature(job_document["task"])
+        args, kwargs = redacted(found, job_document["args"], job_document["kwargs"])
+        return {**job_document, "args": args, "kwargs": kwargs}
 
     def restored(
         self,
@@ -210,8 +210,8 @@ def _unique_rule(task: Mapping[str, Any]) -> "UniqueRule | None":
     )
 
 
-def _unknown(kind: str, name: str, known: Any, besides: str = "") -> Fault:
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
+def _unknown(kind: str, name: str, names: Any, besides: str = "") -> Fault:
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
     hint = (
         f"did you mean {' or '.join(map(repr, near))}?" if near else f"see GET /v1/{kind}s{besides}"
     )

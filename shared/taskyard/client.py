@@ -43,7 +43,7 @@ class Client:
             settings, hint=whereabouts.remedy(settings, "result_backend")
         )
         #: Where jobs are looked for, for people.
-        self.asked = whereabouts.asked(settings)
+        self.store_label = whereabouts.store_label(settings)
         self._has_looked_for_workers = False
         self._dispatcher: Dispatcher | None = None
         self._is_closed = False
@@ -126,7 +126,9 @@ class Client:
         self._has_looked_for_workers = True
         try:
             if not self.store.queues():
-                logger.warning("no worker has ever been at %s: is it the right store?", self.asked)
+                logger.warning(
+                    "no worker has ever been at %s: is it the right store?", self.store_label
+                )
         except TaskyardError as error:  # the job is handed over all the same
             logger.debug("workers are not looked for: %s", error)
 
@@ -149,7 +151,7 @@ class Client:
                 self.store, self.settings, job_id, ask_broker=lambda: inspect.probe(url, tls=tls)
             )
         except JobNotFound:
-            raise JobNotFound(job_id, asked=self.asked) from None
+            raise JobNotFound(job_id, store_label=self.store_label) from None
 
     def why_not_ended(self, job_id: str) -> "Finding | None":
         """Return the most decisive finding about a job, by the store alone; None if that cannot tell."""

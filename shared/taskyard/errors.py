@@ -55,8 +55,8 @@ class JobNotFound(TaskyardError):
 
     code = "not_found"
 
-    def __init__(self, job_id: str, *, asked: str = "") -> None:
-        at = f" at {asked}" if asked else ""
+    def __init__(self, job_id: str, *, store_label: str = "") -> None:
+        at = f" at {store_label}" if store_label else ""
         super().__init__(
             f"no job {job_id!r}{at}: it was never submitted, or its record has expired"
         )

@@ -95,7 +95,7 @@ class JobHandle:
         settings = self._client.settings
         (answer,) = self._client.store.cancel([self.id], settings.result_ttl * 1000)
         if answer.verdict == "unknown":
-            raise JobNotFound(self.id, asked=self._client.asked)
+            raise JobNotFound(self.id, store_label=self._client.store_label)
         if answer.verdict == "too_late":
             raise TooLate(self.id, answer.state)
         return answer.verdict == "cancelled"
@@ -111,7 +111,7 @@ class JobHandle:
     def _job(self) -> Job:
         (job,) = self._client.store.get([self.id])
         if job is None:
-            raise JobNotFound(self.id, asked=self._client.asked)
+            raise JobNotFound(self.id, store_label=self._client.store_label)
         return job
 
     def _wait(self, timeout_s: float | None) -> Job:
@@ -121,7 +121,7 @@ class JobHandle:
         while True:
             job = self._client.store.wait(self.id, wait_s)
             if job is None:
-                raise JobNotFound(self.id, asked=self._client.asked)
+                raise JobNotFound(self.id, store_label=self._client.store_label)
             if job.state in TERMINAL:
                 return job
             wait_s = min(MAX_WAIT_S, until - time.monotonic())

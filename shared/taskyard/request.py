@@ -134,11 +134,11 @@ def validated(model: type[Model], data: Mapping[str, Any], faults: Sequence[Faul
 
 def _with_few_unknown(model: type[BaseModel], data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return `data` without most of the fields that the model does not have: all would be found, at once."""
-    known = model.model_fields
-    if len(data) <= len(known) + MAX_FAULTS:
+    fields = model.model_fields
+    if len(data) <= len(fields) + MAX_FAULTS:
         return data
-    unknown = islice((name for name in data if name not in known), MAX_FAULTS + 1)
-    return {name: data[name] for name in chain(known.keys() & data.keys(), unknown)}
+    unknown = islice((name for name in data if name not in fields), MAX_FAULTS + 1)
+    return {name: data[name] for name in chain(fields.keys() & data.keys(), unknown)}
 
 
 def _field_faults(model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:

@@ -115,7 +115,7 @@ class Task(Generic[P, R]):
             text = f"{self.name}: {error}{self._hint_for_options(kwargs)}"
             raise InvalidSubmission([Fault("/args", "arguments", text)]) from None
         args, kwargs = self._as_json(args, kwargs)
-        asked = {
+        fields = {
             "task": self.name,
             "args": args,
             "kwargs": kwargs,
@@ -130,15 +130,15 @@ class Task(Generic[P, R]):
             "tags": tags if isinstance(tags, str) else list(tags),
         }
         try:
-            request = parse(asked)
+            request = parse(fields)
         except InvalidSubmission as error:
             raise InvalidSubmission(map(_in_own_words, error.faults)) from None
         return Task.submitter(self, request)
 
     def _hint_for_options(self, kwargs: Mapping[str, Any]) -> str:
         own = self._signature.parameters
-        meant = [each for each in kwargs if each in _OPTIONS and each not in own]
-        return f"; {', '.join(meant)} is for apply_async" if meant else ""
+        options = [each for each in kwargs if each in _OPTIONS and each not in own]
+        return f"; {', '.join(options)} is for apply_async" if options else ""
 
     def _as_json(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         if is_plain(args) and (not kwargs or is_plain(kwargs)):

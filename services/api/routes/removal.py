@@ -78,13 +78,13 @@ def purge(name: str) -> Response:
     seconds, `left` is not 0: send the request again.
     """
     cancelled, (left, _) = 0, controls.purgeable(context().store, name)
-    dry_run = _asked().dry_run
+    dry_run = _body().dry_run
     if not dry_run:
         cancelled, left = controls.purge(actor(), name, max_s=PURGE_MAX_S)
     return reply({"queue": name, "dry_run": dry_run, "cancelled": cancelled, "left": left})
 
 
-def _asked() -> QueuePurgeRequest:
+def _body() -> QueuePurgeRequest:
     return validated(
         QueuePurgeRequest, bodies.optional_object(context().settings.payload_max_bytes)
     )

@@ -50,7 +50,7 @@ class HttpWorker(Worker):  # type: ignore[misc]  # has no types
 
     def run(self) -> None:
         """Serve until the end."""
-        self._loop.set_exception_handler(_tell)
+        self._loop.set_exception_handler(_log_loop_error)
         self._loop.run_until_complete(self._serve())
         self._loop.close()
 
@@ -143,6 +143,6 @@ def _room_for(connections: int) -> int:
     return connections
 
 
-def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what went wrong with a connection; the loop's own line would quote what was sent."""
     logger.error("a connection failed", exc_info=context.get("exception"))

@@ -24,7 +24,7 @@ Made = tuple[RequestedJob, Created | TaskyardError]
 _encode = msgspec.json.Encoder().encode
 
 
-def tell(submission: ReceivedSubmission, made: Sequence[Made]) -> None:
+def report(submission: ReceivedSubmission, made: Sequence[Made]) -> None:
     """Tell traces and logs of a submission that was accepted."""
     job_ids = _ids(made)
     traces.accepted(submission, job_ids)
@@ -40,7 +40,7 @@ def count(made: Sequence[Made]) -> None:
             JOBS_SUBMITTED.labels(wanted.job.queue, wanted.job.task, "amqp").inc()
 
 
-def asked(submission: ReceivedSubmission, made: Sequence[Made]) -> list[ReplyRequest]:
+def reply_requests(submission: ReceivedSubmission, made: Sequence[Made]) -> list[ReplyRequest]:
     """Return who is to be told of the outcome of the jobs that there are now."""
     return [
         ReplyRequest(one.id, submission.reply_to or "", submission.correlation_id or "")

@@ -226,7 +226,7 @@ class Intake:
             pass_.accept(
                 AnsweredSubmission(submission, acceptance.of(submission, made, errors)), parts
             )
-            acceptance.tell(submission, made)
+            acceptance.report(submission, made)
             INTAKE_MESSAGES.labels("accepted").inc()
 
     def _make(self, going: Sequence[ReadSubmission]) -> list[list[Made]]:
@@ -253,7 +253,7 @@ class Intake:
         """Note who waits for an outcome; return for each submission why that failed, if it did."""
 
         def ask(done: Sequence[tuple[ReceivedSubmission, list[Made]]]) -> list[None]:
-            wanted = [acceptance.asked(submission, made) for submission, made in done]
+            wanted = [acceptance.reply_requests(submission, made) for submission, made in done]
             self._dispatcher.store.request_replies([each for some in wanted for each in some])
             return [None] * len(done)
 

@@ -154,13 +154,13 @@ class IntakeConsumer:
             self._unanswered.extend(answers)
             return
         for answer in answers:
-            asked = answer.submission
-            if asked.channel is not channel:
+            submission = answer.submission
+            if submission.channel is not channel:
                 continue
-            if asked.reply_to and answer.reply:
-                self._replies.send(asked.reply_to, answer.reply, asked.correlation_id)
-            channel.basic_ack(asked.tag)
-            self._hand.drop(self._unacked.pop(asked.tag, 0))
+            if submission.reply_to and answer.reply:
+                self._replies.send(submission.reply_to, answer.reply, submission.correlation_id)
+            channel.basic_ack(submission.tag)
+            self._hand.drop(self._unacked.pop(submission.tag, 0))
 
     def _can_reply(self) -> None:
         answers, self._unanswered = self._unanswered, []

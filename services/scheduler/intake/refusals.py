@@ -65,7 +65,7 @@ def bury(
     except (Unavailable, StoreFault, Unstorable) as error:
         # They are safe, and the chore that compares queue and index finds them.
         logger.warning("refused submissions are not listed yet: %s", error)
-    _tell([refused[place] for place in kept])
+    _report([refused[place] for place in kept])
     return errors
 
 
@@ -76,7 +76,7 @@ def _publish(
     return {place: failure.error for place, failure in failures.items()}
 
 
-def _tell(refused: Sequence[RefusedSubmission]) -> None:
+def _report(refused: Sequence[RefusedSubmission]) -> None:
     for submission, error in refused:
         SUBMISSIONS_REFUSED.labels(error.code).inc()
         traces.refused(submission, error.code)

@@ -104,15 +104,15 @@ def reply_fault(
     name = submission.reply_to
     if not name:
         return None
-    told = f"the property reply_to names {name!r}"
+    subject = f"the property reply_to names {name!r}"
     if not (is_direct(name) or name.startswith((SERVER_NAMED, prefix))):
         text = (
-            f"{told}: it must be amq.rabbitmq.reply-to, or begin with {SERVER_NAMED!r}"
+            f"{subject}: it must be amq.rabbitmq.reply-to, or begin with {SERVER_NAMED!r}"
             f" or {prefix!r} (REPLY_QUEUE_PREFIX)"
         )
         return Fault("", "not_for_replies", text)
     if is_reserved(name) or catalogue.has_queue(name):
-        return Fault("", "reserved", f"{told}, where taskyard's messages are")
+        return Fault("", "reserved", f"{subject}, where taskyard's messages are")
     return None
 
 
@@ -158,8 +158,8 @@ def _wish(
     except InvalidSubmission as error:
         faults += error.faults
     try:
-        asked = {name: value for name, value in data.items() if name != "reply"}
-        request, defaults = catalogue.check({**asked, **implied})
+        fields = {name: value for name, value in data.items() if name != "reply"}
+        request, defaults = catalogue.check({**fields, **implied})
     except InvalidSubmission as error:
         raise InvalidSubmission([*error.faults, *faults]) from None
     if faults:

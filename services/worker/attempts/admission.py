@@ -133,9 +133,9 @@ class Admission:
 
     def _claim(self, delivery: Delivery, message: Message) -> Claim:
         if delivery.refusal is not None:  # it does not run: no limit and no worker's task matters
-            asked = message.message_id, message.options.attempt, delivery.queue
+            claim_key = message.message_id, message.options.attempt, delivery.queue
             alone = delivery.channel is None
-            return Claim(*asked, is_alone=alone, is_surplus=delivery.is_surplus)
+            return Claim(*claim_key, is_alone=alone, is_surplus=delivery.is_surplus)
         is_known = message.task in self._tasks
         expires_s = message.expires_s
         return Claim(

@@ -37,9 +37,9 @@ def _label(task: str) -> str:
     return task if task in _allowed else UNKNOWN_TASK
 
 
-def claimed(attempts: Sequence[RunningAttempt], *, asked: int) -> None:
-    """Count the attempts that a claim of `asked` jobs started, and how long these were ready before it."""
-    CLAIM_BATCH.observe(asked)
+def claimed(attempts: Sequence[RunningAttempt], *, claims: int) -> None:
+    """Count the attempts that a claim of `claims` jobs started, and how long these were ready before it."""
+    CLAIM_BATCH.observe(claims)
     starts: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for attempt in attempts:
         starts[attempt.queue_name, _label(attempt.task)].append(attempt.waited_ms / 1000)

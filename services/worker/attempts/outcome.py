@@ -106,9 +106,9 @@ class Judge:
                 error=describe(error, reason, scrub=scrub),
                 delay_ms=round(self._delay_s(attempt, task, error) * 1000),
             )
-        told = describe(error, _dead_reason(error, final), scrub=scrub)
-        ending = self._end(attempt, "failed", error=told)
-        return Ending(ending.outcome, dead_letter=told)
+        failure = describe(error, _dead_reason(error, final), scrub=scrub)
+        ending = self._end(attempt, "failed", error=failure)
+        return Ending(ending.outcome, dead_letter=failure)
 
     def _end(
         self,

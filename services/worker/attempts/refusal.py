@@ -57,8 +57,8 @@ def refusal(delivery: "Delivery", error: InvalidMessage) -> Refusal | None:
 
 
 def _attempt(delivery: "Delivery") -> int:
-    told = (delivery.properties.headers or {}).get(ATTEMPT_HEADER)
-    return received_number(told, 1, MAX_ATTEMPTS) or 1
+    header = (delivery.properties.headers or {}).get(ATTEMPT_HEADER)
+    return received_number(header, 1, MAX_ATTEMPTS) or 1
 
 
 def _is_whole(body: bytes) -> bool:

@@ -107,12 +107,12 @@ class RunningAttempt(SlotMessage):
         with self._lock:
             self.started = time.monotonic()
             # What was handed back must not run: its outcome is decided.
-            asked = WorkerStopping if self._is_ended else self._interrupt
-            if asked is None:
+            interrupt = WorkerStopping if self._is_ended else self._interrupt
+            if interrupt is None:
                 self._cancel = cancel
                 self._thread_id = threading.get_ident()
-        if asked is not None:
-            raise asked
+        if interrupt is not None:
+            raise interrupt
 
     def leave(self) -> None:
         """Allow no more interrupts in this thread, and take back one that has not arrived yet.

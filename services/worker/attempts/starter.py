@@ -80,7 +80,7 @@ class Starter:
             # At once: else RabbitMQ would send them again and again until the next heartbeat tells.
             self._consumer.pause({delivery.queue for delivery in paused})
             self._consumer.hand_back(paused)
-        measures.claimed(started, asked=len(verdicts))
+        measures.claimed(started, claims=len(verdicts))
         for attempt, error in zip(started, obstacles, strict=True):
             if error is not None:
                 self._settler.abandon(attempt, error)

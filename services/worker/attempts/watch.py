@@ -134,10 +134,10 @@ class Watch:
         grace_s = self._settings.hard_limit_grace_s
         if attempt.is_over(attempt.timeout_s):
             attempt.interrupt(JobTimeout)
-        asked = attempt.cancel_asked
+        asked_at = attempt.cancel_asked
         if attempt.is_over(attempt.timeout_s + grace_s):
             self._give_up(attempt, JobTimeout("the task did not stop at its time limit"))
-        elif asked is not None and attempt.is_over(0) and time.monotonic() - asked > grace_s:
+        elif asked_at is not None and attempt.is_over(0) and time.monotonic() - asked_at > grace_s:
             self._give_up(attempt, JobCancelled("the task did not stop when it was cancelled"))
 
     def _give_up(self, attempt: RunningAttempt, error: JobInterrupt) -> None:

@@ -69,7 +69,7 @@ class Consumer:
         }
         self._paused: set[str] = set()
         #: What was asked last: a connection may end before it hears of it, and the next begins with it.
-        self._asked: tuple[Mapping[str, int], Sequence[Delivery]] | None = None
+        self._fit_request: tuple[Mapping[str, int], Sequence[Delivery]] | None = None
         self._is_stopping = False
         self._thread = ConnectionThread(
             url,
@@ -110,7 +110,7 @@ class Consumer:
 
         It holds for connections to come, too.
         """
-        self._asked = ahead, held
+        self._fit_request = ahead, held
         self._thread.call(lambda: self._fit(ahead, held))
 
     def pause(self, queues: Collection[str]) -> None:
@@ -148,8 +148,8 @@ class Consumer:
     def _connected(self, connection: AmqpConnection) -> None:
         if self._is_stopping:
             return
-        if self._asked is not None:
-            self._fit(*self._asked)
+        if self._fit_request is not None:
+            self._fit(*self._fit_request)
         for subscription in self._subscriptions.values():
             subscription.open(connection)
 

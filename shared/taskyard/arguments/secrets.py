@@ -120,12 +120,12 @@ def scrubbed(
 
 
 def _parameter_names(description: Mapping[str, Any]) -> set[str]:
-    known = {*description["positional"], *description["keyword"]}
+    names = {*description["positional"], *description["keyword"]}
     if description["var_positional"] is not None:
-        known.add("*")
+        names.add("*")
     if description["var_keyword"] is not None:
-        known.add("**")
-    return known
+        names.add("**")
+    return names
 
 
 def _places(description: Mapping[str, Any], args: Sequence[Any]) -> list[_Place]:

@@ -39,8 +39,12 @@ def with_asked(*lines: str) -> list[str]:
     from taskyard import config
     from taskyard.runtime import whereabouts  # `--help` needs neither
 
-    asked = whereabouts.asked(config.load())
-    return [*lines] if any(asked in line for line in lines) else [*lines, f"asked at {asked}"]
+    store_label = whereabouts.store_label(config.load())
+    return (
+        [*lines]
+        if any(store_label in line for line in lines)
+        else [*lines, f"asked at {store_label}"]
+    )
 
 
 def with_remedy(line: str, name: str) -> list[str]:

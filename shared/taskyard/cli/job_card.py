@@ -50,8 +50,10 @@ def lines(job: dict[str, Any]) -> Iterator[str]:
 
 def _state(job: dict[str, Any]) -> str:
     reason = job["reason"] or (job["error"] or {}).get("reason")
-    asked = ["asked to stop"] if job["cancel_requested"] and job["state"] == State.RUNNING else []
-    notes = ", ".join([*([reason] if reason else []), *asked])
+    stop_notes = (
+        ["asked to stop"] if job["cancel_requested"] and job["state"] == State.RUNNING else []
+    )
+    notes = ", ".join([*([reason] if reason else []), *stop_notes])
     return f"{job['state']} ({notes})" if notes else str(job["state"])
 
 

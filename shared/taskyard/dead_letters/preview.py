@@ -39,8 +39,8 @@ def shown(letter: DeadLetter, catalogue: Catalogue) -> Preview:
     hidden = [_redacted(each, catalogue) for each in several]
     if hidden == several:
         return preview  # byte for byte
-    told = hidden if isinstance(body, list) else hidden[0]
-    return {"encoding": "text", "content": msgspec.json.encode(told).decode()}
+    visible = hidden if isinstance(body, list) else hidden[0]
+    return {"encoding": "text", "content": msgspec.json.encode(visible).decode()}
 
 
 def _redacted(body: Any, catalogue: Catalogue) -> Any:
@@ -54,6 +54,9 @@ def _redacted(body: Any, catalogue: Catalogue) -> Any:
     args, kwargs = body.get("args"), body.get("kwargs")
     args = args if isinstance(args, list) else []
     kwargs = kwargs if isinstance(kwargs, dict) else {}
-    told = {**body, **dict(zip(("args", "kwargs"), redacted(signature, args, kwargs), strict=True))}
+    visible = {
+        **body,
+        **dict(zip(("args", "kwargs"), redacted(signature, args, kwargs), strict=True)),
+    }
     # A field that is not known may be a misspelt one of arguments.
-    return {name: told[name] if name in _FIELDS else HIDDEN for name in body}
+    return {name: visible[name] if name in _FIELDS else HIDDEN for name in body}

@@ -71,7 +71,7 @@ class DirectReplies:
     def __init__(self, url: str, *, tls: Tls) -> None:
         self._lock = threading.Lock()
         #: Replies to names that were good before, and to others.
-        self._known: deque[_Reply] = deque()
+        self._to_good_names: deque[_Reply] = deque()
         self._others: deque[_Reply] = deque()
         #: Whether RabbitMQ took a reply to this name, or closed the connection for it.
         self._is_good: dict[str, bool] = {}
@@ -103,7 +103,7 @@ class DirectReplies:
     @property
     def is_full(self) -> bool:
         """Whether as many wait for names that are known as shall."""
-        return len(self._known) >= LIMIT
+        return len(self._to_good_names) >= LIMIT
 
     def is_known(self, name: str) -> bool:
         """Return whether RabbitMQ took a reply to this name before, or is known to take none."""
@@ -137,7 +137,7 @@ class DirectReplies:
                 if not is_known and len(self._others) >= LIMIT:
                     dropped += 1
                     continue
-                (self._known if is_known else self._others).append(_Reply(call, number))
+                (self._to_good_names if is_known else self._others).append(_Reply(call, number))
             if not self._is_started:
                 self._thread.start()
                 self._is_started = True
@@ -188,7 +188,7 @@ class DirectReplies:
     def _go_on(self) -> None:
         while self._channel is not None and self._under_way is None:
             with self._lock:
-                waiting = self._known or self._others
+                waiting = self._to_good_names or self._others
                 if not waiting:
                     return
                 reply = waiting.popleft()

@@ -41,7 +41,7 @@ class _Reading:
 
     def __init__(self, queues: Iterable[str]) -> None:
         self.queues = sorted(queues, reverse=True)
-        self.asked = ""
+        self.current = ""
         #: None: there is no such queue.
         self.depths: dict[str, Depth | None] = {}
         self.done = threading.Event()
@@ -125,7 +125,7 @@ class QueueDepths:
     def _closed(self, reading: _Reading, reason: BaseException) -> None:
         # RabbitMQ says 404, too, of a queue whose node is down.
         if isinstance(reason, ChannelClosedByBroker) and "no queue" in reason.reply_text:
-            reading.depths[reading.asked] = None
+            reading.depths[reading.current] = None
         self._go_on(reading)
 
     def _opened(self, channel: "Channel", reading: _Reading) -> None:
@@ -136,7 +136,7 @@ class QueueDepths:
         if not reading.queues:
             channel.close()
             return
-        queue = reading.asked = reading.queues.pop()
+        queue = reading.current = reading.queues.pop()
 
         def answered(frame: Any) -> None:
             reading.depths[queue] = Depth(frame.method.message_count, frame.method.consumer_count)

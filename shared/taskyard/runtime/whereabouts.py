@@ -15,7 +15,7 @@ def store_place(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def asked(settings: Settings) -> str:
+def store_label(settings: Settings) -> str:
     """Return where jobs are looked for, with what to do if others were meant."""
     place = f"{store_place(settings.result_backend)} (key prefix {settings.key_prefix!r})"
     return f"{place}{_if_others_were_meant(settings, 'result_backend')}"

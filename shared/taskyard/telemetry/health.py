@@ -79,7 +79,7 @@ class HealthServer:
         self._selector.register(self._listener, selectors.EVENT_READ)
         #: In the order in which they came.
         self._clients: dict[_Client, None] = {}
-        self._asked: deque[_Client] = deque()
+        self._unanswered: deque[_Client] = deque()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
@@ -90,7 +90,7 @@ class HealthServer:
     @property
     def is_busy(self) -> bool:
         """Whether somebody waits for an answer that the next step makes."""
-        return bool(self._asked)
+        return bool(self._unanswered)
 
     @property
     def clients(self) -> int:
@@ -99,13 +99,13 @@ class HealthServer:
 
     def step(self, timeout_s: float = 0.0) -> None:
         """Do what can be done without waiting for a client, one answer at most; first wait for something."""
-        for key, _ in self._selector.select(0.0 if self._asked else timeout_s):
+        for key, _ in self._selector.select(0.0 if self._unanswered else timeout_s):
             if key.fileobj is self._listener:
                 self._accept()
             else:
                 self._attend(key.data)
-        if self._asked:
-            self._answer(self._asked.popleft())
+        if self._unanswered:
+            self._answer(self._unanswered.popleft())
         now = time.monotonic()
         for client in [each for each in self._clients if each.deadline <= now]:
             self._drop(client)
@@ -164,7 +164,7 @@ class HealthServer:
                 self._send(client)
             elif client.read():
                 self._selector.unregister(client.socket)
-                self._asked.append(client)
+                self._unanswered.append(client)
         except BlockingIOError:
             return
         except OSError:
@@ -214,8 +214,8 @@ class HealthServer:
             address = str(client.socket.getsockname()[0])
             for host in headers.get_all("Host", []):
                 if not is_own_host(host, self._hosts, address=address):
-                    told = f"metrics are not told by the name {host[:100]!r}"
-                    text = f"{told}, unless METRICS_HOSTS has it\n".encode()
+                    refusal = f"metrics are not told by the name {host[:100]!r}"
+                    text = f"{refusal}, unless METRICS_HOSTS has it\n".encode()
                     return _response(HTTPStatus.FORBIDDEN, "text/plain", text)
             return _response(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._registry))
         if path in self._probes:

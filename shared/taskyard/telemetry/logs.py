@@ -40,8 +40,8 @@ def _without_input(
         error = found[1] if isinstance(found, tuple) else found
         error = sys.exc_info()[1] if error is True else error
         if isinstance(error, BaseException):
-            told = untold(error)
-            event["exc_info"] = (type(told), told, told.__traceback__)
+            substitute = untold(error)
+            event["exc_info"] = (type(substitute), substitute, substitute.__traceback__)
     return event
 
 

@@ -38,21 +38,21 @@ def field_words(model: "type[BaseModel]", finding: Mapping[str, Any]) -> str:
 
 
 def no_such(
-    what: str, name: str, known: Sequence[str] | Mapping[str, Any], *, is_listed: bool = True
+    what: str, name: str, names: Sequence[str] | Mapping[str, Any], *, is_listed: bool = True
 ) -> str:
     """Return that there is nothing of this name, and what may be meant, or else what there is.
 
     Args:
         what: Of what kind it would be.
         name: The name.
-        known: What there is.
+        names: What there is.
         is_listed: Whether to say what there is.
     """
     text = f"there is no {what} {cut(name, MAX_NAME_BYTES)!r}"
-    near = get_close_matches(name[:MAX_NAME_BYTES], known, n=3)
+    near = get_close_matches(name[:MAX_NAME_BYTES], names, n=3)
     if near:
         return f"{text}; did you mean {' or '.join(map(repr, near))}?"
-    return f"{text}; there are: {few(known, most=len(known))}" if is_listed and known else text
+    return f"{text}; there are: {few(names, most=len(names))}" if is_listed and names else text
 
 
 @lru_cache(maxsize=64)

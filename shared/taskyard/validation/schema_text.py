@@ -68,9 +68,9 @@ def schema_text(schema: Schema, definitions: Schema, *, depth: int = 0) -> str:
         return _alternatives(parts, definitions, depth)
     if types == "array":
         return _list(schema, definitions, depth)
-    told = {"integer": _number, "number": _number, "string": _text, "object": _object}
-    if types in told:
-        return told[types](schema)
+    writers = {"integer": _number, "number": _number, "string": _text, "object": _object}
+    if types in writers:
+        return writers[types](schema)
     return _TYPES[types][0] if types in _TYPES else "another value"
 
 
@@ -151,9 +151,9 @@ def _text(schema: Schema) -> str:
     pattern, description = schema.get("pattern"), schema.get("description")
     if pattern is not None:
         return _PATTERNS.get(pattern) or ": ".join(filter(None, [_OWN_PATTERN, description]))
-    known = _FORMATS.get(schema.get("format", schema.get("contentEncoding", "")))
+    form = _FORMATS.get(schema.get("format", schema.get("contentEncoding", "")))
     bounds = schema.get("minLength"), schema.get("maxLength")
-    return known or "a text" + _lengths(*bounds, "character", "characters")
+    return form or "a text" + _lengths(*bounds, "character", "characters")
 
 
 def _list(schema: Schema, definitions: Schema, depth: int) -> str:

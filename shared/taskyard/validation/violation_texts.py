@@ -100,17 +100,19 @@ def _of_alternatives(
             yield fault
             return
     parts = part.get("anyOf") or part.get("oneOf") or []
-    meant = [
+    candidates = [
         (resolved(each, definitions), found)
         for each, found in zip(parts, context, strict=False)
         if not any(_is_about_all(one, error) for one in found)
     ]
-    if len(meant) > 1:  # those of another kind are told apart by a field that is one word
-        meant = [each for each in meant if not any(map(_is_choice, each[1]))] or meant
-    if len(meant) == 1:
-        for found in meant[0][1]:
+    if len(candidates) > 1:  # those of another kind are told apart by a field that is one word
+        candidates = [
+            each for each in candidates if not any(map(_is_choice, each[1]))
+        ] or candidates
+    if len(candidates) == 1:
+        for found in candidates[0][1]:
             yield from faults_of(schema, found, pointer)
-    elif not meant:
+    elif not candidates:
         code = "choice" if any(map(_is_choice, chain.from_iterable(context))) else "type"
         yield Fault(
             where, code, f"{value_text(error.instance)} is not {schema_text(part, definitions)}"
@@ -118,7 +120,7 @@ def _of_alternatives(
     else:
         whys = [
             f"{schema_text(each, definitions)}: {next(faults_of(schema, found[0], '')).detail}"
-            for each, found in meant[:MAX_NAMED]
+            for each, found in candidates[:MAX_NAMED]
         ]
         subject = value_text(error.instance)
         yield Fault(where, "alternatives", f"{subject} is none of these. {'; '.join(whys)}")

@@ -41,7 +41,7 @@ def test_servers_of_the_user_are_told_with_their_variable(folder):
     settings = config.load(broker_url="amqp://one", result_backend="redis://:x@two/0")
 
     assert whereabouts.remedy(settings, "broker_url") == "; BROKER_URL has its address"
-    assert whereabouts.asked(settings) == "redis://two/0 (key prefix 'taskyard:')"
+    assert whereabouts.store_label(settings) == "redis://two/0 (key prefix 'taskyard:')"
 
 
 @pytest.mark.parametrize(("path", "command"), HERE)
@@ -49,10 +49,10 @@ def test_where_others_may_be_meant_the_command_for_their_addresses_is_told(folde
     """It is the one thing that was forgotten."""
     settings = config.load()
     assert whereabouts.remedy(settings, "broker_url") == "; that is the default of BROKER_URL"
-    assert whereabouts.asked(settings) == "redis://127.0.0.1:6379/0 (key prefix 'taskyard:')"
+    assert whereabouts.store_label(settings) == "redis://127.0.0.1:6379/0 (key prefix 'taskyard:')"
 
     (folder / path).parent.mkdir()
     (folder / path).touch()
 
     assert f"`{command}`" in whereabouts.remedy(settings, "broker_url")
-    assert f"`{command}`" in whereabouts.asked(settings)
+    assert f"`{command}`" in whereabouts.store_label(settings)

@@ -80,7 +80,7 @@ def run_child(settings, index, owner, pipe, is_lone):
     elif behaviour.startswith("fault"):
         leave(pipe, 2, fault=behaviour)
     elif behaviour.startswith("busy"):
-        beat = {"problems": [], "known": {"queues": ["q"], "tasks": {"q": ["add"]}}}
+        beat = {"problems": [], "task_facts": {"queues": ["q"], "tasks": {"q": ["add"]}}}
         while not stopping.is_set():
             is_calm = (folder / "calm").exists()
             pipe.send({**beat, "silent": [] if is_calm else ["ends"]})

@@ -36,7 +36,7 @@ def move(names: tuple[str, ...], is_all: bool, output: Output) -> None:
     if bool(names) == is_all:
         fail("name queues, or give --all", USAGE)
     client = Client(load())
-    wanted = _known(client.store) if is_all else _families(names)
+    wanted = _all_families(client.store) if is_all else _families(names)
     operations.check_unread(client.store, wanted)
     settings = client.settings
     mover = QueueMove(settings.broker_url, queue_type=settings.queue_type, tls=settings.tls)
@@ -63,7 +63,7 @@ def _move(client: Client, mover: QueueMove, queue: str) -> list[dict[str, Any]]:
     return moved or [{"queue": queue, "state": "not there", "messages": 0}]
 
 
-def _known(store: JobStore) -> set[str]:
+def _all_families(store: JobStore) -> set[str]:
     """Return the queues that tasks, jobs or dead letters have, and that of submissions."""
     dead, gone = store.dead_counts()
     used = {each.queue for each in store.counts()} | {queue for queue, _ in dead} | {*gone}

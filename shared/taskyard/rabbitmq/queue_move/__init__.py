@@ -71,8 +71,8 @@ class QueueMove:
             BrokerUnavailable: If RabbitMQ does not answer, or refuses messages. Nothing is lost: move again.
         """
         try:
-            told = greeting(self._broker_url, name="taskyard move", tls=self._tls)
-            self._url, version = told.url, topology.server_version(told.properties)
+            server = greeting(self._broker_url, name="taskyard move", tls=self._tls)
+            self._url, version = server.url, topology.server_version(server.properties)
             with self._connection() as connection:
                 names = topology.family(queue, version=version, queue_type=self._queue_type)
                 for name in names:

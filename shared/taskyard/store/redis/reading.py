@@ -20,12 +20,12 @@ class RedisReading(RedisScripts):
 
     @guarded
     def get(self, ids: Sequence[str]) -> list[Job | None]:
-        records = zip(ids, self._asked(ids).execute(), strict=True)
+        records = zip(ids, self._pipeline(ids).execute(), strict=True)
         return [_read(job_id, record) if record else None for job_id, record in records]
 
     @guarded
     def look(self, ids: Sequence[str]) -> list[Job | None]:
-        answers = self._asked(ids).execute(raise_on_error=False)
+        answers = self._pipeline(ids).execute(raise_on_error=False)
         for answer in answers:
             if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
                 raise answer
@@ -48,7 +48,7 @@ class RedisReading(RedisScripts):
                     return job
                 pubsub.get_message(timeout=min(left_s, RECHECK_S))
 
-    def _asked(self, ids: Sequence[str]) -> Any:
+    def _pipeline(self, ids: Sequence[str]) -> Any:
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in ids:
             pipeline.hgetall(f"{self._prefix}j:{job_id}")

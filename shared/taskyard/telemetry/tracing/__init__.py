@@ -95,14 +95,14 @@ class Publishing:
     def __init__(self, queue: str, task: str, *, parent: str | None = None, **facts: Any) -> None:
         #: What the messages carry on.
         self.traceparent = parent
-        self._asked = queue, task, facts
+        self._arguments = queue, task, facts
         self._span: Span | None = None
 
     def __enter__(self) -> "Publishing":
         """Begin the span, if there is to be one."""
         found = active()
         if found is not None:
-            queue, task, facts = self._asked
+            queue, task, facts = self._arguments
             self._span = found.publishing(queue, task, self.traceparent, facts)
             self.traceparent = self._span.traceparent or self.traceparent
         return self
