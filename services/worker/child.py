@@ -121,11 +121,11 @@ class Child:
             self._stopping.set()
 
     def _on_sigterm(self, *_: object) -> None:
-        """Stop; a second one means nothing: systemd tells every process, and so does the supervisor."""
+        """Stop; a second one means nothing: systemd signals every process, and so does the supervisor."""
         self._stopping.set()
 
     def _on_sigquit(self, *_: object) -> None:
-        """Stop without patience: the supervisor was asked twice."""
+        """Stop without patience: the supervisor was signalled twice."""
         self._is_impatient = True
         self._stopping.set()
 

@@ -19,7 +19,7 @@ from taskyard.task import Task, registry
 MAX_ERROR_BYTES = 1_000
 #: Longest line of source that is quoted. Bytes.
 MAX_LINE_BYTES = 200
-#: Tasks and queues that are told when a worker starts.
+#: Most tasks and queues that are logged when a worker starts.
 SHOWN = 50
 #: Where a user's mistake may come to light, but is not made.
 _OURS = ("taskyard.", "services.worker.", "importlib.")

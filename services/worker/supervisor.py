@@ -1,4 +1,4 @@
-"""The worker's first process: keeps its children running, and tells what became of those that end.
+"""The worker's first process: keeps its children running, and records how each one ended.
 
 It has one thread and no connections when it forks, so that children share its memory and inherit
 nothing that two processes must not share.
@@ -65,7 +65,7 @@ class Supervisor:
         make_server: Makes the health server, from what is sick and what is unready.
         run_child: What a child does.
         end_lease: How the jobs of a child that died are let go: from its owner, what it died of, and
-            whether it died by itself, as of one of its jobs. Tells whether there were any.
+            whether it died by itself, as of one of its jobs. Returns whether there were any.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Supervisor:
             self._pass_on(handle)
 
     def _pass_on(self, handle: ChildHandle) -> None:
-        """Tell a child to stop; the second request says that the grace is over."""
+        """Signal a child to stop; the second request says that the grace is over."""
         number = signal.SIGTERM if self._stop_asked == 1 else signal.SIGQUIT
         # It may have ended, or be cleared away, at the very moment that the signal comes.
         with suppress(ProcessLookupError, ValueError):
@@ -228,7 +228,7 @@ class Supervisor:
         # Stopped before it could hear of it: a child that has begun to run handles the signal.
         is_unborn = self._stop_asked and code == -signal.SIGTERM and not handle.has_beaten
         level = logging.INFO if code == 0 and handle.has_left else logging.ERROR
-        if is_unborn or handle.fault:  # which is told once, below
+        if is_unborn or handle.fault:  # which is logged once, below
             level = logging.DEBUG
         facts = {"child": handle.index, "owner": handle.owner}
         logger.log(level, "child ended: %s", reason, extra=facts)

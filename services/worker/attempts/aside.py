@@ -12,7 +12,7 @@ from taskyard.store.attempts import Outcome
 
 T = TypeVar("T")
 
-#: Who has all slots busy looks again so late for something that could be asked for. Seconds.
+#: How long a child with all slots busy waits before it looks again for what is due. Seconds.
 LOOK_S = 0.1
 
 
@@ -70,7 +70,7 @@ class Aside:
     """Keeps what the store failed at alone, and is no message's fault: nothing is given up or buried.
 
     A delivery stays unacknowledged and an attempt's lease is kept meanwhile; both are tried again and again,
-    with longer pauses, until the store is mended or somebody has looked after the record.
+    with longer pauses, until the store is mended or an operator has repaired the record.
     Deliveries of channels that are gone are forgotten: they come again by themselves.
 
     Args:
@@ -87,7 +87,7 @@ class Aside:
 
     @property
     def is_due(self) -> bool:
-        """Whether something is to be asked for now."""
+        """Whether something is due to be tried again."""
         self._claims.keep(lambda each: each.is_open)
         return self._claims.is_due or self._ends.is_due
 
@@ -129,5 +129,5 @@ class Aside:
         return max(LOOK_S, min(found)) if found else None
 
     def problems(self) -> list[str]:
-        """Return what to tell an operator; empty if nothing rests."""
+        """Return what an operator should know; empty if nothing rests."""
         return self._claims.problems() + self._ends.problems()

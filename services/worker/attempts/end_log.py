@@ -27,7 +27,7 @@ _LEVELS = {"failed": logging.ERROR, "retrying": logging.WARNING, "stale": loggin
 
 
 class Meter:
-    """Says of how many things each may be told, and falls silent while there are too many.
+    """Limits how many things are logged one by one, and allows none while there are too many.
 
     Args:
         per_s: The most in a second.
@@ -39,7 +39,7 @@ class Meter:
         self._seen = 0
 
     def take(self, count: int, now_s: float) -> int:
-        """Return how many of `count` things that have just happened may be told."""
+        """Return how many of `count` things that have just happened may be logged."""
         if now_s - self._second >= 1:
             self._second, self._seen = now_s, 0
         room = 0 if self.is_over(now_s) else max(0, self._per_s - self._seen)
@@ -58,7 +58,7 @@ class EndLog:
 
     Args:
         per_s: Ends of attempts that are logged one by one in a second; 0: none but failures and retries.
-        clock: Tells the time, in seconds.
+        clock: Returns the time, in seconds.
     """
 
     def __init__(self, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:

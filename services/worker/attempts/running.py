@@ -99,7 +99,7 @@ class RunningAttempt(SlotMessage):
         )
 
     def enter(self, cancel: "Callable[[], object] | None" = None) -> None:
-        """Allow interrupts in this thread from now on; raise one that was asked for before.
+        """Allow interrupts in this thread from now on; raise one that came before.
 
         Args:
             cancel: How to interrupt a task that does not run in this thread, from any thread and at once.
@@ -153,7 +153,7 @@ class RunningAttempt(SlotMessage):
             return True
 
     def ask_to_stop(self, reason: type[JobInterrupt]) -> bool:
-        """Interrupt it, and note since when it was asked: one that does not stop is given up."""
+        """Interrupt it, and note since when: one that does not stop is given up."""
         self.cancel_asked = self.cancel_asked or time.monotonic()
         return self.interrupt(reason)
 

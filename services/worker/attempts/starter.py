@@ -77,7 +77,7 @@ class Starter:
         self._slots.run(ready)
         self._consumer.ack(skipped)
         if paused:
-            # At once: else RabbitMQ would send them again and again until the next heartbeat tells.
+            # At once: else RabbitMQ would send them again and again until the next heartbeat.
             self._consumer.pause({delivery.queue for delivery in paused})
             self._consumer.hand_back(paused)
         measures.claimed(started, claims=len(verdicts))

@@ -88,7 +88,7 @@ class Room:
         self._bell.set()
 
     def await_look(self, timeout_s: float) -> bool:
-        """Return when it is time to look, after `timeout_s` at the latest; True if somebody said so."""
+        """Return when it is time to look, after `timeout_s` at the latest; True if it was woken."""
         return self._bell.wait(timeout_s)
 
     def look(self) -> float:
