@@ -12,6 +12,7 @@ from services.scheduler.chores.dead_letters import KeepDeadLetters
 from services.scheduler.chores.dispatch_due import DispatchDue
 from services.scheduler.chores.fire import Fire
 from services.scheduler.chores.leases import WatchLeases
+from services.scheduler.chores.lost_jobs import Reason
 from services.scheduler.chores.measure import Measure
 from services.scheduler.chores.outcomes import SendDirectOutcomes, SendOutcomes
 from services.scheduler.chores.prune import Prune
@@ -19,7 +20,6 @@ from services.scheduler.chores.reclaim import Reclaim
 from services.scheduler.chores.relay import Relay
 from services.scheduler.chores.repair import Repair
 from services.scheduler.chores.replay import RunReplays
-from services.scheduler.chores.rulings import Reason
 from services.scheduler.intake.chore import Intake
 from services.scheduler.intake.consumer import IntakeConsumer
 from services.scheduler.intake.submissions import MAX_BATCH_PAYLOADS

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from services.scheduler.chores.rulings import Ruling
+from services.scheduler.chores.lost_jobs import LostJob
 from services.scheduler.intake.received import ReceivedSubmission
 from taskyard.message import decode
 from taskyard.rabbitmq.topology import INTAKE_QUEUE
-from taskyard.store.attempts import Lost
 from taskyard.store.jobs import Ready
 from taskyard.telemetry import trace_context, tracing
 
@@ -41,27 +40,28 @@ def dispatched(jobs: Sequence[Ready], operation: str, started_ns: int) -> None:
         ).end()
 
 
-def reclaimed(lost: Lost, ruling: Ruling) -> None:
-    """Tell of an attempt that its worker can tell nothing of any more."""
+def reclaimed(case: LostJob) -> None:
+    """Record the end of an attempt whose worker is gone."""
+    lost, message = case.lost, case.message
     recorder = tracing.active()
-    if recorder is None or ruling.message is None:
+    if recorder is None or message is None:
         return
     span = recorder.of_job(
         f"reclaim {lost.queue}",
         "client",
-        parent=ruling.message.traceparent,
-        trace_id=ruling.message.trace_id,
+        parent=message.traceparent,
+        trace_id=message.trace_id,
         facts={
-            **recorder.message(lost.queue, ruling.task, "reclaim", "settle"),
+            **recorder.message(lost.queue, case.task, "reclaim", "settle"),
             "messaging.message.id": lost.id,
             "taskyard.attempt": lost.attempt,
             "taskyard.worker": lost.worker,
             "taskyard.ran_ms": lost.ran_ms,
-            "taskyard.outcome": ruling.outcome.kind,
-            "taskyard.reason": ruling.error.reason,
+            "taskyard.outcome": case.decision.outcome.kind,
+            "taskyard.reason": case.error.reason,
         },
     )
-    span.fail(ruling.error.type)
+    span.fail(case.error.type)
     span.end()
 
 

@@ -10,6 +10,7 @@ from taskyard.arguments.secrets import redacted, restored
 from taskyard.errors import InvalidSubmission, StoreUnavailable
 from taskyard.faults import Fault
 from taskyard.job import Job, document
+from taskyard.policy.decide import Waits
 from taskyard.runtime.group_commit import GroupCommit
 from taskyard.store import JobStore
 from taskyard.task import Task
@@ -32,6 +33,8 @@ def describe(task: Task[..., Any], defaults: "Defaults") -> dict[str, Any]:
         "max_retries": defaults.max_retries,
         "timeout_s": defaults.timeout_s,
         "expires_s": defaults.expires_s,
+        "retry_min_s": defaults.retry_min_s,
+        "retry_max_s": defaults.retry_max_s,
         "concurrency": task.options.concurrency,
         "rate": task.options.rate,
         "key": task.options.key,
@@ -142,6 +145,17 @@ class Catalogue:
             self._refresh()
         task = self._tasks.get(name)
         return None if task is None else task["signature"]
+
+    def retry_waits(self, name: str) -> Waits | None:
+        """Return the waits before retries of a task's jobs, or None if no worker has announced them.
+
+        Where the store does not answer, what was read before holds.
+        """
+        with contextlib.suppress(StoreUnavailable):
+            self._refresh()
+        task = self._tasks.get(name, {})
+        min_s, max_s = task.get("retry_min_s"), task.get("retry_max_s")
+        return None if min_s is None or max_s is None else Waits(min_s, max_s)
 
     def has_secrets(self) -> bool:
         """Return whether any task that is known has a secret argument."""

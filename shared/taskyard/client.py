@@ -173,13 +173,17 @@ class Client:
 def defaults(options: "TaskOptions", settings: "Settings") -> "Defaults":
     """Return what a task's jobs get where they do not say."""
     from taskyard.job_creation import Defaults
+    from taskyard.policy.decide import waits
 
+    between = waits(settings, min_s=options.retry_min_s, max_s=options.retry_max_s)
     return Defaults(
         queue=options.queue,
         priority=options.priority,
         max_retries=settings.max_retries if options.max_retries is None else options.max_retries,
         timeout_s=settings.task_timeout if options.timeout_s is None else options.timeout_s,
         expires_s=options.expires_s,
+        retry_min_s=between.min_s,
+        retry_max_s=between.max_s,
         unique=options.unique,
     )
 

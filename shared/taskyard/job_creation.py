@@ -56,6 +56,9 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int
     timeout_s: float
     expires_s: float | None = None
+    #: The waits before a retry; None where they are not known.
+    retry_min_s: float | None = None
+    retry_max_s: float | None = None
     unique: UniqueRule | None = None
 
 

@@ -69,6 +69,8 @@ def _task() -> Schema:
         max_retries=WHOLE,
         timeout_s=SECONDS,
         expires_s=or_null(SECONDS),
+        retry_min_s=or_null({**SECONDS, "description": "Shortest wait before a retry."}),
+        retry_max_s=or_null({**SECONDS, "description": "Longest wait before a retry."}),
         concurrency=or_null({**WHOLE, "description": "Jobs that run at a time."}),
         rate=or_null({**TEXT, "description": "Jobs that start within a time, like 100/m."}),
         key=or_null({**TEXT, "description": "Parameter whose values have limits of their own."}),

@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from services.scheduler import traces
 from services.scheduler.chores import lost_jobs
 from services.scheduler.chores.leases import outage_ms
-from services.scheduler.chores.lost_jobs import Case
-from services.scheduler.chores.rulings import rule
+from services.scheduler.chores.lost_jobs import LostJob, Rules, decide_lost
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
+from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
 from taskyard.dead_letters.message import index
 from taskyard.errors import BrokerUnavailable, TaskyardError, Unavailable
 from taskyard.job import Job
 from taskyard.message import new_id
+from taskyard.policy.decide import Waits, waits
 from taskyard.rabbitmq.confirms import Failure
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
@@ -53,7 +54,12 @@ class Reclaim:
         self._store = store
         self._publisher = publisher
         self._settings = settings
-        self._rng = rng
+        catalogue = Catalogue(store)
+
+        def waits_of(task: str) -> Waits:
+            return catalogue.retry_waits(task) or waits(settings)
+
+        self._rules = Rules(settings, waits_of, rng)
         self._owner = _new_owner()
         # Long enough to wait for a confirm and to settle after it.
         self._lease_s = max(settings.lease_s, 2 * settings.publish_deadline_s)
@@ -98,25 +104,25 @@ class Reclaim:
     def _deal_with(self, lost: Sequence[Lost]) -> set[str]:
         """Return the ids of those that are done with; the others rest."""
         cases = list(self._cases(lost))
-        final = [case for case in cases if case.ruling.is_final]
-        settled = self._settle([case for case in cases if not case.ruling.is_final])
+        final = [case for case in cases if case.decision.is_final]
+        settled = self._settle([case for case in cases if not case.decision.is_final])
         self._bury([case for case in final if case.attempt not in self._buried])
         return settled | self._settle([case for case in final if case.attempt in self._buried])
 
-    def _cases(self, lost: Sequence[Lost]) -> Iterator[Case]:
+    def _cases(self, lost: Sequence[Lost]) -> Iterator[LostJob]:
         for each in lost:
             if self._apart.rests(each.id):
                 continue
             try:
-                yield Case(each, rule(each, self._settings, self._rng))
+                yield decide_lost(each, self._rules)
             except Exception as error:  # noqa: BLE001 - Apart logs it
                 self._apart.failed(each.id, error)
 
-    def _bury(self, cases: Sequence[Case]) -> None:
+    def _bury(self, cases: Sequence[LostJob]) -> None:
         """Publish dead letters, and note those that were confirmed: their jobs may be settled."""
         letters = self._letters(cases)
 
-        def publish(cases: Sequence[Case]) -> Mapping[int, Failure]:
+        def publish(cases: Sequence[LostJob]) -> Mapping[int, Failure]:
             return self._publisher.publish_each(
                 [letters[case.attempt] for case in cases],
                 deadline_s=self._settings.publish_deadline_s,
@@ -131,16 +137,16 @@ class Reclaim:
             raise
         for case in confirmed:
             self._buried.append(case.attempt)
-            DEAD_LETTERS.labels(case.queue, case.ruling.error.reason).inc()
+            DEAD_LETTERS.labels(case.queue, case.error.reason).inc()
         for case in ready:
             if case.attempt not in self._buried and not self._resting.rests(case.queue):
                 self._apart.failed(case.lost.id, BrokerUnavailable("its dead letter is not taken"))
         index(self._store, [letters[case.attempt] for case in confirmed])
 
-    def _letters(self, cases: Sequence[Case]) -> Mapping[tuple[str, int], Outgoing]:
+    def _letters(self, cases: Sequence[LostJob]) -> Mapping[tuple[str, int], Outgoing]:
         """Return the dead letters of those that one can be made of."""
         # When it failed first is told where its record can be read.
-        readable = [case.lost.id for case in cases if case.ruling.message is not None]
+        readable = [case.lost.id for case in cases if case.message is not None]
         jobs = dict(zip(readable, all_or_each(readable, self._store.get), strict=True))
         letters: dict[tuple[str, int], Outgoing] = {}
         for case in cases:
@@ -153,13 +159,13 @@ class Reclaim:
                 self._apart.failed(case.lost.id, error)
         return letters
 
-    def _settle(self, cases: Sequence[Case]) -> set[str]:
+    def _settle(self, cases: Sequence[LostJob]) -> set[str]:
         """End these attempts; return the ids of those that the store has an answer for."""
         if not cases:
             return set()
 
-        def settle(cases: Sequence[Case]) -> list[bool]:
-            return self._store.settle([case.ruling.outcome for case in cases])
+        def settle(cases: Sequence[LostJob]) -> list[bool]:
+            return self._store.settle([case.decision.outcome for case in cases])
 
         settled: set[str] = set()
         for case, is_accepted in zip(cases, all_or_each(cases, settle), strict=True):
@@ -171,9 +177,9 @@ class Reclaim:
             if case.attempt in self._buried:
                 self._buried.remove(case.attempt)
             if is_accepted:
-                JOBS_RECLAIMED.labels(case.ruling.error.reason).inc()
+                JOBS_RECLAIMED.labels(case.error.reason).inc()
                 lost_jobs.log(case)
-                traces.reclaimed(case.lost, case.ruling)
+                traces.reclaimed(case)
         return settled
 
 

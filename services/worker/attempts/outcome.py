@@ -3,7 +3,6 @@
 import random
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -22,11 +21,11 @@ from taskyard.errors import (
     WorkerStopping,
 )
 from taskyard.job import JobError
-from taskyard.message import MAX_SECONDS
-from taskyard.policy.backoff import retry_delay_s
+from taskyard.policy.decide import Decision, count_failures, decide, waits
 from taskyard.runtime.short_text import both_ends, json_bytes
 from taskyard.store.attempts import Outcome
 from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 
 #: The most that the texts of an error take as JSON: 25 attempts are kept of a job, in 200 KiB.
 ERROR_BYTES = 7_600
@@ -63,16 +62,8 @@ class UnknownTask(TaskyardError):
 _FINAL = (ResultTooLarge, ResultNotJson, InvalidArguments, InvalidMessage, UnknownTask)
 
 
-@dataclass(frozen=True)
-class Ending:
-    """An attempt's outcome for the store, and its error if a dead letter has to be written first."""
-
-    outcome: Outcome
-    dead_letter: JobError | None = None
-
-
-class Judge:
-    """Decides what an attempt's end means.
+class Decider:
+    """Decides what becomes of an attempt that has ended.
 
     Args:
         settings: Defaults, and how long records are kept.
@@ -85,32 +76,28 @@ class Judge:
         self._result_ttl_ms = settings.result_ttl * 1000
         self._failed_ttl_ms = settings.failed_ttl * 1000
 
-    def ending(
+    def decide(
         self, attempt: RunningAttempt, error: BaseException | None, task: Task[..., object] | None
-    ) -> Ending:
+    ) -> Decision:
         """Return what follows from `error`, or from `attempt.result` if it is None."""
         if error is None:
-            return self._end(attempt, "completed", result=attempt.result)
+            return self._decision(attempt, "completed", result=attempt.result)
         if isinstance(error, (WorkerStopping, JobLost)):  # a lost one is refused by its token
-            return self._end(attempt, "released")
+            return self._decision(attempt, "released")
         if isinstance(error, JobCancelled):
-            return self._end(attempt, "cancelled")
+            return self._decision(attempt, "cancelled")
         scrub = _scrubber(attempt, task)
         own = task.options.final_errors if task else ()
         final: tuple[type[BaseException], ...] = (*_FINAL, *own)
-        if not isinstance(error, final) and attempt.retries_left:
-            reason = "timeout" if isinstance(error, JobTimeout) else "error"
-            return self._end(
-                attempt,
-                "retrying",
-                error=describe(error, reason, scrub=scrub),
-                delay_ms=round(self._delay_s(attempt, task, error) * 1000),
-            )
-        failure = describe(error, _dead_reason(error, final), scrub=scrub)
-        ending = self._end(attempt, "failed", error=failure)
-        return Ending(ending.outcome, dead_letter=failure)
+        delay_ms = None if isinstance(error, final) else self._delay_ms(attempt, task, error)
+        if delay_ms is None:
+            failure = describe(error, _dead_reason(error, final), scrub=scrub)
+            return self._decision(attempt, "failed", error=failure)
+        reason = "timeout" if isinstance(error, JobTimeout) else "error"
+        failure = describe(error, reason, scrub=scrub)
+        return self._decision(attempt, "retrying", error=failure, delay_ms=delay_ms)
 
-    def _end(
+    def _decision(
         self,
         attempt: RunningAttempt,
         kind: str,
@@ -118,12 +105,12 @@ class Judge:
         result: str = "",
         error: JobError | None = None,
         delay_ms: int = 0,
-    ) -> Ending:
+    ) -> Decision:
         progress = attempt.last_progress
         outcome = Outcome(
             attempt.id,
             attempt.token,
-            kind,  # type: ignore[arg-type]  # given by `ending` only
+            kind,  # type: ignore[arg-type]  # given by `decide` only
             result,
             "" if error is None else msgspec.json.encode(error).decode(),
             delay_ms,
@@ -132,20 +119,20 @@ class Judge:
             "" if progress is None else msgspec.json.encode(progress).decode(),
             attempt.number,
         )
-        return Ending(outcome)
+        return Decision(outcome, error)
 
-    def _delay_s(
+    def _delay_ms(
         self, attempt: RunningAttempt, task: Task[..., object] | None, error: BaseException
-    ) -> float:
-        if (
-            isinstance(error, Retry) and error.delay_s is not None and error.delay_s >= 0
-        ):  # nan is not
-            return min(error.delay_s, MAX_SECONDS)
-        low, high = self._settings.retry_min_s, self._settings.retry_max_s
-        if task is not None:
-            low = low if task.options.retry_min_s is None else task.options.retry_min_s
-            high = high if task.options.retry_max_s is None else task.options.retry_max_s
-        return retry_delay_s(attempt.failures, min_s=low, max_s=max(low, high), rng=self._rng)
+    ) -> int | None:
+        failures = count_failures(attempt.number, attempt.message, lost=attempt.crashes)
+        options = TaskOptions() if task is None else task.options
+        return decide(
+            failures,
+            attempt.max_retries,
+            waits(self._settings, min_s=options.retry_min_s, max_s=options.retry_max_s),
+            self._rng,
+            delay_s=error.delay_s if isinstance(error, Retry) else None,
+        )
 
 
 def _dead_reason(error: BaseException, final: tuple[type[BaseException], ...]) -> str:

@@ -78,16 +78,6 @@ class RunningAttempt(SlotMessage):
         self._thread_id: int | None = None
         self._lock = threading.Lock()
 
-    @property
-    def retries_left(self) -> bool:
-        """Whether a failure now may be retried."""
-        return self.failures <= self.max_retries
-
-    @property
-    def failures(self) -> int:
-        """Failed attempts, if this one fails: without lost workers, and since an operator's last retry."""
-        return max(1, self.number - self.crashes - self.message.options.attempts_before)
-
     def current_job(self, report: "Callable[[Progress], None]") -> CurrentJob:
         """Return the view of the job that its task gets."""
         return CurrentJob(

@@ -8,7 +8,7 @@ from typing import Any
 from services.worker.attempts import measures, traces
 from services.worker.attempts.burial import Burial
 from services.worker.attempts.end_log import EndLog, place_of
-from services.worker.attempts.outcome import Ending, Judge, ResultNotJson
+from services.worker.attempts.outcome import Decider, ResultNotJson
 from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
 from services.worker.consuming.inbox import Delivery
@@ -16,6 +16,7 @@ from taskyard.config import Settings
 from taskyard.dead_letters.message import dead_letter
 from taskyard.errors import JobLost, WorkerStopping
 from taskyard.job import JobError
+from taskyard.policy.decide import Decision
 from taskyard.store.attempts import Outcome, Settled
 from taskyard.task import Task
 
@@ -52,7 +53,7 @@ class Settler:
         self._tasks = tasks
         self._owner = owner
         self._wake = wake
-        self._judge = Judge(settings)
+        self._decider = Decider(settings)
         self.log = EndLog(settings.log_jobs)
         self._outcomes: deque[tuple[Outcome, RunningAttempt]] = deque()
         self.jobs_done = 0
@@ -145,27 +146,28 @@ class Settler:
     def _conclude(self, attempt: RunningAttempt, error: BaseException | None) -> None:
         if error is not None and attempt.is_lost:
             error = JobLost("its job is another's")  # whose dead letter this one must not write
-        ending = self._ending(attempt, error)
+        decision = self._decide(attempt, error)
         if error is not None:
             attempt.failed_at = place_of(error)
-        if ending.dead_letter is None:
-            self._outcomes.append((ending.outcome, attempt))
+        if decision.error is not None and decision.is_final:
+            self._bury(attempt, decision.outcome, decision.error)
         else:
-            self._bury(attempt, ending, ending.dead_letter)
+            self._outcomes.append((decision.outcome, attempt))
 
-    def _ending(self, attempt: RunningAttempt, error: BaseException | None) -> Ending:
+    def _decide(self, attempt: RunningAttempt, error: BaseException | None) -> Decision:
         task = self._tasks.get(attempt.task)
         try:
-            return self._judge.ending(attempt, error, task)
+            return self._decider.decide(attempt, error, task)
         except Exception:
             # Whatever odd thing a task has returned or raised must not cost the slot its thread.
             logger.exception(
                 "outcome cannot be told", extra={"job_id": attempt.id, "task": attempt.task}
             )
             attempt.last_progress = None
-            return self._judge.ending(attempt, RuntimeError("the outcome cannot be told"), task)
+            broken = RuntimeError("the outcome cannot be told")
+            return self._decider.decide(attempt, broken, task)
 
-    def _bury(self, attempt: RunningAttempt, ending: Ending, error: JobError) -> None:
+    def _bury(self, attempt: RunningAttempt, outcome: Outcome, error: JobError) -> None:
         delivery = attempt.delivery
         letter = dead_letter(
             delivery.queue,
@@ -181,7 +183,7 @@ class Settler:
         )
 
         def settle() -> None:
-            self._outcomes.append((ending.outcome, attempt))
+            self._outcomes.append((outcome, attempt))
             self._wake()
 
         self._burial.bury(letter, error.reason, delivery, settle)

@@ -12,12 +12,16 @@ from services.scheduler.chores.dispatch_due import DispatchDue
 from services.scheduler.chores.prune import Prune
 from services.scheduler.chores.reclaim import Reclaim
 from services.scheduler.chores.relay import Relay
+from taskyard.catalogue import describe
+from taskyard.client import defaults
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable, StoreUnavailable
 from taskyard.job import JobError, rfc3339
 from taskyard.message import decode
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.store.jobs import NewJob
+from taskyard.task import Task
+from taskyard.task_options import TaskOptions
 from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, outbox, settle, state
 from tests.polling import poll
 
@@ -166,6 +170,27 @@ def test_the_job_of_a_lost_worker_is_retried(store, reclaim, queue):
     assert "signal 9" in error.message
     assert job.attempts[0].outcome == "lost"
     assert [ready.id for ready in store.take_due(10)[0]] == ["a"]
+
+
+def test_the_waits_that_its_task_announces_hold_for_a_lost_job(
+    store, ready_publisher, settings, queue
+):
+    """The scheduler retries it no sooner than a worker would."""
+    add: Task[[], None] = Task(lambda: None, "add", TaskOptions())
+    announced = defaults(TaskOptions(queue=queue, retry_min_s=100, retry_max_s=120), settings)
+    store.declare([describe(add, announced)], [queue])
+    overdue = replace(settings, task_timeout=-1)
+    start_all(store, queue, new_job("a", queue=queue))
+    store.end_lease("w1", "signal 9")
+
+    Reclaim(store, ready_publisher, overdue, random.Random(1)).run_once()
+
+    job = get(store, "a")
+    assert (job.state, error_of(store, "a").reason) == ("retrying", "timeout")
+    assert job.run_at is not None
+    ended_at = job.attempts[0].finished_at
+    assert ended_at is not None
+    assert 100_000 <= job.run_at - ended_at <= 120_000
 
 
 def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_letters, queue):

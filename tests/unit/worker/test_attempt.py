@@ -342,15 +342,6 @@ def test_a_waiting_attempt_is_not_over_and_a_running_one_does_not_wait():
     assert 0.01 < made.ran_s < 5
 
 
-@pytest.mark.parametrize(
-    ("number", "crashes", "max_retries", "left"),
-    [(1, 0, 0, False), (1, 0, 1, True), (2, 0, 1, False), (2, 1, 1, True), (3, 2, 0, False)],
-)
-def test_lost_attempts_use_up_no_retry(number, crashes, max_retries, left):
-    """They were not the job's failure."""
-    assert attempt(number=number, crashes=crashes, max_retries=max_retries).retries_left == left
-
-
 def test_an_attempt_that_is_given_up_has_run_so_far():
     """Its log line and the measured time of jobs tell how long it took, not zero."""
     given_up = attempt()

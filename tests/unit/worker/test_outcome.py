@@ -10,8 +10,8 @@ import pytest
 from services.worker.attempts.outcome import (
     ERROR_BYTES,
     MESSAGE_BYTES,
+    Decider,
     InvalidArguments,
-    Judge,
     ResultNotJson,
     ResultTooLarge,
     UnknownTask,
@@ -32,23 +32,23 @@ def task_with(**options):
 
 
 @pytest.fixture
-def judge():
+def decider():
     settings = config.load(retry_min_s=1, retry_max_s=60, result_ttl=10, failed_ttl=1_000)
-    return Judge(settings, random.Random(1))
+    return Decider(settings, random.Random(1))
 
 
-def error_of(ending) -> JobError:
-    return msgspec.json.decode(ending.outcome.error, type=JobError)
+def error_of(decision) -> JobError:
+    return msgspec.json.decode(decision.outcome.error, type=JobError)
 
 
-def test_a_result_completes_the_job(judge):
+def test_a_result_completes_the_job(decider):
     """With its JSON, its last progress, and the time that it is kept."""
     made = attempt()
     made.result, made.last_progress = "[1]", Progress(3, 4, "most of it")
 
-    ending = judge.ending(made, None, task_with())
+    decision = decider.decide(made, None, task_with())
 
-    outcome = ending.outcome
+    outcome = decision.outcome
     assert (
         outcome.kind,
         outcome.result,
@@ -57,57 +57,68 @@ def test_a_result_completes_the_job(judge):
     ) == ("completed", "[1]", 10_000, "")
     assert (made.id, 1) == (outcome.id, outcome.token)
     assert msgspec.json.decode(outcome.progress, type=Progress) == Progress(3, 4, "most of it")
-    assert ending.dead_letter is None
+    assert not decision.is_final
 
 
-def test_an_error_is_retried_while_retries_are_left(judge):
+def test_an_error_is_retried_while_retries_are_left(decider):
     """With the error, and a wait."""
-    ending = judge.ending(attempt(max_retries=1), ValueError("no"), task_with())
+    decision = decider.decide(attempt(max_retries=1), ValueError("no"), task_with())
 
-    assert ending.outcome.kind == "retrying"
+    assert decision.outcome.kind == "retrying"
     assert (
-        error_of(ending).type,
-        error_of(ending).message,
-        error_of(ending).reason,
+        error_of(decision).type,
+        error_of(decision).message,
+        error_of(decision).reason,
     ) == ("ValueError", "no", "error")
-    assert ending.dead_letter is None
+    assert not decision.is_final
 
 
 @pytest.mark.parametrize(
     ("number", "ceiling_ms"), [(1, 2_000), (2, 4_000), (5, 32_000), (9, 60_000)]
 )
-def test_the_wait_grows_within_its_bounds(judge, number, ceiling_ms):
+def test_the_wait_grows_within_its_bounds(decider, number, ceiling_ms):
     """Between the shortest and a ceiling that doubles, never above the longest."""
     made = attempt(number=number, max_retries=100)
 
-    waits = [judge.ending(made, ValueError(), task_with()).outcome.delay_ms for _ in range(200)]
+    waits = [decider.decide(made, ValueError(), task_with()).outcome.delay_ms for _ in range(200)]
 
     assert min(waits) >= 1_000
     assert ceiling_ms * 0.8 < max(waits) <= ceiling_ms
 
 
-def test_a_task_has_waits_of_its_own(judge):
+def test_a_task_has_waits_of_its_own(decider):
     """Also ones above the settings' longest."""
     task = task_with(retry_min_s=100, retry_max_s=120)
 
-    waits = [judge.ending(attempt(), ValueError(), task).outcome.delay_ms for _ in range(50)]
+    waits = [decider.decide(attempt(), ValueError(), task).outcome.delay_ms for _ in range(50)]
 
     assert min(waits) >= 100_000
     assert max(waits) <= 120_000
 
 
-def test_the_shortest_wait_of_a_task_wins_over_the_longest_of_the_settings(judge):
+def test_the_shortest_wait_of_a_task_wins_over_the_longest_of_the_settings(decider):
     """It says only the one."""
-    ending = judge.ending(attempt(), ValueError(), task_with(retry_min_s=300))
+    decision = decider.decide(attempt(), ValueError(), task_with(retry_min_s=300))
 
-    assert ending.outcome.delay_ms == 300_000
+    assert decision.outcome.delay_ms == 300_000
 
 
-def test_lost_attempts_do_not_lengthen_the_wait(judge):
+@pytest.mark.parametrize(
+    ("number", "crashes", "max_retries", "left"),
+    [(1, 0, 0, False), (1, 0, 1, True), (2, 0, 1, False), (2, 1, 1, True), (3, 2, 0, False)],
+)
+def test_lost_attempts_use_up_no_retry(decider, number, crashes, max_retries, left):
+    """They were not the job's failure."""
+    made = attempt(number=number, crashes=crashes, max_retries=max_retries)
+
+    assert decider.decide(made, ValueError(), task_with()).is_final != left
+
+
+def test_lost_attempts_do_not_lengthen_the_wait(decider):
     """The third attempt after two crashes is the first that failed."""
     made = attempt(number=3, crashes=2, max_retries=1)
 
-    waits = [judge.ending(made, ValueError(), task_with()).outcome.delay_ms for _ in range(100)]
+    waits = [decider.decide(made, ValueError(), task_with()).outcome.delay_ms for _ in range(100)]
 
     assert max(waits) <= 2_000
 
@@ -116,45 +127,45 @@ def test_lost_attempts_do_not_lengthen_the_wait(judge):
     ("delay_s", "delay_ms"),
     [(0, 0), (1.5, 1_500), (7_200, 7_200_000), (float("inf"), MAX_SECONDS * 1_000)],
 )
-def test_retry_says_the_wait_itself(judge, delay_s, delay_ms):
+def test_retry_says_the_wait_itself(decider, delay_s, delay_ms):
     """Whatever the bounds are, up to a hundred years."""
-    ending = judge.ending(attempt(), Retry("later", delay_s=delay_s), task_with())
+    decision = decider.decide(attempt(), Retry("later", delay_s=delay_s), task_with())
 
-    assert (ending.outcome.kind, ending.outcome.delay_ms) == ("retrying", delay_ms)
+    assert (decision.outcome.kind, decision.outcome.delay_ms) == ("retrying", delay_ms)
 
 
 @pytest.mark.parametrize("delay_s", [None, float("nan")])
-def test_retry_without_a_number_waits_as_usual(judge, delay_s):
+def test_retry_without_a_number_waits_as_usual(decider, delay_s):
     """The backoff decides."""
-    ending = judge.ending(attempt(), Retry("later", delay_s=delay_s), task_with())
+    decision = decider.decide(attempt(), Retry("later", delay_s=delay_s), task_with())
 
-    assert 1_000 <= ending.outcome.delay_ms <= 2_000
+    assert 1_000 <= decision.outcome.delay_ms <= 2_000
 
 
-def test_retry_uses_up_retries(judge):
+def test_retry_uses_up_retries(decider):
     """A task cannot ask for ever."""
-    ending = judge.ending(attempt(max_retries=0), Retry("later", delay_s=1), task_with())
+    decision = decider.decide(attempt(max_retries=0), Retry("later", delay_s=1), task_with())
 
-    assert ending.outcome.kind == "failed"
-    assert error_of(ending).reason == "retries_exhausted"
+    assert decision.outcome.kind == "failed"
+    assert error_of(decision).reason == "retries_exhausted"
 
 
-def test_the_last_failure_is_a_dead_letter(judge):
+def test_the_last_failure_is_a_dead_letter(decider):
     """The same error is on the job and on the letter; failed jobs are kept longer."""
-    ending = judge.ending(attempt(number=4), ValueError("no"), task_with())
+    decision = decider.decide(attempt(number=4), ValueError("no"), task_with())
 
-    assert (ending.outcome.kind, ending.outcome.ttl_ms) == ("failed", 1_000_000)
-    assert error_of(ending) == ending.dead_letter
-    assert error_of(ending).reason == "retries_exhausted"
+    assert (decision.outcome.kind, decision.outcome.ttl_ms) == ("failed", 1_000_000)
+    assert error_of(decision) == decision.error
+    assert error_of(decision).reason == "retries_exhausted"
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), UnicodeError("b")])
-def test_an_error_that_the_task_calls_final_is_not_retried(judge, error):
+def test_an_error_that_the_task_calls_final_is_not_retried(decider, error):
     """Nor are those that descend from it."""
-    ending = judge.ending(attempt(), error, task_with(final_errors=(KeyError, ValueError)))
+    decision = decider.decide(attempt(), error, task_with(final_errors=(KeyError, ValueError)))
 
-    assert ending.outcome.kind == "failed"
-    assert error_of(ending).reason == "final_error"
+    assert decision.outcome.kind == "failed"
+    assert error_of(decision).reason == "final_error"
 
 
 @pytest.mark.parametrize(
@@ -166,40 +177,42 @@ def test_an_error_that_the_task_calls_final_is_not_retried(judge, error):
         (UnknownTask("x"), "unknown_task"),
     ],
 )
-def test_what_the_next_attempt_could_not_change_is_final(judge, error, reason):
+def test_what_the_next_attempt_could_not_change_is_final(decider, error, reason):
     """Each has a reason of its own."""
-    ending = judge.ending(attempt(), error, task_with())
+    decision = decider.decide(attempt(), error, task_with())
 
-    assert ending.outcome.kind == "failed"
-    assert reason == error_of(ending).reason == ending.dead_letter.reason
+    assert decision.outcome.kind == "failed"
+    assert reason == error_of(decision).reason == decision.error.reason
 
 
 @pytest.mark.parametrize(("max_retries", "kind", "letters"), [(1, "retrying", 0), (0, "failed", 1)])
-def test_a_timeout_is_a_failure_with_a_reason(judge, max_retries, kind, letters):
+def test_a_timeout_is_a_failure_with_a_reason(decider, max_retries, kind, letters):
     """It says what ran too long, though an interrupt has no text."""
-    ending = judge.ending(attempt(max_retries=max_retries), JobTimeout(), task_with())
+    decision = decider.decide(attempt(max_retries=max_retries), JobTimeout(), task_with())
 
-    assert ending.outcome.kind == kind
-    assert (error_of(ending).type, error_of(ending).reason) == ("JobTimeout", "timeout")
-    assert "timeout_s" in error_of(ending).message
-    assert (ending.dead_letter is not None) == letters
+    assert decision.outcome.kind == kind
+    assert (error_of(decision).type, error_of(decision).reason) == ("JobTimeout", "timeout")
+    assert "timeout_s" in error_of(decision).message
+    assert decision.is_final == letters
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [(JobCancelled(), "cancelled"), (WorkerStopping(), "released"), (JobLost(), "released")],
 )
-def test_other_interrupts_are_no_failures(judge, error, kind):
+def test_other_interrupts_are_no_failures(decider, error, kind):
     """Cancelled is the end; what is handed back runs elsewhere, whatever retries are left."""
-    ending = judge.ending(attempt(max_retries=0), error, task_with(final_errors=(BaseException,)))
+    decision = decider.decide(
+        attempt(max_retries=0), error, task_with(final_errors=(BaseException,))
+    )
 
-    assert ending.outcome.kind == kind
-    assert ending.dead_letter is None
+    assert decision.outcome.kind == kind
+    assert not decision.is_final
 
 
-def test_a_task_that_is_not_known_has_the_settings_waits(judge):
+def test_a_task_that_is_not_known_has_the_settings_waits(decider):
     """As where its module is gone by now."""
-    assert 1_000 <= judge.ending(attempt(), ValueError(), None).outcome.delay_ms <= 2_000
+    assert 1_000 <= decider.decide(attempt(), ValueError(), None).outcome.delay_ms <= 2_000
 
 
 # How errors are told
