@@ -116,7 +116,7 @@ class NotUnique(TaskyardError):
 
 
 class InTheWay(TaskyardError):
-    """A job that whoever asks may not know of has the id that they ask for, or the lock.
+    """A job out of the caller's reach has the requested id, or the lock.
 
     The text is always the same: it tells neither which of the two it is, nor anything of that job.
     """

@@ -276,7 +276,7 @@ def _light(error: E) -> E:
 
 
 def _own(error: Exception) -> TaskyardError:
-    """Return an error that can be told; the text of a stranger's may have arguments in it."""
+    """Return an error whose text is safe to publish: that of others may quote arguments."""
     if isinstance(error, TaskyardError):
         return error
     return TaskyardError(f"the scheduler failed at it: {type(error).__name__}")

@@ -139,7 +139,7 @@ class IntakeConsumer:
             self._thread.call(self._consume_anew)
 
     def finish(self, answers: Sequence[AnsweredSubmission]) -> None:
-        """Reply to whoever asked for it, then acknowledge; without a connection they come again."""
+        """Send replies where `reply_to` is set, then acknowledge; without a connection the submissions come again."""
         self._thread.call(lambda: self._finish(answers))
 
     # From here on everything runs in the connection's thread.

@@ -196,7 +196,7 @@ def fault_text(error: ValueError, name: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return why a type hint has no JSON form; what pydantic advises is not for whoever writes a task."""
+    """Return why a type hint has no JSON form; pydantic's advice does not apply to tasks."""
     return str(error).partition("\n")[0].partition(". Set `arbitrary")[0]
 
 

@@ -3,7 +3,7 @@
 Who made such a name cannot be told, and RabbitMQ before 4.3 closes the connection (541) for one that is
 none, or that is of a node which is gone. So one reply is on its way at a time: the connection takes that one
 with it alone. What a name did is remembered: one that is none is not tried again, and those that did no harm
-come first, so that nobody who is known waits for strangers' bad names.
+come first, so that bad names delay no reply to a name that has worked.
 """
 
 import logging
@@ -61,7 +61,7 @@ class _Reply(Struct, frozen=True, eq=False):
 
 
 class DirectReplies:
-    """Sends replies that may be lost without a word: whoever waits for one has a channel open, or has not.
+    """Sends replies that may be lost silently: the receiver has a channel open, or has not.
 
     Args:
         url: Where RabbitMQ is.

@@ -45,7 +45,7 @@ def _deliver(raw: bytes) -> Basic.Deliver:
     return Basic.Deliver(consumer_tag, tag, is_redelivered, exchange, routing_key)
 
 
-@lru_cache(maxsize=256)  # the same for all messages of a queue, unless strangers route by many keys
+@lru_cache(maxsize=256)  # the same for all messages of a queue, unless producers route by many keys
 def _texts(before: bytes, behind: bytes) -> tuple[str | bytes, str | bytes, str | bytes]:
     exchange, at = decode_short_string(behind, 0)
     return decode_short_string(before, 0)[0], exchange, decode_short_string(behind, at)[0]

@@ -75,12 +75,12 @@ def _read(raw: bytes) -> dict[str, Any]:
             if at > end:
                 break
             found[name] = value
-    except Exception:  # noqa: BLE001 - of many kinds: what strangers send is not for us to foresee
+    except Exception:  # noqa: BLE001 - of many kinds: the input is untrusted
         pass
     return found
 
 
-@lru_cache(maxsize=256)  # strangers choose the flags
+@lru_cache(maxsize=256)  # producers choose the flags
 def _given(flags: bytes) -> list[tuple[str, "_Reader | None"]]:
     """Return the names of the properties that are there, and what reads them, in their order."""
     bits = int.from_bytes(flags)

@@ -16,7 +16,7 @@ Headers = dict[str, Any]
 class Outgoing(Struct, frozen=True, kw_only=True):
     """A message to publish: to a work queue, or (`is_dead`) to its dead-letter queue.
 
-    A reply (`is_reply`) goes to a stranger's queue, which is never declared, and need not be there.
+    A reply (`is_reply`) goes to a producer's queue, which is never declared and need not exist.
     """
 
     queue: str

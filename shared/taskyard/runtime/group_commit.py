@@ -43,7 +43,7 @@ class GroupCommit(Generic[T, R]):
         call = _Call[T, R](items)
         with self._waiting_lock:
             self._waiting.append(call)
-        with self._writing:  # whoever gets it writes for all that wait
+        with self._writing:  # the thread that gets it writes for all that wait
             while call.results is None and call.error is None:
                 # Nothing left, and ours not written: a thread was interrupted with our call in hand.
                 self._write_batch(self._take() or [call])

@@ -16,7 +16,7 @@ class KeyedHash:
     """Makes digests of what is easily guessed, such as a PIN: without the secret nobody can try them all.
 
     All processes on one store make the same, also after a restart. A store that comes back empty is given the
-    secret again by whoever has it.
+    secret again by a process that has it.
 
     Args:
         secret: Gives the store's secret; what it is called with becomes that where there is none.

@@ -32,7 +32,7 @@ BUILD_INFO = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-# Dispatch: api, scheduler and whoever calls .delay()
+# Dispatch: api, scheduler and programs that call .delay()
 JOBS_SUBMITTED = Counter(
     "taskyard_jobs_submitted_total", "Jobs accepted, by their door.", ["queue", "task", "origin"]
 )
@@ -72,7 +72,7 @@ INTAKE_BATCH = Histogram(
     "taskyard_intake_batch_messages", "Submissions of one pass of the intake.", buckets=_SIZES
 )
 
-# Store: whoever speaks to it
+# Store: all processes that use it
 STORE_CALL_SECONDS = Histogram(
     "taskyard_store_call_seconds",
     "Time until the store answered a call; most calls are of many jobs.",
@@ -224,7 +224,7 @@ DEAD_LETTERS_REMOVED = Counter(
     "Dead letters removed because of DEAD_LETTER_TTL, DEAD_LETTER_MAX or DEAD_LETTER_QUEUE_BYTES.",
     ["queue"],
 )
-#: What a dead letter's reason may be called: whoever can write to a dead-letter queue can write another.
+#: What a dead letter's reason may be called: others in a dead-letter queue are untrusted.
 DEAD_LETTER_REASONS = frozenset(
     {
         "retries_exhausted",

@@ -1,4 +1,4 @@
-"""JSON as a stranger may send it: one meaning or none, and where it has none, the place that is wrong."""
+"""Untrusted JSON: decoded to one meaning, or refused with the place that is wrong."""
 
 import gc
 import json
