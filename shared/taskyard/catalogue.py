@@ -56,7 +56,7 @@ class Catalogue:
     def __init__(self, store: JobStore, *, ttl_s: float = 1.0) -> None:
         self._store = store
         self._ttl_s = ttl_s
-        # All callers that wait for a reading share its outcome: a store that hangs costs all of them one deadline.
+        # All that wait for a reading share its outcome: a store that hangs costs all of them one deadline.
         self._reading: GroupCommit[None, None] = GroupCommit(self._read)
         self._read_at = float("-inf")
         self._tasks: Mapping[str, dict[str, Any]] = {}

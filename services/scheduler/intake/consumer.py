@@ -139,7 +139,7 @@ class IntakeConsumer:
             self._thread.call(self._consume_anew)
 
     def finish(self, answers: Sequence[AnsweredSubmission]) -> None:
-        """Send replies where `reply_to` is set, then acknowledge; without a connection the submissions come again."""
+        """Reply where `reply_to` is set, then acknowledge; without a connection submissions come again."""
         self._thread.call(lambda: self._finish(answers))
 
     # From here on everything runs in the connection's thread.
