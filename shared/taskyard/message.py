@@ -180,7 +180,7 @@ def complete(body: bytes, options: dict[str, Any]) -> str:
     return _encoder.encode(envelope).decode()
 
 
-def revived(body: str, attempts_made: int, edit: dict[str, Any] | None = None) -> str:
+def for_retry(body: str, attempts_made: int, edit: dict[str, Any] | None = None) -> str:
     """Return `body` for a job that an operator brings back: retries afresh, and no time to expire.
 
     Args:

@@ -3,7 +3,7 @@
 import time
 
 from taskyard.job import State
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.jobs import Created, Unique
 from tests.contract.jobs import (
     HOUR_MS,
@@ -147,8 +147,8 @@ def test_a_confirm_is_about_the_message_that_was_recorded_before_it(store):
     (created,) = store.create([new_job("a")])
     store.cancel(["a"], HOUR_MS)
     poll(lambda: now_ms() > created.recorded_at_ms)
-    (job,) = store.revivable(["a"])
-    store.retry([Revival("a", job.attempts_made, job.body)])
+    (job,) = store.retry_sources(["a"])
+    store.retry([RetryRequest("a", job.attempts_made, job.body)])
 
     store.mark_published([("a", created.recorded_at_ms)])
 

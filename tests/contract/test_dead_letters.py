@@ -6,10 +6,10 @@ import pytest
 
 from taskyard.dead_letters.message import dead_letter, indexed
 from taskyard.job import JobError
-from taskyard.message import decode, revived
+from taskyard.message import decode, for_retry
 from taskyard.rabbitmq.bodies import cut
 from taskyard.store import JobStore
-from taskyard.store.dead_letters import DeadLetterFilter, Removal, Revival
+from taskyard.store.dead_letters import DeadLetterFilter, Removal, RetryRequest
 from tests.contract.jobs import (
     HOUR_MS,
     LATER_MS,
@@ -82,9 +82,9 @@ def ids(store: JobStore, **wanted: Any) -> list[str]:
 
 def retry(store: JobStore, job_id: str, **fields: Any) -> str:
     """Bring one job back; return the verdict."""
-    (job,) = store.revivable([job_id])
-    body = revived(job.body, job.attempts_made)
-    return store.retry([Revival(job_id, job.attempts_made, body)], **fields)[0].verdict
+    (job,) = store.retry_sources([job_id])
+    body = for_retry(job.body, job.attempts_made)
+    return store.retry([RetryRequest(job_id, job.attempts_made, body)], **fields)[0].verdict
 
 
 def test_a_dead_letter_is_listed_with_what_it_died_of(store):
@@ -240,15 +240,15 @@ def test_other_jobs_cannot_be_retried(store, kind):
 
 def test_a_job_that_nobody_knows_cannot_be_retried(store):
     """And none is made."""
-    assert [a.verdict for a in store.retry([Revival("nobody", 0, "")])] == ["unknown"]
+    assert [a.verdict for a in store.retry([RetryRequest("nobody", 0, "")])] == ["unknown"]
     assert store.get(["nobody"]) == [None]
 
 
 def test_the_second_of_two_retries_does_nothing(store):
     """Also if the first has failed again meanwhile: its caller saw another attempt."""
     job_id = failed(store)
-    (seen,) = store.revivable([job_id])
-    stale = Revival(job_id, seen.attempts_made, revived(seen.body, seen.attempts_made))
+    (seen,) = store.retry_sources([job_id])
+    stale = RetryRequest(job_id, seen.attempts_made, for_retry(seen.body, seen.attempts_made))
 
     retry(store, job_id)
     token = claim(store, job_id, 2).token
@@ -395,7 +395,7 @@ def test_strangers_are_listed_and_purged(store):
         ("/w==", "base64", False),
     ]
     assert (ids(store), ids(store, jobs_only=True)) == ([text, binary], [])
-    assert store.revivable([text]) == []
+    assert store.retry_sources([text]) == []
     assert store.purge_dead([text]) == [text]
     assert [removal.id for removal in store.removals(10)] == [text]
 
@@ -438,6 +438,6 @@ def test_a_retry_does_not_expire():
     """Its time may be over for long."""
     body = new_job("a").body.replace('"options":{', '"options":{"expires_s":1,"max_age":5')
 
-    message = decode(revived(body, 4, {"args": [3]}))
+    message = decode(for_retry(body, 4, {"args": [3]}))
 
     assert (message.expires_s, message.options.attempts_before, message.args) == (None, 4, [3])

@@ -243,8 +243,8 @@ def test_a_time_after_an_end_is_noted(store):
     job_id, token = running(store)
     settle(store, job_id, token, "failed")
     ended_at = get(store, job_id).finished_at
-    (revivable,) = store.revivable([job_id])
-    store.retry([(job_id, 1, revivable.body)])
+    (retry_sources,) = store.retry_sources([job_id])
+    store.retry([(job_id, 1, retry_sources.body)])
 
     (interval,) = facts(store, job_id).intervals
     assert (interval.kind, interval.from_ms) == ("ended", ended_at)

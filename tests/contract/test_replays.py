@@ -1,8 +1,8 @@
 """What replays promise: each job once, at the rate, the canary first, and until they are stopped."""
 
-from taskyard.message import revived
+from taskyard.message import for_retry
 from taskyard.store import JobStore
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.replays import NewReplay, Replay
 from tests.contract.jobs import claim, new_job, settle, state
 from tests.contract.test_dead_letters import failed
@@ -27,8 +27,8 @@ def take(store: JobStore, limit: int = 100, lease_ms: int = LEASE_MS) -> list[st
 def retry(store: JobStore, ids: list[str]) -> list[str]:
     """Bring these back as part of the replay; return the verdicts."""
     rows = [
-        Revival(job.id, job.attempts_made, revived(job.body, job.attempts_made))
-        for job in store.revivable(ids)
+        RetryRequest(job.id, job.attempts_made, for_retry(job.body, job.attempts_made))
+        for job in store.retry_sources(ids)
     ]
     return [answer.verdict for answer in store.retry(rows, replay_id="r")]
 
@@ -67,7 +67,7 @@ def test_a_batch_is_one_schedulers_until_its_lease_ends(store):
     assert take(store) == []
 
     assert retry(store, first) == ["retried"] * 2
-    rows = [Revival(each, 1, new_job(each).body) for each in jobs]
+    rows = [RetryRequest(each, 1, new_job(each).body) for each in jobs]
     assert [a.verdict for a in store.retry(rows, replay_id="r")] == ["changed"] * 2
     assert replay(store).replayed == 2
 
@@ -139,7 +139,7 @@ def test_a_job_that_went_its_own_way_is_skipped(store):
     """It was retried by hand, and runs."""
     jobs = start(store, 1)
     taken = take(store)
-    rows = [Revival(each, 1, new_job(each).body) for each in jobs]
+    rows = [RetryRequest(each, 1, new_job(each).body) for each in jobs]
     store.retry(rows)
 
     assert retry(store, taken) == ["too_late"]

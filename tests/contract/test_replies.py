@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.replies import MAX_RECIPIENTS, OwedReply, ReplyAddress, ReplyRequest
 from tests.contract import jobs
 from tests.contract.jobs import HOUR_MS
@@ -119,8 +119,8 @@ def test_a_job_that_is_retried_is_owed_at_its_next_end(store):
     job_id = jobs.pending(store, delay_ms=HOUR_MS)
     ask(store, job_id)
     store.cancel([job_id], HOUR_MS)
-    (found,) = store.revivable([job_id])
-    store.retry([Revival(job_id, found.attempts_made, found.body)])
+    (found,) = store.retry_sources([job_id])
+    store.retry([RetryRequest(job_id, found.attempts_made, found.body)])
     assert owed(store) == {}
 
     store.cancel([job_id], HOUR_MS)

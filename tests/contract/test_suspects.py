@@ -2,10 +2,10 @@
 
 import pytest
 
-from taskyard.message import encode, new_id, revived
+from taskyard.message import encode, for_retry, new_id
 from taskyard.store.attempts import Claim, Lost
 from taskyard.store.controls import Limits
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.jobs import Change
 from tests.contract.jobs import (
     HOUR_MS,
@@ -408,8 +408,8 @@ def test_an_operators_retry_clears_a_suspect(store):
     verdict = start(store, job_id)
     settle(store, job_id, verdict.token, "failed", is_crash=True)
     seen = get(store, job_id)
-    body = revived(encode(seen.message), seen.attempt)
-    assert store.retry([Revival(job_id, seen.attempt, body)])[0].verdict == "retried"
+    body = for_retry(encode(seen.message), seen.attempt)
+    assert store.retry([RetryRequest(job_id, seen.attempt, body)])[0].verdict == "retried"
 
     job = get(store, job_id)
     assert (job.state, job.crashes, job.reason) == ("pending", 0, None)

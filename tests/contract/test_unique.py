@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.jobs import Unique
 from tests.contract.jobs import (
     HOUR_MS,
@@ -280,8 +280,8 @@ def test_a_repeated_submission_is_the_same_job(store):
 
 def retry(store, job_id: str):
     """Ask for an ended job to be run again."""
-    (job,) = store.revivable([job_id])
-    return store.retry([Revival(job_id, job.attempts_made, job.body)])[0]
+    (job,) = store.retry_sources([job_id])
+    return store.retry([RetryRequest(job_id, job.attempts_made, job.body)])[0]
 
 
 @pytest.mark.parametrize("policy", ["existing", "reject", "replace"])
@@ -312,9 +312,9 @@ def test_of_two_that_are_retried_together_one_is(store):
     for _ in range(2):
         ids += rivals(store, 1)
         store.cancel(ids, 60_000)
-    jobs = store.revivable(ids)
+    jobs = store.retry_sources(ids)
 
-    answers = store.retry([Revival(job.id, job.attempts_made, job.body) for job in jobs])
+    answers = store.retry([RetryRequest(job.id, job.attempts_made, job.body) for job in jobs])
 
     assert [(each.verdict, each.holder) for each in answers] == [
         ("retried", ""),

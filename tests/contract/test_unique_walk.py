@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from taskyard.message import new_id
 from taskyard.store import JobStore
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.jobs import Created, Unique
 from tests.contract.jobs import HOUR_MS, claim, get, heartbeat, new_job, settle
 
@@ -143,7 +143,7 @@ class Walk(RuleBasedStateMachine):
         job = self._pick(place, "cancelled")
         if job:
             living = [each.id for each in self.jobs if each.lives]
-            (answer,) = self.store.retry([Revival(job.id, job.attempt, new_job(job.id).body)])
+            (answer,) = self.store.retry([RetryRequest(job.id, job.attempt, new_job(job.id).body)])
             assert answer.verdict == ("not_unique" if living else "retried")
             assert not living or answer.holder in living
             if not living:

@@ -3,7 +3,7 @@
 import pytest
 
 from taskyard.store.controls import Limits
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.jobs import Change
 from tests.contract.jobs import (
     HOUR_MS,
@@ -170,8 +170,8 @@ def test_a_job_that_was_retried_meanwhile_is_not_withdrawn(store):
     """An operator was told that it will run."""
     job_id = pending(store)
     store.cancel([job_id], HOUR_MS)
-    (job,) = store.revivable([job_id])
-    store.retry([Revival(job_id, job.attempts_made, job.body)])
+    (job,) = store.retry_sources([job_id])
+    store.retry([RetryRequest(job_id, job.attempts_made, job.body)])
 
     assert store.withdraw([job_id]) == [job_id]
 

@@ -24,7 +24,7 @@ class RetryRequest(bulk.BulkRequest):
 
 SCHEMAS = {
     "RetryRequest": bulk.request_schema(RetryRequest),
-    "Retrial": bulk.outcome(
+    "BulkRetry": bulk.outcome(
         "With dry_run: jobs that would be retried.",
         retried="Jobs that are pending again.",
         skipped="Jobs that were retried by another request or removed meanwhile, or whose lock another has.",
@@ -63,7 +63,7 @@ def retry(job_id: str) -> Response:
 
 @blueprint.post("/v1/jobs/retry")
 @blueprint.doc(
-    tags=["Jobs"], responses=describe.answers({200: describe.answer("What was done.", "Retrial")})
+    tags=["Jobs"], responses=describe.answers({200: describe.answer("What was done.", "BulkRetry")})
 )
 def retry_many() -> Response:
     """Run all failed, cancelled and expired jobs that fit a filter again, or with `dry_run` count them.

@@ -7,9 +7,9 @@ import msgspec
 
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
-from taskyard.operations.retry import revive
+from taskyard.operations.retry import retry_jobs
 from taskyard.runtime.apart import Apart, all_or_each
-from taskyard.store.dead_letters import Revived
+from taskyard.store.dead_letters import RetryResult
 from taskyard.store.replays import ReplayBatch
 
 logger = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ class RunReplays:
         """Bring back the jobs of a batch; one at whose record the store fails rests."""
         edit = msgspec.json.decode(batch.edit) if batch.edit else None
 
-        def bring_back(ids: Sequence[str]) -> list[Revived]:
-            return revive(self._dispatcher, ids, replay_id=batch.replay_id, edit=edit)
+        def bring_back(ids: Sequence[str]) -> list[RetryResult]:
+            return retry_jobs(self._dispatcher, ids, replay_id=batch.replay_id, edit=edit)
 
         ids = [job_id for job_id in batch.ids if not self._apart.rests(f"job {job_id}")]
         count = 0

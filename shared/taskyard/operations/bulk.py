@@ -34,7 +34,7 @@ class Cancellation(Struct):
     cursor: Cursor | None = None
 
 
-class Retrial(Struct):
+class BulkRetry(Struct):
     """What one call did, and where the next goes on; None: that was all."""
 
     retried: int = 0
@@ -71,7 +71,7 @@ def retry_found(
     cursor: Cursor | None,
     limit: int,
     must_connect: bool = False,
-) -> Retrial:
+) -> BulkRetry:
     """Make ended jobs that fit pending again, at most `limit`; those that completed are left.
 
     Each step is recorded before it is published: where a call ends half-way, what it has retried runs.
@@ -83,11 +83,11 @@ def retry_found(
         limit: How many to retry.
         must_connect: Wait for RabbitMQ where there is no connection yet, as in a new process.
     """
-    from taskyard.operations.retry import revive
+    from taskyard.operations.retry import retry_jobs
 
-    done = Retrial()
+    done = BulkRetry()
     for ids, done.cursor in _steps(dispatcher.store, _only(RETRYABLE, wanted), cursor, limit):
-        for answer in revive(dispatcher, ids, must_connect=must_connect):
+        for answer in retry_jobs(dispatcher, ids, must_connect=must_connect):
             done.retried += answer.verdict == "retried"
             done.skipped += answer.verdict != "retried"
     return done

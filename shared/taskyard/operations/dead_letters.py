@@ -96,7 +96,7 @@ def edit_of(
     Raises:
         InvalidSubmission: If they do not fit, or there is no such job.
     """
-    found = actor.store.revivable([letter.id])
+    found = actor.store.retry_sources([letter.id])
     if not letter.is_job or not found:
         raise InvalidSubmission([Fault("/ids/0", "not_a_job", "its arguments cannot be changed")])
     old = msgspec.json.decode(found[0].body)

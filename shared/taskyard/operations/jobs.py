@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from taskyard.errors import JobNotFound, NotUnique, TooEarly, TooLate
 from taskyard.operations import bulk
 from taskyard.operations.actor import Actor
-from taskyard.operations.bulk import Cancellation, Retrial
+from taskyard.operations.bulk import BulkRetry, Cancellation
 from taskyard.operations.facts import filter_facts, job_facts, some_ids
 from taskyard.store.finding import Cursor, Filter
 from taskyard.store.jobs import Cancelled
@@ -87,11 +87,11 @@ def retry(
         NotUnique: If another living job has its lock.
         TooLate: If it is in none of these states, or was changed meanwhile.
     """
-    from taskyard.operations.retry import revive
+    from taskyard.operations.retry import retry_jobs
 
     (before,) = actor.read([job_id])
     with actor.recording("job.retry", job_id, before=job_facts(before)) as entry:
-        (answer,) = revive(dispatcher, [job_id], must_connect=must_connect)
+        (answer,) = retry_jobs(dispatcher, [job_id], must_connect=must_connect)
         if answer.verdict == "unknown":
             raise JobNotFound(job_id)
         if answer.verdict == "not_unique":
@@ -110,7 +110,7 @@ def retry_found(
     cursor: Cursor | None = None,
     limit: int | None = None,
     must_connect: bool = False,
-) -> Retrial:
+) -> BulkRetry:
     """Retry failed, cancelled and expired jobs that fit; one entry of the audit log is about all of them.
 
     Args:
@@ -121,7 +121,7 @@ def retry_found(
         limit: How many at most, in a bounded time; None: all.
         must_connect: Wait for RabbitMQ where there is no connection yet, as in a new process.
     """
-    total = Retrial(cursor=cursor)
+    total = BulkRetry(cursor=cursor)
     with actor.recording("jobs.retry", before=filter_facts(wanted)) as entry:
         while True:
             step = bulk.retry_found(

@@ -1,4 +1,4 @@
-"""Bringing ended jobs back: an operator's retry of one, and each batch of a replay."""
+"""Retrying ended jobs: one by an operator, or each batch of a replay."""
 
 import contextlib
 import logging
@@ -7,22 +7,22 @@ from typing import Any
 
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import TaskyardError
-from taskyard.message import revived
-from taskyard.store.dead_letters import Revivable, Revival, Revived
+from taskyard.message import for_retry
+from taskyard.store.dead_letters import RetryRequest, RetryResult, RetrySource
 from taskyard.store.jobs import Ready
-from taskyard.telemetry.metrics import JOBS_REVIVED
+from taskyard.telemetry.metrics import OPERATOR_RETRIES
 
 logger = logging.getLogger(__name__)
 
 
-def revive(
+def retry_jobs(
     dispatcher: Dispatcher,
     ids: Sequence[str],
     *,
     replay_id: str = "",
     edit: dict[str, Any] | None = None,
     must_connect: bool = False,
-) -> list[Revived]:
+) -> list[RetryResult]:
     """Make failed, cancelled and expired jobs pending, and publish them; return what became of each.
 
     The record comes first, and with it the promise: a message that cannot be published now is published by
@@ -38,13 +38,13 @@ def revive(
     Raises:
         StoreUnavailable: If the store does not answer; it may be called again.
     """
-    found = {job.id: job for job in dispatcher.store.revivable(ids)}
-    jobs = [_revival(found.get(each), each, edit) for each in ids]
+    found = {job.id: job for job in dispatcher.store.retry_sources(ids)}
+    jobs = [_request(found.get(each), each, edit) for each in ids]
     answers = dispatcher.store.retry(jobs, replay_id=replay_id)
     bodies = {job.id: job for job in jobs}
     retried = [job for job in answers if job.verdict == "retried"]
     for job in retried:
-        JOBS_REVIVED.labels(job.queue).inc()
+        OPERATOR_RETRIES.labels(job.queue).inc()
     ready = [_ready(bodies[job.id], job) for job in retried]
     if ready and (must_connect or dispatcher.publisher.is_ready):
         with contextlib.suppress(TaskyardError):
@@ -52,16 +52,16 @@ def revive(
     return answers
 
 
-def _revival(job: Revivable | None, job_id: str, edit: dict[str, Any] | None) -> Revival:
+def _request(job: RetrySource | None, job_id: str, edit: dict[str, Any] | None) -> RetryRequest:
     if job is None:
-        return Revival(job_id, 0, "")  # the store says what is wrong with it
+        return RetryRequest(job_id, 0, "")  # the store says what is wrong with it
     try:
-        return Revival(job.id, job.attempts_made, revived(job.body, job.attempts_made, edit))
+        return RetryRequest(job.id, job.attempts_made, for_retry(job.body, job.attempts_made, edit))
     except ValueError:
         logger.exception("unreadable record", extra={"job_id": job.id})
-        return Revival(job.id, job.attempts_made, job.body)
+        return RetryRequest(job.id, job.attempts_made, job.body)
 
 
-def _ready(job: Revival, answer: Revived) -> Ready:
+def _ready(job: RetryRequest, answer: RetryResult) -> Ready:
     now_ms = answer.now_ms
     return Ready(job.id, answer.queue, job.body, job.attempts_made + 1, now_ms, now_ms)

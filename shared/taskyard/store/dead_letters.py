@@ -62,7 +62,7 @@ class DeadGroup(Struct, frozen=True, kw_only=True):
     example: DeadLetter
 
 
-class Revivable(Struct, frozen=True, array_like=True):
+class RetrySource(Struct, frozen=True, array_like=True):
     """What a retry starts from: the record, or (`state` is empty) the dead letter of one that was pruned."""
 
     id: str
@@ -71,15 +71,15 @@ class Revivable(Struct, frozen=True, array_like=True):
     body: str
 
 
-class Revival(Struct, frozen=True, array_like=True):
-    """One job to bring back: it must have made so many attempts; `body` is its message from now on."""
+class RetryRequest(Struct, frozen=True, array_like=True):
+    """One job to retry: it must have made so many attempts; `body` is its message from now on."""
 
     id: str
     attempts_made: int
     body: str
 
 
-class Revived(Struct, frozen=True, array_like=True):
+class RetryResult(Struct, frozen=True, array_like=True):
     """What `retry` did with one job; `changed`: it is not as the caller thought, who should look again.
 
     `not_unique`: its lock is with another living job, `holder`.

@@ -23,9 +23,9 @@ from taskyard.store.dead_letters import (
     DeadLetter,
     DeadLetterFilter,
     Removal,
-    Revivable,
-    Revival,
-    Revived,
+    RetryRequest,
+    RetryResult,
+    RetrySource,
 )
 from taskyard.store.explaining import Ahead, Holder, JobFacts
 from taskyard.store.finding import Count, Cursor, Filter, IdPage, JobPage, Order
@@ -366,10 +366,10 @@ class JobStore(Protocol):
     def dead_bytes(self) -> dict[str, int]:
         """Return how many bytes the messages of the dead letters take, by queue."""
 
-    def revivable(self, ids: Sequence[str]) -> list[Revivable]:
+    def retry_sources(self, ids: Sequence[str]) -> list[RetrySource]:
         """Return what is known of these jobs, without those of which nothing is."""
 
-    def retry(self, jobs: Sequence[Revival], *, replay_id: str = "") -> list[Revived]:
+    def retry(self, jobs: Sequence[RetryRequest], *, replay_id: str = "") -> list[RetryResult]:
         """Make failed, cancelled and expired jobs pending again, and put them in the outbox.
 
         A unique one takes its lock again, unless another living job has it: then it stays as it is.

@@ -1,4 +1,4 @@
-"""Replays: dead letters that are brought back one after the other, at a rate, by any scheduler."""
+"""Replays: dead letters that are retried one after the other, at a rate, by any scheduler."""
 
 from typing import Literal
 

@@ -170,8 +170,8 @@ JOBS_RAISED = Counter(
     "Times that ready jobs rose in priority by waiting; each is one message more.",
     ["queue"],
 )
-JOBS_REVIVED = Counter(
-    "taskyard_jobs_revived_total",
+OPERATOR_RETRIES = Counter(
+    "taskyard_operator_retries_total",
     "Ended jobs that were brought back, by operators and replays.",
     ["queue"],
 )

@@ -17,7 +17,7 @@ from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable
 from taskyard.job import JobError
 from taskyard.message import decode
-from taskyard.operations.retry import revive
+from taskyard.operations.retry import retry_jobs
 from taskyard.rabbitmq.inspect import QueueDepths
 from taskyard.rabbitmq.publisher import Publisher
 from taskyard.rabbitmq.queue_move import moving_queue
@@ -71,7 +71,7 @@ class Cemetery:
         """Start the job's attempt, and let it fail for good."""
         token = jobs.claim(self._store, job_id, attempt, queue=self._queue).token
         assert token
-        (body,) = [job.body for job in self._store.revivable([job_id])]
+        (body,) = [job.body for job in self._store.retry_sources([job_id])]
         told = JobError(**{"type": "ValueError", "message": "no", **error})
         self._bury(body.encode(), job_id, "echo", attempt, "retries_exhausted", told)
         outcome = Outcome(job_id, token, "failed", ttl_ms=jobs.HOUR_MS)
@@ -411,7 +411,7 @@ def test_a_retry_without_rabbitmq_is_published_later(
     bodies(queue)
     away = Dispatcher(store, Publisher("amqp://guest:guest@127.0.0.1:1/"))
 
-    (answer,) = revive(away, [job_id])
+    (answer,) = retry_jobs(away, [job_id])
     assert answer.verdict == "retried"
     keeper.run_once()
     assert left() == 1

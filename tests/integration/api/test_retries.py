@@ -53,7 +53,7 @@ def state_of(store):
 def test_what_can_be_retried_is(retry, ended, state_of, conforms, api):
     """Failed, cancelled and expired jobs; a dry run only counts them."""
     taken = [ended[state] for state in ("failed", "cancelled", "expired")]
-    before = _revived(api)
+    before = _retried(api)
 
     dry = retry(filter={"tag": "a"}, dry_run=True)
     assert (dry["dry_run"], dry["matching"], dry["retried"]) == (True, 3, 0)
@@ -62,10 +62,10 @@ def test_what_can_be_retried_is(retry, ended, state_of, conforms, api):
     answer = retry(filter={"tag": "a"})
     expected = {"dry_run": False, "retried": 3, "skipped": 0, "is_complete": True, "cursor": None}
     assert answer == expected
-    assert conforms(answer, "Retrial") == []
+    assert conforms(answer, "BulkRetry") == []
     assert state_of(*taken) == ["pending"] * 3
     assert state_of(ended["completed"], ended["pending"]) == ["completed", "pending"]
-    assert _revived(api) - before == 3
+    assert _retried(api) - before == 3
 
 
 def test_a_filter_holds(retry, ended, state_of):
@@ -138,9 +138,9 @@ def _bodies(channel, queue):
         yield message[2]
 
 
-def _revived(api):
+def _retried(api):
     lines = api.get("/metrics").get_data(as_text=True).splitlines()
-    told = [line for line in lines if line.startswith("taskyard_jobs_revived_total{")]
+    told = [line for line in lines if line.startswith("taskyard_operator_retries_total{")]
     return sum(float(line.rpartition(" ")[2]) for line in told)
 
 

@@ -143,7 +143,7 @@ def test_a_replay_keeps_and_hides_secrets(yard, store, worker, catalogued):
     """An edit with what was shown keeps what was; the replay does not show a new one."""
     job_id = yard.post("/v1/jobs", json=ASKED).json["id"]
     worker.run(job_id, "failed")
-    (body,) = [job.body for job in store.revivable([job_id])]
+    (body,) = [job.body for job in store.retry_sources([job_id])]
     store.bury([(entry(job_id, catalogued, is_job=True, task="charge"), body)])
 
     edit = {"ids": [job_id], "args": [HIDDEN, 9], "kwargs": {"pin": CARD * 2}}

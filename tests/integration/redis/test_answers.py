@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import StoreUnavailable
 from taskyard.store import open_store
-from taskyard.store.dead_letters import Revival
+from taskyard.store.dead_letters import RetryRequest
 from taskyard.store.keys import NewKey
 from taskyard.store.replays import NewReplay
 from taskyard.store.schedules import ScheduleWrite
@@ -141,10 +141,10 @@ def test_a_job_that_was_retried_is_told_as_retried(way, far, store, replay_id):
     if replay_id:
         store.add_to_replay(replay_id, [(other, 1), (job_id, 1)])
         store.start_replay(NewReplay(id=replay_id, request="{}", rate_per_s=0, canary=0, edit=""))
-    far.retry([Revival(other, 1, "{}")], replay_id=replay_id)
+    far.retry([RetryRequest(other, 1, "{}")], replay_id=replay_id)
     way.lose_next()
 
-    (answer,) = far.retry([Revival(job_id, 1, "{}")], replay_id=replay_id)
+    (answer,) = far.retry([RetryRequest(job_id, 1, "{}")], replay_id=replay_id)
 
     assert (way.lost, answer.verdict, state_of(store, job_id)) == (1, "retried", "pending")
     assert outbox(store) == {other, job_id}
@@ -155,7 +155,7 @@ def test_a_job_that_was_retried_is_told_as_retried(way, far, store, replay_id):
 
 def state_of(store, job_id: str) -> str:
     """Return the state of a job, whose body need not be readable."""
-    return str(store.revivable([job_id])[0].state)
+    return str(store.retry_sources([job_id])[0].state)
 
 
 def test_what_was_withdrawn_is_not_told_to_stay(way, far, store):

@@ -10,7 +10,7 @@ from services.scheduler.chores.dead_letters import KeepDeadLetters
 from services.scheduler.chores.replay import RunReplays
 from taskyard import config
 from taskyard.errors import BrokerUnavailable, StoreFault, StoreUnavailable
-from taskyard.store.dead_letters import Revived
+from taskyard.store.dead_letters import RetryResult
 from taskyard.store.replays import ReplayBatch
 
 CODE = [
@@ -48,14 +48,14 @@ class Store:
         batches = [["a", "bad", "b"], ["c"]]
         return [ReplayBatch(f"r{n}", "", ids) for n, ids in enumerate(batches)], True
 
-    def revivable(self, ids: Sequence[str]) -> Any:
+    def retry_sources(self, ids: Sequence[str]) -> Any:
         if "bad" in ids:
             raise self.error
         return []
 
-    def retry(self, revivals: Sequence[Any], *, replay_id: str) -> Any:
-        self.retried += [each.id for each in revivals]
-        return [Revived(each.id, "unknown", "", "", 0) for each in revivals]
+    def retry(self, requests: Sequence[Any], *, replay_id: str) -> Any:
+        self.retried += [each.id for each in requests]
+        return [RetryResult(each.id, "unknown", "", "", 0) for each in requests]
 
     def dead_counts(self) -> Any:
         return {("bad", "invalid"): 1, ("good", "invalid"): 1}, {}

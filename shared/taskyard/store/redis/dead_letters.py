@@ -10,9 +10,9 @@ from taskyard.store.dead_letters import (
     DeadLetter,
     DeadLetterFilter,
     Removal,
-    Revivable,
-    Revival,
-    Revived,
+    RetryRequest,
+    RetryResult,
+    RetrySource,
 )
 from taskyard.store.finding import Cursor
 from taskyard.store.redis.failures import guarded
@@ -78,12 +78,12 @@ class RedisDeadLetters(RedisScripts):
         return counts, dict(gone)
 
     @guarded
-    def revivable(self, ids: Sequence[str]) -> list[Revivable]:
-        return self.run("revivable", ids, list[Revivable])
+    def retry_sources(self, ids: Sequence[str]) -> list[RetrySource]:
+        return self.run("retry_sources", ids, list[RetrySource])
 
     @guarded
-    def retry(self, jobs: Sequence[Revival], *, replay_id: str = "") -> list[Revived]:
-        return self.run("retry", (replay_id, jobs), list[Revived]) if jobs else []
+    def retry(self, jobs: Sequence[RetryRequest], *, replay_id: str = "") -> list[RetryResult]:
+        return self.run("retry", (replay_id, jobs), list[RetryResult]) if jobs else []
 
     @guarded
     def purge_dead(self, ids: Sequence[str], *, keep_records: bool = False) -> list[str]:

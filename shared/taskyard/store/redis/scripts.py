@@ -52,7 +52,7 @@ READING = frozenset(
         "occupants",
         "overdue_dead",
         "read_schedules",
-        "revivable",
+        "retry_sources",
         "suspects",
         "unconfirmed",
         "unindexed",

@@ -28,7 +28,7 @@ local function rebuild(id, made, body)
   return 'retried', 'pending', r[1]
 end
 
-local function revive(id, made, body)
+local function retry_job(id, made, body)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'queue', 'attempt', 'finished_at', 'unique', 'lock_ms')
   local state, queue = r[1], r[2]
@@ -61,7 +61,7 @@ end
 
 local function retry(id, made, body)
   if replay ~= '' and not redis.call('ZSCORE', todo, id) then return {id, 'changed', '', '', now, ''} end
-  local verdict, state, queue, holder = revive(id, made, body)
+  local verdict, state, queue, holder = retry_job(id, made, body)
   if verdict == 'retried' then
     redis.call('HSET', job_key(id), 'is_shared', 1) -- who submitted it first may still be about to withdraw it
     drop_letter(id)
