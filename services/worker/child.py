@@ -180,7 +180,7 @@ class Child:
             if attempt.is_over(0):  # it runs on, in code that no interrupt reaches
                 self._parts.settler.abandon(attempt, WorkerStopping("the worker stops"))
         self._wait(
-            lambda: self._parts.registry.unsettled_count == 0 and not self._parts.burial,
+            lambda: self._parts.registry.unsettled_count == 0 and not self._parts.dead_letters,
             self._flush_s,
         )
         self._let_go()
@@ -196,7 +196,7 @@ class Child:
             lambda: self._parts.watch.heartbeat(self._report.info()),
             lambda: self._parts.store.end_lease(self._owner, None),
             # These may take long where RabbitMQ does, and then the supervisor ends what is no longer ours.
-            self._parts.burial.stop,
+            self._parts.dead_letters.stop,
             self._parts.source.close,
             self._parts.publisher.close,
             self._parts.store.close,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from services.worker.attempts import measures
-from services.worker.attempts.burial import Burial
+from services.worker.attempts.dead_letters import PendingDeadLetters
 from services.worker.attempts.engine import Engine
 from services.worker.attempts.executor import Executor
 from services.worker.attempts.registry import AttemptRegistry
@@ -57,7 +57,7 @@ class Parts:
             name=f"worker {owner} dead letters",
             tls=settings.tls,
         )
-        self.burial = Burial(
+        self.dead_letters = PendingDeadLetters(
             self.publisher,
             self.store,
             deadline_s=settings.publish_deadline_s,
@@ -98,7 +98,7 @@ class Parts:
         )
         self.settler = Settler(
             registry=self.registry,
-            burial=self.burial,
+            dead_letters=self.dead_letters,
             tasks=self.tasks,
             settings=settings,
             owner=owner,
@@ -107,7 +107,7 @@ class Parts:
         self.executor = Executor(
             store=self.store,
             consumer=self.source,
-            burial=self.burial,
+            dead_letters=self.dead_letters,
             tasks=self.tasks,
             settings=settings,
             owner=owner,
@@ -124,7 +124,7 @@ class Parts:
                 registry=self.registry,
                 settler=self.settler,
                 isolation=self.executor.isolation,
-                burial=self.burial,
+                dead_letters=self.dead_letters,
                 slots=settings.worker_threads,
                 queues=self.queues,
                 is_store_away=is_store_away,
@@ -141,7 +141,7 @@ class Parts:
 
     def start(self) -> None:
         """Start the parts that run attempts; the source comes last, by `source.start`."""
-        self.burial.start()
+        self.dead_letters.start()
         self.slots.start()
         self.engine.start()
 

@@ -98,7 +98,7 @@ class Report:
         problems = parts.source.problems()
         if not self._is_declared:
             problems.append("the store does not answer yet")
-        problems += parts.executor.isolation.problems() + parts.burial.problems()
+        problems += parts.executor.isolation.problems() + parts.dead_letters.problems()
         return {
             "problems": problems,
             "peak_mib": _peak_mib(),

@@ -28,7 +28,7 @@ ALL = DeadLetterFilter()
 REASONS = ("retries_exhausted", "undecodable")
 
 
-def bury(store: JobStore, job_id: str, attempts: int = 1, **fields: Any) -> None:
+def index_letter(store: JobStore, job_id: str, attempts: int = 1, **fields: Any) -> None:
     """Index a job's dead letter."""
     known: dict[str, Any] = {
         "task": "add",
@@ -43,7 +43,7 @@ def bury(store: JobStore, job_id: str, attempts: int = 1, **fields: Any) -> None
     queue = known.pop("queue", "default")
     body = known.pop("body", new_job(job_id).body.encode())
     letter = dead_letter(queue, body, id=job_id, attempts=attempts, **known)
-    store.bury([indexed(letter)])
+    store.index_dead_letters([indexed(letter)])
 
 
 def stranger(store: JobStore, body: bytes = b"\xff", **fields: Any) -> str:
@@ -62,14 +62,14 @@ def stranger(store: JobStore, body: bytes = b"\xff", **fields: Any) -> str:
         **fields,
     )
     entry = indexed(letter)
-    store.bury([entry])
+    store.index_dead_letters([entry])
     return entry[0].id
 
 
 def failed(store: JobStore, **fields: Any) -> str:
     """Record, run, bury and fail a job; return its id."""
     job_id, token = running(store)
-    bury(store, job_id, **fields)
+    index_letter(store, job_id, **fields)
     settle(store, job_id, token, "failed", ttl_ms=fields.pop("ttl_ms", HOUR_MS))
     return job_id
 
@@ -91,7 +91,7 @@ def test_a_dead_letter_is_listed_with_what_it_died_of(store):
     """Before its job is failed, and after."""
     job_id, token = running(store)
 
-    bury(store, job_id)
+    index_letter(store, job_id)
 
     (letter,) = store.dead_letters([job_id])
     assert letter is not None
@@ -124,9 +124,9 @@ def test_a_dead_letter_is_listed_with_what_it_died_of(store):
 )
 def test_filters_narrow_the_list(store, wanted, expected):
     """Each alone, and together."""
-    bury(store, "a", failed_at_ms=1000)
-    bury(store, "b", failed_at_ms=2000, task="echo", reason="timeout")
-    bury(store, "c", failed_at_ms=3000, queue="other", error=JobError("KeyError", "k"))
+    index_letter(store, "a", failed_at_ms=1000)
+    index_letter(store, "b", failed_at_ms=2000, task="echo", reason="timeout")
+    index_letter(store, "c", failed_at_ms=3000, queue="other", error=JobError("KeyError", "k"))
 
     assert list(expected) == ids(store, **wanted)
 
@@ -134,7 +134,7 @@ def test_filters_narrow_the_list(store, wanted, expected):
 def test_pages_have_each_dead_letter_once(store):
     """Also those of one millisecond."""
     for n in range(23):
-        bury(store, f"job-{n:02}", failed_at_ms=1000 + n // 10)
+        index_letter(store, f"job-{n:02}", failed_at_ms=1000 + n // 10)
 
     pages, cursor = [], None
     while True:
@@ -149,9 +149,9 @@ def test_pages_have_each_dead_letter_once(store):
 
 def test_groups_count_what_died_of_the_same(store):
     """Numbers and ids in the message make no difference; another task or type does."""
-    bury(store, "a", failed_at_ms=1000, error=JobError("E", "row 1 of 'x'"))
-    bury(store, "b", failed_at_ms=3000, error=JobError("E", "row 22 of 'y'"))
-    bury(store, "c", failed_at_ms=2000, error=JobError("F", "row 1 of 'x'"))
+    index_letter(store, "a", failed_at_ms=1000, error=JobError("E", "row 1 of 'x'"))
+    index_letter(store, "b", failed_at_ms=3000, error=JobError("E", "row 22 of 'y'"))
+    index_letter(store, "c", failed_at_ms=2000, error=JobError("F", "row 1 of 'x'"))
 
     groups, cursor = store.dead_groups(10)
 
@@ -166,7 +166,7 @@ def test_groups_count_what_died_of_the_same(store):
 def test_pages_of_groups(store):
     """Each group once; one whose last member went is gone."""
     for n in range(5):
-        bury(store, f"job-{n}", error=JobError(f"E{'x' * n}", "m"))
+        index_letter(store, f"job-{n}", error=JobError(f"E{'x' * n}", "m"))
     store.purge_dead(["job-4"])
 
     first, cursor = store.dead_groups(3)
@@ -252,7 +252,7 @@ def test_the_second_of_two_retries_does_nothing(store):
 
     retry(store, job_id)
     token = claim(store, job_id, 2).token
-    bury(store, job_id, 2)
+    index_letter(store, job_id, 2)
     settle(store, job_id, token, "failed")
 
     assert store.retry([stale])[0].verdict == "changed"
@@ -264,7 +264,7 @@ def test_the_second_of_two_retries_does_nothing(store):
 def test_a_job_about_to_be_failed_is_left_alone(store):
     """Its dead letter is indexed, its outcome is on its way."""
     job_id, token = running(store)
-    bury(store, job_id)
+    index_letter(store, job_id)
 
     assert retry(store, job_id) == "changed"
     assert store.purge_dead([job_id]) == []
@@ -276,7 +276,7 @@ def test_a_job_about_to_be_failed_is_left_alone(store):
 def test_a_dead_letter_outlives_its_record(store):
     """It is listed after the record was pruned, and a retry makes a record anew."""
     job_id, token = running(store, args=[1, 2])
-    bury(store, job_id)
+    index_letter(store, job_id)
     settle(store, job_id, token, "failed", ttl_ms=0)
     assert store.prune(10) == 1
 
@@ -291,7 +291,7 @@ def test_a_dead_letter_outlives_its_record(store):
 
 def test_a_dead_letter_without_a_record_has_its_body(store):
     """As after the store was emptied and the queue was indexed again."""
-    bury(store, "a", 3, body=new_job("a", args=[7]).body.encode())
+    index_letter(store, "a", 3, body=new_job("a", args=[7]).body.encode())
 
     assert retry(store, "a") == "retried"
 
@@ -306,14 +306,14 @@ def test_dead_letters_whose_messages_are_gone_are_forgotten(store):
 
     assert (ids(store), state(store, job_id), store.removals(10)) == ([], "failed", [])
     assert store.dead_counts() == ({("default", reason): 0 for reason in REASONS}, {})
-    bury(store, job_id)  # its message was there after all
+    index_letter(store, job_id)  # its message was there after all
     assert ids(store) == [job_id]
 
 
 def test_what_died_again_or_is_all_that_is_left_is_not_forgotten(store):
     """The index has the message of a job whose record is gone."""
     again = failed(store, failed_at_ms=2000)
-    bury(store, "a", body=new_job("a").body.encode())
+    index_letter(store, "a", body=new_job("a").body.encode())
 
     assert store.forget_dead("default", [(again, 1000), ("a", 1000)]) == 0
     assert store.forget_dead("other", [(again, 2000)]) == 0
@@ -328,7 +328,7 @@ def test_the_letter_of_a_lost_attempt_is_removed(store):
     store.take_due(10)
     store.mark_published([(job_id, LATER_MS)])
 
-    bury(store, job_id, 1)
+    index_letter(store, job_id, 1)
 
     assert ids(store) == []
     assert store.removals(10) == [Removal("default", job_id, 1)]
@@ -357,7 +357,7 @@ def test_limits_keep_the_record(store):
 def test_a_removal_that_is_done_is_forgotten(store):
     """Unless the job has died again."""
     for attempts in (1, 2):
-        bury(store, "a", attempts)
+        index_letter(store, "a", attempts)
         store.purge_dead(["a"])
 
     store.removed([Removal("default", "a", 1)])
@@ -369,17 +369,17 @@ def test_a_removal_that_is_done_is_forgotten(store):
 
 def test_what_was_purged_is_not_indexed_again(store):
     """While its message is still in the queue."""
-    bury(store, "a")
+    index_letter(store, "a")
     store.purge_dead(["a"])
 
-    bury(store, "a")
+    index_letter(store, "a")
 
     assert ids(store) == []
 
 
 def test_what_the_index_does_not_know(store):
     """A later attempt is not known either."""
-    bury(store, "a")
+    index_letter(store, "a")
 
     assert store.unindexed([("a", 1), ("b", 1), ("a", 2)]) == ["b", "a"]
 
@@ -403,7 +403,7 @@ def test_strangers_are_listed_and_purged(store):
 def test_limits_of_time_and_number(store):
     """Above the bound the oldest go first; the time is counted from their death."""
     for n in range(5):
-        bury(store, f"job-{n}", failed_at_ms=1000 + n)
+        index_letter(store, f"job-{n}", failed_at_ms=1000 + n)
 
     def overdue(**limits: int) -> list[str]:
         limits = {"max_bytes": 10**9, **limits}
@@ -418,7 +418,7 @@ def test_limits_of_time_and_number(store):
 def test_limits_of_bytes(store):
     """As many of the oldest go as make room; what has left the index does not count."""
     for n in range(3):
-        bury(store, f"job-{n}", failed_at_ms=1000 + n, body=b"x" * 100)
+        index_letter(store, f"job-{n}", failed_at_ms=1000 + n, body=b"x" * 100)
     large = stranger(store, cut(b"x" * 1000, 300), failed_at_ms=1)
 
     def overdue(max_bytes: int) -> list[str]:
@@ -428,7 +428,7 @@ def test_limits_of_bytes(store):
     assert overdue(600) == []
     assert overdue(599) == [large]
     assert overdue(250) == [large, "job-0"]
-    bury(store, "job-2", 2, failed_at_ms=1002, body=b"x" * 50)  # in place of the other
+    index_letter(store, "job-2", 2, failed_at_ms=1002, body=b"x" * 50)  # in place of the other
     assert store.dead_bytes() == {"default": 550}
     store.purge_dead([large, "job-0", "job-1", "job-2"])
     assert store.dead_bytes() == {"default": 0}

@@ -13,7 +13,7 @@ from tests.contract.jobs import (
     settle,
     state,
 )
-from tests.contract.test_dead_letters import bury
+from tests.contract.test_dead_letters import index_letter
 from tests.contract.test_suspects import start, suspect, take
 from tests.polling import poll
 
@@ -243,7 +243,7 @@ def test_where_no_message_is_out_the_record_may_go_at_once(store, make):
 def failed(store):
     """Return a job that failed for good by the loss of its worker."""
     job_id, _ = running(store, owner="dead")
-    bury(store, job_id)
+    index_letter(store, job_id)
     lose(store, job_id, "failed")
     return job_id
 

@@ -15,7 +15,7 @@ from tests.contract.jobs import (
     settle,
     state,
 )
-from tests.contract.test_dead_letters import bury
+from tests.contract.test_dead_letters import index_letter
 from tests.polling import poll
 
 
@@ -325,7 +325,7 @@ def test_of_two_that_are_retried_together_one_is(store):
 def test_a_dead_letter_keeps_the_lock_that_its_record_had(store):
     """The record of a failed job was pruned; it is retried from its dead letter."""
     job_id, token = running(store, unique=Unique(lock="add|1", lock_ms=60_000, policy="reject"))
-    bury(store, job_id)
+    index_letter(store, job_id)
     settle(store, job_id, token, "failed", ttl_ms=0)
     store.prune(10)
     assert store.get([job_id]) == [None]

@@ -218,7 +218,7 @@ def test_a_job_between_its_end_and_its_settle_is_not_given_back(yard, rabbit, wo
     rabbit.control("set_vm_memory_high_watermark", "0.00001")
     try:
         yard.open(gate)
-        poll(lambda: any("burial waits" in line for line in list(yard.lines)))
+        poll(lambda: any("dead_letters waits" in line for line in list(yard.lines)))
         heard_at = last_heard(yard)
         poll(lambda: last_heard(yard) > heard_at + 1_000)
         assert handle.state == "running"

@@ -92,7 +92,7 @@ def victim(caller, places, store):
 def stranger_letter(store, queue):
     """Keep a message that never was a job; return the dead letter's id."""
     letter_id = f"letter-{uuid.uuid4().hex}"
-    store.bury([(strangers_entry(letter_id, queue), "{")])
+    store.index_dead_letters([(strangers_entry(letter_id, queue), "{")])
     return letter_id
 
 

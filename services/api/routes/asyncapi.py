@@ -142,7 +142,9 @@ def _operations() -> Schema:
         },
         "run": _does("receive", "workQueue", "Run jobs.", published),
         "dispatch": _does("send", "workQueue", "Hand jobs that are ready to workers.", published),
-        "bury": _does("send", "deadLetters", "Keep what died, with the reason.", published),
+        "writeDeadLetter": _does(
+            "send", "deadLetters", "Keep a message that failed, with the reason.", published
+        ),
     }
 
 

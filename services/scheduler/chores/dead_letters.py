@@ -308,5 +308,7 @@ class _Visit:
     def _enter(self, batch: Sequence[tuple[DeadLetter, str]]) -> list[bool]:
         """Index those that are not known; return which these are."""
         unknown = set(self._store.unindexed([(entry.id, entry.attempts) for entry, _ in batch]))
-        self._store.bury([(entry, body) for entry, body in batch if entry.id in unknown])
+        self._store.index_dead_letters(
+            [(entry, body) for entry, body in batch if entry.id in unknown]
+        )
         return [entry.id in unknown for entry, _ in batch]

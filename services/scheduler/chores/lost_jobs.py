@@ -203,7 +203,6 @@ def letter(case: LostJob, job: Job | None) -> Outgoing:
         body.encode(errors="surrogateescape"),  # as its last message was
         id=lost.id,
         task=case.task,
-        reason=case.error.reason,
         error=case.error,
         attempts=0 if message is None else lost.attempt,  # 0: nothing to run again
         first_failed_at_ms=failures[0] if failures else None,

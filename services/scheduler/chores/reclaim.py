@@ -1,4 +1,4 @@
-"""The chore that takes running jobs from workers that are gone, and retries or buries them."""
+"""The chore that takes running jobs from workers that are gone, and retries them or writes dead letters."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ from services.scheduler.chores.lost_jobs import LostJob, Rules, decide_lost
 from services.scheduler.publishing import QUEUE_REST_S, publish_apart
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
-from taskyard.dead_letters.message import index
+from taskyard.dead_letters.writer import DeadLetterWriter
 from taskyard.errors import BrokerUnavailable, TaskyardError, Unavailable
 from taskyard.job import Job
 from taskyard.message import new_id
@@ -53,6 +53,7 @@ class Reclaim:
     ) -> None:
         self._store = store
         self._publisher = publisher
+        self._writer = DeadLetterWriter(publisher, store, deadline_s=settings.publish_deadline_s)
         self._settings = settings
         catalogue = Catalogue(store)
 
@@ -68,7 +69,7 @@ class Reclaim:
         self._apart = Apart("lost job", max_rest_s=longest_s)
         self._resting = Apart("queue of reclaim", max_rest_s=min(QUEUE_REST_S, longest_s))
         #: The latest attempts whose dead letters are in their queues and that could not be settled yet.
-        self._buried: deque[tuple[str, int]] = deque(maxlen=10 * LIMIT)
+        self._written: deque[tuple[str, int]] = deque(maxlen=10 * LIMIT)
         #: When what we hold by then is given back, to be lost anew.
         self._leave_at = 0.0
 
@@ -106,8 +107,8 @@ class Reclaim:
         cases = list(self._cases(lost))
         final = [case for case in cases if case.decision.is_final]
         settled = self._settle([case for case in cases if not case.decision.is_final])
-        self._bury([case for case in final if case.attempt not in self._buried])
-        return settled | self._settle([case for case in final if case.attempt in self._buried])
+        self._write([case for case in final if case.attempt not in self._written])
+        return settled | self._settle([case for case in final if case.attempt in self._written])
 
     def _cases(self, lost: Sequence[Lost]) -> Iterator[LostJob]:
         for each in lost:
@@ -118,16 +119,14 @@ class Reclaim:
             except Exception as error:  # noqa: BLE001 - Apart logs it
                 self._apart.failed(each.id, error)
 
-    def _bury(self, cases: Sequence[LostJob]) -> None:
+    def _write(self, cases: Sequence[LostJob]) -> None:
         """Publish dead letters, and note those that were confirmed: their jobs may be settled."""
         letters = self._letters(cases)
 
         def publish(cases: Sequence[LostJob]) -> Mapping[int, Failure]:
-            return self._publisher.publish_each(
-                [letters[case.attempt] for case in cases],
-                deadline_s=self._settings.publish_deadline_s,
-                is_whole=False,
-            )
+            written, failures = self._writer.confirm([letters[case.attempt] for case in cases])
+            letters.update(zip([case.attempt for case in cases], written, strict=True))
+            return failures
 
         ready = [case for case in cases if case.attempt in letters]
         try:
@@ -136,14 +135,14 @@ class Reclaim:
             self._give_back()  # another scheduler may reach RabbitMQ
             raise
         for case in confirmed:
-            self._buried.append(case.attempt)
+            self._written.append(case.attempt)
             DEAD_LETTERS.labels(case.queue, case.error.reason).inc()
         for case in ready:
-            if case.attempt not in self._buried and not self._resting.rests(case.queue):
+            if case.attempt not in self._written and not self._resting.rests(case.queue):
                 self._apart.failed(case.lost.id, BrokerUnavailable("its dead letter is not taken"))
-        index(self._store, [letters[case.attempt] for case in confirmed])
+        self._writer.index([letters[case.attempt] for case in confirmed])
 
-    def _letters(self, cases: Sequence[LostJob]) -> Mapping[tuple[str, int], Outgoing]:
+    def _letters(self, cases: Sequence[LostJob]) -> dict[tuple[str, int], Outgoing]:
         """Return the dead letters of those that one can be made of."""
         # When it failed first is told where its record can be read.
         readable = [case.lost.id for case in cases if case.message is not None]
@@ -174,8 +173,8 @@ class Reclaim:
                 continue
             settled.add(case.lost.id)
             self._apart.went_well(case.lost.id)
-            if case.attempt in self._buried:
-                self._buried.remove(case.attempt)
+            if case.attempt in self._written:
+                self._written.remove(case.attempt)
             if is_accepted:
                 JOBS_RECLAIMED.labels(case.error.reason).inc()
                 lost_jobs.log(case)

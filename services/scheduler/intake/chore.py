@@ -19,6 +19,7 @@ from services.scheduler.intake.refusals import REFUSED_QUEUE, RefusedSubmission
 from services.scheduler.intake.submissions import RequestedJob, queues_now
 from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
+from taskyard.dead_letters.writer import DeadLetterWriter
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import (
     InvalidSubmission,
@@ -65,7 +66,9 @@ class Intake:
         self._payload_max_bytes = settings.payload_max_bytes
         self._dead_letter_max_bytes = settings.dead_letter_max_bytes
         self._reply_prefix = settings.reply_queue_prefix
-        self._deadline_s = settings.publish_deadline_s
+        self._writer = DeadLetterWriter(
+            dispatcher.publisher, dispatcher.store, deadline_s=settings.publish_deadline_s
+        )
         self._catalogue = Catalogue(dispatcher.store)
         self._apart = Apart(
             "submission", is_away=lambda: not dispatcher.publisher.is_ready, clock=clock
@@ -130,7 +133,7 @@ class Intake:
             elif not pass_.waits(submission, queue):
                 pass_.refused.append((submission, self._held.why(queue)))
         self._dispatch(going, pass_)
-        self._bury(pass_)
+        self._write_refused(pass_)
 
     def _read(self, submission: ReceivedSubmission, pass_: Pass) -> list[RequestedJob] | None:
         """Return what a submission asks for; None if it is dealt with, as it asks for nothing that can be."""
@@ -153,7 +156,7 @@ class Intake:
                 pass_.refused.append((submission, _own(error)))
         return None
 
-    def _bury(self, pass_: Pass) -> None:
+    def _write_refused(self, pass_: Pass) -> None:
         """Keep what is refused, and answer it; what cannot be kept now is dealt with anew, later.
 
         There is no other place for that, so it needs no room to wait.
@@ -180,12 +183,7 @@ class Intake:
 
     def _keep(self, refused: Sequence[RefusedSubmission]) -> dict[object, TaskyardError]:
         """Keep these each by itself; return by delivery why one could not be."""
-        errors = refusals.bury(
-            refused,
-            self._dispatcher,
-            deadline_s=self._deadline_s,
-            max_bytes=self._dead_letter_max_bytes,
-        )
+        errors = refusals.write(refused, self._writer, max_bytes=self._dead_letter_max_bytes)
         INTAKE_MESSAGES.labels("refused").inc(len(refused) - len(errors))
         of_queue = [each for each in errors.values() if not isinstance(each, Unpublishable)]
         if of_queue:

@@ -7,15 +7,14 @@ import msgspec
 
 from services.scheduler import traces
 from services.scheduler.intake.received import ReceivedSubmission
-from taskyard.dead_letters.message import dead_letter, indexed, shortened
-from taskyard.dispatcher import Dispatcher
+from taskyard.dead_letters.message import dead_letter
+from taskyard.dead_letters.writer import DeadLetterWriter
 from taskyard.errors import (
     InvalidSubmission,
     MessageTooLarge,
     StoreFault,
     TaskyardError,
     Unavailable,
-    Unstorable,
 )
 from taskyard.job import JobError
 from taskyard.message import MAX_PRIORITY
@@ -32,47 +31,24 @@ RefusedSubmission = tuple[ReceivedSubmission, TaskyardError]
 REFUSED_QUEUE = dead_queue(INTAKE_QUEUE)
 
 
-def bury(
+def write(
     refused: Sequence[RefusedSubmission],
-    dispatcher: Dispatcher,
+    writer: DeadLetterWriter,
     *,
-    deadline_s: float,
     max_bytes: int,
 ) -> dict[int, TaskyardError]:
     """Keep what is refused, with the reason, confirmed by RabbitMQ; return by place why one could not be.
 
     Args:
         refused: Submissions, and why.
-        dispatcher: What publishes them.
-        deadline_s: Longest wait for that, in seconds.
+        writer: What writes them.
         max_bytes: Of what is longer only the beginning is kept.
     """
     if not refused:
         return {}
     letters = [_letter(submission, error, max_bytes) for submission, error in refused]
-    errors = _publish(letters, dispatcher, deadline_s)
-    too_large = [place for place, error in errors.items() if isinstance(error, MessageTooLarge)]
-    for place in too_large:
-        letters[place] = shortened(letters[place])
-    again = _publish([letters[place] for place in too_large], dispatcher, deadline_s)
-    for index, place in enumerate(too_large):
-        del errors[place]
-        if index in again:
-            errors[place] = again[index]
-    kept = [place for place in range(len(refused)) if place not in errors]
-    try:
-        dispatcher.store.bury([indexed(letters[place]) for place in kept])
-    except (Unavailable, StoreFault, Unstorable) as error:
-        # They are safe, and the chore that compares queue and index finds them.
-        logger.warning("refused submissions are not listed yet: %s", error)
-    _report([refused[place] for place in kept])
-    return errors
-
-
-def _publish(
-    letters: Sequence[Outgoing], dispatcher: Dispatcher, deadline_s: float
-) -> dict[int, TaskyardError]:
-    failures = dispatcher.publisher.publish_each(letters, deadline_s=deadline_s, is_whole=False)
+    failures = writer.write(letters)
+    _report([each for place, each in enumerate(refused) if place not in failures])
     return {place: failure.error for place, failure in failures.items()}
 
 
@@ -92,9 +68,6 @@ def _letter(submission: ReceivedSubmission, error: TaskyardError, max_bytes: int
         task=None,
         reason=_reason(error),
         error=JobError(type(error).__name__, str(error)),
-        attempts=0,
-        first_failed_at_ms=None,
-        worker=None,
         priority=min(submission.priority or 0, MAX_PRIORITY),
     )
     return msgspec.structs.replace(

@@ -1,12 +1,11 @@
 """What a delivery has to pass before it claims an attempt, and what becomes of those that do not."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from services.worker.attempts.burial import Burial
+from services.worker.attempts.dead_letters import PendingDeadLetters
 from services.worker.attempts.refusal import InvalidMessage, refusal
 from services.worker.attempts.registry import AttemptRegistry
 from services.worker.consuming.inbox import Delivery
@@ -42,7 +41,7 @@ class Admission:
     Args:
         store: Where jobs are recorded.
         consumer: Where refused messages are acknowledged.
-        burial: What writes dead letters.
+        dead_letters: What writes dead letters.
         tasks: The tasks that this worker has, by name.
         settings: Limits and defaults.
         owner: Name of this worker in dead letters.
@@ -52,14 +51,14 @@ class Admission:
         self,
         store: JobStore,
         consumer: Source,
-        burial: Burial,
+        dead_letters: PendingDeadLetters,
         tasks: Mapping[str, Task[..., Any]],
         settings: Settings,
         owner: str,
     ) -> None:
         self._store = store
         self._consumer = consumer
-        self._burial = burial
+        self._dead_letters = dead_letters
         self._tasks = tasks
         self._settings = settings
         self._owner = owner
@@ -188,14 +187,13 @@ class Admission:
             delivery.body,
             id=received_text(delivery.properties.message_id),
             task=received_text(delivery.properties.type),
-            reason=error.code,
             error=JobError(type="InvalidMessage", message=str(error), reason=error.code),
-            attempts=0,
-            first_failed_at_ms=round(time.time() * 1000),
             worker=self._owner,
             priority=delivery.priority,
         )
-        self._burial.bury(letter, error.code, delivery, lambda: self._consumer.ack([delivery]))
+        self._dead_letters.write(
+            letter, error.code, delivery, lambda: self._consumer.ack([delivery])
+        )
 
 
 def _key(task: Task[..., Any], key: str) -> tuple[str, Sequence[str], Any, bool]:

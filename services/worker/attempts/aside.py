@@ -67,7 +67,7 @@ class _Shelf(Generic[T]):
 
 
 class Aside:
-    """Keeps what the store failed at alone, and is no message's fault: nothing is given up or buried.
+    """Keeps what the store failed at alone, and is no message's fault: nothing is given up or written.
 
     A delivery stays unacknowledged and an attempt's lease is kept meanwhile; both are tried again and again,
     with longer pauses, until the store is mended or an operator has repaired the record.

@@ -17,7 +17,7 @@ from typing import Any
 
 from services.worker.attempts.admission import Admission, Candidates
 from services.worker.attempts.adoption import Adopter, Adoption
-from services.worker.attempts.burial import Burial
+from services.worker.attempts.dead_letters import PendingDeadLetters
 from services.worker.attempts.isolation import Answers, Isolation
 from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
@@ -45,7 +45,7 @@ class Executor:
     Args:
         store: Where jobs are claimed and settled.
         consumer: Where deliveries come from and are acknowledged.
-        burial: What writes dead letters.
+        dead_letters: What writes dead letters.
         tasks: The tasks that this worker has, by name.
         settings: Limits and defaults.
         owner: Id of the lease that holds the attempts.
@@ -60,7 +60,7 @@ class Executor:
         *,
         store: JobStore,
         consumer: Source,
-        burial: Burial,
+        dead_letters: PendingDeadLetters,
         tasks: Mapping[str, Task[..., Any]],
         settings: Settings,
         owner: str,
@@ -77,7 +77,7 @@ class Executor:
         self._registry = registry
         self._settler = settler
         self._wake = wake
-        self._admission = Admission(store, consumer, burial, tasks, settings, owner)
+        self._admission = Admission(store, consumer, dead_letters, tasks, settings, owner)
         self._adopter = Adopter(store, adoption, self._admission, owner)
         self._starter = Starter(
             consumer=consumer,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from services.worker.attempts import measures, traces
-from services.worker.attempts.burial import Burial
+from services.worker.attempts.dead_letters import PendingDeadLetters
 from services.worker.attempts.end_log import EndLog, place_of
 from services.worker.attempts.outcome import Decider, ResultNotJson
 from services.worker.attempts.registry import AttemptRegistry
@@ -31,7 +31,7 @@ class Settler:
 
     Args:
         registry: Has the attempts.
-        burial: What writes dead letters.
+        dead_letters: What writes dead letters.
         tasks: The tasks that this worker has, by name.
         settings: Limits and defaults.
         owner: Name of this worker in dead letters.
@@ -42,14 +42,14 @@ class Settler:
         self,
         *,
         registry: AttemptRegistry,
-        burial: Burial,
+        dead_letters: PendingDeadLetters,
         tasks: Mapping[str, Task[..., Any]],
         settings: Settings,
         owner: str,
         wake: Callable[[], None],
     ) -> None:
         self._registry = registry
-        self._burial = burial
+        self._dead_letters = dead_letters
         self._tasks = tasks
         self._owner = owner
         self._wake = wake
@@ -150,7 +150,7 @@ class Settler:
         if error is not None:
             attempt.failed_at = place_of(error)
         if decision.error is not None and decision.is_final:
-            self._bury(attempt, decision.outcome, decision.error)
+            self._write_dead_letter(attempt, decision.outcome, decision.error)
         else:
             self._outcomes.append((decision.outcome, attempt))
 
@@ -167,14 +167,15 @@ class Settler:
             broken = RuntimeError("the outcome cannot be told")
             return self._decider.decide(attempt, broken, task)
 
-    def _bury(self, attempt: RunningAttempt, outcome: Outcome, error: JobError) -> None:
+    def _write_dead_letter(
+        self, attempt: RunningAttempt, outcome: Outcome, error: JobError
+    ) -> None:
         delivery = attempt.delivery
         letter = dead_letter(
             delivery.queue,
             delivery.body,
             id=attempt.id,
             task=attempt.task,
-            reason=error.reason,
             error=error,
             attempts=attempt.number if delivery.is_readable else 0,
             first_failed_at_ms=attempt.first_failed_at_ms,
@@ -186,4 +187,4 @@ class Settler:
             self._outcomes.append((outcome, attempt))
             self._wake()
 
-        self._burial.bury(letter, error.reason, delivery, settle)
+        self._dead_letters.write(letter, error.reason, delivery, settle)

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from services.worker.attempts.burial import Burial
+from services.worker.attempts.dead_letters import PendingDeadLetters
 from services.worker.attempts.isolation import Isolation
 from services.worker.attempts.registry import AttemptRegistry
 from services.worker.attempts.running import RunningAttempt
@@ -39,7 +39,7 @@ class Room:
         registry: Has the attempts, and how many slots are busy.
         settler: Has how long jobs take.
         isolation: Has the deliveries that the store fails at.
-        burial: Has deliveries that wait for RabbitMQ and for no slot.
+        dead_letters: Has deliveries that wait for RabbitMQ and for no slot.
         slots: How many jobs may run.
         queues: Those that are consumed.
         is_store_away: Tells whether the store has not answered for so long that others are to have the jobs.
@@ -52,7 +52,7 @@ class Room:
         registry: AttemptRegistry,
         settler: Settler,
         isolation: Isolation,
-        burial: Burial,
+        dead_letters: PendingDeadLetters,
         slots: int,
         queues: Sequence[str],
         is_store_away: Callable[[], bool],
@@ -61,7 +61,7 @@ class Room:
         self._settler = settler
         self._registry = registry
         self._isolation = isolation
-        self._burial = burial
+        self._dead_letters = dead_letters
         self._slots = slots
         self._is_store_away = is_store_away
         self._times = ServiceTimes()
@@ -105,7 +105,7 @@ class Room:
         self._turn(free, is_crowded=bool(surplus))
         held = (
             [each.delivery for each in long]
-            + self._burial.deliveries()
+            + self._dead_letters.deliveries()
             + self._isolation.deliveries()
         )
         self._fit({queue: wanted(free, means.get(queue)) for queue in self._open}, held)

@@ -1,9 +1,8 @@
 """What a dead letter looks like: the message as it was, byte for byte, with the reason in its headers."""
 
 import base64
-import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +14,7 @@ from taskyard.message import MAX_ATTEMPTS, MAX_TIME_MS, new_id
 from taskyard.rabbitmq.bodies import BEGINNING_BYTES, Beginning, cut, whole_bytes, whole_sha256
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.properties import property_text, received_number
-from taskyard.runtime.apart import all_or_each
-from taskyard.store import JobStore
 from taskyard.store.dead_letters import DeadLetter
-
-logger = logging.getLogger(__name__)
 
 REASON_HEADER = "taskyard-reason"
 ID_HEADER = "taskyard-dead-letter-id"
@@ -43,12 +38,12 @@ def dead_letter(
     *,
     id: str | None,  # noqa: A002 - the name of the field it fills
     task: str | None,
-    reason: str,
     error: JobError | None,
-    attempts: int,
-    first_failed_at_ms: int | None,
-    worker: str | None,
     priority: int,
+    reason: str = "",
+    attempts: int = 0,
+    first_failed_at_ms: int | None = None,
+    worker: str | None = None,
     failed_at_ms: int | None = None,
 ) -> Outgoing:
     """Return the message for the dead-letter queue of `queue`; what is not known is left out of its headers.
@@ -58,15 +53,17 @@ def dead_letter(
         body: The message as it was read, or the beginning of it; it need not be one of ours, or JSON at all.
         id: The job's id, if the message has one.
         task: The task's name, if the message has one.
-        reason: One of the words of `docs/protocol.md`: `retries_exhausted`, `timeout`, `undecodable`, …
         error: What the last attempt, or the check of the message, said.
+        priority: The message's priority, 0 to 9.
+        reason: One of the words of `docs/protocol.md`: `retries_exhausted`, `timeout`, `undecodable`, …; that
+            of the error if empty.
         attempts: Attempts that were started; 0: it never was a job, and gets an id of its own.
         first_failed_at_ms: When the first of them failed, in milliseconds since 1970; None: just now.
         worker: Name of the worker that gave up on it.
-        priority: The message's priority, 0 to 9.
         failed_at_ms: When it died, in milliseconds since 1970; None means now.
     """
     died_at_ms = time.time_ns() // 1_000_000 if failed_at_ms is None else failed_at_ms
+    reason = reason or (error.reason if error else "")
     error_type, message = (error.type, error.message) if error else (reason, "")
     headers = {
         REASON_HEADER: reason,
@@ -123,25 +120,6 @@ def indexed(letter: Outgoing) -> tuple[DeadLetter, str]:
 
 def _never(_body: bytes) -> str:
     raise AssertionError("a dead letter of ours has an id")
-
-
-def index(store: JobStore, letters: Sequence[Outgoing]) -> None:
-    """Enter letters into the store's index that are in their queue.
-
-    One at which the store fails holds up neither the others nor its job: the scheduler finds it there.
-
-    Raises:
-        StoreUnavailable: If the store does not answer; it may be called again.
-    """
-
-    def enter(some: Sequence[Outgoing]) -> list[None]:
-        store.bury([indexed(letter) for letter in some])
-        return [None] * len(some)
-
-    for letter, error in zip(letters, all_or_each(letters, enter), strict=True):
-        if error is not None:
-            facts = {"job_id": letter.id, "queue": letter.queue}
-            logger.error("dead letter is not indexed: %s", error, extra=facts)
 
 
 def index_entry(

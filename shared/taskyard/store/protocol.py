@@ -338,7 +338,7 @@ class JobStore(Protocol):
 
     # Dead letters
 
-    def bury(self, letters: Sequence[tuple[DeadLetter, str]]) -> None:
+    def index_dead_letters(self, letters: Sequence[tuple[DeadLetter, str]]) -> None:
         """Enter dead letters whose messages are confirmed, each with its body (used where no record has it).
 
         Those of an attempt that another one has taken the job from are entered as removals instead.

@@ -32,7 +32,7 @@ def entries(api, conforms):
 
 
 @pytest.fixture
-def buried(store, submit, worker, catalogued):
+def written(store, submit, worker, catalogued):
     """A function that makes a dead letter, of a job or of what never was one, and returns its id."""
 
     def bury(*, is_job: bool = True) -> str:
@@ -41,7 +41,7 @@ def buried(store, submit, worker, catalogued):
             worker.run(letter_id, "failed")
         letter = entry(letter_id, catalogued, is_job=is_job)
         body = json.dumps({"args": [], "kwargs": {}}) if is_job else ""
-        store.bury([(letter, body)])
+        store.index_dead_letters([(letter, body)])
         return letter_id
 
     return bury
@@ -70,7 +70,7 @@ def test_an_entry_tells_who_what_when_and_in_which_request(api, entries, catalog
     assert pause["at"] <= resume["at"]
 
 
-def test_every_action_is_in_it_and_no_argument(api, entries, submit, worker, buried, catalogued):
+def test_every_action_is_in_it_and_no_argument(api, entries, submit, worker, written, catalogued):
     """The names of arguments that were changed are; what they were, and are now, is not."""
     task, queue = "/v1/tasks/echo", f"/v1/queues/{catalogued}"
     secret = {"args": [MARKER]}
@@ -97,11 +97,11 @@ def test_every_action_is_in_it_and_no_argument(api, entries, submit, worker, bur
     done(api.post("/v1/jobs/retry", json={"filter": {"task": "echo"}}))
     submit(**secret)
     done(api.post(f"{queue}/purge"))
-    dead = buried()
+    dead = written()
     replay = {"ids": [dead], "args": [MARKER], "kwargs": {}}
     started = done(api.post("/v1/dead-letters/replay", json=replay)).json
     done(api.post(f"{started['links']['self']}/stop"))
-    letter = buried(is_job=False)
+    letter = written(is_job=False)
     done(api.post(f"/v1/dead-letters/{letter}/resubmit", json={"task": "echo", **secret}))
     done(api.post("/v1/dead-letters/purge", json={"filter": {}}))
 

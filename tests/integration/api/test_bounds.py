@@ -60,7 +60,7 @@ def _resubmit(api, wrong):
 @pytest.fixture
 def stranger(store, catalogued) -> None:
     """A dead letter that never was a job, to be resubmitted."""
-    store.bury([(strangers_entry("l", catalogued), "{")])
+    store.index_dead_letters([(strangers_entry("l", catalogued), "{")])
 
 
 @pytest.mark.usefixtures("stranger")
@@ -144,7 +144,9 @@ def test_a_page_of_any_list_ends_at_some_bytes(
         assert api.put(f"/v1/schedules/s{n}", json=fields).status_code == 201
         new = NewReplay(id=f"r{n}", request='{"filter": {}}', rate_per_s=0)
         store.start_replay(new)
-        store.bury([(strangers_entry(f"l{n}", catalogued, fingerprint=f"f-l{n}"), "{")])
+        store.index_dead_letters(
+            [(strangers_entry(f"l{n}", catalogued, fingerprint=f"f-l{n}"), "{")]
+        )
     whole = _walk(api, path, next_name)
     monkeypatch.setattr(paging, "PAGE_BYTES", 100)
 

@@ -11,7 +11,7 @@ from services.scheduler.chores.dead_letters import KeepDeadLetters
 from services.scheduler.chores.reclaim import Reclaim
 from services.scheduler.chores.relay import Relay
 from services.scheduler.chores.replay import RunReplays
-from services.worker.attempts.burial import Burial
+from services.worker.attempts.dead_letters import PendingDeadLetters
 from taskyard.dead_letters.message import dead_letter
 from taskyard.dispatcher import Dispatcher
 from taskyard.errors import BrokerUnavailable
@@ -61,11 +61,11 @@ class Cemetery:
         self._store = store
         self._publisher = publisher
         self._queue = queue
-        self._burial = Burial(publisher, store, deadline_s=30)
-        self._burial.start()
+        self._dead_letters = PendingDeadLetters(publisher, store, deadline_s=30)
+        self._dead_letters.start()
 
     def close(self) -> None:
-        self._burial.stop()
+        self._dead_letters.stop()
 
     def job(self, job_id: str, attempt: int = 1, **error: Any) -> str:
         """Start the job's attempt, and let it fail for good."""
@@ -73,17 +73,17 @@ class Cemetery:
         assert token
         (body,) = [job.body for job in self._store.retry_sources([job_id])]
         told = JobError(**{"type": "ValueError", "message": "no", **error})
-        self._bury(body.encode(), job_id, "echo", attempt, "retries_exhausted", told)
+        self._write_dead_letter(body.encode(), job_id, "echo", attempt, "retries_exhausted", told)
         outcome = Outcome(job_id, token, "failed", ttl_ms=jobs.HOUR_MS)
         assert self._store.settle([outcome]) == [True]
         return job_id
 
     def stranger(self, body: bytes) -> None:
-        """Bury a message that never was a job."""
+        """Write the dead letter of a message that never was a job."""
         error = JobError("InvalidMessage", "no JSON")
-        self._bury(body, "its-own-id", None, 0, "undecodable", error)
+        self._write_dead_letter(body, "its-own-id", None, 0, "undecodable", error)
 
-    def _bury(self, body, message_id, task, attempts, reason, error) -> None:
+    def _write_dead_letter(self, body, message_id, task, attempts, reason, error) -> None:
         letter = dead_letter(
             self._queue,
             body,
@@ -97,7 +97,7 @@ class Cemetery:
             priority=5,
         )
         done: list[bool] = []
-        self._burial.bury(letter, reason, delivery(), lambda: done.append(True))
+        self._dead_letters.write(letter, reason, delivery(), lambda: done.append(True))
         poll(lambda: done)
 
 
@@ -425,7 +425,7 @@ def test_a_retry_without_rabbitmq_is_published_later(
 def test_a_job_that_kills_its_workers_is_listed(
     api, store, publisher, settings, submit, cemetery, queue
 ):
-    """Buried by the scheduler, it is in the index too."""
+    """Written by the scheduler, it is in the index too."""
     job_id = submit()
     jobs.claim(store, job_id, queue=queue)
     store.end_lease("w1", "signal 9")

@@ -441,7 +441,7 @@ def letters(store, catalogued, other_queue):
         letter("l5", "add", catalogued, is_job=False),
     ]
     body = '{"queue_name":"q","actor_name":"echo","args":[],"kwargs":{},"options":{},'
-    store.bury(
+    store.index_dead_letters(
         [(each, body + f'"message_id":"{each.id}","message_timestamp":1}}') for each in found]
     )
     return found

@@ -27,7 +27,7 @@ def unique(store, catalogued):
 @pytest.fixture
 def letter(store, catalogued):
     """The id of a dead letter that never was a job."""
-    store.bury([(strangers_entry("stranger", catalogued), "{")])
+    store.index_dead_letters([(strangers_entry("stranger", catalogued), "{")])
     return "stranger"
 
 

@@ -144,7 +144,7 @@ def test_a_replay_keeps_and_hides_secrets(yard, store, worker, catalogued):
     job_id = yard.post("/v1/jobs", json=ASKED).json["id"]
     worker.run(job_id, "failed")
     (body,) = [job.body for job in store.retry_sources([job_id])]
-    store.bury([(entry(job_id, catalogued, is_job=True, task="charge"), body)])
+    store.index_dead_letters([(entry(job_id, catalogued, is_job=True, task="charge"), body)])
 
     edit = {"ids": [job_id], "args": [HIDDEN, 9], "kwargs": {"pin": CARD * 2}}
     started = yard.post("/v1/dead-letters/replay", json=edit)
@@ -179,7 +179,7 @@ def test_a_replay_keeps_and_hides_secrets(yard, store, worker, catalogued):
 )
 def test_the_preview_of_a_dead_letter_hides_secrets(yard, store, catalogued, preview, content):
     """What cannot be read is hidden as a whole."""
-    store.bury([(entry("letter", catalogued, is_job=False, preview=preview), "")])
+    store.index_dead_letters([(entry("letter", catalogued, is_job=False, preview=preview), "")])
 
     told = yard.get("/v1/dead-letters/letter").json["preview"]["content"]
     yard.get("/v1/dead-letters")

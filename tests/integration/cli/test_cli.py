@@ -702,7 +702,7 @@ def evil(yard):
         body_bytes=1,
         preview=EVIL,
     )
-    yard.store.bury([(letter, "{")])
+    yard.store.index_dead_letters([(letter, "{")])
     new = Action(id="evil", who=EVIL, origin="cli", action="queue.pause", target=EVIL)
     yard.store.begin_action(new, max_entries=100, ttl_s=60)
     yard.store.heartbeat(EVIL, _worker_document(), 60_000, [])

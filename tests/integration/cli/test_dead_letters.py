@@ -27,7 +27,7 @@ def yard(make_yard):
         entry("three", yard.queue, is_job=True, failed_at_ms=3_000, fingerprint="g", task="other"),
         entry("stranger", yard.queue, is_job=False, failed_at_ms=4_000, fingerprint="h"),
     ]
-    yard.store.bury([(letter, BODY if letter.is_job else "") for letter in letters])
+    yard.store.index_dead_letters([(letter, BODY if letter.is_job else "") for letter in letters])
     return yard
 
 

@@ -18,8 +18,8 @@ from tests.contract.jobs import (
     settle,
     state,
 )
-from tests.contract.test_dead_letters import bury, retry
 from tests.contract.test_dead_letters import ids as letters
+from tests.contract.test_dead_letters import index_letter, retry
 from tests.polling import poll
 
 
@@ -94,7 +94,7 @@ def test_a_letter_counts_where_its_outcome_will(store, failover):
 
     forget()
     for job_id, (attempt, _) in verdicts.items():
-        bury(store, job_id, attempt)
+        index_letter(store, job_id, attempt)
     assert retry(store, known) == "changed", "it is about to be failed"
     told = {
         job_id: tell(store, job_id, verdict.token, "failed", attempt)

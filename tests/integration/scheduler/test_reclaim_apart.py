@@ -51,7 +51,7 @@ def reclaim(make_reclaim, store):
 
 
 @pytest.fixture
-def buried(dead_letters):
+def written(dead_letters):
     """A function that takes the dead letters of a queue, and gives their ids in order."""
     return lambda queue: sorted(properties.message_id for properties, _ in dead_letters(queue))
 
@@ -72,7 +72,7 @@ def resting(what: str) -> float | None:
 
 @pytest.mark.parametrize("damage", ["attempt", "index"])
 def test_a_job_whose_past_or_place_is_damaged_is_buried_like_the_others(
-    store, reclaim, server, key_prefix, record, buried, queue, damage
+    store, reclaim, server, key_prefix, record, written, queue, damage
 ):
     """Its dead letter does without what cannot be read, or is indexed later; it is published once."""
     lose(store, queue, "bad", "good")
@@ -86,7 +86,7 @@ def test_a_job_whose_past_or_place_is_damaged_is_buried_like_the_others(
 
     assert (record("bad"), record("good")) == ("failed", "failed")
     assert counts(store) == {queue: {"failed": 2}}
-    assert buried(queue) == ["bad", "good"]
+    assert written(queue) == ["bad", "good"]
 
 
 class Odd:
@@ -109,7 +109,7 @@ class Odd:
 
 
 def test_a_job_that_cannot_be_settled_rests_and_is_buried_once(
-    store, make_reclaim, record, buried, queue
+    store, make_reclaim, record, written, queue
 ):
     """Longer each time; once it can be settled it is, without another dead letter."""
     odd = Odd(store, failures=3)
@@ -124,12 +124,12 @@ def test_a_job_that_cannot_be_settled_rests_and_is_buried_once(
     first, second, third = odd.failed_at
     assert (second - first >= 1, third - second >= 2) == (True, True)
     assert counts(store) == {queue: {"failed": 2}}
-    assert buried(queue) == ["bad", "good"]
+    assert written(queue) == ["bad", "good"]
     assert resting("lost job") == 0
 
 
 def test_a_queue_that_takes_no_dead_letters_holds_up_no_other(
-    store, reclaim, channel, buried, queue
+    store, reclaim, channel, written, queue
 ):
     """Though more of its jobs are lost than a pass takes: they rest together, and take no pass its places."""
     bad, before = f"{queue}-bad", resting("queue")
@@ -144,7 +144,7 @@ def test_a_queue_that_takes_no_dead_letters_holds_up_no_other(
     assert (resting("queue of reclaim"), resting("queue")) == (1, before)
     channel.queue_delete(dead_queue(bad))
     poll(lambda: reclaim.run_once() is None and counts(store)[bad] == {"failed": LIMIT + 1})
-    assert (buried(bad), buried(queue)) == (lost, ["good"])
+    assert (written(bad), written(queue)) == (lost, ["good"])
     channel.queue_delete(dead_queue(bad))
 
 

@@ -218,7 +218,7 @@ def test_a_job_that_kills_its_workers_is_buried(store, reclaim, settings, dead_l
 
 
 def test_a_dead_letter_comes_before_its_job_is_failed(store, settings, dead_letters, queue):
-    """While RabbitMQ is away the job stays lost; it is buried, once, when it is back."""
+    """While RabbitMQ is away the job stays lost; it is written, once, when it is back."""
     away = Publisher("amqp://guest:guest@127.0.0.1:1/", name="away")
     quick = replace(settings, max_crashes=1, publish_deadline_s=0.1)
     start_all(store, queue, new_job("a", queue=queue))

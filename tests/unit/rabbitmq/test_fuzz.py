@@ -89,7 +89,7 @@ class Consumer:
     def put(self, delivery: Delivery) -> None:
         self.waiting.append(delivery)
 
-    def bury(self, letter: Outgoing, _reason: str, _delivery: Delivery, _then: object) -> None:
+    def write(self, letter: Outgoing, _reason: str, _delivery: Delivery, _then: object) -> None:
         self.letters.append(letter)
 
 

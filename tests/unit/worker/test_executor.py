@@ -62,13 +62,13 @@ class Consumer:
         self.inbox.put(make_delivery("q", 1, json.dumps(body).encode(), Properties(), Channel()))
 
 
-class Burial:
-    """What was buried."""
+class PendingDeadLetters:
+    """What was written."""
 
     def __init__(self):
         self.letters = []
 
-    def bury(self, letter, reason, delivery, then):
+    def write(self, letter, reason, delivery, then):
         self.letters.append((json.loads(letter.body)["message_id"], reason))
         then()
 
@@ -100,12 +100,12 @@ class Store:
         return ["accepted"] * len(outcomes), verdicts
 
 
-def executor_with(consumer, burial, slots, store):
+def executor_with(consumer, dead_letters, slots, store):
     """Return an executor on doubles, and what is under way in it."""
     registry = AttemptRegistry()
     parts: dict[str, Any] = {
         "registry": registry,
-        "burial": burial,
+        "dead_letters": dead_letters,
         "tasks": {"job": Task(print, "job", TaskOptions(queue="q"))},
         "settings": Settings(),
         "owner": "w",
@@ -118,15 +118,17 @@ def executor_with(consumer, burial, slots, store):
 
 def test_a_message_that_the_store_cannot_take_is_buried_alone():
     """The batch it came in is tried one by one; all others run."""
-    consumer, burial, slots = Consumer(), Burial(), Slots()
-    executor, _ = executor_with(consumer, burial, slots, Store(Unstorable("number too large")))
+    consumer, dead_letters, slots = Consumer(), PendingDeadLetters(), Slots()
+    executor, _ = executor_with(
+        consumer, dead_letters, slots, Store(Unstorable("number too large"))
+    )
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
 
     poll(lambda: not executor.run_once() and not len(consumer.inbox))
 
     assert set(slots.started) == {"a", "b"}
-    assert burial.letters == [("poison", "invalid")]
+    assert dead_letters.letters == [("poison", "invalid")]
     assert [json.loads(each.body)["message_id"] for each in consumer.acked] == ["poison"]
 
 
@@ -134,7 +136,7 @@ def test_a_message_that_the_store_cannot_take_is_buried_alone():
 def test_a_message_of_an_attempt_that_runs_here_is_a_duplicate(is_lost):
     """Unless that one has lost its job: then the message may be all that is left of it."""
     consumer, slots = Consumer(), Slots()
-    executor, registry = executor_with(consumer, Burial(), slots, Store())
+    executor, registry = executor_with(consumer, PendingDeadLetters(), slots, Store())
     running = attempt("job", job_id="a", token=7)
     registry.add(running)
     if is_lost:
@@ -149,14 +151,14 @@ def test_a_message_of_an_attempt_that_runs_here_is_a_duplicate(is_lost):
 @pytest.mark.parametrize("error", [StoreFault("a script failed"), KeyError("a bug")])
 def test_a_message_that_the_store_fails_at_is_kept(error):
     """It may be the record's fault, or the script's: the others run, and it does once that is mended."""
-    consumer, burial, slots, store = Consumer(), Burial(), Slots(), Store(error)
-    executor, _ = executor_with(consumer, burial, slots, store)
+    consumer, dead_letters, slots, store = Consumer(), PendingDeadLetters(), Slots(), Store(error)
+    executor, _ = executor_with(consumer, dead_letters, slots, store)
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
 
     poll(lambda: not executor.run_once() and not len(consumer.inbox))
     assert set(slots.started) == {"a", "b"}
-    assert (burial.letters, consumer.acked) == ([], [])
+    assert (dead_letters.letters, consumer.acked) == ([], [])
     assert "poison" in executor.isolation.problems()[0]
     assert executor.isolation.waiting_by_queue() == {
         "q": 1
@@ -186,7 +188,7 @@ class Damaged(Store):
 def test_what_is_about_a_damaged_record_is_kept():
     """A message and an outcome; what came with them goes its way, in the same call."""
     store, consumer, slots = Damaged(), Consumer(), Slots()
-    executor, registry = executor_with(consumer, Burial(), slots, store)
+    executor, registry = executor_with(consumer, PendingDeadLetters(), slots, store)
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
     executor.run_once()
@@ -210,7 +212,7 @@ def test_what_is_about_a_damaged_record_is_kept():
 def test_an_outcome_that_the_store_fails_at_is_kept():
     """Those that come with it and after it are told."""
     store, consumer = Store(), Consumer()
-    executor, registry = executor_with(consumer, Burial(), Slots(), store)
+    executor, registry = executor_with(consumer, PendingDeadLetters(), Slots(), store)
     for job_id in ("a", "poison", "b"):
         consumer.deliver(job_id)
     executor.run_once()
@@ -230,8 +232,8 @@ def test_an_outcome_that_the_store_fails_at_is_kept():
 
 def test_an_outcome_without_a_form_in_the_store_is_a_failure():
     """The job does not stay running for ever."""
-    store, consumer, burial = Store(), Consumer(), Burial()
-    executor, registry = executor_with(consumer, burial, Slots(), store)
+    store, consumer, dead_letters = Store(), Consumer(), PendingDeadLetters()
+    executor, registry = executor_with(consumer, dead_letters, Slots(), store)
     consumer.deliver("poison")
     executor.run_once()
     store.error = Unstorable("number too large")
@@ -242,14 +244,14 @@ def test_an_outcome_without_a_form_in_the_store_is_a_failure():
     store.error = None
     executor.run_once()
     (outcome,) = store.outcomes
-    assert (outcome.kind, burial.letters) == ("failed", [("poison", "result_not_json")])
+    assert (outcome.kind, dead_letters.letters) == ("failed", [("poison", "result_not_json")])
     assert "number too large" in outcome.error
 
 
 def test_a_store_that_is_away_puts_nothing_aside():
     """All waits together, as it was."""
     consumer, store = Consumer(), Store(StoreUnavailable("BUSY"))
-    executor, _ = executor_with(consumer, Burial(), Slots(), store)
+    executor, _ = executor_with(consumer, PendingDeadLetters(), Slots(), store)
     consumer.deliver("poison")
 
     with pytest.raises(StoreUnavailable):
@@ -277,7 +279,7 @@ class Watched(Store):
 def test_a_claim_call_is_over_when_what_it_granted_is_known_to_run():
     """Not before: a heartbeat that came in between would have it given back."""
     store, consumer = Watched(), Consumer()
-    store.executor, registry = executor_with(consumer, Burial(), Slots(), store)
+    store.executor, registry = executor_with(consumer, PendingDeadLetters(), Slots(), store)
     seen = []
 
     for job_id in ("a", "b"):
@@ -292,7 +294,7 @@ def test_a_claim_call_is_over_when_what_it_granted_is_known_to_run():
 def test_a_claim_call_that_is_not_answered_is_over():
     """The delivery is asked for again, by a call of another number."""
     store, consumer = Watched(), Consumer()
-    store.executor, registry = executor_with(consumer, Burial(), Slots(), store)
+    store.executor, registry = executor_with(consumer, PendingDeadLetters(), Slots(), store)
     consumer.deliver("a")
     store.is_away = True
 

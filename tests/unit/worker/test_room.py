@@ -59,7 +59,7 @@ class Isolation:
         return self.resting
 
 
-class Burial:
+class PendingDeadLetters:
     """Has letters that wait."""
 
     def __init__(self):
@@ -73,7 +73,7 @@ class Yard:
     """A room with what it looks at."""
 
     def __init__(self, *queues):
-        self.consumer, self.settler, self.burial = Consumer(), Settler(), Burial()
+        self.consumer, self.settler, self.dead_letters = Consumer(), Settler(), PendingDeadLetters()
         self.registry, self.isolation = Registry(), Isolation()
         self.is_store_away = False
         self.room = Room(
@@ -81,7 +81,7 @@ class Yard:
             settler=cast(Any, self.settler),
             registry=cast(Any, self.registry),
             isolation=cast(Any, self.isolation),
-            burial=cast(Any, self.burial),
+            dead_letters=cast(Any, self.dead_letters),
             slots=SLOTS,
             queues=queues,
             is_store_away=lambda: self.is_store_away,
@@ -119,10 +119,10 @@ def test_slots_with_long_jobs_are_there_for_nothing_else(yard):
 
     yard.registry.attempts.clear()
     yard.run(1, for_s=LONG)
-    yard.burial.waiting, yard.isolation.resting = [delivery()], [delivery()]
+    yard.dead_letters.waiting, yard.isolation.resting = [delivery()], [delivery()]
     assert yard.look() == {"a": 1}
     running = [each.delivery for each in yard.registry.attempts]
-    assert yard.consumer.held == running + yard.burial.waiting + yard.isolation.resting
+    assert yard.consumer.held == running + yard.dead_letters.waiting + yard.isolation.resting
 
     yard.run(1, for_s=LONG)
     assert (yard.look(), yard.room.is_full) == ({}, True)

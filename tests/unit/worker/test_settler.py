@@ -27,13 +27,13 @@ class Consumer:
         self.handed_back += deliveries
 
 
-class Burial:
-    """What was buried."""
+class PendingDeadLetters:
+    """What was written."""
 
     def __init__(self):
         self.letters = []
 
-    def bury(self, letter, reason, delivery, then):
+    def write(self, letter, reason, delivery, then):
         self.letters.append(letter)
         then()
 
@@ -54,10 +54,14 @@ class Child:
     """A settler, what watches over its attempts, and why it was to retire."""
 
     def __init__(self, **answer):
-        self.consumer, self.burial, self.store = Consumer(), Burial(), Store(**answer)
+        self.consumer, self.dead_letters, self.store = (
+            Consumer(),
+            PendingDeadLetters(),
+            Store(**answer),
+        )
         self.retired: list[str] = []
         self.registry = AttemptRegistry()
-        parts: dict[str, Any] = {"registry": self.registry, "burial": self.burial}
+        parts: dict[str, Any] = {"registry": self.registry, "dead_letters": self.dead_letters}
         settings = config.load(hard_limit_grace_s=0.01)
         self.settler = Settler(**parts, tasks={}, settings=settings, owner="w", wake=lambda: None)
         store: Any = self.store
@@ -115,7 +119,7 @@ def test_an_overtaken_attempt_that_does_not_stop_is_given_up(child):
     poll(child.is_retired)
 
     assert child.outcomes() == [(1, "released")]
-    assert child.burial.letters == []
+    assert child.dead_letters.letters == []
     assert stale in child.registry.unsettled()
     assert not current.is_ended
 
@@ -141,7 +145,7 @@ def test_a_lost_attempt_that_fails_for_good_writes_no_dead_letter():
 
     child.settler.decide(doomed, ValueError("it failed all the same"))
 
-    assert child.burial.letters == []
+    assert child.dead_letters.letters == []
     assert child.outcomes() == [(1, "released")]
 
 
@@ -154,7 +158,7 @@ def test_a_lost_attempt_that_does_not_stop_is_given_up_as_lost():
 
     poll(child.is_retired)
 
-    assert (child.outcomes(), child.burial.letters) == ([(1, "released")], [])
+    assert (child.outcomes(), child.dead_letters.letters) == ([(1, "released")], [])
 
 
 @pytest.mark.parametrize(("own", "shown"), [(2, 2), (None, 9)])
@@ -167,7 +171,7 @@ def test_a_dead_letter_has_the_priority_of_the_job(child, own, shown):
 
     child.settler.decide(failing, ValueError("no"))
 
-    assert [letter.priority for letter in child.burial.letters] == [shown]
+    assert [letter.priority for letter in child.dead_letters.letters] == [shown]
 
 
 def test_what_the_store_took_back_is_logged(caplog):

@@ -29,9 +29,9 @@ class RedisDeadLetters(RedisScripts):
     """The part of `RedisStore` that keeps dead letters."""
 
     @guarded
-    def bury(self, letters: Sequence[tuple[DeadLetter, str]]) -> None:
+    def index_dead_letters(self, letters: Sequence[tuple[DeadLetter, str]]) -> None:
         if letters:
-            self.run("bury", [_row(letter, body) for letter, body in letters], bool)
+            self.run("index_dead_letters", [_row(letter, body) for letter, body in letters], bool)
 
     @guarded
     def find_dead(

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from services.worker.attempts.burial import Burial
+from services.worker.attempts.dead_letters import PendingDeadLetters
 from taskyard.dead_letters.message import dead_letter
 from taskyard.rabbitmq.topology import dead_queue
 from tests import worker_tasks as tasks
@@ -12,11 +12,11 @@ from tests.unit.worker.doubles import delivery
 
 
 @pytest.fixture
-def burial(publisher, store):
-    burial = Burial(publisher, store, deadline_s=30)
-    burial.start()
-    yield burial
-    burial.stop()
+def dead_letters(publisher, store):
+    dead_letters = PendingDeadLetters(publisher, store, deadline_s=30)
+    dead_letters.start()
+    yield dead_letters
+    dead_letters.stop()
 
 
 def letter(queue, job_id, **headers):
@@ -35,39 +35,42 @@ def letter(queue, job_id, **headers):
     return replace(made, headers={**(made.headers or {}), **headers})
 
 
-def test_a_queue_that_takes_none_holds_up_no_other(burial, channel, queue):
-    """However many wait for it; they are buried once it does."""
+def test_a_queue_that_takes_none_holds_up_no_other(dead_letters, channel, queue):
+    """However many wait for it; they are written once it does."""
     other = f"{queue}-other"
     channel.queue_declare(dead_queue(queue), durable=True, arguments={"x-max-length": 7})
-    buried = []
+    written = []
     for number in range(250):
-        burial.bury(
-            letter(queue, str(number)), "invalid", delivery(), lambda n=number: buried.append(n)
+        dead_letters.write(
+            letter(queue, str(number)), "invalid", delivery(), lambda n=number: written.append(n)
         )
-    burial.bury(letter(other, "good"), "invalid", delivery(), lambda: buried.append("good"))
+    dead_letters.write(letter(other, "good"), "invalid", delivery(), lambda: written.append("good"))
 
-    poll(lambda: buried == ["good"])
-    assert "queue" in burial.problems()[0]
+    poll(lambda: written == ["good"])
+    assert "queue" in dead_letters.problems()[0]
     channel.queue_delete(dead_queue(queue))
 
-    poll(lambda: len(buried) == 251)
-    assert (len(burial), burial.problems()) == (0, [])
+    poll(lambda: len(written) == 251)
+    assert (len(dead_letters), dead_letters.problems()) == (0, [])
     for name in (other, dead_queue(other)):
         channel.queue_delete(name)
 
 
-def test_a_letter_that_cannot_be_published_holds_up_no_other(burial, queue):
+def test_a_letter_that_cannot_be_published_holds_up_no_other(dead_letters, queue):
     """Of the same queue, before it and behind it."""
-    buried = []
+    written = []
     for name in ("a", "odd", "b"):
         odd = {"odd": object()} if name == "odd" else {}
-        burial.bury(
-            letter(queue, name, **odd), "invalid", delivery(), lambda name=name: buried.append(name)
+        dead_letters.write(
+            letter(queue, name, **odd),
+            "invalid",
+            delivery(),
+            lambda name=name: written.append(name),
         )
 
-    poll(lambda: set(buried) == {"a", "b"})
-    assert len(burial) == 1
-    poll(burial.problems)
+    poll(lambda: set(written) == {"a", "b"})
+    assert len(dead_letters) == 1
+    poll(dead_letters.problems)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from services.worker.consuming.inbox import Delivery
-from taskyard.dead_letters.message import index, shortened
-from taskyard.errors import BrokerUnavailable, MessageTooLarge
+from taskyard.dead_letters.writer import DeadLetterWriter
+from taskyard.errors import BrokerUnavailable
 from taskyard.rabbitmq.in_hand import portion
 from taskyard.rabbitmq.outgoing import Outgoing
 from taskyard.rabbitmq.publisher import Publisher
@@ -44,7 +44,7 @@ class _Letter:
     name: str = field(default_factory=lambda: f"letter {next(_numbers)}")
 
 
-class Burial:
+class PendingDeadLetters:
     """Publishes dead letters in a loop of its own, again and again until RabbitMQ takes them.
 
     Slots do not wait for it: meanwhile the job's lease is kept alive and its delivery unacknowledged. A queue
@@ -66,14 +66,14 @@ class Burial:
         on_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._publisher = publisher
-        self._store = store
+        self._writer = DeadLetterWriter(publisher, store, deadline_s=deadline_s)
         self._deadline_s = deadline_s
         self._on_waiting = on_waiting
         self._waiting: deque[_Letter] = deque()
         self._wake = threading.Event()
         self._apart = Apart("dead letter")
         self._loop = Loop(
-            "burial",
+            "dead_letters",
             self._run_once,
             interval_s=RETRY_S,
             await_work=self._await_work,
@@ -84,7 +84,7 @@ class Burial:
         """Begin."""
         self._loop.start()
 
-    def bury(
+    def write(
         self, letter: Outgoing, reason: str, delivery: Delivery, then: Callable[[], None]
     ) -> None:
         """Publish the letter of a delivery, and call `then` once it is confirmed."""
@@ -142,16 +142,12 @@ class Burial:
     def _publish(self, letters: Sequence[_Letter]) -> None:
         if not letters:
             return
-        failures = self._publisher.publish_each(
-            [each.message for each in letters], deadline_s=self._deadline_s, is_whole=False
-        )
+        written, failures = self._writer.confirm([each.message for each in letters])
         for place, letter in enumerate(letters):
+            letter.message = written[place]
             letter.is_confirmed = place not in failures
         taken = {_queue(each) for each in letters if each.is_confirmed}
         errors = {letters[place]: failure.error for place, failure in failures.items()}
-        for letter, error in errors.items():
-            if isinstance(error, MessageTooLarge):
-                letter.message = shortened(letter.message)
         if errors and not self._publisher.is_ready:
             self._finish([each for each in letters if each.is_confirmed])
             raise BrokerUnavailable(f"dead letters wait: {self._publisher.state}")
@@ -166,8 +162,8 @@ class Burial:
             self._apart.went_well(name)
 
     def _finish(self, letters: Sequence[_Letter]) -> None:
-        """Index what is confirmed, and tell who waits for it; without the store no job could be failed."""
-        index(self._store, [each.message for each in letters])
+        """Index what is confirmed, and let its job be failed: without the store it could not be."""
+        self._writer.index([each.message for each in letters])
         for letter in letters:
             self._waiting.remove(letter)
             self._apart.went_well(letter.name)

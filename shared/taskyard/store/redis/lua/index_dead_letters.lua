@@ -1,6 +1,6 @@
 -- args: dead letters of {id, queue, reason, fingerprint, failed_at, attempts, task, error_type, is_job, document,
 -- body, priority, created_at, bytes of its message}
-local function bury(id, queue, reason, fingerprint, failed_at, attempts, task, error_type, is_job, document, body,
+local function index_dead_letter(id, queue, reason, fingerprint, failed_at, attempts, task, error_type, is_job, document, body,
     priority, created_at, bytes)
   local key = P .. 'd:' .. id
   local newest = tonumber(redis.call('HGET', key, 'attempts') or -1)
@@ -26,5 +26,5 @@ local function bury(id, queue, reason, fingerprint, failed_at, attempts, task, e
   redis.call('HINCRBY', P .. 'dead:counts', queue .. '|' .. reason, 1)
   redis.call('HINCRBY', P .. 'dead:bytes', queue, bytes)
 end
-for _, letter in ipairs(args) do bury(unpack(letter, 1, 14)) end
+for _, letter in ipairs(args) do index_dead_letter(unpack(letter, 1, 14)) end
 return answer(true)
