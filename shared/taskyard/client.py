@@ -242,6 +242,7 @@ def _submit(task: Task[..., Any], request: "JobRequest") -> JobHandle:
 def _get_ready() -> None:
     """Import what handing over needs, when the first task is made: the first call does not wait for it."""
     from taskyard import config, dispatcher, job_creation  # noqa: F401 - to have been imported
+    from taskyard.policy import decide  # noqa: F401 - likewise
     from taskyard.rabbitmq import publisher  # noqa: F401 - likewise
     from taskyard.store import redis  # noqa: F401 - likewise
 
