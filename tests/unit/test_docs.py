@@ -153,6 +153,20 @@ def test_every_relative_link_leads_to_a_file_and_heading(page):
     assert broken == []
 
 
+@pytest.mark.parametrize(
+    ("heading", "folder"), [("The library", "shared/taskyard"), ("The services' code", ".")]
+)
+def test_the_layout_names_what_is_there(heading, folder):
+    """Each module and package in the tables of the architecture exists."""
+    named = re.findall(
+        r"`([\w/]+)`", "\n".join(row[0] for row in _rows("docs/architecture.md", heading)[0])
+    )
+
+    assert len(named) >= 3
+    places = [ROOT / folder / name for name in named]
+    assert [p for p in places if not p.is_dir() and not p.with_suffix(".py").is_file()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_python_block_compiles(page):
     """An example has no typing error; tasks in it are not run."""
