@@ -3,7 +3,8 @@
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from taskyard.errors import NotUnique, TaskyardError, Unavailable
 from taskyard.job import State
@@ -23,7 +24,7 @@ ATTEMPT_HEADER = "taskyard-attempt"
 TRACE_HEADER = "traceparent"
 
 
-class _Sent(NamedTuple):
+class _Sent(msgspec.Struct, frozen=True):
     """A message that has to be confirmed before an answer is given, and since when its job waits for that."""
 
     job_id: str

@@ -5,8 +5,8 @@ A route that is in no table asks for an admin key, so that a forgotten one is cl
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
+import msgspec
 from flask import Request
 
 from services.api.auth import path_guards
@@ -17,7 +17,7 @@ from taskyard.keys import Scope
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
-class Rule(NamedTuple):
+class Rule(msgspec.Struct, frozen=True):
     """What a route asks for."""
 
     #: All of these.

@@ -1,15 +1,14 @@
 """Who makes the request that is being handled, and what their key allows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from flask import g, has_request_context
 
 from taskyard.store.keys import ApiKey
 
 
-@dataclass(frozen=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """A key, or an anonymous caller, who may do everything: there is no key then."""
 
     key: ApiKey | None = None

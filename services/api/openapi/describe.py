@@ -1,9 +1,10 @@
 """What a route says of itself for the OpenAPI document: its parameters, its body, its answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+
+import msgspec
 
 from services.api.openapi.shapes import TEXT, WHOLE, ref
 
@@ -33,8 +34,7 @@ HEADERS: dict[str, Part] = {
 }
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """What a route takes besides its path: the name of its body's schema, and parameters."""
 
     body: str | None = None

@@ -10,7 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from services.api.http import request_metrics
 from services.api.server.crowd import PATIENCE_S, Crowd, allowed_s, origin
@@ -30,7 +32,7 @@ SLICE_BYTES = 262_144
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Host(NamedTuple):
+class Host(msgspec.Struct, frozen=True):
     """What a connection belongs to.
 
     Args:

@@ -2,7 +2,9 @@
 
 import ipaddress
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from services.api.http import request_metrics
 
@@ -36,7 +38,7 @@ class Member(Protocol):
         """End it at once."""
 
 
-class Bounds(NamedTuple):
+class Bounds(msgspec.Struct, frozen=True):
     """How much there may be at a time.
 
     Args:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+
+import msgspec
 
 from services.scheduler.publishing import QUEUE_REST_S
 from taskyard.dispatcher import Dispatcher
@@ -15,7 +16,7 @@ from taskyard.store.jobs import Created, NewJob
 Steps = Generator[NewJob, Created, None]
 
 
-class _Begun(NamedTuple):
+class _Begun(msgspec.Struct, frozen=True):
     name: str
     steps: Steps
     job: NewJob

@@ -1,8 +1,9 @@
 """What an explanation is made of: findings, and the situation that they are found in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
+import msgspec
 from msgspec import Struct
 
 from taskyard.job import Job, rfc3339
@@ -66,7 +67,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     needs_action: bool = False
 
 
-class ExplainSettings(NamedTuple):
+class ExplainSettings(msgspec.Struct, frozen=True):
     """The settings that an explanation goes by, in seconds."""
 
     relay_after_s: float

@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
+
+import msgspec
 
 from taskyard.job import TERMINAL, WAITING, State, rfc3339
 from taskyard.store.explaining import Interval, JobFacts, Run
@@ -43,7 +45,7 @@ MEANING: dict[Phase, str] = {
 }
 
 
-class Stretch(NamedTuple):
+class Stretch(msgspec.Struct, frozen=True):
     """A part of a job's life, in milliseconds since 1970; `attempt` is that which ran, or 0."""
 
     phase: Phase
@@ -63,7 +65,7 @@ def timeline(facts: JobFacts) -> list[Stretch]:
     pauses = sorted(facts.queue_pauses)
     for stretch in _with_pauses(_cut(stretches, begin, end), pauses):
         if cut and (cut[-1].phase, cut[-1].attempt) == (stretch.phase, stretch.attempt):
-            cut[-1] = cut[-1]._replace(to_ms=stretch.to_ms)
+            cut[-1] = msgspec.structs.replace(cut[-1], to_ms=stretch.to_ms)
         else:
             cut.append(stretch)
     now = _now(facts)
@@ -211,7 +213,7 @@ def _cut(stretches: Sequence[Stretch], begin: int, end: int) -> Iterator[Stretch
     An attempt that began and ended in the same millisecond is shown too: every attempt has its stretch.
     """
     inside = [
-        each._replace(from_ms=max(each.from_ms, begin), to_ms=min(each.to_ms, end))
+        msgspec.structs.replace(each, from_ms=max(each.from_ms, begin), to_ms=min(each.to_ms, end))
         for each in stretches
     ]
     marks = sorted({begin, end, *(mark for s in inside for mark in (s.from_ms, s.to_ms))})
@@ -248,4 +250,4 @@ def _with_pauses(
                 yield Stretch("paused", start, stop)
                 at = stop
         if at < stretch.to_ms or stretch.from_ms == stretch.to_ms:
-            yield stretch._replace(from_ms=at)
+            yield msgspec.structs.replace(stretch, from_ms=at)

@@ -2,7 +2,8 @@
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 #: OpenSSL's numbers for a certificate of another host name or address.
 _OTHER_NAME = frozenset({62, 64})
@@ -22,8 +23,7 @@ _CLIENT_REFUSED = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(msgspec.Struct, frozen=True):
     """Certificates for connections by `amqps://` and `rediss://`; the server's is verified, always.
 
     Args:

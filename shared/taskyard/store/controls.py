@@ -1,7 +1,8 @@
 """What an operator changes while jobs run: limits of tasks, and which tasks and queues are paused."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 Kind = Literal["queue", "task"]
@@ -21,7 +22,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         return self.concurrency > 0 or self.starts > 0
 
 
-class TaskLimits(NamedTuple):
+class TaskLimits(msgspec.Struct, frozen=True):
     """Where the limits of a task come from: what an operator set wins over what workers declare."""
 
     #: None: nothing is set. Lifted limits are set, too.

@@ -1,7 +1,6 @@
 """Answers to submitters: what a request with an idempotency key was answered, and who awaits an outcome."""
 
-from typing import NamedTuple
-
+import msgspec
 from msgspec import Struct
 
 
@@ -29,7 +28,7 @@ class ReplyRequest(Struct, frozen=True, array_like=True):
     correlation_id: str = ""
 
 
-class ReplyAddress(NamedTuple):
+class ReplyAddress(msgspec.Struct, frozen=True):
     """Where the outcome of a job goes."""
 
     reply_to: str
