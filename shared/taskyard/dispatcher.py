@@ -3,8 +3,7 @@
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-
-import msgspec
+from typing import NamedTuple
 
 from taskyard.errors import NotUnique, TaskyardError, Unavailable
 from taskyard.job import State
@@ -24,7 +23,7 @@ ATTEMPT_HEADER = "taskyard-attempt"
 TRACE_HEADER = "traceparent"
 
 
-class _Sent(msgspec.Struct, frozen=True):
+class _Sent(NamedTuple):
     """A message that has to be confirmed before an answer is given, and since when its job waits for that."""
 
     job_id: str

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
-
-import msgspec
+from typing import NamedTuple
 
 from services.scheduler.publishing import QUEUE_REST_S
 from taskyard.dispatcher import Dispatcher
@@ -16,7 +15,7 @@ from taskyard.store.jobs import Created, NewJob
 Steps = Generator[NewJob, Created, None]
 
 
-class _Begun(msgspec.Struct, frozen=True):
+class _Begun(NamedTuple):
     name: str
     steps: Steps
     job: NewJob

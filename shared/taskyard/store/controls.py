@@ -1,8 +1,7 @@
 """What an operator changes while jobs run: limits of tasks, and which tasks and queues are paused."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 Kind = Literal["queue", "task"]
@@ -22,7 +21,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         return self.concurrency > 0 or self.starts > 0
 
 
-class TaskLimits(msgspec.Struct, frozen=True):
+class TaskLimits(NamedTuple):
     """Where the limits of a task come from: what an operator set wins over what workers declare."""
 
     #: None: nothing is set. Lifted limits are set, too.

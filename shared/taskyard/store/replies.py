@@ -1,6 +1,7 @@
 """Answers to submitters: what a request with an idempotency key was answered, and who awaits an outcome."""
 
-import msgspec
+from typing import NamedTuple
+
 from msgspec import Struct
 
 
@@ -28,7 +29,7 @@ class ReplyRequest(Struct, frozen=True, array_like=True):
     correlation_id: str = ""
 
 
-class ReplyAddress(msgspec.Struct, frozen=True):
+class ReplyAddress(NamedTuple):
     """Where the outcome of a job goes."""
 
     reply_to: str
