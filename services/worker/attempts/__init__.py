@@ -1,1 +1,1 @@
-"""The life of an attempt: taken, claimed, run, decided, settled, acknowledged."""
+"""The life of an attempt: taken, claimed, run, decided, settled, acknowledged; begin with `executor`."""

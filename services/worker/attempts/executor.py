@@ -1,7 +1,8 @@
 """The life of an attempt, step by step, a batch at a time.
 
 1. take: deliveries for the slots that are free leave the inbox, and outcomes leave their queue.
-2. claim: of the deliveries, those that decode and fit their task ask the store for an attempt each.
+2. claim: each delivery that can be read asks the store for an attempt. So does one that cannot, if it is of a
+   job: its attempt fails with the reason. Jobs that the store does not know are recorded and claimed again.
 3. run: what is granted goes to the slots; the rest is acknowledged, or goes back to its queue.
 4. decide: a task has ended, and its job is completed, retrying, failed, cancelled or released. The dead
    letter of a failed one is confirmed before step 5.
