@@ -48,19 +48,19 @@ class Isolation:
         self._admission = admission
         self._aside = Aside()
         #: Outcomes and deliveries of a batch that failed, among which one is at fault: each comes alone.
-        self._suspects = 0
+        self._to_come_alone = 0
 
     @property
     def is_due(self) -> bool:
         """Whether the next round is about one item alone."""
-        return self._suspects > 0 or self._aside.is_due
+        return self._to_come_alone > 0 or self._aside.is_due
 
     def take_one(self, capacity: int) -> tuple[Entries, list[Delivery]]:
         """Return one outcome, or else one delivery if there is capacity for it; first what has rested."""
         rested = self._aside.take_end()
         ended = self._settler.take(1) if rested is None else [rested]
         deliveries = [] if ended else self._registry.reserve(capacity, self._take_delivery)
-        self._suspects = max(0, self._suspects - len(ended) - len(deliveries))
+        self._to_come_alone = max(0, self._to_come_alone - len(ended) - len(deliveries))
         return ended, deliveries
 
     def _take_delivery(self, _: int) -> list[Delivery]:
@@ -78,7 +78,7 @@ class Isolation:
         count = len(ended) + len(candidates)
         if count > 1:
             logger.error("the store fails at one of a batch; each comes alone now: %s", error)
-            self._suspects = count
+            self._to_come_alone = count
             self.put_back(ended, candidates)
         else:
             self._put_aside(ended, candidates, error)
