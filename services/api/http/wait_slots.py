@@ -19,6 +19,8 @@ SLICE_S = 1.0
 class WaitSlots:
     """The slots of waiting requests; a request that finds none free is answered at once.
 
+    Jobs are submitted through here, as a submission waits for RabbitMQ.
+
     Args:
         dispatcher: Whose store and publisher are waited for.
         read: Gives jobs by their ids.

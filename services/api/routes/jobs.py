@@ -104,14 +104,14 @@ def submit() -> Response:
     # A request that was repeated before its answer was written down made the same job.
     is_replayed = keyed.is_repeated and not created.is_new
     # Or, where both came at once, before the one that had reserved the key.
-    is_ours = created.is_new or created.id == keyed.base_id
-    status = 202 if is_ours else 200
+    is_theirs = created.is_new or created.id == keyed.base_id
+    status = 202 if is_theirs else 200
     # A later job of this id is not the one that was made here, and shown.
     made_at_ms = created.created_at_ms if created.is_new else None
     keyed.conclude({"id": created.id, "status": status, "created_at_ms": made_at_ms})
     waited = prefer.Waited(created.id)
     found = waited.job or _recorded(job, created)
-    return _answer(found, status, waited, is_replayed=is_replayed, is_theirs=is_ours)
+    return _answer(found, status, waited, is_replayed=is_replayed, is_theirs=is_theirs)
 
 
 @blueprint.get("/v1/jobs/<job_id>", endpoint="show")
