@@ -12,7 +12,7 @@ from pathlib import Path
 from taskyard.local_servers.waiting import wait_for
 
 # Set for every process of a stack and inherited by its children, however they detach themselves.
-MARK = "TASKYARD_DEVSTACK"
+MARK = "TASKYARD_LOCAL_SERVERS"
 GRACE_S = 20.0
 
 DEAD_STATES = (b"Z", b"X")  # ended, and listed only until the parent has asked

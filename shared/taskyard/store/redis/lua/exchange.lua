@@ -279,7 +279,7 @@ local function out_of_suspect(id, key, queue)
   return tonumber(r[2]) or 0
 end
 
-local function judge(claim)
+local function answer_claim(claim)
   local id, attempt, queue, expires_ms, park_delay_ms, park_ttl_ms, task, limit_key, priority, is_alone, is_surplus =
     unpack(claim, 1, 11)
   local key = job_key(id)
@@ -330,7 +330,7 @@ local function answers_of(items, act, otherwise)
     local id, _, queue = unpack(items[place], 1, 3)
     answers[place] = otherwise
     faults[#faults + 1] = {id, text}
-    if act == judge then redis.call('ZADD', P .. 'suspects:' .. queue, 'XX', now + LATER_MS, id) end
+    if act == answer_claim then redis.call('ZADD', P .. 'suspects:' .. queue, 'XX', now + LATER_MS, id) end
   end
   return answers
 end
@@ -347,7 +347,7 @@ local rows = {{'ZADD', P .. 'ended', ended}}
 for its_owner, ids in pairs(left) do rows[#rows + 1] = {'SREM', P .. 'held:' .. its_owner, ids} end
 note(rows)
 local is_late = #claims > 0 and has_ended(owner)
-local verdicts = answers_of(claims, is_late and function() return {'gone', 0, 0, 0, 0} end or judge,
+local verdicts = answers_of(claims, is_late and function() return {'gone', 0, 0, 0, 0} end or answer_claim,
   {'fault', 0, 0, 0, 0})
 rows = {}
 for queue, ids in pairs(unready) do rows[#rows + 1] = {'ZREM', P .. 'ready:' .. queue, ids} end
