@@ -252,7 +252,7 @@ def _attempt(attempt: Attempt) -> AttemptDocument:
 def for_submitter(document: Mapping[str, Any], *, may_read: bool) -> Mapping[str, Any]:
     """Return what the submitter of a job is told of it: the one rule of all doors.
 
-    Of a job that was there before, whoever made it, that is its state and nothing else.
+    Of a job that was there before, even one of their own, that is its state and nothing else.
 
     Args:
         document: The document of the job, which is within the submitter's reach.

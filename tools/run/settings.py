@@ -31,7 +31,7 @@ class RunSettings:
     checkout: Path
     #: The servers that the user has brought, as environment variables.
     given_addresses: Mapping[str, str]
-    #: Of the user's other settings those that whoever submits jobs needs too.
+    #: Those of the user's other settings that programs which submit jobs need too.
     shared: Mapping[str, str]
     api_host: str
     api_port: int

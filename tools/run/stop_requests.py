@@ -10,7 +10,7 @@ class StopRequested(Exception):
 
 
 class StopRequests:
-    """Counts Ctrl-C, SIGTERM and a closed terminal; whoever waits asks it."""
+    """Counts Ctrl-C, SIGTERM and a closed terminal; what waits asks it."""
 
     def __init__(self) -> None:
         """Start with none."""

@@ -38,7 +38,7 @@ class Keyring:
         self._store = store
         self._first = first
         self._is_open = is_open and first is None
-        # Whoever waits for a reading shares its outcome, as with the catalogue.
+        # All that wait for a reading share its outcome, as with the catalogue.
         self._reading: GroupCommit[float, None] = GroupCommit(self._read)
         self._metering: GroupCommit[Use, Metered] = GroupCommit(store.use_keys)
         self._read_at = float("-inf")

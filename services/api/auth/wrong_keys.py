@@ -18,7 +18,7 @@ MAX_WRONG = 20
 WINDOW_S = 60.0
 #: Addresses, and keys with the addresses that they came from, that are remembered; of more, the newest.
 MAX_REMEMBERED = 10_000
-#: Whoever has an IPv6 address usually has all with the same beginning. Bits.
+#: A caller with one IPv6 address usually has all that begin alike. Bits.
 IPV6_PREFIX = 64
 
 

@@ -75,7 +75,7 @@ def cut_fault(letter: DeadLetter, pointer: str = "") -> Fault:
     """Return the fault of a letter whose message is not kept as a whole: it can only be looked at."""
     text = (
         f"of {letter.id!r} only the first {letter.kept_bytes} of {letter.body_bytes} bytes are kept, "
-        "as it was above DEAD_LETTER_MAX_BYTES: whoever sent it has to send it again"
+        "as it was above DEAD_LETTER_MAX_BYTES: its sender has to send it again"
     )
     return Fault(pointer, "cut_off", text)
 

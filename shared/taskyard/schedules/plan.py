@@ -1,7 +1,7 @@
 """What a schedule does next: pure steps from one state to the next, with the time passed in.
 
 A fire goes in two steps: first the decision is written (`firing`), then the job is made and that is written
-too. Whoever writes the decision wins; if it dies then, another makes the job, under the same id.
+too. The scheduler that writes the decision wins; if it dies then, another makes the job, under the same id.
 """
 
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from taskyard.schedules.rule import Schedule, jitter_ms, last_times, next_time
 from taskyard.store.jobs import Reach
 
-#: How long whoever decided on a fire has to make its job before another does. Milliseconds.
+#: How long the scheduler that decided on a fire has to make its job before another does. Milliseconds.
 HOLD_MS = 2000
 #: How often a queued fire looks whether the job before it has ended. Milliseconds.
 QUEUED_MS = 250

@@ -440,7 +440,7 @@ class JobStore(Protocol):
     ) -> None:
         """Set a task's limits; None takes back what was set, so that what workers declare holds.
 
-        Those in `keep` stay as they are now, whoever changes them at the same time.
+        Those in `keep` stay as they are now, or as another caller sets them at the same time.
         """
 
     def limits_of(self, task: str) -> TaskLimits:
@@ -580,8 +580,8 @@ class JobStore(Protocol):
     def republish(self, ids: Sequence[str], older_than_ms: int = 0) -> list[Ready]:
         """Put pending jobs that have been ready for so long back into the outbox, and return them.
 
-        They are ready from now on, as their messages will be: whoever asks for the same a moment later, such
-        as another scheduler, gets none of them.
+        They are ready from now on, as their messages will be: another scheduler that asks for the same a
+        moment later gets none of them.
         """
 
     # The catalogue, and who works

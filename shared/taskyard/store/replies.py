@@ -10,7 +10,7 @@ class Reservation(Struct, frozen=True):
 
     #: Tells its body from others.
     fingerprint: str
-    #: Where the ids of its jobs come from: whoever repeats it makes the same ones.
+    #: Where the ids of its jobs come from: a repeated request makes the same ones.
     base_id: str
     #: What was answered, as JSON; empty as long as no request was.
     answer: str = ""

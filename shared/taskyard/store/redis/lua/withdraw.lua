@@ -33,7 +33,7 @@ local function withdraw(id)
     kept[#kept + 1] = id
     return
   end
-  -- Whoever takes its message would else think that its record was lost, and make a new one.
+  -- A worker that takes its message would else think that its record was lost, and make a new one.
   if is_sent[id] or (tonumber(r[8]) or 0) > 0 then redis.call('ZADD', P .. 'withdrawn', now + UNSEEN_MS, id) end
   if not state then return end
   if r[4] then give_lock_back(id, unpack(r, 4, 6)) end
