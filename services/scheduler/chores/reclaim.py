@@ -7,7 +7,7 @@ import random
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from services.scheduler import traces
 from services.scheduler.chores import lost_jobs
@@ -55,15 +55,10 @@ class Reclaim:
         self._publisher = publisher
         self._writer = DeadLetterWriter(publisher, store, deadline_s=settings.publish_deadline_s)
         self._settings = settings
-        catalogue = Catalogue(store)
-
-        def waits_of(task: str) -> Waits:
-            return catalogue.retry_waits(task) or waits(settings)
-
-        self._rules = Rules(settings, waits_of, rng)
+        self._rules = Rules(settings, announced_waits(Catalogue(store), settings), rng)
         self._owner = _new_owner()
-        # Long enough to wait for a confirm and to settle after it.
-        self._lease_s = max(settings.lease_s, 2 * settings.publish_deadline_s)
+        # Long enough to wait for a confirm, for that of what had to be cut, and to settle after them.
+        self._lease_s = max(settings.lease_s, 3 * settings.publish_deadline_s)
         # What rests is ours until then.
         longest_s = self._lease_s / 2
         self._apart = Apart("lost job", max_rest_s=longest_s)
@@ -180,6 +175,20 @@ class Reclaim:
                 lost_jobs.log(case)
                 traces.reclaimed(case)
         return settled
+
+
+def announced_waits(catalogue: Catalogue, settings: Settings) -> Callable[[str], Waits]:
+    """Return what gives a task's waits before retries: as workers announce them, else as the settings."""
+
+    def waits_of(task: str) -> Waits:
+        try:
+            announced = catalogue.retry_waits(task)
+        except Exception:  # a damaged catalogue must not hold up jobs that were lost
+            logger.exception("catalogue cannot be read", extra={"task": task})
+            announced = None
+        return announced or waits(settings)
+
+    return waits_of
 
 
 def _new_owner() -> str:

@@ -1,12 +1,16 @@
 """What becomes of a job whose worker was lost."""
 
 import random
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from services.scheduler.chores.lost_jobs import Rules, decide_lost
+from services.scheduler.chores.reclaim import announced_waits
+from taskyard.catalogue import Catalogue
 from taskyard.config import Settings
+from taskyard.errors import StoreFault
 from taskyard.job import JobError
 from taskyard.message import Message, Options, encode
 from taskyard.policy.decide import Waits, waits
@@ -145,6 +149,20 @@ def test_a_timeout_backs_off():
     made = decided(attempt=2, ran_ms=60_001)
 
     assert 1000 <= made.decision.outcome.delay_ms <= 4000
+
+
+class DamagedStore:
+    """Fails at its catalogue."""
+
+    def tasks(self):
+        raise StoreFault("not JSON")
+
+
+def test_a_damaged_catalogue_holds_up_no_lost_job():
+    """The settings' waits hold then."""
+    catalogue = Catalogue(cast(Any, DamagedStore()))
+
+    assert announced_waits(catalogue, SETTINGS)("add") == waits(SETTINGS)
 
 
 @pytest.mark.parametrize(
