@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from taskyard.arguments.secrets import redacted, restored
 from taskyard.errors import InvalidSubmission, StoreUnavailable
 from taskyard.faults import Fault
@@ -150,12 +152,15 @@ class Catalogue:
         """Return the waits before retries of a task's jobs, or None if no worker has announced them.
 
         Where the store does not answer, what was read before holds.
+
+        Raises:
+            msgspec.ValidationError: If they are no numbers.
         """
         with contextlib.suppress(StoreUnavailable):
             self._refresh()
         task = self._tasks.get(name, {})
-        min_s, max_s = task.get("retry_min_s"), task.get("retry_max_s")
-        return None if min_s is None or max_s is None else Waits(min_s, max_s)
+        bounds = task.get("retry_min_s"), task.get("retry_max_s")
+        return None if None in bounds else msgspec.convert(bounds, Waits)
 
     def has_secrets(self) -> bool:
         """Return whether any task that is known has a secret argument."""

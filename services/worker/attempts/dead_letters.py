@@ -111,7 +111,7 @@ class PendingDeadLetters:
         """Stop; what was not confirmed is left to the leases. Safe to call twice."""
         self._loop.stop(0)
         self._wake.set()
-        self._loop.stop(self._deadline_s + 1)
+        self._loop.stop(2 * self._deadline_s + 1)  # a pass may publish twice
 
     def _await_work(self, timeout_s: float) -> None:
         self._wake.wait(timeout_s)

@@ -11,7 +11,7 @@ from taskyard.policy.backoff import retry_delay_s
 from taskyard.store.attempts import Outcome
 
 
-class Waits(msgspec.Struct, frozen=True):
+class Waits(msgspec.Struct, frozen=True, array_like=True):
     """The shortest and the longest wait before a retry, in seconds."""
 
     min_s: float

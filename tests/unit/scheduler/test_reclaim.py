@@ -152,15 +152,24 @@ def test_a_timeout_backs_off():
 
 
 class DamagedStore:
-    """Fails at its catalogue."""
+    """Has a catalogue that cannot be read, or means nothing."""
+
+    def __init__(self, tasks: list[dict[str, Any]] | None) -> None:
+        self._tasks = tasks
 
     def tasks(self):
-        raise StoreFault("not JSON")
+        if self._tasks is None:
+            raise StoreFault("not JSON")
+        return self._tasks
+
+    def queues(self):
+        return []
 
 
-def test_a_damaged_catalogue_holds_up_no_lost_job():
+@pytest.mark.parametrize("tasks", [None, [{"name": "add", "retry_min_s": "x", "retry_max_s": 1}]])
+def test_a_damaged_catalogue_holds_up_no_lost_job(tasks):
     """The settings' waits hold then."""
-    catalogue = Catalogue(cast(Any, DamagedStore()))
+    catalogue = Catalogue(cast(Any, DamagedStore(tasks)))
 
     assert announced_waits(catalogue, SETTINGS)("add") == waits(SETTINGS)
 
