@@ -171,7 +171,7 @@ def test_what_rabbitmq_does_not_take_is_refused_for_good_and_no_other(publisher,
         assert [type(failures[place].error) for place in failures] == [MessageTooLarge]
         assert not failures[1].may_arrive
 
-    assert publisher._loop._channel is channel_before  # noqa: SLF001
+    assert publisher._loop._channel is channel_before  # noqa: SLF001 - as above
     assert channel.queue_declare(queue, passive=True).method.message_count == 2
 
 
